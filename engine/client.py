@@ -1,0 +1,229 @@
+"""A client of the node: one connection's state, and what a handler may reach.
+
+Handlers get it as `ctx`. Everything in it is plain data: it is copied with the node by checkpoints. A client without
+a link (`link == 0`) stands for the node itself: scripts, the append-only file being loaded, the master's stream.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from engine.resp import NO_REPLY, Argv, Reply, Request, encode2, encode3
+
+if TYPE_CHECKING:
+    from engine.keyspace import Database
+    from engine.node import Node
+    from engine.table import Command
+
+# Client flags, with the letters that CLIENT LIST shows.
+MASTER = 1 << 0  # M: the node is this client's replica
+REPLICA = 1 << 1  # S
+MONITOR = 1 << 2  # O
+MULTI = 1 << 3  # x
+BLOCKED = 1 << 4  # b
+DIRTY_CAS = 1 << 5  # d: a watched key changed
+DIRTY_EXEC = 1 << 6  # a command could not be queued
+CLOSE_AFTER_REPLY = 1 << 7  # c
+CLOSE_ASAP = 1 << 8  # A
+UNBLOCKED = 1 << 9  # u
+PUBSUB = 1 << 10  # P
+DENY_BLOCKING = 1 << 11  # inside EXEC or a script: blocking commands answer at once
+REPLY_OFF = 1 << 12
+REPLY_SKIP_NEXT = 1 << 13
+REPLY_SKIP = 1 << 14
+TRACKING = 1 << 15  # t
+TRACKING_BROKEN_REDIR = 1 << 16  # R
+TRACKING_BCAST = 1 << 17  # B
+TRACKING_OPTIN = 1 << 18
+TRACKING_OPTOUT = 1 << 19
+TRACKING_CACHING = 1 << 20
+TRACKING_NOLOOP = 1 << 21
+NO_EVICT = 1 << 22  # e
+NO_TOUCH = 1 << 23  # T
+READONLY = 1 << 24  # r: cluster replica reads
+UNIX_SOCKET = 1 << 25  # U
+SCRIPT = 1 << 26  # the client that a script's redis.call runs as
+REEXECUTING = 1 << 27  # a blocked command is being tried again
+PROTECTED = 1 << 28  # must not be freed now: used by a running command
+PAUSED = 1 << 29  # postponed by CLIENT PAUSE
+INTERNAL = 1 << 30  # not a connection: AOF loading, peek
+ASKING = 1 << 31
+PUSHING = 1 << 32  # replies stand inside a push
+
+# Flags that a command has to pass the gates for; without any of them and of the node's own, gates are skipped.
+GATED = (
+    MASTER
+    | REPLICA
+    | MULTI
+    | PUBSUB
+    | REPLY_OFF
+    | REPLY_SKIP_NEXT
+    | REPLY_SKIP
+    | TRACKING
+    | NO_TOUCH
+    | CLOSE_AFTER_REPLY
+    | CLOSE_ASAP
+    | MONITOR
+    | ASKING
+)
+
+# What a client may be blocked on.
+BLOCKED_LIST = "list"
+BLOCKED_ZSET = "zset"
+BLOCKED_STREAM = "stream"
+BLOCKED_WAIT = "wait"
+BLOCKED_WAITAOF = "waitaof"
+BLOCKED_POSTPONE = "postpone"
+BLOCKED_SHUTDOWN = "shutdown"
+
+
+class Blocking:
+    """Why and until when a client is blocked; the command is run again when a key becomes ready."""
+
+    __slots__ = ("argv", "command", "data", "db", "keys", "kind", "on_nokey", "since_us", "until_ms")
+
+    def __init__(self, kind: str, db: int, keys: list[bytes], until_ms: int | None) -> None:
+        self.kind = kind
+        self.db = db
+        self.keys = keys
+        self.until_ms = until_ms  # None: for ever
+        self.on_nokey = False  # also wake when a key is deleted or changes its type (XREADGROUP)
+        self.argv: Argv = []
+        self.command: Command | None = None
+        self.data: object = None  # what the kind needs besides: WAIT's offset and count …
+        self.since_us = 0
+
+
+class Client:
+    """One connection (or a stand-in for one), as handlers see it."""
+
+    __slots__ = (
+        "authenticated",
+        "blocking",
+        "created_us",
+        "current",
+        "db",
+        "extra",
+        "flags",
+        "gated",
+        "id",
+        "kind",
+        "last_us",
+        "lib_name",
+        "lib_ver",
+        "link",
+        "local",
+        "name",
+        "node",
+        "out",
+        "out_bytes",
+        "patterns",
+        "peer",
+        "push_after",
+        "queue",
+        "received_bytes",
+        "request",
+        "requests",
+        "resp",
+        "sent_bytes",
+        "shard_channels",
+        "channels",
+        "tracking",
+        "user",
+        "watched",
+    )
+
+    def __init__(self, node: "Node", client_id: int, link: int, peer: str = "", local: str = "") -> None:
+        self.node = node
+        self.id = client_id
+        self.link = link
+        self.peer = peer  # "127.0.0.1:50000", or the path of the unix socket with ":0"
+        self.local = local
+        self.kind = "tcp"
+        self.db: Database = node.space.databases[0]
+        self.resp = 2
+        self.flags = 0
+        self.gated = False  # True when some gate may apply to this client: see `update_gated`
+        self.authenticated = True
+        self.user: bytes | None = None  # name of the ACL user; None is an unauthenticated stranger
+        self.name = b""
+        self.lib_name = b""
+        self.lib_ver = b""
+        self.created_us = node.now_us
+        self.last_us = node.now_us
+        self.out: list[bytes] = []  # replies of this round, encoded, not yet sent
+        self.push_after: list[bytes] = []  # pushes that must follow the reply of the running command
+        self.out_bytes = 0  # handed to the world and not yet drained
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.request: Request | None = None  # an incomplete request
+        self.requests: deque[Argv] = deque()  # complete requests that wait (blocked, paused, held)
+        self.queue: list[tuple[Command, Argv]] | None = None  # MULTI
+        self.watched: dict[tuple[int, bytes], bool] = {}  # WATCH: (db, key) -> was already expired then
+        self.channels: dict[bytes, None] = {}
+        self.patterns: dict[bytes, None] = {}
+        self.shard_channels: dict[bytes, None] = {}
+        self.blocking: Blocking | None = None
+        self.current: Command | None = None  # the last command, for CLIENT LIST
+        self.tracking: object = None
+        self.extra: object = None  # a replica's or the master's side of replication
+
+    # --- what handlers use --------------------------------------------------------------------------------------
+
+    def rewrite(self, *commands: Argv) -> None:
+        """Say what is propagated in place of the running command (several are wrapped in MULTI/EXEC)."""
+        self.node.instead = list(commands)
+
+    def also_propagate(self, *argv: bytes) -> None:
+        """Propagate a command besides (before) the running one."""
+        self.node.also_propagate(self.db.index, list(argv))
+
+    def no_propagate(self) -> None:
+        """Propagate nothing for the running command, changes or not."""
+        self.node.instead = []
+
+    def force_propagate(self) -> None:
+        """Propagate the running command even if it changed no key (PUBLISH, SCRIPT FLUSH …)."""
+        self.node.force_propagation = True
+
+    def block(
+        self, kind: str, keys: list[bytes], until_ms: int | None, on_nokey: bool = False, data: object = None
+    ) -> Reply:
+        """Block on keys until one is ready (the command then runs again) or time is up (until_ms; None: never).
+
+        The handler returns what this returns. Check `can_block` first: inside EXEC and scripts blocking commands
+        answer at once as if their time were up.
+        """
+        blocking = Blocking(kind, self.db.index, list(dict.fromkeys(keys)), until_ms)
+        blocking.on_nokey = on_nokey
+        blocking.data = data
+        self.node.block_client(self, blocking)
+        return NO_REPLY
+
+    @property
+    def can_block(self) -> bool:
+        """False where a blocking command must answer at once."""
+        return not self.flags & DENY_BLOCKING
+
+    def push(self, message: Reply) -> None:
+        """Queue an out-of-band message; it follows the reply of the command that runs for this client now."""
+        data = encode3(message) if self.resp == 3 else encode2(message)
+        if self.node.executing is self:
+            self.push_after.append(data)
+        else:
+            self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes that are already in the client's protocol."""
+        if not self.out:
+            self.node.pending_out.append(self)
+        self.out.append(data)
+
+    def reply(self, value: Reply) -> None:
+        """Queue a reply, unless the client asked for none."""
+        if self.flags & (REPLY_OFF | REPLY_SKIP):
+            return
+        self.write(encode3(value) if self.resp == 3 else encode2(value))
+
+    def update_gated(self) -> None:
+        """Recompute `gated` after flags, user or authentication changed."""
+        self.gated = bool(self.flags & GATED) or not self.authenticated or not self.node.acl.unrestricted(self.user)

@@ -1,0 +1,199 @@
+"""What a node wants done by its world, as an ordered list of values.
+
+The order is the promise: an effect may only be carried out when those before it are. A reply that depends on an
+fsync stands after that `Sync`. Links and tickets are numbers: a link names one connection for ever (numbers are not
+reused), a ticket names one file operation whose end comes back as `Node.done(ticket, …)`.
+"""
+
+from typing import NamedTuple
+
+
+class Send(NamedTuple):
+    """Write `data` to a link; all replies that one round of inputs caused on it are one `Send`."""
+
+    link: int
+    data: bytes
+
+
+class Hangup(NamedTuple):
+    """Close a link once what was sent before has left. The node already forgot it: no `closed` comes back."""
+
+    link: int
+
+
+class Dial(NamedTuple):
+    """Connect to `host:port`; ends in `opened(link, …)` or `refused(link, error)`. `source` binds the near end."""
+
+    link: int
+    host: str
+    port: int
+    tls: bool = False
+    source: str = ""
+
+
+class PauseReading(NamedTuple):
+    """Stop delivering bytes of a link: its client has too much unread input."""
+
+    link: int
+
+
+class ResumeReading(NamedTuple):
+    """Deliver bytes of a link again."""
+
+    link: int
+
+
+class Listen(NamedTuple):
+    """Accept connections on an address; `kind` is "tcp", "tls" or "unix" (then `host` is the path)."""
+
+    kind: str
+    host: str
+    port: int
+    ticket: int = 0
+
+
+class Unlisten(NamedTuple):
+    """Stop accepting on an address."""
+
+    kind: str
+    host: str
+    port: int
+
+
+class Read(NamedTuple):
+    """Read a whole file; `done` gets bytes, or an OSError."""
+
+    path: str
+    ticket: int
+
+
+class Write(NamedTuple):
+    """Create or truncate a file with these bytes."""
+
+    path: str
+    data: bytes
+    ticket: int
+    mode: int = 0o644
+
+
+class Append(NamedTuple):
+    """Append to a file, creating it if need be; `done` gets the number of bytes written."""
+
+    path: str
+    data: bytes
+    ticket: int
+
+
+class Sync(NamedTuple):
+    """Make what was written to a file durable. `background` lets a helper thread do it (appendfsync everysec)."""
+
+    path: str
+    ticket: int
+    background: bool = False
+
+
+class Truncate(NamedTuple):
+    """Cut a file to a length."""
+
+    path: str
+    size_bytes: int
+    ticket: int
+
+
+class Rename(NamedTuple):
+    """Rename a file, replacing the target, and make the directory entry durable."""
+
+    source: str
+    target: str
+    ticket: int
+
+
+class Unlink(NamedTuple):
+    """Remove a file; a file that is not there is not an error."""
+
+    path: str
+    ticket: int
+
+
+class ListDir(NamedTuple):
+    """List a directory; `done` gets a sorted list of names. `create` makes it when missing."""
+
+    path: str
+    ticket: int
+    create: bool = False
+
+
+class ChangeDir(NamedTuple):
+    """Change the directory that relative paths are read from."""
+
+    path: str
+    ticket: int
+
+
+class Snapshot(NamedTuple):
+    """Write a point-in-time snapshot in the background; progress comes back as `Node.snapshot(id, …)`.
+
+    `kind` is "rdb" or "aof"; the bytes go to the file `path` or, when it is empty, to the node chunk by chunk.
+    """
+
+    id: int
+    kind: str
+    path: str
+
+
+class KillSnapshot(NamedTuple):
+    """Give a snapshot up."""
+
+    id: int
+
+
+class Stall(NamedTuple):
+    """Do nothing for a while (DEBUG SLEEP): the world delivers no input until `until_us`."""
+
+    until_us: int
+
+
+class Log(NamedTuple):
+    """A line for the server's log; `level` is one of `.-*#` as in Redis's log files."""
+
+    level: str
+    text: str
+
+
+class Title(NamedTuple):
+    """Set the process title."""
+
+    text: str
+
+
+class Exit(NamedTuple):
+    """The node has ended; the world carries out what stands before this, then stops."""
+
+    status: int
+    restart: bool = False
+
+
+Effect = (
+    Send
+    | Hangup
+    | Dial
+    | PauseReading
+    | ResumeReading
+    | Listen
+    | Unlisten
+    | Read
+    | Write
+    | Append
+    | Sync
+    | Truncate
+    | Rename
+    | Unlink
+    | ListDir
+    | ChangeDir
+    | Snapshot
+    | KillSnapshot
+    | Stall
+    | Log
+    | Title
+    | Exit
+)

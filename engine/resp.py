@@ -1,0 +1,446 @@
+"""The wire: reply values to RESP2 and RESP3 bytes, request bytes to argument lists.
+
+Replies. Handlers return plain values and never think of the protocol version: `bytes` is a bulk string, `int` an
+integer, `None` null, `float` a double, `bool` a boolean, `list`/`tuple` an array, `dict` a map, `ReplyError` an
+error, and the small classes below what has no Python twin. RESP2 clients get Redis's flattened forms.
+
+Requests. Well-formed pipelines are parsed in C by hiredis, whole batches at a time. hiredis was made for replies, so
+it takes more than Redis takes from clients (`+x` for an argument) and trusts array lengths. Two checks close the
+gap: no batch with a suspiciously long count reaches it, and the bytes of a batch must equal the canonical length of
+what came out. Everything else (inline commands, incomplete remainders, all errors) goes through `Request`, our own
+incremental parser, which knows Redis's limits and error texts.
+
+https://redis.io/docs/latest/develop/reference/protocol-spec/
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+from engine.errors import ReplyError
+
+Reply = Any
+Argv = list[bytes]
+
+
+class Status(bytes):
+    """A simple string, such as +OK."""
+
+    __slots__ = ()
+
+
+class Verbatim:
+    """A verbatim string: text with a three-letter format; a bulk string in RESP2."""
+
+    __slots__ = ("format", "text")
+
+    def __init__(self, text: bytes, format: bytes = b"txt") -> None:
+        self.text = text
+        self.format = format
+
+
+class SetReply(list[Any]):
+    """A set: an array in RESP2. (Not a Python set: those have no stable order.)"""
+
+    __slots__ = ()
+
+
+class MapReply(list[Any]):
+    """A map given as a flat list of keys and values, for maps whose keys repeat or are not hashable."""
+
+    __slots__ = ()
+
+
+class Push(list[Any]):
+    """An out-of-band message; an array in RESP2."""
+
+    __slots__ = ()
+
+
+class BigNumber(bytes):
+    """An integer of any size, in decimal; a bulk string in RESP2."""
+
+    __slots__ = ()
+
+
+class Attribute:
+    """A reply with attributes before it (RESP3 only; RESP2 drops them)."""
+
+    __slots__ = ("attributes", "reply")
+
+    def __init__(self, attributes: dict[bytes, Reply], reply: Reply) -> None:
+        self.attributes = attributes
+        self.reply = reply
+
+
+class NullArray:
+    """The null array: `*-1` in RESP2, null in RESP3. Use the instance `NULL_ARRAY`."""
+
+    __slots__ = ()
+
+
+class NoReply:
+    """Nothing to send now: the client was blocked, or everything has been sent. Use `NO_REPLY`."""
+
+    __slots__ = ()
+
+
+class RawReply(bytes):
+    """Bytes that are already in the client's protocol."""
+
+    __slots__ = ()
+
+
+OK = Status(b"OK")
+PONG = Status(b"PONG")
+QUEUED = Status(b"QUEUED")
+NULL_ARRAY = NullArray()
+NO_REPLY = NoReply()
+
+
+def format_double(value: float) -> bytes:
+    """Return the shortest text that reads back as the same double, in Redis's spelling (`3`, `1e+20`, `inf`)."""
+    if value != value:
+        return b"nan"
+    if value in (float("inf"), float("-inf")):
+        return b"inf" if value > 0 else b"-inf"
+    if value == int(value) and abs(value) < 1e17:
+        return b"-0" if value == 0 and str(value)[0] == "-" else b"%d" % int(value)
+    text = repr(value)
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        sign = "-" if exponent[0] == "-" else "+"
+        return f"{mantissa.removesuffix('.0')}e{sign}{exponent.lstrip('+-').lstrip('0')}".encode()
+    return text.encode()
+
+
+Encoder = Callable[[Any], bytes]
+
+
+def _encode_error(value: ReplyError) -> bytes:
+    return b"-%b\r\n" % value.text.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def _array2(value: Any) -> bytes:
+    get = _RESP2.__getitem__
+    return b"*%d\r\n" % len(value) + b"".join([get(type(item))(item) for item in value])
+
+
+def _array3(value: Any) -> bytes:
+    get = _RESP3.__getitem__
+    return b"*%d\r\n" % len(value) + b"".join([get(type(item))(item) for item in value])
+
+
+def _dict2(value: dict[Any, Any]) -> bytes:
+    parts = [b"*%d\r\n" % (2 * len(value))]
+    for key, item in value.items():
+        parts.append(_RESP2[type(key)](key))
+        parts.append(_RESP2[type(item)](item))
+    return b"".join(parts)
+
+
+def _dict3(value: dict[Any, Any], kind: bytes = b"%") -> bytes:
+    parts = [b"%b%d\r\n" % (kind, len(value))]
+    for key, item in value.items():
+        parts.append(_RESP3[type(key)](key))
+        parts.append(_RESP3[type(item)](item))
+    return b"".join(parts)
+
+
+def _bulk(value: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+def _header3(kind: bytes, halve: bool = False) -> Encoder:
+    def encode(value: Any) -> bytes:
+        count = len(value) // 2 if halve else len(value)
+        return b"%b%d\r\n" % (kind, count) + b"".join([_RESP3[type(item)](item) for item in value])
+
+    return encode
+
+
+_COMMON: dict[type, Encoder] = {
+    bytes: _bulk,
+    bytearray: lambda value: b"$%d\r\n%b\r\n" % (len(value), bytes(value)),
+    int: lambda value: b":%d\r\n" % value,
+    Status: lambda value: b"+%b\r\n" % value,
+    ReplyError: _encode_error,
+    NoReply: lambda value: b"",
+    RawReply: bytes,
+}
+
+_RESP2: dict[type, Encoder] = _COMMON | {
+    type(None): lambda value: b"$-1\r\n",
+    NullArray: lambda value: b"*-1\r\n",
+    bool: lambda value: b":1\r\n" if value else b":0\r\n",
+    float: lambda value: _bulk(format_double(value)),
+    list: _array2,
+    tuple: _array2,
+    SetReply: _array2,
+    MapReply: _array2,
+    Push: _array2,
+    dict: _dict2,
+    Verbatim: lambda value: _bulk(value.text),
+    BigNumber: _bulk,
+    Attribute: lambda value: encode2(value.reply),
+}
+
+_RESP3: dict[type, Encoder] = _COMMON | {
+    type(None): lambda value: b"_\r\n",
+    NullArray: lambda value: b"_\r\n",
+    bool: lambda value: b"#t\r\n" if value else b"#f\r\n",
+    float: lambda value: b",%b\r\n" % format_double(value),
+    list: _array3,
+    tuple: _array3,
+    SetReply: _header3(b"~"),
+    MapReply: _header3(b"%", halve=True),
+    Push: _header3(b">"),
+    dict: _dict3,
+    Verbatim: lambda value: b"=%d\r\n%b:%b\r\n" % (len(value.text) + 4, value.format, value.text),
+    BigNumber: lambda value: b"(%b\r\n" % value,
+    Attribute: lambda value: _dict3(value.attributes, b"|") + encode3(value.reply),
+}
+
+
+def encode2(value: Reply) -> bytes:
+    """Encode a reply value for a RESP2 client."""
+    return _RESP2[type(value)](value)
+
+
+def encode3(value: Reply) -> bytes:
+    """Encode a reply value for a RESP3 client."""
+    return _RESP3[type(value)](value)
+
+
+def encode_command(argv: Argv) -> bytes:
+    """Encode a command as clients and replication streams send it: an array of bulk strings."""
+    return b"*%d\r\n" % len(argv) + b"".join([b"$%d\r\n%b\r\n" % (len(a), a) for a in argv])
+
+
+def canonical_length(argv: Argv) -> int:
+    """Return the size in bytes of `encode_command(argv)` without building it; TypeError if not all are bytes."""
+    total = 3 + len(str(len(argv))) + len(b"".join(argv))
+    for arg in argv:
+        n = len(arg)
+        total += 6 if n < 10 else 7 if n < 100 else 5 + len(str(n))
+    return total
+
+
+# --- requests ---------------------------------------------------------------------------------------------------
+
+INLINE_MAX = 64 * 1024
+_MULTIBULK_MAX = 2**31 - 1
+_LONG_COUNT = re.compile(rb"\*[0-9]{6}")
+
+
+class ProtocolError(Exception):
+    """A broken request: the client gets `-ERR Protocol error: <text>` and is hung up on."""
+
+
+class Limits:
+    """What a client may send: sizes in bytes. `authenticated` lifts the small limits for strangers."""
+
+    __slots__ = ("authenticated", "bulk_max")
+
+    def __init__(self, bulk_max: int = 512 * 1024 * 1024, authenticated: bool = True) -> None:
+        self.bulk_max = bulk_max
+        self.authenticated = authenticated
+
+
+class Request:
+    """An incomplete request: unread bytes, and how far its parsing has come. Plain data of the client's."""
+
+    __slots__ = ("args", "buffer", "bulk_length", "missing")
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self.missing = 0  # arguments of a multibulk request still to come
+        self.bulk_length = -1  # of the argument being read; -1 before its header
+        self.args: Argv = []
+
+    def next(self, limits: Limits) -> Argv | None:
+        """Return the next complete request, or None when more bytes are needed.
+
+        An empty list stands for a request without arguments (an empty line, `*0`), which Redis skips.
+        """
+        if not self.missing:
+            if not self.buffer:
+                return None
+            if self.buffer[0] != 42:  # '*'
+                return self._inline()
+            line = self._line(0, b"too big mbulk count string")
+            if line is None:
+                return None
+            count = _strict_integer(line[1:])
+            if count is None or count > _MULTIBULK_MAX:
+                raise ProtocolError(b"invalid multibulk length")
+            if count > 10 and not limits.authenticated:
+                raise ProtocolError(b"unauthenticated multibulk length")
+            if count <= 0:
+                return []
+            self.missing = count
+            self.args = []
+        return self._arguments(limits)
+
+    def _arguments(self, limits: Limits) -> Argv | None:
+        buffer = self.buffer
+        while self.missing:
+            if self.bulk_length < 0:
+                line = self._line(0, b"too big bulk count string", consume=False)
+                if line is None:
+                    return None
+                if line[:1] != b"$":
+                    raise ProtocolError(b"expected '$', got '%b'" % line[:1])
+                del buffer[: len(line) + 2]
+                length = _strict_integer(line[1:])
+                if length is None or length < 0 or length > limits.bulk_max:
+                    raise ProtocolError(b"invalid bulk length")
+                if length > 16384 and not limits.authenticated:
+                    raise ProtocolError(b"unauthenticated bulk length")
+                self.bulk_length = length
+            if len(buffer) < self.bulk_length + 2:
+                return None
+            self.args.append(bytes(memoryview(buffer)[: self.bulk_length]))
+            del buffer[: self.bulk_length + 2]
+            self.bulk_length = -1
+            self.missing -= 1
+        args, self.args = self.args, []
+        return args
+
+    def _line(self, start: int, too_big: bytes, consume: bool = True) -> bytes | None:
+        end = self.buffer.find(b"\r", start)
+        if end < 0:
+            if len(self.buffer) > INLINE_MAX:
+                raise ProtocolError(too_big)
+            return None
+        if end + 1 >= len(self.buffer):
+            return None
+        line = bytes(self.buffer[start:end])
+        if consume:
+            del self.buffer[: end + 2]
+        return line
+
+    def _inline(self) -> Argv | None:
+        end = self.buffer.find(b"\n")
+        if end < 0:
+            if len(self.buffer) > INLINE_MAX:
+                raise ProtocolError(b"too big inline request")
+            return None
+        line = bytes(self.buffer[:end]).removesuffix(b"\r")
+        del self.buffer[: end + 1]
+        args = split_args(line)
+        if args is None:
+            raise ProtocolError(b"unbalanced quotes in request")
+        return args
+
+
+def _strict_integer(text: bytes) -> int | None:
+    """Read a decimal as Redis's string2ll does: no spaces, no plus, no leading zeros, 64 bits."""
+    digits = text[1:] if text[:1] == b"-" else text
+    if not digits.isdigit() or len(digits) > 19 or (digits[0] == 48 and len(text) > 1):
+        return None
+    value = int(text)
+    return value if -(2**63) <= value < 2**63 else None
+
+
+_ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
+_SPACE = frozenset(b" \n\r\t\v\f\0")
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+
+
+def split_args(line: bytes) -> Argv | None:
+    r"""Split a line into arguments, with "double" (\n \xff …) and 'single' quotes; None if they do not match."""
+    args: Argv = []
+    i, n = 0, len(line)
+    while True:
+        while i < n and line[i] in b" \n\r\t\v\f":
+            i += 1
+        if i >= n:
+            return args
+        current = bytearray()
+        quote = 0
+        while True:
+            c = line[i] if i < n else 0
+            if quote:
+                if i >= n:
+                    return None
+                if (
+                    c == 92
+                    and quote == 34
+                    and i + 3 < n
+                    and line[i + 1] == 120
+                    and {line[i + 2], line[i + 3]} <= _HEX
+                ):
+                    current.append(int(line[i + 2 : i + 4], 16))
+                    i += 3
+                elif c == 92 and quote == 34 and i + 1 < n:
+                    i += 1
+                    current.append(_ESCAPES.get(line[i], line[i]))
+                elif c == 92 and quote == 39 and line[i + 1 : i + 2] == b"'":
+                    i += 1
+                    current.append(39)
+                elif c == quote:
+                    # the closing quote must be followed by a space or the end
+                    if i + 1 < n and line[i + 1] not in _SPACE:
+                        return None
+                    i += 1
+                    break
+                else:
+                    current.append(c)
+            elif i >= n or c in _SPACE:
+                break
+            elif c in (34, 39):
+                quote = c
+            else:
+                current.append(c)
+            i += 1
+        args.append(bytes(current))
+
+
+class BatchParser:
+    """Whole batches of canonical requests, parsed in C. One for all clients of a node: it keeps nothing."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader()
+
+    def parse(self, data: bytes) -> tuple[list[Argv], int]:
+        """Return the complete requests at the head of `data`, and how many bytes they took.
+
+        Anything but canonical multibulk requests ends the batch: the caller hands the rest to `Request`.
+        """
+        # A count of six digits and more would make hiredis reserve memory for it at once.
+        if data.find(b"\r", 0, 7) < 0 or (data.count(b"*") > 1 and _LONG_COUNT.search(data)):
+            return [], 0
+        reader = self._reader
+        batch: list[Argv] = []
+        try:
+            reader.feed(data)
+            argv = reader.gets()
+            if argv and not reader.has_data():
+                # one request that fills the batch: the common case of an unpipelined client
+                if canonical_length(argv) == len(data):
+                    return [argv], len(data)
+                return [], 0
+            total = 0
+            while argv is not False:
+                if not argv:  # *0, *-1
+                    self._reader = hiredis.Reader()
+                    return batch, total
+                length = canonical_length(argv)
+                if data[total] != 42 or data[total + length - 2 : total + length] != b"\r\n":
+                    self._reader = hiredis.Reader()
+                    return batch, total
+                batch.append(argv)
+                total += length
+                argv = reader.gets()
+        except (hiredis.HiredisError, TypeError, IndexError):
+            self._reader = hiredis.Reader()
+            return batch, sum(map(canonical_length, batch))
+        if reader.has_data():
+            self._reader = hiredis.Reader()
+        elif total != len(data):
+            self._reader = hiredis.Reader()
+            return [], 0
+        return batch, total
