@@ -99,12 +99,14 @@ class Client:
     __slots__ = (
         "authenticated",
         "blocking",
+        "channels",
         "created_us",
         "current",
         "db",
         "extra",
         "flags",
         "gated",
+        "halted",
         "id",
         "kind",
         "last_us",
@@ -126,7 +128,6 @@ class Client:
         "resp",
         "sent_bytes",
         "shard_channels",
-        "channels",
         "tracking",
         "user",
         "watched",
@@ -143,6 +144,7 @@ class Client:
         self.resp = 2
         self.flags = 0
         self.gated = False  # True when some gate may apply to this client: see `update_gated`
+        self.halted = False  # True while requests must wait: blocked, paused, about to be closed
         self.authenticated = True
         self.user: bytes | None = None  # name of the ACL user; None is an unauthenticated stranger
         self.name = b""

@@ -1,0 +1,246 @@
+"""The way of a command: look up, gates, call.
+
+`process` is the one door for requests; it reads as the list of reasons why a command may not run. `call` is the one
+place where a handler is run, timed, counted and its changes propagated: EXEC, scripts and blocked clients come
+through it too.
+
+    bytes → parser → argv → process: look up → arity → gates → call: handler → reply value → encoder → bytes
+
+Speed: a client that no gate can concern (`ctx.gated` and `node.gated` are false) pays one test for all of them.
+"""
+
+import traceback
+from typing import TYPE_CHECKING
+
+from engine import client as flags
+from engine.errors import (
+    EXECABORT,
+    LOADING,
+    NOAUTH,
+    OOM,
+    READONLY,
+    ReplyError,
+    wrong_arity,
+)
+from engine.resp import QUEUED, Argv, NoReply, Reply
+from engine.table import (
+    ALLOW_BUSY,
+    DENYOOM,
+    MAY_REPLICATE,
+    NO_ASYNC_LOADING,
+    NO_AUTH,
+    NO_MULTI,
+    PROTECTED,
+    STALE,
+    WRITE,
+    Command,
+)
+from engine.table import LOADING as ALLOWED_WHILE_LOADING
+
+if TYPE_CHECKING:
+    from engine.client import Client
+    from engine.node import Node
+
+
+def find_command(node: "Node", argv: Argv) -> Command:
+    """Return the command or subcommand that a request names; raises Redis's error for an unknown one."""
+    command = node.commands.get(argv[0]) or node.commands.get(argv[0].lower())
+    if command is None:
+        raise ReplyError(_unknown_command(argv))
+    if command.subcommands is not None and len(argv) > 1:
+        subcommand = command.subcommands.get(argv[1].lower())
+        if subcommand is None:
+            raise ReplyError(b"ERR unknown subcommand '%b'. Try %b HELP." % (argv[1][:128], command.name.upper()))
+        return subcommand
+    return command
+
+
+def _unknown_command(argv: Argv) -> bytes:
+    args = b""
+    for arg in argv[1:]:
+        if len(args) >= 128:
+            break
+        args += b"'%b' " % arg[: 128 - len(args)]
+    return b"ERR unknown command '%b', with args beginning with: %b" % (argv[0][:128], args)
+
+
+def process(node: "Node", ctx: "Client", argv: Argv) -> None:
+    """Run one request of a client and queue its reply."""
+    command = node.commands.get(argv[0])
+    if command is None or command.subcommands is not None:
+        try:
+            command = find_command(node, argv)
+        except ReplyError as error:
+            reject(node, ctx, None, error)
+            return
+    count = len(argv)
+    arity = command.arity
+    if count != arity and (arity > 0 or count < -arity):
+        reject(node, ctx, command, wrong_arity(command.name))
+        return
+    if ctx.gated or node.gated or command.flags & PROTECTED:
+        try:
+            passed = gates(node, ctx, command, argv)
+        except ReplyError as error:
+            reject(node, ctx, command, error)
+            return
+        if not passed:
+            return
+    ctx.current = command
+    reply = call(node, ctx, command, argv)
+    if type(reply) is not NoReply:
+        ctx.reply(reply)
+    if node.aftermath or ctx.push_after:
+        node.after_command()
+    if ctx.flags & (flags.REPLY_SKIP | flags.REPLY_SKIP_NEXT):
+        # CLIENT REPLY SKIP silences the command after it and no more.
+        skip_next = ctx.flags & flags.REPLY_SKIP_NEXT
+        ctx.flags &= ~(flags.REPLY_SKIP | flags.REPLY_SKIP_NEXT)
+        if skip_next:
+            ctx.flags |= flags.REPLY_SKIP
+        ctx.update_gated()
+
+
+def reject(node: "Node", ctx: "Client", command: Command | None, error: ReplyError) -> None:
+    """Answer a request that did not pass; inside MULTI the transaction is lost with it."""
+    if ctx.queue is not None and (command is None or command.name != b"exec"):
+        ctx.flags |= flags.DIRTY_EXEC
+    elif command is not None and command.name == b"exec" and ctx.queue is not None:
+        # A refused EXEC ends its transaction and says why.
+        node.discard_transaction(ctx)
+        error = ReplyError(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"-"))
+    if command is not None:
+        node.stats_of(command).rejected += 1
+    node.count_error(error)
+    ctx.reply(error)
+
+
+def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
+    """Check every reason why a command may not run now, in Redis's order.
+
+    Returns False when the command was queued or postponed and must not be called now; raises what is to be answered.
+    """
+    mask = command.flags
+    name = command.name
+    if ctx.flags & (flags.CLOSE_AFTER_REPLY | flags.CLOSE_ASAP):
+        return False
+    if mask & PROTECTED:
+        node.check_protected(ctx, command)
+    if not ctx.authenticated and not mask & NO_AUTH:
+        raise ReplyError(NOAUTH)
+    if ctx.flags & flags.MULTI and mask & NO_MULTI:
+        raise ReplyError(b"ERR Command not allowed inside a transaction")
+    denied = node.acl.refusal(ctx, command, argv)
+    if denied is not None:
+        raise denied
+    if node.gated:
+        if node.cluster_enabled and not ctx.flags & flags.MASTER:
+            node.check_cluster(ctx, command, argv)
+        if (
+            node.config.maxmemory
+            and not node.busy
+            and not node.make_room(command, ctx)
+            and _denied_by_memory(ctx, command)
+        ):
+            raise ReplyError(OOM)
+        may_write = mask & (WRITE | MAY_REPLICATE) or (name == b"exec" and _queue_has(ctx, WRITE | MAY_REPLICATE))
+        if may_write:
+            refusal = node.write_refusal(ctx, command)
+            if refusal is not None:
+                raise ReplyError(refusal)
+            if (
+                node.read_only_replica
+                and not ctx.flags & flags.MASTER
+                and (mask & WRITE or (name == b"exec" and _queue_has(ctx, WRITE)))
+            ):
+                raise ReplyError(READONLY)
+    if ctx.flags & flags.PUBSUB and ctx.resp == 2 and name not in _SUBSCRIBED_COMMANDS:
+        raise ReplyError(
+            b"ERR Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+            b"in this context" % name
+        )
+    if node.gated:
+        if node.stale and not mask & STALE:
+            raise ReplyError(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
+        if node.loading and not mask & ALLOWED_WHILE_LOADING:
+            raise ReplyError(LOADING)
+        if node.async_loading and mask & NO_ASYNC_LOADING:
+            raise ReplyError(LOADING)
+        if node.busy and not mask & ALLOW_BUSY:
+            raise ReplyError(node.busy_error())
+        if ctx.flags & flags.REPLICA and mask & WRITE:
+            raise ReplyError(b"ERR Replica can't interact with the keyspace")
+        if node.postpones(ctx, command, argv):
+            return False
+    if ctx.queue is not None and name not in _NEVER_QUEUED:
+        node.queue_command(ctx, command, argv)
+        ctx.reply(QUEUED)
+        return False
+    return True
+
+
+_SUBSCRIBED_COMMANDS = frozenset(
+    (
+        b"ping",
+        b"subscribe",
+        b"ssubscribe",
+        b"sunsubscribe",
+        b"unsubscribe",
+        b"psubscribe",
+        b"punsubscribe",
+        b"quit",
+        b"reset",
+    )
+)
+_NEVER_QUEUED = frozenset((b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"))
+
+
+def _queue_has(ctx: "Client", mask: int) -> bool:
+    return any(command.flags & mask for command, _ in ctx.queue or ())
+
+
+def _denied_by_memory(ctx: "Client", command: Command) -> bool:
+    if command.name == b"exec":
+        return _queue_has(ctx, DENYOOM)
+    if ctx.queue is not None and command.name not in _NEVER_QUEUED:
+        # Queueing itself takes memory: refuse whatever is not sure to free it.
+        return command.name != b"discard"
+    return bool(command.flags & DENYOOM)
+
+
+def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
+    """Run a command's handler: time it, count it, propagate what it changed. Errors come back as values."""
+    space = node.space
+    dirty = space.dirty
+    outer, node.executing = node.executing, ctx
+    outer_command, node.executing_command = node.executing_command, command
+    outer_argv, node.executing_argv = node.executing_argv, argv
+    started = node.mark_us
+    try:
+        reply = command.handler(ctx, argv)
+    except ReplyError as error:
+        error.__traceback__ = None
+        reply = error
+    except Exception as error:
+        node.internal_error(command, argv, error, traceback.format_exc())
+        reply = ReplyError(b"ERR internal error in '%b': %b" % (command.name, type(error).__name__.encode()))
+    node.executing = outer
+    node.executing_command = outer_command
+    node.executing_argv = outer_argv
+    node.mark_us = stopped = node.stopwatch()
+    elapsed = stopped - started
+    stats = node.command_stats.get(command.name) or node.stats_of(command)
+    stats.durations.append(elapsed)
+    if type(reply) is ReplyError:
+        stats.failed += 1
+        node.count_error(reply)
+    if elapsed >= node.slow_us:
+        node.slow_command(ctx, command, argv, elapsed)
+    if node.monitors:
+        node.feed_monitors(ctx, command, argv)
+    if space.dirty != dirty or node.force_propagation or node.instead is not None:
+        node.propagate_call(ctx, argv, space.dirty != dirty)
+    return reply
+
+
+__all__ = ["EXECABORT", "call", "find_command", "gates", "process", "reject"]

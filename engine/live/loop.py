@@ -1,0 +1,400 @@
+"""The event loop: one thread that reads sockets, feeds the node, and carries out its effects in order.
+
+A round is: wait for sockets or the node's deadline, deliver everything that is there, `settled`, effects. Replies
+therefore leave once per round and client, however many commands a pipeline held; and whatever stands before a reply
+in the list of effects (a write, an fsync) has returned before the reply is written.
+"""
+
+import contextlib
+import errno
+import os
+import select
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from engine import effects as fx
+from engine.live.facts import process_facts
+from engine.live.files import Files
+from engine.node import Node
+
+READ_BYTES = 64 * 1024
+BACKLOG_ROUNDS = 64  # connections accepted per listener and round
+LINGER_BYTES = 1 << 20
+
+
+class Connection:
+    """One socket and what could not be written to it yet."""
+
+    __slots__ = ("closing", "fd", "link", "reading", "sock", "unsent", "writing")
+
+    def __init__(self, sock: socket.socket, link: int) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.link = link
+        self.unsent = bytearray()
+        self.reading = True
+        self.writing = False
+        self.closing = False
+
+
+class Poller:
+    """epoll where there is one, otherwise whatever `selectors` finds; yields (fd, readable, writable)."""
+
+    def __init__(self) -> None:
+        self.epoll = select.epoll() if hasattr(select, "epoll") else None
+        self.selector = None if self.epoll else selectors.DefaultSelector()
+
+    def set(self, fd: int, reading: bool, writing: bool, new: bool = False) -> None:
+        """Watch a descriptor for these."""
+        if self.epoll:
+            mask = (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if writing else 0)
+            (self.epoll.register if new else self.epoll.modify)(fd, mask)
+        else:
+            assert self.selector is not None
+            mask = (selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if writing else 0)
+            if not new and fd in self.selector.get_map():
+                self.selector.unregister(fd)
+            if mask:
+                self.selector.register(fd, mask)
+
+    def forget(self, fd: int) -> None:
+        """Stop watching a descriptor."""
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            if self.epoll:
+                self.epoll.unregister(fd)
+            else:
+                assert self.selector is not None
+                self.selector.unregister(fd)
+
+    def wait(self, seconds: float) -> list[tuple[int, int]]:
+        """Return (fd, mask): bit 1 readable or broken, bit 4 writable."""
+        if self.epoll:
+            return self.epoll.poll(seconds)
+        assert self.selector is not None
+        return [
+            (key.fd, (1 if mask & selectors.EVENT_READ else 0) | (4 if mask & selectors.EVENT_WRITE else 0))
+            for key, mask in self.selector.select(seconds)
+        ]
+
+
+class Loop:
+    """The live world of one node."""
+
+    def __init__(self, node: Node, logger: Callable[[str, str], None]) -> None:
+        self.node = node
+        self.logger = logger
+        self.poller = Poller()
+        self.connections: dict[int, Connection] = {}  # by fd
+        self.links: dict[int, Connection] = {}
+        self.listeners: dict[int, tuple[socket.socket, str]] = {}
+        self.addresses: dict[tuple[str, str, int], list[int]] = {}
+        self.next_link = 1
+        self.exit_status: int | None = None
+        self.restart = False
+        self.signals: list[str] = []
+        self.hooks: dict[int, Callable[[], None]] = {}  # readable descriptors of the hosting program
+        self.files = Files()
+        self.wake_read, self.wake_write = os.pipe()
+        os.set_blocking(self.wake_read, False)
+        os.set_blocking(self.wake_write, False)
+        self.poller.set(self.wake_read, True, False, new=True)
+        self.carry: dict[type, Callable[[Any], None]] = {
+            fx.Send: self._send,
+            fx.Hangup: self._hangup,
+            fx.Log: lambda effect: self.logger(effect.level, effect.text),
+            fx.Exit: self._exit,
+            fx.Listen: self._listen_effect,
+            fx.Unlisten: self._unlisten,
+            fx.PauseReading: lambda effect: self._read_switch(effect.link, False),
+            fx.ResumeReading: lambda effect: self._read_switch(effect.link, True),
+            fx.Dial: self._dial,
+            fx.Stall: self._stall,
+        }
+        node.attach(self)
+
+    # --- World (what the node may ask in the middle of an input) ------------------------------------------------
+
+    @staticmethod
+    def stopwatch() -> int:
+        """Return a monotonic time in µs."""
+        return time.perf_counter_ns() // 1000
+
+    def facts(self) -> dict[str, Any]:
+        """Return facts of the process."""
+        return process_facts()
+
+    def service(self, node: Node) -> None:
+        """Deliver what waits on the sockets while a command takes long."""
+        self._deliver(self.poller.wait(0))
+        self._carry_out(node.settled(self.now()))
+
+    @staticmethod
+    def now() -> int:
+        """Return the machine's time in µs since 1970."""
+        return time.time_ns() // 1000
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serve until the node ends; returns the exit status."""
+        node = self.node
+        poll = self.poller.wait
+        connections = self.connections
+        receive = node.received
+        settled = node.settled
+        while self.exit_status is None:
+            now = time.time_ns() // 1000
+            if node.deadline() <= now:
+                node.wake(now)
+            effects = settled(now)
+            if effects:
+                self._carry_out(effects)
+                if self.exit_status is not None:
+                    break
+            timeout = (node.deadline() - time.time_ns() // 1000) / 1e6
+            events = poll(timeout if timeout > 0 else 0)
+            now = time.time_ns() // 1000
+            for fd, mask in events:
+                connection = connections.get(fd)
+                if connection is not None and mask == 1:
+                    try:
+                        data = connection.sock.recv(READ_BYTES)
+                    except BlockingIOError:
+                        continue
+                    except OSError:
+                        data = b""
+                    if data:
+                        receive(connection.link, data, now)
+                    else:
+                        self._lost(connection)
+                else:
+                    self._event(fd, mask)
+            if self.signals:
+                for name in self.signals:
+                    node.signal(name, now)
+                self.signals = []
+        self.close()
+        return self.exit_status
+
+    def wake_up(self, signal_name: str) -> None:
+        """Note a signal and end the wait (called from a signal handler)."""
+        self.signals.append(signal_name)
+        with contextlib.suppress(OSError):
+            os.write(self.wake_write, b"!")
+
+    def _deliver(self, events: list[tuple[int, int]]) -> None:
+        for fd, mask in events:
+            self._event(fd, mask)
+
+    def _event(self, fd: int, mask: int) -> None:
+        connection = self.connections.get(fd)
+        if connection is not None:
+            if mask & 4:
+                self._flush(connection)
+            if mask & ~4 and connection.fd in self.connections and connection.reading:
+                self._read(connection)
+            elif mask & ~5 and not connection.reading:
+                self._lost(connection)
+        elif fd in self.listeners:
+            self._accept(*self.listeners[fd])
+        elif fd == self.wake_read:
+            with contextlib.suppress(OSError):
+                os.read(fd, 4096)
+        elif fd in self.hooks:
+            self.hooks[fd]()
+
+    def _read(self, connection: Connection) -> None:
+        try:
+            data = connection.sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.node.received(connection.link, data, self.now())
+        else:
+            self._lost(connection)
+
+    def _lost(self, connection: Connection) -> None:
+        self._close(connection)
+        self.node.closed(connection.link, self.now())
+
+    def _close(self, connection: Connection) -> None:
+        self.poller.forget(connection.fd)
+        self.connections.pop(connection.fd, None)
+        self.links.pop(connection.link, None)
+        connection.sock.close()
+
+    # --- listening and connecting -------------------------------------------------------------------------------
+
+    def adopt(self, sock: socket.socket, peer: str, kind: str, local: str = "") -> int:
+        """Take a connected socket over as a link and tell the node; returns the link."""
+        sock.setblocking(False)
+        link = self.next_link
+        self.next_link += 1
+        connection = Connection(sock, link)
+        self.connections[connection.fd] = connection
+        self.links[link] = connection
+        self.poller.set(connection.fd, True, False, new=True)
+        self.node.opened(link, peer, kind, self.now(), local)
+        return link
+
+    def listen(self, kind: str, host: str, port: int, backlog: int = 511, unix_mode: int = 0) -> None:
+        """Accept connections on an address; raises OSError."""
+        if kind == "unix":
+            with contextlib.suppress(OSError):
+                os.unlink(host)
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.bind(host)
+            if unix_mode:
+                os.chmod(host, unix_mode)
+        else:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                sock.bind((host, port))
+            except OSError:
+                sock.close()
+                raise
+        sock.listen(backlog)
+        sock.setblocking(False)
+        self.listeners[sock.fileno()] = (sock, kind)
+        self.addresses.setdefault((kind, host, port), []).append(sock.fileno())
+        self.poller.set(sock.fileno(), True, False, new=True)
+
+    def _listen_effect(self, effect: fx.Listen) -> None:
+        result: OSError | None = None
+        try:
+            self.listen(effect.kind, effect.host, effect.port)
+        except OSError as error:
+            result = error
+        if effect.ticket:
+            self.node.done(effect.ticket, result, self.now())
+
+    def _unlisten(self, effect: fx.Unlisten) -> None:
+        for fd in self.addresses.pop((effect.kind, effect.host, effect.port), []):
+            sock, _ = self.listeners.pop(fd)
+            self.poller.forget(fd)
+            sock.close()
+
+    def _accept(self, listener: socket.socket, kind: str) -> None:
+        for _ in range(BACKLOG_ROUNDS):
+            try:
+                sock, address = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self.logger("#", f"Accepting client connection: {error.strerror}")
+                return
+            if kind == "unix":
+                path = listener.getsockname()
+                self.adopt(sock, f"{path}:0", kind, f"{path}:0")
+            else:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.adopt(sock, _address(address), kind, _address(sock.getsockname()))
+
+    def _dial(self, effect: fx.Dial) -> None:
+        raise NotImplementedError
+
+    # --- effects ------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: list[fx.Effect]) -> None:
+        carry = self.carry
+        for effect in effects:
+            carry[type(effect)](effect)
+
+    def _send(self, effect: fx.Send) -> None:
+        link, data = effect
+        connection = self.links.get(link)
+        if connection is None:
+            return
+        if not connection.unsent:
+            try:
+                sent = connection.sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                self._lost(connection)
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+        connection.unsent += data
+        if not connection.writing:
+            connection.writing = True
+            self.poller.set(connection.fd, connection.reading, True)
+        self.node.undelivered(link, len(connection.unsent), self.now())
+
+    def _flush(self, connection: Connection) -> None:
+        try:
+            sent = connection.sock.send(memoryview(connection.unsent)[:LINGER_BYTES])
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._lost(connection)
+            return
+        del connection.unsent[:sent]
+        if not connection.closing:
+            self.node.undelivered(connection.link, len(connection.unsent), self.now())
+        if not connection.unsent:
+            if connection.closing:
+                self._close(connection)
+                return
+            connection.writing = False
+            self.poller.set(connection.fd, connection.reading, False)
+
+    def _hangup(self, effect: fx.Hangup) -> None:
+        connection = self.links.get(effect.link)
+        if connection is None:
+            return
+        if connection.unsent:
+            connection.closing = True
+            connection.reading = False
+            self.poller.set(connection.fd, False, True)
+        else:
+            self._close(connection)
+
+    def _read_switch(self, link: int, on: bool) -> None:
+        connection = self.links.get(link)
+        if connection is not None and connection.reading != on:
+            connection.reading = on
+            self.poller.set(connection.fd, on, connection.writing)
+
+    def _stall(self, effect: fx.Stall) -> None:
+        time.sleep(max(0.0, (effect.until_us - self.now()) / 1e6))
+
+    def _exit(self, effect: fx.Exit) -> None:
+        self.exit_status = effect.status
+        self.restart = effect.restart
+
+    def close(self) -> None:
+        """Close every socket, after giving what is still unsent a last chance."""
+        for connection in list(self.connections.values()):
+            if connection.unsent:
+                with contextlib.suppress(OSError):
+                    connection.sock.setblocking(True)
+                    connection.sock.settimeout(1)
+                    connection.sock.sendall(connection.unsent)
+            self._close(connection)
+        for kind, host, port in list(self.addresses):
+            self._unlisten(fx.Unlisten(kind, host, port))
+            if kind == "unix":
+                with contextlib.suppress(OSError):
+                    os.unlink(host)
+
+
+def _address(address: Any) -> str:
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+if sys.platform == "win32":  # pragma: no cover
+    raise ImportError("redis-tutor needs a POSIX system")

@@ -1,0 +1,552 @@
+"""One Redis server as a plain object.
+
+A node does no I/O. What happens to it comes in as calls that carry the time (in µs since 1970); what it wants done
+goes out as an ordered list of effects (`engine.effects`), handed over by `settled` at the end of a round of inputs.
+Two worlds carry effects out: `engine.live` (sockets, files, the machine's clock) and `engine.simulation`.
+
+    inputs   opened · received · undelivered · closed · refused · done · snapshot · wake · signal · settled
+
+Time stands still within one input. Durations (slow log, statistics) come from the world's stopwatch. All state is
+plain data, so a node can be pickled: checkpoints, undo and time travel rest on that. What belongs to the world
+(stopwatch, observers, the parser in C) is left out of the copy and given back by `attach`.
+
+The node is put together here; what its parts do stands in their modules.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from engine import blocking, dispatch
+from engine import client as flags
+from engine.acl import Acl
+from engine.blocking import Waiting
+from engine.client import BLOCKED_POSTPONE, Blocking, Client
+from engine.commands import load_all
+from engine.config import Config
+from engine.effects import Dial, Effect, Exit, Hangup, Log, Send
+from engine.errors import ReplyError
+from engine.events import Event
+from engine.keyspace import NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Keyspace
+from engine.pubsub import PubSub
+from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request, encode2, encode3
+from engine.rng import Rng
+from engine.stats import CommandStats, Sampler, Stats
+from engine.table import COMMANDS, Command
+
+load_all()
+
+NEVER_SLOW = 1 << 62
+
+
+class World(Protocol):
+    """What a node may ask its world in the middle of an input."""
+
+    def stopwatch(self) -> int:
+        """Return a monotonic time in µs."""
+
+    def service(self, node: "Node") -> None:
+        """Deliver waiting inputs while a script or a load takes long; the node answers BUSY or LOADING."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return facts of the process: pid, rss, cpu times, uname …"""
+
+
+class Node:
+    """A Redis server."""
+
+    def __init__(self, config: Config, seed: int, now: int) -> None:
+        self.config = config
+        self.rng = Rng(seed)
+        self.run_id = self.rng.hex(40)
+        self.now_us = now
+        self.now_ms = now // 1000
+        self.started_us = now
+        self.space = Keyspace(config.databases, Rng(self.rng.next64()))
+        self.space.observer = self
+        self.space.now_ms = self.now_ms
+        self.space.lru_clock = self.now_ms // 1000
+        self.commands: dict[bytes, Command] = {}
+        for name, command in COMMANDS.items():
+            self.commands[name] = command
+            self.commands[name.upper()] = command  # the spelling most clients use, without a call to lower()
+
+        self.clients: dict[int, Client] = {}
+        self.links: dict[int, Client] = {}
+        self.next_client_id = 1
+        self.waiting = Waiting()
+        self.reblocking: Blocking | None = None
+        self.resumable: dict[int, None] = {}  # clients whose waiting requests may run again
+        self.monitors: dict[int, None] = {}
+
+        self.acl = Acl(self)
+        self.pubsub = PubSub(self)
+        self.stats = Stats()
+        self.command_stats: dict[bytes, CommandStats] = {}
+        self.ops = Sampler()
+        self.net_in = Sampler()
+        self.net_out = Sampler()
+
+        # the command that runs
+        self.executing: Client | None = None
+        self.executing_command: Command | None = None
+        self.executing_argv: Argv = []
+        self.instead: list[Argv] | None = None
+        self.force_propagation = False
+        self.aftermath = False
+        self.mark_us = 0
+
+        # gates: what may keep any command from running (see dispatch.gates)
+        self.gated = False
+        self.loading = False
+        self.async_loading = False
+        self.busy = False
+        self.stale = False
+        self.read_only_replica = False
+        self.cluster_enabled = False
+        self.slow_us = NEVER_SLOW
+
+        # what leaves the node
+        self.effects: list[Effect] = []
+        self.pending_out: list[Client] = []
+        self.propagating = False  # somebody reads the stream of changes
+        self.pending_propagation: list[tuple[int, Argv]] = []
+
+        self.held: str | None = None  # the operation on the world that everything waits for
+        self.held_inputs: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self.tickets: dict[int, tuple[str, tuple[Any, ...]]] = {}
+        self.next_ticket = 1
+        self.cron_at_us = now
+        self.cron_loops = 0
+        self.exiting = False
+        self.observers: list[Callable[[Event], None]] = []
+        self.configured()
+
+    # --- the world ----------------------------------------------------------------------------------------------
+
+    def attach(self, world: World) -> None:
+        """Give the node its world; needed before the first input, and again after unpickling."""
+        self.world = world
+        self.stopwatch = world.stopwatch
+        self.parser = BatchParser()
+        self.mark_us = world.stopwatch()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for name in ("world", "stopwatch", "parser"):
+            state.pop(name, None)
+        state["observers"] = []
+        return state
+
+    def emit(self, event: Event) -> None:
+        """Tell the observers what happened. Guard calls with `if node.observers` where building it costs."""
+        for observer in self.observers:
+            observer(event)
+
+    def log(self, level: str, text: str) -> None:
+        """Write a line to the log: level `.` debug, `-` verbose, `*` notice, `#` warning."""
+        if ".-*#".index(level) >= _LOG_LEVELS[self.config.loglevel]:
+            self.effects.append(Log(level, text))
+
+    def ticket(self, method: str, *args: Any) -> int:
+        """Return a ticket for a file operation; when it ends the node's `method(result, *args)` is called."""
+        ticket = self.next_ticket
+        self.next_ticket += 1
+        self.tickets[ticket] = (method, args)
+        return ticket
+
+    # --- inputs -------------------------------------------------------------------------------------------------
+
+    def set_time(self, now: int) -> None:
+        """Set the node's clock, in µs since 1970. It never moves within an input."""
+        self.now_us = now
+        self.now_ms = self.space.now_ms = now // 1000
+
+    def opened(self, link: int, peer: str, kind: str, now: int, local: str = "") -> None:
+        """A connection was accepted (`kind` "tcp", "tls" or "unix"), or one that we dialled stands ("dialled")."""
+        self.set_time(now)
+        client = Client(self, self.next_client_id, link, peer, local)
+        client.kind = kind
+        if kind == "unix":
+            client.flags |= flags.UNIX_SOCKET
+        self.next_client_id += 1
+        self.clients[client.id] = client
+        self.links[link] = client
+        self.stats.connections_received += 1
+        self.acl.welcome(client)
+        client.update_gated()
+
+    def received(self, link: int, data: bytes, now: int) -> None:
+        """Bytes arrived on a link, cut anywhere."""
+        client = self.links.get(link)
+        if client is None:
+            return
+        self.now_us = now
+        self.now_ms = self.space.now_ms = now // 1000
+        self.mark_us = self.stopwatch()
+        client.last_us = now
+        client.received_bytes += len(data)
+        self.stats.net_input_bytes += len(data)
+        request = client.request
+        if request is None:
+            batch, used = self.parser.parse(data)
+            if used != len(data):
+                client.request = request = Request()
+                request.buffer += data[used:]
+            if client.halted or self.held is not None or client.requests:
+                client.requests.extend(batch)
+                return
+            process = dispatch.process
+            for i, argv in enumerate(batch):
+                process(self, client, argv)
+                if client.halted or self.held is not None:
+                    client.requests.extend(batch[i + 1 :])
+                    return
+            if request is not None:
+                self._parse(client)
+        else:
+            request.buffer += data
+            if not client.halted and self.held is None and not client.requests:
+                self._parse(client)
+
+    def _parse(self, client: Client) -> None:
+        """Run the requests in a client's buffer, which hiredis could not take."""
+        limits = Limits(self.config.proto_max_bulk_len, client.authenticated)
+        while client.request is not None and not client.halted and self.held is None:
+            request = client.request
+            try:
+                argv = request.next(limits)
+            except ProtocolError as error:
+                self._protocol_error(client, error)
+                return
+            if argv is None:
+                if not request.buffer and not request.missing:
+                    client.request = None
+                return
+            if argv:
+                dispatch.process(self, client, argv)
+                limits.authenticated = client.authenticated
+
+    def _protocol_error(self, client: Client, error: ProtocolError) -> None:
+        text = b"ERR Protocol error: %b" % error.args[0]
+        client.request = None
+        self.count_error(ReplyError(text))
+        client.reply(ReplyError(text))
+        self.close_after_reply(client)
+
+    def _resume(self, client: Client) -> None:
+        """Run what a client sent while it had to wait."""
+        while client.requests and not client.halted and self.held is None:
+            self.mark_us = self.stopwatch()
+            dispatch.process(self, client, client.requests.popleft())
+        if client.request is not None and not client.requests:
+            self._parse(client)
+
+    def undelivered(self, link: int, size_bytes: int, now: int) -> None:
+        """The world tells how much of what was sent to a link has not left yet (0: all has)."""
+        self.set_time(now)
+        client = self.links.get(link)
+        if client is not None:
+            client.out_bytes = size_bytes
+
+    def closed(self, link: int, now: int) -> None:
+        """The other end closed a link, or it broke."""
+        self.set_time(now)
+        client = self.links.get(link)
+        if client is not None:
+            self.free_client(client)
+
+    def refused(self, link: int, error: str, now: int) -> None:
+        """A `Dial` failed."""
+        self.set_time(now)
+
+    def done(self, ticket: int, result: Any, now: int) -> None:
+        """A file operation ended: with its result, or with an OSError."""
+        self.set_time(now)
+        self.mark_us = self.stopwatch()
+        method, args = self.tickets.pop(ticket)
+        getattr(self, method)(result, *args)
+
+    def wake(self, now: int) -> None:
+        """`deadline()` has come."""
+        self.set_time(now)
+        self.mark_us = self.stopwatch()
+        blocking.wake_due(self)
+        if now >= self.cron_at_us:
+            self.cron()
+            self.cron_at_us = now + 1_000_000 // self.config.hz
+        if self.aftermath:
+            self.after_command()
+
+    def deadline(self) -> int:
+        """Return the time in µs at which `wake` is due."""
+        until = self.waiting.next_deadline(self.clients)
+        if until is not None and until * 1000 < self.cron_at_us:
+            return until * 1000
+        return self.cron_at_us
+
+    def signal(self, name: str, now: int) -> None:
+        """A signal arrived: "term" and "int" shut the server down."""
+        self.set_time(now)
+        self.log("#" if name == "term" else "*", f"Received SIG{name.upper()} scheduling shutdown...")
+        self.shut_down()
+
+    def settled(self, now: int) -> list[Effect]:
+        """End a round of inputs: everything that was replied becomes one `Send` a link; returns all effects."""
+        if self.resumable and self.held is None:
+            while self.resumable:
+                client_id = next(iter(self.resumable))
+                del self.resumable[client_id]
+                client = self.clients.get(client_id)
+                if client is not None and not client.halted:
+                    self._resume(client)
+        effects = self.effects
+        for client in self.pending_out:
+            out = client.out
+            if out:
+                data = out[0] if len(out) == 1 else b"".join(out)
+                client.out = []
+                if client.link:
+                    effects.append(Send(client.link, data))
+                    self.stats.net_output_bytes += len(data)
+            if client.flags & flags.CLOSE_AFTER_REPLY:
+                self._hang_up(client)
+        self.pending_out = []
+        self.effects = []
+        return effects
+
+    # --- clients ------------------------------------------------------------------------------------------------
+
+    def close_after_reply(self, client: Client) -> None:
+        """Hang up once what was replied so far has been sent; nothing more is read."""
+        client.flags |= flags.CLOSE_AFTER_REPLY
+        client.halted = True
+        client.update_gated()
+        if client not in self.pending_out:
+            self.pending_out.append(client)
+
+    def close_now(self, client: Client) -> None:
+        """Hang up without sending what is still queued (CLIENT KILL, output limits)."""
+        client.out = []
+        self._hang_up(client)
+
+    def _hang_up(self, client: Client) -> None:
+        link = client.link
+        self.free_client(client)
+        if link:
+            self.effects.append(Hangup(link))
+
+    def free_client(self, client: Client) -> None:
+        """Forget a client: its subscriptions, watches, waits."""
+        if client.blocking is not None:
+            blocking.unblock(self, client)
+        self.resumable.pop(client.id, None)
+        self.unwatch(client)
+        self.pubsub.forget(client)
+        self.monitors.pop(client.id, None)
+        self.clients.pop(client.id, None)
+        self.links.pop(client.link, None)
+        client.halted = True
+        client.link = 0
+
+    def block_client(self, client: Client, why: Blocking) -> None:
+        """See `Client.block`."""
+        blocking.block(self, client, why)
+
+    def on_timeout(self, client: Client) -> bool:
+        """Deal with a wait that is not for keys; True when nothing more is to be done."""
+        return False
+
+    # --- commands -----------------------------------------------------------------------------------------------
+
+    def call(self, ctx: Client, command: Command, argv: Argv) -> Reply:
+        """Run a command past the gates (EXEC, scripts, blocked clients)."""
+        return dispatch.call(self, ctx, command, argv)
+
+    def stats_of(self, command: Command) -> CommandStats:
+        """Return the statistics of a command."""
+        stats = self.command_stats.get(command.name)
+        if stats is None:
+            stats = self.command_stats[command.name] = CommandStats()
+        return stats
+
+    def count_error(self, error: ReplyError) -> None:
+        """Count an error reply by its code (INFO errorstats)."""
+        self.stats.total_error_replies += 1
+        code = error.text.split(b" ", 1)[0]
+        errors = self.stats.errors
+        if code in errors or len(errors) < 128:
+            errors[code] = errors.get(code, 0) + 1
+
+    def internal_error(self, command: Command, argv: Argv, error: Exception, trace: str) -> None:
+        """A handler failed in a way that is our fault: say which, and go on."""
+        shown = " ".join(repr(arg[:64])[1:] for arg in argv[:8])
+        self.log("#", f"Internal error in command {shown}: {trace}")
+
+    def after_command(self) -> None:
+        """End a unit of execution: propagate it, tell who must be told, serve blocked clients."""
+        self.aftermath = False
+        ctx = self.executing
+        self.after_unit()
+        if self.waiting.ready and ctx is None:
+            blocking.serve_ready(self)
+
+    def after_unit(self) -> None:
+        """Hand what a command, transaction or script changed to the stream, in one piece."""
+        if self.pending_propagation:
+            self.flush_propagation()
+
+    # --- propagation --------------------------------------------------------------------------------------------
+
+    def propagate_call(self, ctx: Client, argv: Argv, changed: bool) -> None:
+        """Propagate what a command did, as itself or in the form that its handler gave."""
+        instead, self.instead = self.instead, None
+        forced, self.force_propagation = self.force_propagation, False
+        if self.propagating and (changed or forced):
+            for command in [argv] if instead is None else instead:
+                self.also_propagate(ctx.db.index, command)
+
+    def also_propagate(self, db: int, argv: Argv) -> None:
+        """Add a command to what the running unit propagates."""
+        if self.propagating:
+            self.pending_propagation.append((db, argv))
+            self.aftermath = True
+
+    def flush_propagation(self) -> None:
+        """Feed the stream; what several commands changed at once is wrapped in MULTI and EXEC."""
+        unit, self.pending_propagation = self.pending_propagation, []
+        if len(unit) > 1:
+            unit = [(unit[0][0], [b"MULTI"]), *unit, (unit[-1][0], [b"EXEC"])]
+        for db, argv in unit:
+            self.feed(db, argv)
+
+    def feed(self, db: int, argv: Argv) -> None:
+        """Append one command to the stream of changes: append-only file, backlog, replicas."""
+
+    # --- what the keyspace tells (engine.keyspace.Observer) -----------------------------------------------------
+
+    def key_modified(self, db: Database, key: bytes) -> None:
+        """A key changed: transactions that watch it will fail."""
+        for client in self.clients.values():
+            if (db.index, key) in client.watched:
+                client.flags |= flags.DIRTY_CAS
+
+    def key_ready(self, db: Database, key: bytes) -> None:
+        """A key that clients wait for was added or grew."""
+        self.waiting.ready[(db.index, key)] = None
+        self.aftermath = True
+
+    def key_expired(self, db: Database, key: bytes) -> None:
+        """A key's time was up: replicas are told with a DEL of their own."""
+        name = b"UNLINK" if self.config.lazyfree_lazy_expire else b"DEL"
+        self.also_propagate(db.index, [name, key])
+
+    def keyspace_event(self, kind: int, event: bytes, key: bytes, db: int) -> None:
+        """Publish a keyspace notification."""
+        if self.space.notify_mask & NOTIFY_KEYSPACE:
+            self.pubsub.publish(b"__keyspace@%d__:%b" % (db, key), event)
+        if self.space.notify_mask & NOTIFY_KEYEVENT:
+            self.pubsub.publish(b"__keyevent@%d__:%b" % (db, event), key)
+
+    # --- transactions -------------------------------------------------------------------------------------------
+
+    def queue_command(self, ctx: Client, command: Command, argv: Argv) -> None:
+        """Queue a command of a transaction."""
+        assert ctx.queue is not None
+        ctx.queue.append((command, argv))
+
+    def discard_transaction(self, ctx: Client) -> None:
+        """Forget a client's transaction and what it watches."""
+        ctx.queue = None
+        ctx.flags &= ~(flags.MULTI | flags.DIRTY_CAS | flags.DIRTY_EXEC)
+        self.unwatch(ctx)
+        ctx.update_gated()
+
+    def unwatch(self, ctx: Client) -> None:
+        """Forget what a client watches."""
+        ctx.watched.clear()
+
+    # --- gates (called from dispatch.gates) ---------------------------------------------------------------------
+
+    def update_gated(self) -> None:
+        """Recompute whether any command may be refused for a reason that lies with the node."""
+        self.gated = bool(
+            self.config.maxmemory
+            or self.loading
+            or self.async_loading
+            or self.busy
+            or self.stale
+            or self.read_only_replica
+            or self.cluster_enabled
+        )
+
+    def check_protected(self, ctx: Client, command: Command) -> None:
+        """Refuse DEBUG and MODULE unless the configuration lets this client use them."""
+        setting = self.config.enable_debug_command if command.name.startswith(b"debug") else "no"
+        local = ctx.kind == "unix" or ctx.peer.startswith(("127.", "[::1]"))
+        if setting == "yes" or (setting == "local" and local):
+            return
+        name = command.name.split(b"|")[0]
+        raise ReplyError(
+            b'ERR %b command not allowed. If the enable-%b-command option is set to "local", you can run it from '
+            b"a local connection, otherwise you need to set this option in the configuration file, and then restart "
+            b"the server." % (name.upper(), name)
+        )
+
+    def check_cluster(self, ctx: Client, command: Command, argv: Argv) -> None:
+        """Refuse or redirect what this cluster node does not serve."""
+
+    def make_room(self, command: Command, ctx: Client) -> bool:
+        """Evict until memory is within its limit; False when that was not possible."""
+        return True
+
+    def write_refusal(self, ctx: Client, command: Command) -> bytes | None:
+        """Return why writes are refused now (MISCONF, NOREPLICAS), or None."""
+        return None
+
+    def busy_error(self) -> bytes:
+        """Return what clients get while a script runs too long."""
+        return b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+
+    def postpones(self, ctx: Client, command: Command, argv: Argv) -> bool:
+        """Postpone a command while clients are paused; True when that was done."""
+        return False
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def cron(self) -> None:
+        """Do what is done `hz` times a second: expire keys, sample rates."""
+        self.cron_loops += 1
+        self.space.lru_clock = self.now_ms // 1000
+        self.ops.sample(sum(stats.calls for stats in self.command_stats.values()), self.now_us)
+        self.net_in.sample(self.stats.net_input_bytes, self.now_us)
+        self.net_out.sample(self.stats.net_output_bytes, self.now_us)
+        for db in self.space.databases:
+            if db.expiring:
+                db.expire_due(1000)
+        if self.pending_propagation:
+            self.flush_propagation()
+
+    def slow_command(self, ctx: Client, command: Command, argv: Argv, elapsed_us: int) -> None:
+        """Note a command that took longer than the slow log's limit."""
+
+    def feed_monitors(self, ctx: Client, command: Command, argv: Argv) -> None:
+        """Show a command to the clients that MONITOR."""
+
+    def configured(self) -> None:
+        """Take over settings that the node keeps in its own fields."""
+        self.update_gated()
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def shut_down(self) -> None:
+        """Shut down: tell the world to stop."""
+        self.log("#", "User requested shutdown...")
+        self.log("#", "Redis is now ready to exit, bye bye...")
+        self.exiting = True
+        self.effects.append(Exit(0))
+
+
+_LOG_LEVELS = {"debug": 0, "verbose": 1, "notice": 2, "warning": 3, "nothing": 4}
+
+__all__ = ["BLOCKED_POSTPONE", "Dial", "Node", "World", "encode2", "encode3"]

@@ -1,0 +1,122 @@
+"""What a node counts: per command, per error code, and in all.
+
+The hot path does as little as it can: a command's duration is appended to its list, and the lists are folded into
+sums and histogram when they are read or have grown long.
+"""
+
+FOLD_AT = 4096
+
+
+class CommandStats:
+    """Calls and times (µs) of one command."""
+
+    __slots__ = ("_calls", "_histogram", "_usec", "durations", "failed", "rejected")
+
+    def __init__(self) -> None:
+        self.durations: list[int] = []  # not yet folded
+        self.rejected = 0  # errors before execution
+        self.failed = 0  # errors of the execution
+        self._calls = 0
+        self._usec = 0
+        self._histogram: dict[int, int] = {}
+
+    def fold(self) -> None:
+        """Take the durations since the last fold into the sums."""
+        durations = self.durations
+        if durations:
+            self._calls += len(durations)
+            self._usec += sum(durations)
+            histogram = self._histogram
+            for duration in durations:
+                histogram[duration] = histogram.get(duration, 0) + 1
+            self.durations = []
+            if len(histogram) > 2048:
+                self._coarsen()
+
+    def _coarsen(self) -> None:
+        # Two significant digits, as Redis's HDR histograms keep.
+        coarse: dict[int, int] = {}
+        for value, count in self._histogram.items():
+            shift = max(0, value.bit_length() - 8)
+            key = value >> shift << shift
+            coarse[key] = coarse.get(key, 0) + count
+        self._histogram = coarse
+
+    @property
+    def calls(self) -> int:
+        """How often the command ran."""
+        return self._calls + len(self.durations)
+
+    @property
+    def usec(self) -> int:
+        """The time all calls took, in µs."""
+        return self._usec + sum(self.durations)
+
+    def histogram(self) -> list[tuple[int, int]]:
+        """Return (duration in µs, calls) in ascending order."""
+        self.fold()
+        return sorted(self._histogram.items())
+
+
+class Stats:
+    """Counters of a node since it started, or since CONFIG RESETSTAT."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Set every counter to zero."""
+        self.connections_received = 0
+        self.rejected_connections = 0
+        self.net_input_bytes = 0
+        self.net_output_bytes = 0
+        self.net_repl_input_bytes = 0
+        self.net_repl_output_bytes = 0
+        self.evicted_keys = 0
+        self.evicted_clients = 0
+        self.evicted_scripts = 0
+        self.total_error_replies = 0
+        self.unexpected_error_replies = 0
+        self.sync_full = 0
+        self.sync_partial_ok = 0
+        self.sync_partial_err = 0
+        self.acl_access_denied_auth = 0
+        self.acl_access_denied_cmd = 0
+        self.acl_access_denied_key = 0
+        self.acl_access_denied_channel = 0
+        self.forks = 0
+        self.reads_processed = 0
+        self.writes_processed = 0
+        self.output_limit_disconnections = 0
+        self.query_limit_disconnections = 0
+        self.reply_buffer_shrinks = 0
+        self.reply_buffer_expands = 0
+        self.active_time_us = 0
+        self.dump_payload_sanitizations = 0
+        self.peak_memory_bytes = 0
+        self.errors: dict[bytes, int] = {}  # by code
+
+
+class Sampler:
+    """Rates per second over the last sixteen samples of cron (instantaneous_ops_per_sec and its like)."""
+
+    SAMPLES = 16
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+        self.last_value = 0
+        self.last_us = 0
+
+    def sample(self, value: int, now_us: int) -> None:
+        """Note the total `value` at a time."""
+        if self.last_us and now_us > self.last_us:
+            self.rates.append((value - self.last_value) * 1e6 / (now_us - self.last_us))
+            if len(self.rates) > self.SAMPLES:
+                del self.rates[0]
+        self.last_value = value
+        self.last_us = now_us
+
+    @property
+    def rate(self) -> float:
+        """Return the mean rate per second."""
+        return sum(self.rates) / self.SAMPLES
