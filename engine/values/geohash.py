@@ -1,0 +1,254 @@
+"""Places on Earth as sortable integers, and the cells in which a search has to look.
+
+Longitude and latitude are each cut in half 26 times; the 52 decisions, interleaved (longitude on the
+higher bit of each pair), make an integer that a sorted set's score holds exactly. Places that
+share the first 2 × n bits lie in the same cell of level n, and a cell is a range of scores.
+
+A search takes the level whose cells are about as large as the search area, looks through the cell of its centre and
+that cell's eight neighbours (without those that cannot reach into the area), and measures each place found.
+
+Guarantees: the same scores, cells, order of cells and distances (to the last bit of the double) as Redis, which
+takes the Earth for a sphere with a radius of 6372797.560856 m and has no places beyond ±85.05° (Web Mercator).
+
+https://redis.io/docs/latest/develop/data-types/geospatial/
+"""
+
+from math import asin, cos, inf, nan, pi, sin, sqrt
+from typing import NamedTuple
+
+LON_MIN, LON_MAX = -180.0, 180.0
+LAT_MIN, LAT_MAX = -85.05112878, 85.05112878
+STEP_MAX = 26
+EARTH_RADIUS_M = 6372797.560856
+MERCATOR_MAX_M = 20037726.37
+UNITS = {b"m": 1.0, b"km": 1000.0, b"ft": 0.3048, b"mi": 1609.34}
+
+_RADIANS = pi / 180.0
+_MASK64 = 2**64 - 1
+_EVEN = 0x5555555555555555
+_ODD = 0xAAAAAAAAAAAAAAAA
+_ALPHABET = b"0123456789bcdefghjkmnpqrstuvwxyz"
+
+
+class Cell(NamedTuple):
+    """A cell: its interleaved bits (2 × step of them) and its level."""
+
+    bits: int
+    step: int
+
+    def scores(self) -> tuple[int, int]:
+        """Return the scores in this cell: from (included), to (excluded)."""
+        shift = 2 * (STEP_MAX - self.step)
+        return self.bits << shift, (self.bits + 1) << shift
+
+
+class Area(NamedTuple):
+    """The outline of a cell, in degrees."""
+
+    lon_min: float
+    lon_max: float
+    lat_min: float
+    lat_max: float
+
+
+class Shape:
+    """A search area: a circle (`radius`) or a box (`width`, `height`) round a centre, in units of `to_metres`."""
+
+    __slots__ = ("height", "is_box", "lat", "lon", "radius", "to_metres", "width")
+
+    def __init__(self) -> None:
+        self.lon = self.lat = 0.0
+        self.is_box = False
+        self.radius = self.width = self.height = 0.0
+        self.to_metres = 1.0
+
+    def distance_m(self, lon: float, lat: float) -> float | None:
+        """Return how far a place is from the centre in m, or None if it lies outside."""
+        if not self.is_box:
+            metres = distance(self.lon, self.lat, lon, lat)
+            # "not greater" and "less or equal" differ for NaN, which an area as large as the world may give
+            return None if metres > self.radius * self.to_metres else metres
+        if EARTH_RADIUS_M * abs(self.lat * _RADIANS - lat * _RADIANS) > self.height * self.to_metres / 2:
+            return None
+        if distance(lon, lat, self.lon, lat) > self.width * self.to_metres / 2:
+            return None
+        return distance(self.lon, self.lat, lon, lat)
+
+
+def _spread(x: int) -> int:
+    """Move the low 32 bits to the even positions."""
+    x = (x | x << 16) & 0x0000FFFF0000FFFF
+    x = (x | x << 8) & 0x00FF00FF00FF00FF
+    x = (x | x << 4) & 0x0F0F0F0F0F0F0F0F
+    x = (x | x << 2) & 0x3333333333333333
+    return (x | x << 1) & _EVEN
+
+
+def _squeeze(x: int) -> int:
+    """Move the even bits to the low 32."""
+    x &= _EVEN
+    x = (x | x >> 1) & 0x3333333333333333
+    x = (x | x >> 2) & 0x0F0F0F0F0F0F0F0F
+    x = (x | x >> 4) & 0x00FF00FF00FF00FF
+    x = (x | x >> 8) & 0x0000FFFF0000FFFF
+    return (x | x >> 16) & 0xFFFFFFFF
+
+
+def encode(lon: float, lat: float, step: int = STEP_MAX, lat_min: float = LAT_MIN, lat_max: float = LAT_MAX) -> Cell:
+    """Return the cell of a place. With the default level its bits are the score of the place."""
+    size = 1 << step
+    x = int((lon - LON_MIN) / (LON_MAX - LON_MIN) * size)
+    y = int((lat - lat_min) / (lat_max - lat_min) * size)
+    return Cell(_spread(y) | _spread(x) << 1, step)
+
+
+def outline(cell: Cell) -> Area:
+    """Return the outline of a cell."""
+    size = 1 << cell.step
+    y = _squeeze(cell.bits)
+    x = _squeeze(cell.bits >> 1)
+    lat_scale = LAT_MAX - LAT_MIN
+    lon_scale = LON_MAX - LON_MIN
+    return Area(
+        LON_MIN + (x / size) * lon_scale,
+        LON_MIN + ((x + 1 & 0xFFFFFFFF) / size) * lon_scale,
+        LAT_MIN + (y / size) * lat_scale,
+        LAT_MIN + ((y + 1 & 0xFFFFFFFF) / size) * lat_scale,
+    )
+
+
+def decode(score: float) -> tuple[float, float]:
+    """Return the longitude and latitude of a score: the middle of its cell.
+
+    A sorted set may hold any score. Others than those of places mean something too, namely what the conversion to a
+    64-bit integer makes of them on a 64-bit PC.
+    """
+    if -9223372036854775808.0 <= score < 18446744073709551616.0:
+        bits = int(score) & _MASK64
+    else:
+        bits = 0 if score > 0 else 1 << 63
+    lon_min, lon_max, lat_min, lat_max = outline(Cell(bits, STEP_MAX))
+    lon = (lon_min + lon_max) / 2
+    lat = (lat_min + lat_max) / 2
+    return min(max(lon, LON_MIN), LON_MAX), min(max(lat, LAT_MIN), LAT_MAX)
+
+
+def text(score: float) -> bytes:
+    """Return the standard 11-letter geohash of a score, whose last letter is always `0` (there are only 52 bits)."""
+    lon, lat = decode(score)
+    bits = encode(lon, lat, STEP_MAX, -90.0, 90.0).bits
+    return bytes([_ALPHABET[bits >> shift & 31] for shift in range(47, 0, -5)]) + b"0"
+
+
+def distance(lon1: float, lat1: float, lon2: float, lat2: float) -> float:
+    """Return the distance of two places in m along the great circle (haversine)."""
+    lat1 *= _RADIANS
+    lat2 *= _RADIANS
+    v = sin((lon2 * _RADIANS - lon1 * _RADIANS) / 2)
+    if v == 0.0:
+        return EARTH_RADIUS_M * abs(lat2 - lat1)
+    u = sin((lat2 - lat1) / 2)
+    a = u * u + cos(lat1) * cos(lat2) * v * v
+    return 2.0 * EARTH_RADIUS_M * asin(sqrt(a)) if a <= 1 else nan
+
+
+# --- searching --------------------------------------------------------------------------------------------------
+
+
+def _level_for(radius_m: float, lat: float) -> int:
+    """Return the level whose cells are just larger than a radius."""
+    if radius_m == 0:
+        return STEP_MAX
+    step = 1
+    while radius_m < MERCATOR_MAX_M:
+        radius_m *= 2
+        step += 1
+    step -= 2
+    # Towards the poles cells get narrower.
+    if abs(lat) > 66:
+        step -= 1
+        if abs(lat) > 80:
+            step -= 1
+    return min(max(step, 1), STEP_MAX)
+
+
+def _longitude_span(width_m: float, lat: float) -> float:
+    if abs(lat) == inf:
+        return nan
+    c = cos(lat * _RADIANS)
+    return width_m / EARTH_RADIUS_M / c / _RADIANS if c else inf
+
+
+def _bounding_box(shape: Shape) -> Area:
+    height = shape.to_metres * (shape.height / 2 if shape.is_box else shape.radius)
+    width = shape.to_metres * (shape.width / 2 if shape.is_box else shape.radius)
+    lat_span = height / EARTH_RADIUS_M / _RADIANS
+    # Towards the pole a degree of longitude is shortest, so the area's edge on that side spans most degrees.
+    lon_span = _longitude_span(width, shape.lat - lat_span if shape.lat < 0 else shape.lat + lat_span)
+    return Area(shape.lon - lon_span, shape.lon + lon_span, shape.lat - lat_span, shape.lat + lat_span)
+
+
+def _moved(cell: Cell, east: int, north: int) -> Cell:
+    """Return the neighbour of a cell; at the edge of the world it wraps round."""
+    bits, step = cell
+    high = _ODD >> (64 - step * 2)
+    low = _EVEN >> (64 - step * 2)
+    x, y = bits & _ODD, bits & _EVEN
+    # The bits of the other axis, all set, let a carry pass; all clear and one taken away, they let a borrow pass.
+    if east > 0:
+        x = x + low + 1 & high
+    elif east < 0:
+        x = (x | low) - (low + 1) & high
+    if north > 0:
+        y = y + high + 1 & low
+    elif north < 0:
+        y = (y | high) - (high + 1) & low
+    return Cell(x | y, step)
+
+
+def cells(shape: Shape) -> list[Cell]:
+    """Return the cells that a search has to look through, in the order in which Redis does."""
+    box = _bounding_box(shape)
+    radius = (
+        sqrt((shape.width / 2) * (shape.width / 2) + (shape.height / 2) * (shape.height / 2))
+        if shape.is_box
+        else shape.radius
+    )
+    step = _level_for(radius * shape.to_metres, shape.lat)
+    centre = encode(shape.lon, shape.lat, step)
+    if step > 1 and (
+        outline(_moved(centre, 0, 1)).lat_max < box.lat_max
+        or outline(_moved(centre, 0, -1)).lat_min > box.lat_min
+        or outline(_moved(centre, 1, 0)).lon_max < box.lon_max
+        or outline(_moved(centre, -1, 0)).lon_min > box.lon_min
+    ):
+        # The centre is so near to an edge of its cell that its neighbours do not cover the area.
+        step -= 1
+        centre = encode(shape.lon, shape.lat, step)
+    area = outline(centre)
+    north = south = east = west = True
+    if step >= 2:
+        south = not area.lat_min < box.lat_min
+        north = not area.lat_max > box.lat_max
+        west = not area.lon_min < box.lon_min
+        east = not area.lon_max > box.lon_max
+    around = [
+        (centre, True),
+        (_moved(centre, 0, 1), north),
+        (_moved(centre, 0, -1), south),
+        (_moved(centre, 1, 0), east),
+        (_moved(centre, -1, 0), west),
+        (_moved(centre, 1, 1), north and east),
+        (_moved(centre, -1, 1), north and west),
+        (_moved(centre, 1, -1), south and east),
+        (_moved(centre, -1, -1), south and west),
+    ]
+    found: list[Cell] = []
+    last = 0
+    for i, (cell, useful) in enumerate(around):
+        # In a huge area neighbours may be the same cell. As in Redis, only one that equals the cell taken before it
+        # is left out, and the centre does not count as one.
+        if useful and not (last and cell == around[last][0]):
+            found.append(cell)
+            last = i
+    return found
