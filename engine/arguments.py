@@ -7,6 +7,7 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
 import re
+from math import inf
 from typing import TYPE_CHECKING
 
 from engine.errors import NOT_A_FLOAT, NOT_AN_INTEGER, SYNTAX, ReplyError
@@ -21,6 +22,7 @@ _FLOAT = re.compile(
     rb"|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?)\Z",
     re.IGNORECASE,
 )
+_NOT_ZERO = re.compile(rb"[+-]?(?:0[xX][0.]*[1-9a-fA-F]|[0.]*[1-9])")
 
 
 def parse_integer(text: bytes) -> int | None:
@@ -33,13 +35,21 @@ def parse_integer(text: bytes) -> int | None:
 
 
 def parse_float(text: bytes) -> float | None:
-    """Return a double as C's strtod reads it (hexadecimal and infinities too), or None. NaN is not a number."""
+    """Return a double as C's strtod reads it (hexadecimal and infinities too), or None.
+
+    NaN is not a number; nor is what is too large for a double, or so small that it becomes 0.
+    """
     if not _FLOAT.match(text):
         return None
     try:
-        return float.fromhex(text.decode()) if b"x" in text or b"X" in text else float(text)
+        value = float.fromhex(text.decode()) if b"x" in text or b"X" in text else float(text)
     except OverflowError:
         return None
+    if value in (inf, -inf):
+        return value if b"n" in text or b"N" in text else None
+    if not value and _NOT_ZERO.match(text):
+        return None
+    return value
 
 
 def integer(arg: bytes, error: bytes = NOT_AN_INTEGER, low: int = INT64_MIN, high: int = INT64_MAX) -> int:

@@ -15,11 +15,13 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/
 
 import re
 from collections.abc import Callable
+from math import copysign, inf
 from typing import Any
 
 import hiredis
 
 from engine.errors import ReplyError
+from engine.numbers import format_fraction
 
 Reply = Any
 Argv = list[bytes]
@@ -100,20 +102,18 @@ NULL_ARRAY = NullArray()
 NO_REPLY = NoReply()
 
 
+_EXACT = float(2**62)  # integers up to here are printed as such
+
+
 def format_double(value: float) -> bytes:
-    """Return the shortest text that reads back as the same double, in Redis's spelling (`3`, `1e+20`, `inf`)."""
+    """Return a text that reads back as the same double, in Redis's spelling (`3`, `0.1`, `1e+20`, `inf`)."""
+    if -_EXACT <= value <= _EXACT and value == (whole := int(value)):
+        return b"%d" % whole if whole or copysign(1.0, value) > 0 else b"-0"
     if value != value:
         return b"nan"
-    if value in (float("inf"), float("-inf")):
+    if value in (inf, -inf):
         return b"inf" if value > 0 else b"-inf"
-    if value == int(value) and abs(value) < 1e17:
-        return b"-0" if value == 0 and str(value)[0] == "-" else b"%d" % int(value)
-    text = repr(value)
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        sign = "-" if exponent[0] == "-" else "+"
-        return f"{mantissa.removesuffix('.0')}e{sign}{exponent.lstrip('+-').lstrip('0')}".encode()
-    return text.encode()
+    return format_fraction(value)
 
 
 Encoder = Callable[[Any], bytes]
