@@ -137,6 +137,8 @@ def _run_again(node: "Node", client: Client) -> None:
     client.flags &= ~flags.REEXECUTING
     if type(reply) is not NoReply:
         client.reply(reply)
+    if client.push_after:
+        client.flush_pushes()
     if client.blocking is not None:
         node.resumable.pop(client.id, None)
     node.after_unit()
@@ -151,11 +153,14 @@ def wake_due(node: "Node") -> None:
             return
         _, client_id = heappop(waiting.deadlines)
         client = node.clients[client_id]
-        assert client.blocking is not None
-        if node.on_timeout(client):
-            continue
-        blocking = unblock(node, client)
-        client.reply(timed_out_reply(blocking))
+        give_up(node, client)
+
+
+def give_up(node: "Node", client: Client) -> None:
+    """End a client's wait as if its time were up."""
+    assert client.blocking is not None
+    if not node.on_timeout(client):
+        client.reply(timed_out_reply(unblock(node, client)))
 
 
 def unblock_with_error(node: "Node", client: Client, error: ReplyError) -> None:

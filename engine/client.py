@@ -66,6 +66,8 @@ GATED = (
     | ASKING
 )
 
+REPLY_CHUNK_BYTES = 16 * 1024  # a reply buffer of a real server, to which sizes in CLIENT LIST are related
+
 # What a client may be blocked on.
 BLOCKED_LIST = "list"
 BLOCKED_ZSET = "zset"
@@ -183,9 +185,14 @@ class Client:
         """Propagate nothing for the running command, changes or not."""
         self.node.instead = []
 
-    def force_propagate(self) -> None:
-        """Propagate the running command even if it changed no key (PUBLISH, SCRIPT FLUSH …)."""
+    def force_propagate(self, to_aof: bool = True) -> None:
+        """Propagate the running command even if it changed no key (SCRIPT FLUSH …; PUBLISH to replicas only)."""
         self.node.force_propagation = True
+        self.node.propagate_to_aof = to_aof
+
+    def redact(self, *positions: int) -> None:
+        """Keep arguments of the running command (secrets) out of the slow log and MONITOR."""
+        self.node.redacted = (self.node.executing_argv, positions)
 
     def block(
         self, kind: str, keys: list[bytes], until_ms: int | None, on_nokey: bool = False, data: object = None
@@ -208,11 +215,20 @@ class Client:
 
     def push(self, message: Reply) -> None:
         """Queue an out-of-band message; it follows the reply of the command that runs for this client now."""
-        data = encode3(message) if self.resp == 3 else encode2(message)
+        self.push_encoded(encode3(message) if self.resp == 3 else encode2(message))
+
+    def push_encoded(self, data: bytes) -> None:
+        """Queue an out-of-band message that is already in the client's protocol."""
         if self.node.executing is self:
             self.push_after.append(data)
         else:
             self.write(data)
+
+    def flush_pushes(self) -> None:
+        """Queue the messages that had to wait for the reply of a command."""
+        for data in self.push_after:
+            self.write(data)
+        self.push_after = []
 
     def write(self, data: bytes) -> None:
         """Queue bytes that are already in the client's protocol."""
@@ -226,6 +242,52 @@ class Client:
             return
         self.write(encode3(value) if self.resp == 3 else encode2(value))
 
+    def memory(self) -> "Memory":
+        """Return what the client takes, as CLIENT LIST tells it."""
+        return Memory(self)
+
     def update_gated(self) -> None:
         """Recompute `gated` after flags, user or authentication changed."""
         self.gated = bool(self.flags & GATED) or not self.authenticated or not self.node.acl.unrestricted(self.user)
+
+
+class Memory:
+    """The memory that a client is counted with, in bytes (deterministic accounting, not the interpreter's)."""
+
+    __slots__ = (
+        "argv",
+        "multi",
+        "output",
+        "output_blocks",
+        "output_buffer",
+        "query",
+        "query_free",
+        "reply_buffer",
+        "reply_peak",
+        "total",
+    )
+
+    def __init__(self, client: Client) -> None:
+        request = client.request
+        self.query = len(request.buffer) if request is not None else 0
+        self.query += sum(map(len, request.args)) if request is not None else 0
+        self.query_free = 0
+        running = client.node.executing is client
+        self.argv = sum(map(len, client.node.executing_argv[1:])) if running else 0
+        if running:
+            # The request that runs still stands in a real server's buffer.
+            self.query += self.argv + 16
+            self.query_free = max(0, 16384 + 4090 - self.query)
+        self.multi = sum(sum(map(len, argv)) for _, argv in client.queue) if client.queue is not None else 0
+        waiting = sum(map(len, client.out)) + client.out_bytes
+        self.reply_buffer = REPLY_CHUNK_BYTES
+        self.reply_peak = min(waiting, REPLY_CHUNK_BYTES)
+        self.output_buffer = min(waiting, REPLY_CHUNK_BYTES)
+        beyond = waiting - self.output_buffer
+        self.output_blocks = -(-beyond // REPLY_CHUNK_BYTES)
+        self.output = beyond
+        names = client.channels, client.patterns, client.shard_channels
+        subscriptions = sum(64 + len(name) for held in names for name in held)
+        watched = sum(64 + len(key) for _, key in client.watched)
+        self.total = 1928 + self.reply_buffer + self.query + self.query_free + self.argv + self.multi
+        self.total += self.output + subscriptions + watched

@@ -90,7 +90,9 @@ def process(node: "Node", ctx: "Client", argv: Argv) -> None:
     reply = call(node, ctx, command, argv)
     if type(reply) is not NoReply:
         ctx.reply(reply)
-    if node.aftermath or ctx.push_after:
+    if ctx.push_after:
+        ctx.flush_pushes()
+    if node.aftermath:
         node.after_command()
     if ctx.flags & (flags.REPLY_SKIP | flags.REPLY_SKIP_NEXT):
         # CLIENT REPLY SKIP silences the command after it and no more.

@@ -28,11 +28,13 @@ from engine.effects import Dial, Effect, Exit, Hangup, Log, Send
 from engine.errors import ReplyError
 from engine.events import Event
 from engine.keyspace import NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Keyspace
+from engine.pauses import Pauses
 from engine.pubsub import PubSub
 from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request, encode2, encode3
 from engine.rng import Rng
 from engine.stats import CommandStats, Sampler, Stats
 from engine.table import COMMANDS, Command
+from engine.tracking import Tracking
 
 load_all()
 
@@ -81,6 +83,8 @@ class Node:
 
         self.acl = Acl(self)
         self.pubsub = PubSub(self)
+        self.tracking = Tracking(self)
+        self.pauses = Pauses(self)
         self.stats = Stats()
         self.command_stats: dict[bytes, CommandStats] = {}
         self.ops = Sampler()
@@ -93,6 +97,8 @@ class Node:
         self.executing_argv: Argv = []
         self.instead: list[Argv] | None = None
         self.force_propagation = False
+        self.propagate_to_aof = True
+        self.redacted: tuple[Argv, tuple[int, ...]] = ([], ())
         self.aftermath = False
         self.mark_us = 0
 
@@ -162,9 +168,18 @@ class Node:
         self.now_us = now
         self.now_ms = self.space.now_ms = now // 1000
 
+    def start(self, now: int) -> None:
+        """The world is ready: the node may serve."""
+        self.set_time(now)
+
     def opened(self, link: int, peer: str, kind: str, now: int, local: str = "") -> None:
         """A connection was accepted (`kind` "tcp", "tls" or "unix"), or one that we dialled stands ("dialled")."""
         self.set_time(now)
+        refusal = self._stranger(peer, kind)
+        if refusal is not None:
+            self.stats.rejected_connections += 1
+            self.effects += [Send(link, b"-%b\r\n" % refusal), Hangup(link)]
+            return
         client = Client(self, self.next_client_id, link, peer, local)
         client.kind = kind
         if kind == "unix":
@@ -175,6 +190,15 @@ class Node:
         self.stats.connections_received += 1
         self.acl.welcome(client)
         client.update_gated()
+
+    def _stranger(self, peer: str, kind: str) -> bytes | None:
+        """Return why a new connection is not taken, or None."""
+        if len(self.links) >= self.config.maxclients:
+            return b"ERR max number of clients reached"
+        local = kind == "unix" or peer.startswith(("127.", "[::1]"))
+        if self.config.protected_mode and not local and self.acl.default_needs_no_password():
+            return PROTECTED_MODE
+        return None
 
     def received(self, link: int, data: bytes, now: int) -> None:
         """Bytes arrived on a link, cut anywhere."""
@@ -272,6 +296,7 @@ class Node:
         self.set_time(now)
         self.mark_us = self.stopwatch()
         blocking.wake_due(self)
+        self.pauses.wake_due()
         if now >= self.cron_at_us:
             self.cron()
             self.cron_at_us = now + 1_000_000 // self.config.hz
@@ -281,6 +306,10 @@ class Node:
     def deadline(self) -> int:
         """Return the time in µs at which `wake` is due."""
         until = self.waiting.next_deadline(self.clients)
+        if self.pauses.active:
+            paused_until = self.pauses.next_deadline()
+            if until is None or paused_until < until:
+                until = paused_until
         if until is not None and until * 1000 < self.cron_at_us:
             return until * 1000
         return self.cron_at_us
@@ -288,7 +317,6 @@ class Node:
     def signal(self, name: str, now: int) -> None:
         """A signal arrived: "term" and "int" shut the server down."""
         self.set_time(now)
-        self.log("#" if name == "term" else "*", f"Received SIG{name.upper()} scheduling shutdown...")
         self.shut_down()
 
     def settled(self, now: int) -> list[Effect]:
@@ -356,6 +384,11 @@ class Node:
     def on_timeout(self, client: Client) -> bool:
         """Deal with a wait that is not for keys; True when nothing more is to be done."""
         return False
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether the node follows a master."""
+        return self.config.replicaof is not None
 
     # --- commands -----------------------------------------------------------------------------------------------
 
@@ -478,6 +511,7 @@ class Node:
             or self.stale
             or self.read_only_replica
             or self.cluster_enabled
+            or self.pauses.active
         )
 
     def check_protected(self, ctx: Client, command: Command) -> None:
@@ -510,7 +544,7 @@ class Node:
 
     def postpones(self, ctx: Client, command: Command, argv: Argv) -> bool:
         """Postpone a command while clients are paused; True when that was done."""
-        return False
+        return self.pauses.postpones(ctx, command, argv)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -546,6 +580,19 @@ class Node:
         self.exiting = True
         self.effects.append(Exit(0))
 
+
+PROTECTED_MODE = (
+    b"DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the "
+    b"default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
+    b"from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode "
+    b"sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the "
+    b"same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do "
+    b"so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode "
+    b"by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the "
+    b"server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' "
+    b"option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above "
+    b"things in order for the server to start accepting connections from the outside."
+)
 
 _LOG_LEVELS = {"debug": 0, "verbose": 1, "notice": 2, "warning": 3, "nothing": 4}
 

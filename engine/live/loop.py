@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine import effects as fx
+from engine.journal import Journal
 from engine.live.facts import process_facts
 from engine.live.files import Files
 from engine.node import Node
@@ -82,9 +83,9 @@ class Poller:
 
 
 class Loop:
-    """The live world of one node."""
+    """The live world of one node, or of a journal that records what happens to one."""
 
-    def __init__(self, node: Node, logger: Callable[[str, str], None]) -> None:
+    def __init__(self, node: Node | Journal, logger: Callable[[str, str], None]) -> None:
         self.node = node
         self.logger = logger
         self.poller = Poller()
@@ -134,7 +135,7 @@ class Loop:
 
     @staticmethod
     def now() -> int:
-        """Return the machine's time in µs since 1970."""
+        """Return the time in µs since 1970: the machine's, unless a host shifts it (undo takes time back too)."""
         return time.time_ns() // 1000
 
     # --- running ------------------------------------------------------------------------------------------------
@@ -146,8 +147,9 @@ class Loop:
         connections = self.connections
         receive = node.received
         settled = node.settled
+        clock = self.now
         while self.exit_status is None:
-            now = time.time_ns() // 1000
+            now = clock()
             if node.deadline() <= now:
                 node.wake(now)
             effects = settled(now)
@@ -155,9 +157,9 @@ class Loop:
                 self._carry_out(effects)
                 if self.exit_status is not None:
                     break
-            timeout = (node.deadline() - time.time_ns() // 1000) / 1e6
+            timeout = (node.deadline() - clock()) / 1e6
             events = poll(timeout if timeout > 0 else 0)
-            now = time.time_ns() // 1000
+            now = clock()
             for fd, mask in events:
                 connection = connections.get(fd)
                 if connection is not None and mask == 1:

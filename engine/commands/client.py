@@ -1,0 +1,376 @@
+"""CLIENT and its subcommands: names, lists, kills, pauses, replies.
+
+https://redis.io/docs/latest/commands/?group=connection
+"""
+
+from typing import TYPE_CHECKING
+
+from engine import blocking
+from engine import client as flags
+from engine.arguments import INT64_MAX, integer, parse_integer, timeout
+from engine.client import Client
+from engine.commands.connection import INVALID_NAME, valid_attribute
+from engine.errors import SYNTAX, ReplyError
+from engine.resp import NO_REPLY, OK, Argv, Reply, Verbatim
+from engine.table import ADMIN, LOADING, NOSCRIPT, STALE, command, container
+
+if TYPE_CHECKING:
+    from engine.node import Node
+
+# The letters of `flags=` in CLIENT LIST, in Redis's order.
+_LETTERS = (
+    (flags.MASTER, "M"),
+    (flags.PUBSUB, "P"),
+    (flags.MULTI, "x"),
+    (flags.BLOCKED, "b"),
+    (flags.TRACKING, "t"),
+    (flags.TRACKING_BROKEN_REDIR, "R"),
+    (flags.TRACKING_BCAST, "B"),
+    (flags.DIRTY_CAS, "d"),
+    (flags.CLOSE_AFTER_REPLY, "c"),
+    (flags.UNBLOCKED, "u"),
+    (flags.CLOSE_ASAP, "A"),
+    (flags.UNIX_SOCKET, "U"),
+    (flags.READONLY, "r"),
+    (flags.NO_EVICT, "e"),
+    (flags.NO_TOUCH, "T"),
+)
+
+
+def describe(client: Client) -> bytes:
+    """Return a client's line in CLIENT LIST, without the line's end."""
+    node = client.node
+    letters = ""
+    if client.flags & flags.MONITOR:
+        letters = "O"
+    elif client.flags & flags.REPLICA:
+        letters = "S"
+    letters += "".join(letter for flag, letter in _LETTERS if client.flags & flag)
+    usage = client.memory()
+    current = client.current.name if client.current is not None else b"NULL"
+    now_s = node.now_us // 1_000_000
+    fields = (
+        b"id=%d" % client.id,
+        b"addr=%b" % client.peer.encode(),
+        b"laddr=%b" % client.local.encode(),
+        b"fd=%d" % (client.link + 7 if client.link else -1),
+        b"name=%b" % client.name,
+        b"age=%d" % (now_s - client.created_us // 1_000_000),
+        b"idle=%d" % (now_s - client.last_us // 1_000_000),
+        b"flags=%b" % (letters or "N").encode(),
+        b"db=%d" % client.db.index,
+        b"sub=%d" % len(client.channels),
+        b"psub=%d" % len(client.patterns),
+        b"ssub=%d" % len(client.shard_channels),
+        b"multi=%d" % (len(client.queue) if client.queue is not None else -1),
+        b"qbuf=%d" % usage.query,
+        b"qbuf-free=%d" % usage.query_free,
+        b"argv-mem=%d" % usage.argv,
+        b"multi-mem=%d" % usage.multi,
+        b"rbs=%d" % usage.reply_buffer,
+        b"rbp=%d" % usage.reply_peak,
+        b"obl=%d" % usage.output_buffer,
+        b"oll=%d" % usage.output_blocks,
+        b"omem=%d" % usage.output,
+        b"tot-mem=%d" % usage.total,
+        b"events=%b" % (b"rw" if client.out_bytes else b"r"),
+        b"cmd=%b" % current,
+        b"user=%b" % (client.user if client.user is not None else b"(superuser)"),
+        b"redir=%d" % node.tracking.redirection(client),
+        b"resp=%d" % client.resp,
+        b"lib-name=%b" % client.lib_name,
+        b"lib-ver=%b" % client.lib_ver,
+    )
+    return b" ".join(fields)
+
+
+def client_type(client: Client) -> bytes:
+    """Return a client's type as CLIENT LIST TYPE names it."""
+    if client.flags & flags.MASTER:
+        return b"master"
+    if client.flags & flags.REPLICA and not client.flags & flags.MONITOR:
+        return b"replica"
+    return b"pubsub" if client.flags & flags.PUBSUB else b"normal"
+
+
+_TYPES = {
+    b"normal": b"normal",
+    b"slave": b"replica",
+    b"replica": b"replica",
+    b"pubsub": b"pubsub",
+    b"master": b"master",
+}
+
+
+def _type_named(name: bytes) -> bytes:
+    kind = _TYPES.get(name.lower())
+    if kind is None:
+        raise ReplyError(b"ERR Unknown client type '%b'" % name)
+    return kind
+
+
+def _connected(node: "Node") -> list[Client]:
+    return [client for client in node.clients.values() if client.link]
+
+
+container("CLIENT", since="2.4.0", group="connection")
+
+
+@command("CLIENT ID", NOSCRIPT, LOADING, STALE, since="5.0.0", complexity="O(1)")
+def client_id(ctx: Client, argv: Argv) -> Reply:
+    return ctx.id
+
+
+@command("CLIENT INFO", NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output",), since="6.2.0", complexity="O(1)")
+def client_info(ctx: Client, argv: Argv) -> Reply:
+    return Verbatim(describe(ctx) + b"\n")
+
+
+@command(
+    "CLIENT LIST [TYPE <normal | master | replica | pubsub>] [ID client-id [client-id ...]]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=("nondeterministic_output",),
+    since="2.4.0",
+    complexity="O(N) where N is the number of client connections",
+)
+def client_list(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    option = argv[2].lower() if len(argv) > 2 else b""
+    if option == b"type" and len(argv) == 4:
+        kind = _type_named(argv[3])
+        listed = [client for client in _connected(node) if client_type(client) == kind]
+    elif option == b"id" and len(argv) > 3:
+        listed = []
+        for number in [integer(arg, b"ERR Invalid client ID") for arg in argv[3:]]:
+            client = node.clients.get(number)
+            if client is not None:
+                listed.append(client)
+    elif len(argv) == 2:
+        listed = _connected(node)
+    else:
+        raise ReplyError(SYNTAX)
+    return Verbatim(b"".join([describe(client) + b"\n" for client in listed]))
+
+
+@command("CLIENT REPLY <ON | OFF | SKIP>", NOSCRIPT, LOADING, STALE, since="3.2.0", complexity="O(1)")
+def client_reply(ctx: Client, argv: Argv) -> Reply:
+    mode = argv[2].lower()
+    if mode == b"on":
+        ctx.flags &= ~(flags.REPLY_SKIP | flags.REPLY_OFF)
+        ctx.update_gated()
+        return OK
+    if mode == b"off":
+        ctx.flags |= flags.REPLY_OFF
+    elif mode == b"skip":
+        if not ctx.flags & flags.REPLY_OFF:
+            ctx.flags |= flags.REPLY_SKIP_NEXT
+    else:
+        raise ReplyError(SYNTAX)
+    ctx.update_gated()
+    return NO_REPLY
+
+
+def _on_off(ctx: Client, arg: bytes, flag: int) -> Reply:
+    mode = arg.lower()
+    if mode == b"on":
+        ctx.flags |= flag
+    elif mode == b"off":
+        ctx.flags &= ~flag
+    else:
+        raise ReplyError(SYNTAX)
+    ctx.update_gated()
+    return OK
+
+
+@command("CLIENT NO-EVICT <ON | OFF>", ADMIN, NOSCRIPT, LOADING, STALE, since="7.0.0", complexity="O(1)")
+def client_no_evict(ctx: Client, argv: Argv) -> Reply:
+    return _on_off(ctx, argv[2], flags.NO_EVICT)
+
+
+@command("CLIENT NO-TOUCH <ON | OFF>", NOSCRIPT, LOADING, STALE, since="7.2.0", complexity="O(1)")
+def client_no_touch(ctx: Client, argv: Argv) -> Reply:
+    return _on_off(ctx, argv[2], flags.NO_TOUCH)
+
+
+class _Filter:
+    """Which clients CLIENT KILL means."""
+
+    def __init__(self) -> None:
+        self.id: int | None = None
+        self.type: bytes | None = None
+        self.addr: bytes | None = None
+        self.laddr: bytes | None = None
+        self.user: bytes | None = None
+        self.skip_me = True
+
+    def selects(self, client: Client, me: Client) -> bool:
+        return (
+            (self.addr is None or client.peer.encode() == self.addr)
+            and (self.laddr is None or client.local.encode() == self.laddr)
+            and (self.type is None or client_type(client) == self.type)
+            and (self.id is None or client.id == self.id)
+            and (self.user is None or client.user == self.user)
+            and not (client is me and self.skip_me)
+        )
+
+
+def _parse_filter(ctx: Client, args: Argv) -> _Filter:
+    chosen = _Filter()
+    if len(args) % 2:
+        raise ReplyError(SYNTAX)
+    for option, value in zip(args[::2], args[1::2]):
+        name = option.lower()
+        if name == b"id":
+            number = parse_integer(value)
+            if number is None or not 1 <= number <= INT64_MAX:
+                raise ReplyError(b"ERR client-id should be greater than 0")
+            chosen.id = number
+        elif name == b"type":
+            chosen.type = _type_named(value)
+        elif name == b"addr":
+            chosen.addr = value
+        elif name == b"laddr":
+            chosen.laddr = value
+        elif name == b"user":
+            if not ctx.node.acl.has_user(value):
+                raise ReplyError(b"ERR No such user '%b'" % value)
+            chosen.user = value
+        elif name == b"skipme" and value.lower() in (b"yes", b"no"):
+            chosen.skip_me = value.lower() == b"yes"
+        else:
+            raise ReplyError(SYNTAX)
+    return chosen
+
+
+@command(
+    "CLIENT KILL <ip:port | <[ID client-id] | [TYPE <normal | master | slave | replica | pubsub>] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>]> [<[ID client-id] | [TYPE <normal | master | slave | replica | pubsub>] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>]> ...]>",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    arity=-3,
+    since="2.4.0",
+    complexity="O(N) where N is the number of client connections",
+)
+def client_kill(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    if len(argv) == 3:
+        chosen = _Filter()
+        chosen.addr = argv[2]
+        chosen.skip_me = False
+    else:
+        chosen = _parse_filter(ctx, argv[2:])
+    killed = [client for client in _connected(node) if chosen.selects(client, ctx)]
+    for client in killed:
+        if client is not ctx:
+            node.close_now(client)
+    if len(argv) == 3 and not killed:
+        raise ReplyError(b"ERR No such client")
+    reply = OK if len(argv) == 3 else len(killed)
+    if ctx in killed:
+        ctx.reply(reply)
+        node.close_after_reply(ctx)
+        return NO_REPLY
+    return reply
+
+
+@command(
+    "CLIENT UNBLOCK client-id [TIMEOUT | ERROR]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="5.0.0",
+    complexity="O(log N) where N is the number of client connections",
+)
+def client_unblock(ctx: Client, argv: Argv) -> Reply:
+    error = False
+    if len(argv) == 4:
+        reason = argv[3].lower()
+        if reason not in (b"timeout", b"error"):
+            raise ReplyError(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+        error = reason == b"error"
+    target = ctx.node.clients.get(integer(argv[2]))
+    if target is None or target.blocking is None or target.blocking.kind == flags.BLOCKED_POSTPONE:
+        return 0
+    if error:
+        blocking.unblock_with_error(ctx.node, target, ReplyError(b"UNBLOCKED client unblocked via CLIENT UNBLOCK"))
+    else:
+        blocking.give_up(ctx.node, target)
+    return 1
+
+
+@command(
+    "CLIENT SETNAME connection-name",
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="2.6.9",
+    complexity="O(1)",
+)
+def client_setname(ctx: Client, argv: Argv) -> Reply:
+    if not valid_attribute(argv[2]):
+        raise ReplyError(INVALID_NAME)
+    ctx.name = argv[2]
+    return OK
+
+
+@command("CLIENT GETNAME", NOSCRIPT, LOADING, STALE, since="2.6.9", complexity="O(1)")
+def client_getname(ctx: Client, argv: Argv) -> Reply:
+    return ctx.name or None
+
+
+@command(
+    "CLIENT SETINFO <lib-name libname | lib-ver libver>",
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="7.2.0",
+    complexity="O(1)",
+)
+def client_setinfo(ctx: Client, argv: Argv) -> Reply:
+    option = argv[2].lower()
+    if option not in (b"lib-name", b"lib-ver"):
+        raise ReplyError(b"ERR Unrecognized option '%b'" % argv[2])
+    if not valid_attribute(argv[3]):
+        raise ReplyError(b"ERR %b cannot contain spaces, newlines or special characters." % argv[2])
+    if option == b"lib-name":
+        ctx.lib_name = argv[3]
+    else:
+        ctx.lib_ver = argv[3]
+    return OK
+
+
+@command("CLIENT PAUSE timeout [WRITE | ALL]", ADMIN, NOSCRIPT, LOADING, STALE, since="3.0.0", complexity="O(1)")
+def client_pause(ctx: Client, argv: Argv) -> Reply:
+    mode = argv[3].lower() if len(argv) == 4 else b"all"
+    if mode not in (b"all", b"write"):
+        raise ReplyError(b"ERR CLIENT PAUSE mode must be WRITE or ALL")
+    until_ms = timeout(ctx, argv[2], unit_ms=1)
+    ctx.node.pauses.pause(b"client", ctx.node.now_ms if until_ms is None else until_ms, mode == b"all")
+    return OK
+
+
+@command(
+    "CLIENT UNPAUSE",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="6.2.0",
+    complexity="O(N) Where N is the number of paused clients",
+)
+def client_unpause(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.pauses.end(b"client")
+    return OK

@@ -1,0 +1,286 @@
+"""`redis-tutor serve`: a node on real ports, started and stopped as redis-server is.
+
+Takes redis-server's arguments, prints its log lines in its format, and ends with its exit statuses: 0 after a clean
+shutdown, 1 when the configuration is wrong or a port cannot be had.
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/config/
+"""
+
+import contextlib
+import gc
+import glob
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Collection
+from types import FrameType
+from typing import IO
+
+from engine.acl import check_user_line
+from engine.config import (
+    Config,
+    FatalConfigError,
+    Surroundings,
+    load_config,
+    parse_command_line,
+)
+from engine.live.loop import Loop
+from engine.node import Node
+from engine.table import COMMANDS
+from engine.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
+
+_LEVELS = {"debug": 0, "verbose": 1, "notice": 2, "warning": 3, "nothing": 4}
+
+USAGE = """\
+Usage: redis-tutor serve [/path/to/redis.conf] [options] [-]
+       redis-tutor serve - (read config from stdin)
+       redis-tutor serve -v or --version
+       redis-tutor serve -h or --help
+
+Examples:
+       redis-tutor serve (run the server with default conf)
+       echo 'maxmemory 128mb' | redis-tutor serve -
+       redis-tutor serve /etc/redis/6379.conf
+       redis-tutor serve --port 7777
+       redis-tutor serve --port 7777 --replicaof 127.0.0.1 8888
+       redis-tutor serve /etc/myredis.conf --loglevel verbose -
+       redis-tutor serve /etc/myredis.conf --loglevel verbose
+"""
+
+
+class Log:
+    """The server's log, in Redis's format: `pid:role day month year time level text`."""
+
+    def __init__(self) -> None:
+        self.path = ""
+        self.minimum = 2
+        self.role = "C"  # M master, S replica, C child or still starting
+        self.enabled = True
+
+    def __call__(self, level: str, text: str) -> None:
+        if ".-*#".index(level) < self.minimum or not self.enabled:
+            return
+        now = time.time()
+        stamp = time.strftime("%d %b %Y %H:%M:%S", time.localtime(now))
+        self.raw(f"{os.getpid()}:{self.role} {stamp}.{int(now * 1000) % 1000:03d} {level} {text}\n")
+
+    def raw(self, line: str) -> None:
+        """Write a line as it is."""
+        data = line.encode(errors="surrogateescape")
+        if not self.path:
+            with contextlib.suppress(OSError):
+                os.write(1, data)
+            return
+        # Opened for every line, so that log rotation needs no signal (as Redis does it).
+        with contextlib.suppress(OSError):
+            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(fd, data)
+            finally:
+                os.close(fd)
+
+
+class _Machine(Surroundings):
+    """What reading a configuration may ask of the machine."""
+
+    def __init__(self, log: Callable[[str, str], None]) -> None:
+        self._log = log
+
+    def read(self, path: str) -> bytes:
+        """See `Surroundings`."""
+        paths = sorted(glob.glob(path)) if glob.has_magic(path) else [path]
+        parts = []
+        for name in paths:
+            with open(name, "rb") as file:
+                parts.append(file.read())
+        return b"\n".join(parts)
+
+    def change_dir(self, path: str) -> str:
+        """See `Surroundings`."""
+        os.chdir(path)
+        return os.getcwd()
+
+    def check_log(self, path: str) -> None:
+        """See `Surroundings`."""
+        with open(path, "ab"):
+            pass
+
+    def check_user(self, argv: list[bytes]) -> tuple[int, bytes] | None:
+        """See `Surroundings`."""
+        return check_user_line(argv)
+
+    def command_names(self) -> Collection[bytes] | None:
+        """See `Surroundings`."""
+        return COMMANDS.keys()
+
+    def log(self, level: str, text: str) -> None:
+        """See `Surroundings`."""
+        self._log(level, text)
+
+
+def configure(
+    arguments: list[str], log: Callable[[str, str], None] | None = None, stdin: IO[bytes] | None = None
+) -> Config:
+    """Return the configuration that redis-server's arguments describe. Raises FatalConfigError."""
+    config = Config()
+    config.dir = os.getcwd()
+    command_line = parse_command_line(arguments)
+    text = stdin.read() if command_line.stdin and stdin is not None else None
+    if command_line.config_file is not None:
+        config.config_file = os.path.abspath(command_line.config_file)
+    load_config(config, command_line, _Machine(log or (lambda level, text: None)), text)
+    return config
+
+
+def main(arguments: list[str]) -> int:
+    """Run a server with redis-server's arguments; returns the exit status."""
+    if arguments in (["-v"], ["--version"]):
+        print(version_line())
+        return 0
+    if arguments in (["-h"], ["--help"]):
+        print(USAGE, end="")
+        return 0
+    log = Log()
+    try:
+        config = configure(arguments, log, sys.stdin.buffer)
+    except FatalConfigError as error:
+        sys.stderr.buffer.write(error.text)
+        sys.stderr.flush()
+        return 1
+    log.path = config.logfile
+    log.minimum = _LEVELS[config.loglevel]
+    if config.daemonize and config.supervised == "no":
+        _daemonize()
+    log("*", "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
+    log(
+        "*",
+        f"Redis version={VERSION}, bits={ARCH_BITS}, commit={GIT_SHA1}, modified={GIT_DIRTY}, pid={os.getpid()}, "
+        "just started",
+    )
+    if arguments:
+        log("*", "Configuration loaded")
+    else:
+        log(
+            "#",
+            "Warning: no config file specified, using the default config. In order to specify a config file use "
+            "redis-tutor serve /path/to/redis.conf",
+        )
+    log.role = "S" if config.replicaof is not None else "M"
+    log("*", "monotonic clock: POSIX clock_gettime")
+    log("*", f"Running mode={'cluster' if config.cluster_enabled else 'standalone'}, port={config.port}.")
+    node = Node(config, int.from_bytes(os.urandom(8), "big"), time.time_ns() // 1000)
+    loop = Loop(node, log)
+    kinds = _listen(loop, config, log)
+    if kinds is None:
+        return 1
+    if config.daemonize or config.pidfile:
+        _write_pidfile(config, log)
+    log("*", "Server initialized")
+    _on_signals(loop, log)
+    node.start(time.time_ns() // 1000)
+    for kind in kinds:
+        log("*", f"Ready to accept connections {kind}")
+    _notify_supervisor(config)
+    gc.collect()
+    gc.freeze()
+    # What the server keeps holds no cycles; without collections a large data set costs no pauses.
+    gc.set_threshold(100_000, 50, 1000)
+    status = loop.run()
+    if config.pidfile:
+        with contextlib.suppress(OSError):
+            os.unlink(config.pidfile)
+    if loop.restart:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return status
+
+
+def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
+    """Open the ports that the configuration names; returns what kinds, or None when one could not be had."""
+    kinds: list[str] = []
+    for kind, port in (("tcp", config.port), ("tls", config.tls_port)):
+        if not port:
+            continue
+        opened = 0
+        for bind in config.bind:
+            optional = bind.startswith("-")
+            host = {"*": "0.0.0.0", "::*": "::"}.get(bind.removeprefix("-"), bind.removeprefix("-"))
+            try:
+                loop.listen(kind, host, port, config.tcp_backlog)
+                opened += 1
+            except OSError as error:
+                if optional and error.errno is not None and error.errno not in (98, 48):
+                    continue
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                log("#", f"Warning: Could not create server TCP listening socket {host}:{port}: bind: {reason}")
+                opened = 0
+                break
+        if not opened:
+            log("#", f"Failed listening on port {port} ({kind}), aborting.")
+            return None
+        kinds.append(kind)
+    if config.unixsocket:
+        try:
+            loop.listen("unix", config.unixsocket, 0, config.tcp_backlog, config.unixsocketperm)
+        except OSError as error:
+            log("#", f"Failed opening Unix socket: bind: {error.strerror}")
+            return None
+        kinds.append("unix")
+    if not kinds:
+        log("#", "Configured to not listen anywhere, exiting.")
+        return None
+    return kinds
+
+
+def _on_signals(loop: Loop, log: Log) -> None:
+    insisted = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal insisted
+        name = {signal.SIGTERM: "term", signal.SIGINT: "int"}[signal.Signals(number)]
+        if insisted and number == signal.SIGINT:
+            log.raw(f"{os.getpid()}:signal-handler ({int(time.time())}) You insist... exiting now.\n")
+            os._exit(1)
+        insisted = True
+        log.raw(
+            f"{os.getpid()}:signal-handler ({int(time.time())}) Received SIG{name.upper()} scheduling shutdown...\n"
+        )
+        loop.wake_up(name)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _daemonize() -> None:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+
+
+def _write_pidfile(config: Config, log: Log) -> None:
+    path = config.pidfile or "/var/run/redis.pid"
+    try:
+        with open(path, "w") as file:
+            file.write(f"{os.getpid()}\n")
+    except OSError as error:
+        log("#", f"Failed to write PID file: {error.strerror}")
+
+
+def _notify_supervisor(config: Config) -> None:
+    """Tell systemd that the server is ready (`supervised systemd`, or `auto` under systemd)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address or config.supervised not in ("systemd", "auto"):
+        return
+    if address[0] == "@":
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"STATUS=Ready to accept connections\nREADY=1\n", address)
+
+
+__all__ = ["ALLOCATOR", "configure", "main"]
