@@ -588,8 +588,8 @@ PROTECTED_MODE = (
     b"sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the "
     b"same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do "
     b"so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode "
-    b"by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the "
-    b"server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' "
+    b"by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting "
+    b"the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' "
     b"option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above "
     b"things in order for the server to start accepting connections from the outside."
 )
