@@ -1,0 +1,64 @@
+r"""Glob patterns, as KEYS, SCAN, PSUBSCRIBE, CONFIG GET and ACL rules use them.
+
+`*` any bytes, `?` one byte, `[abc]` `[a-z]` `[^a]` one of a class, `\x` the byte x. A pattern is translated to a
+regular expression once; the atomic groups make `a*a*a*a*b` linear: what a star skipped is never tried again, which is
+right because the pieces between stars have fixed lengths and the first fit is as good as any.
+
+https://redis.io/docs/latest/commands/keys/
+"""
+
+import re
+from functools import lru_cache
+
+
+@lru_cache(maxsize=512)
+def compile_glob(pattern: bytes, nocase: bool = False) -> re.Pattern[bytes]:
+    """Return a regular expression; use its `match` (the pattern covers the whole text)."""
+    pieces = [b""]
+    i, size = 0, len(pattern)
+    while i < size:
+        c = pattern[i : i + 1]
+        if c == b"*":
+            pieces.append(b"")
+        elif c == b"?":
+            pieces[-1] += b"."
+        elif c == b"[":
+            i, chosen = _class(pattern, i + 1)
+            pieces[-1] += chosen
+        else:
+            if c == b"\\" and i + 1 < size:
+                i += 1
+                c = pattern[i : i + 1]
+            pieces[-1] += re.escape(c)
+        i += 1
+    source = pieces[0] + b"".join([b"(?>.*?%b)" % piece for piece in pieces[1:-1] if piece])
+    if len(pieces) > 1:
+        source += b".*" + pieces[-1]
+    return re.compile(source + rb"\Z", re.DOTALL | (re.IGNORECASE if nocase else 0))
+
+
+def _class(pattern: bytes, i: int) -> tuple[int, bytes]:
+    """Translate a class from behind its bracket; returns the position of its end. An unclosed one ends with all."""
+    size = len(pattern)
+    negated = pattern[i : i + 1] == b"^"
+    i += negated
+    members: list[bytes] = []
+    while i < size and pattern[i] != 93:
+        if pattern[i] == 92 and i + 1 < size:
+            i += 1
+            members.append(re.escape(pattern[i : i + 1]))
+        elif i + 2 < size and pattern[i + 1] == 45:
+            low, high = sorted((pattern[i], pattern[i + 2]))
+            members.append(b"\\x%02x-\\x%02x" % (low, high))
+            i += 2
+        else:
+            members.append(b"\\x%02x" % pattern[i])
+        i += 1
+    if not members:
+        return i, b"." if negated else b"(?!)."
+    return i, b"[%b%b]" % (b"^" if negated else b"", b"".join(members))
+
+
+def glob_match(pattern: bytes, text: bytes, nocase: bool = False) -> bool:
+    """Tell whether a text matches a pattern."""
+    return compile_glob(pattern, nocase).match(text) is not None
