@@ -1,0 +1,229 @@
+"""A small synchronous connection to a Redis server: TCP, unix socket or TLS; RESP2 and RESP3.
+
+It is what redis-cli needs of a client library, and what a lesson's terminal needs: commands out, replies in, one at a
+time, in order, with nothing hidden. Replies are the values of `engine.resp`; an error reply is a `ReplyError`
+*value*, never raised, for a prompt shows it like any other. What is raised is `LinkError`, with the text that
+redis-cli shows.
+
+Pushes (RESP3) come between replies. `on_push` gets them and `read` goes on to the next reply; without one, `read`
+returns them like replies, which is what a subscriber wants.
+
+https://redis.io/docs/latest/develop/reference/protocol-spec/
+"""
+
+import errno
+import os
+import selectors
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.resp import Push, encode_command
+from tutor.prompt.replies import INCOMPLETE, ProtocolError, ReplyReader
+
+Reply = Any
+
+
+class LinkError(Exception):
+    """No connection, or the end of one. The text is redis-cli's: `Connection refused`, `Server closed …`.
+
+    `reset` tells an end that the server or the network brought about from one that bad bytes did.
+    """
+
+    def __init__(self, text: str, reset: bool = True) -> None:
+        super().__init__(text)
+        self.reset = reset
+
+
+@dataclass(slots=True)
+class TLS:
+    """How to secure a connection: redis-cli's --sni, --cacert, --cacertdir, --cert, --key, --insecure …"""
+
+    sni: str | None = None
+    cacert: str | None = None
+    cacertdir: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    ciphers: str | None = None
+    ciphersuites: str | None = None
+    insecure: bool = False
+
+    def context(self) -> ssl.SSLContext:
+        """Return the ssl module's form. LinkError says which file or name it cannot use."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False  # redis-cli checks the chain, not the name
+        if self.insecure:
+            context.verify_mode = ssl.CERT_NONE
+        what = "Invalid CA Certificate File/Directory"
+        try:
+            if self.cacert or self.cacertdir:
+                context.load_verify_locations(self.cacert, self.cacertdir)
+            else:
+                context.load_default_certs()
+            if self.cert:
+                what = "Invalid client certificate"
+                context.load_cert_chain(self.cert, self.key)
+            if self.ciphers:
+                what = "Error while configuring ciphers"
+                context.set_ciphers(self.ciphers)
+        except (OSError, ssl.SSLError) as error:
+            raise LinkError(what) from error
+        return context
+
+
+class TLSError(LinkError):
+    """The connection stands, but it could not be secured."""
+
+
+class Connection:
+    """A connection to one server. Make one with `tcp` or `unix`.
+
+    `timeout` (seconds, None for ever) bounds connecting and every wait for bytes; after a timeout (LinkError)
+    replies no longer fit their commands, so the connection is to be closed.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self.on_push: Callable[[Push], None] | None = None
+        self._reader = ReplyReader()
+
+    @classmethod
+    def tcp(cls, host: str, port: int, *, timeout: float | None = None, tls: TLS | None = None) -> "Connection":
+        """Connect to host and port, IPv4 addresses first. Raises LinkError."""
+        sock = _connect(host, port, timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return cls(_secure(sock, tls) if tls else sock)
+
+    @classmethod
+    def unix(cls, path: str, *, timeout: float | None = None, tls: TLS | None = None) -> "Connection":
+        """Connect to a unix socket. Raises LinkError."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout)
+        try:
+            sock.connect(path)
+        except OSError as error:
+            sock.close()
+            raise LinkError(_reason(error)) from error
+        return cls(_secure(sock, tls) if tls else sock)
+
+    def fileno(self) -> int:
+        """Return the socket's number, for select."""
+        return self.socket.fileno()
+
+    def close(self) -> None:
+        """Hang up; harmless when done twice."""
+        self.socket.close()
+
+    def send(self, argv: list[bytes]) -> None:
+        """Send one command. Raises LinkError."""
+        self.send_raw(encode_command(argv))
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes as they are. Raises LinkError."""
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise LinkError(_reason(error)) from error
+
+    def call(self, *args: bytes | str | int) -> Reply:
+        """Send a command and return its reply; an error reply is returned, not raised."""
+        self.send([arg if isinstance(arg, bytes) else str(arg).encode() for arg in args])
+        return self.read()
+
+    def read(self) -> Reply:
+        """Return the next reply, waiting for it. Raises LinkError."""
+        while True:
+            reply = self.buffered()
+            if reply is INCOMPLETE:
+                self.receive()
+            elif isinstance(reply, Push) and self.on_push is not None:
+                self.on_push(reply)
+            else:
+                return reply
+
+    def buffered(self) -> Reply:
+        """Return a reply or push that has arrived whole, or INCOMPLETE. Raises LinkError for bad bytes."""
+        try:
+            return self._reader.next()
+        except ProtocolError as error:
+            raise LinkError(str(error), reset=False) from error
+
+    def receive(self) -> int:
+        """Wait for bytes once and keep them; return how many. Raises LinkError at the end of the stream."""
+        try:
+            data = self.socket.recv(65536)
+        except OSError as error:
+            raise LinkError(_reason(error)) from error
+        if not data:
+            raise LinkError("Server closed the connection")
+        self._reader.feed(data)
+        return len(data)
+
+    def receive_raw(self, size: int) -> bytes:
+        """Return at most `size` bytes past the parser, waiting for the first; b"" at the end of the stream.
+
+        For what is not RESP: a snapshot's bytes. Raises LinkError.
+        """
+        rest = self._reader.pending()
+        if rest:
+            self._reader.feed(rest[size:])
+            return rest[:size]
+        try:
+            return self.socket.recv(size)
+        except OSError as error:
+            raise LinkError(_reason(error)) from error
+
+    def wait(self, *others: int, timeout: float | None = None) -> bool:
+        """Wait for bytes on this connection or one of the other descriptors; True if it was this connection."""
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.socket, selectors.EVENT_READ)
+            for descriptor in others:
+                selector.register(descriptor, selectors.EVENT_READ)
+            ready = selector.select(timeout)
+        return any(key.fileobj is self.socket for key, _ in ready)
+
+
+def _connect(host: str, port: int, timeout: float | None) -> socket.socket:
+    failure: Exception = LinkError("Name or service not known")
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            failure = LinkError(error.strerror or str(error))
+            continue
+        except (UnicodeError, OverflowError):
+            continue
+        for *kind, _, address in addresses:
+            sock = socket.socket(*kind)
+            sock.settimeout(timeout)
+            try:
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                failure = LinkError(_reason(error))
+                continue
+            return sock
+        break
+    raise failure
+
+
+def _secure(sock: socket.socket, tls: TLS) -> socket.socket:
+    try:
+        return tls.context().wrap_socket(sock, server_hostname=tls.sni)
+    except LinkError as error:
+        sock.close()
+        raise TLSError(str(error)) from error
+    except (OSError, ssl.SSLError, ValueError) as error:
+        sock.close()
+        raise TLSError(getattr(error, "reason", None) or str(error)) from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return os.strerror(errno.ETIMEDOUT)
+    return os.strerror(error.errno) if error.errno else str(error)

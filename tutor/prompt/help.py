@@ -1,0 +1,61 @@
+"""The answers to HELP, in redis-cli's words and escapes; `plain` takes the escapes off."""
+
+import re
+
+from tutor.prompt.commands import Command, CommandTable
+from tutor.prompt.words import to_text
+
+VERSION = "7.2.4"  # of the redis-cli whose behaviour this is
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def plain(text: str) -> str:
+    """Return help text without colours and carriage returns."""
+    return _ESCAPES.sub("", text).replace("\r", "")
+
+
+def generic_help(version: str = VERSION) -> str:
+    """Return what HELP alone answers."""
+    return (
+        f"redis-cli {version}\n"
+        "To get help about Redis commands type:\n"
+        '      "help @<group>" to get a list of commands in <group>\n'
+        '      "help <command>" for help on <command>\n'
+        '      "help <tab>" to get a list of possible help topics\n'
+        '      "quit" to exit\n'
+        "\n"
+        "To set redis-cli preferences:\n"
+        '      ":set hints" enable online hints\n'
+        '      ":set nohints" disable online hints\n'
+        "Set your preferences in ~/.redisclirc\n"
+    )
+
+
+def help_command(command: Command, with_group: bool = True) -> str:
+    """Return the help on one command."""
+    # A command without arguments has no syntax line; redis-cli prints C's name for nothing there.
+    syntax = command.syntax if command.arguments else "(null)"
+    lines = [
+        "",
+        f"  \x1b[1m{command.name}\x1b[0m \x1b[90m{syntax}\x1b[0m",
+        f"  \x1b[33msummary:\x1b[0m {command.summary}",
+        f"  \x1b[33msince:\x1b[0m {command.since}",
+    ]
+    if with_group:
+        lines.append(f"  \x1b[33mgroup:\x1b[0m {command.group}")
+    return "\r\n".join(lines) + "\r\n"
+
+
+def help_text(words: list[bytes], commands: CommandTable | None = None) -> str:
+    """Return what HELP followed by `words` answers: nothing → generic, `@group`, or the commands so named."""
+    if not words:
+        return generic_help()
+    table = CommandTable.load() if commands is None else commands
+    names = [to_text(word).upper() for word in words]
+    if names[0].startswith("@"):
+        group = names[0][1:].lower()
+        chosen = [help_command(command, False) for command in table if command.group.lower() == group]
+    else:
+        chosen = [help_command(command) for command in table if command.name.split(" ")[: len(names)] == names]
+    return "".join(chosen) + "\r\n"

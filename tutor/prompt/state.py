@@ -1,0 +1,112 @@
+"""What the prompt shows: address, database, transaction, subscription. It follows the replies, as redis-cli does.
+
+The state is what a client can know from its own commands and their replies, and no more: a connection that the
+server cut shows as "not connected" with the next command.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import ReplyError
+from engine.resp import MapReply, Push
+from tutor.prompt.replies import is_nil
+
+Reply = Any
+
+SUBSCRIBE = {b"subscribe", b"psubscribe", b"ssubscribe"}
+UNSUBSCRIBE = {b"unsubscribe", b"punsubscribe", b"sunsubscribe"}
+
+
+def c_integer(text: bytes | str) -> int:
+    """Read the integer at the head of `text`, 0 if there is none, as C's atoi does."""
+    text = text.decode("latin-1") if isinstance(text, bytes) else text
+    found = re.match(r"\s*([+-]?\d+)", text, re.ASCII)
+    return int(found[1]) if found else 0
+
+
+def format_address(host: str, port: int) -> str:
+    """Return host and port as redis-cli writes them: `127.0.0.1:6379`, `[::1]:6379`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(slots=True)
+class PromptState:
+    """A connection's state as far as the prompt tells it.
+
+    `wanted_db` is the database to select on every new connection: the one of -n, then of the last SELECT.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 6379
+    socket: str | None = None
+    connected: bool = False
+    db: int = 0
+    wanted_db: int = 0
+    in_multi: bool = False
+    db_before_multi: int = 0
+    subscribed: bool = False
+    resp3: bool = False
+
+    def prompt(self) -> str:
+        """Return the prompt, such as `127.0.0.1:6379[1](TX)> `, with its space."""
+        if not self.connected:
+            return "not connected> "
+        text = f"redis {self.socket}" if self.socket is not None else format_address(self.host, self.port)
+        if self.db:
+            text += f"[{self.db}]"
+        if self.in_multi:
+            text += "(TX)"
+        if self.subscribed:
+            text += "(subscribed mode)"
+        return text + "> "
+
+    def connection_lost(self) -> None:
+        """Forget what belonged to the connection; the database wanted is kept for the next one."""
+        self.connected = False
+        self.db = 0
+        self.in_multi = self.subscribed = self.resp3 = False
+
+    def after(self, argv: list[bytes], reply: Reply) -> None:
+        """Follow a command and its reply: SELECT, MULTI, EXEC, DISCARD, RESET, HELLO, (P|S)SUBSCRIBE.
+
+        Subscriptions: a confirmation may arrive as several replies; call it with each.
+        """
+        command, count = argv[0].lower(), len(argv)
+        failed = isinstance(reply, ReplyError)
+        if command in SUBSCRIBE:
+            if self.is_confirmation(command, reply):
+                self.subscribed = True
+        elif command == b"select" and count == 2 and not failed:
+            self.db = self.wanted_db = c_integer(argv[1])
+        elif command == b"multi" and count == 1 and not failed:
+            self.in_multi = True
+            self.db_before_multi = self.db
+        elif command == b"exec" and count == 1 and self.in_multi:
+            self.in_multi = False
+            if failed or is_nil(reply):
+                self.db = self.wanted_db = self.db_before_multi
+        elif command == b"discard" and count == 1 and not failed:
+            self.in_multi = False
+            self.db = self.wanted_db = self.db_before_multi
+        elif command == b"reset" and count == 1 and not failed:
+            self.in_multi = self.subscribed = self.resp3 = False
+            self.db = self.wanted_db = 0
+        elif command == b"hello":
+            if isinstance(reply, (MapReply, dict)):
+                self.resp3 = True
+            elif isinstance(reply, list):
+                self.resp3 = False
+
+    def is_pubsub(self, reply: Reply) -> bool:
+        """Tell whether a reply belongs to pub/sub: a message, or a (un)subscribe's confirmation."""
+        return (
+            (isinstance(reply, Push) if self.resp3 else type(reply) is list)
+            and len(reply) >= 3
+            and isinstance(reply[0], bytes)
+            and reply[0].endswith((b"message", b"subscribe"))
+        )
+
+    def is_confirmation(self, command: bytes, reply: Reply) -> bool:
+        """Tell whether a reply confirms this (un)subscribe command, for one channel."""
+        return self.is_pubsub(reply) and reply[0].lower() == command.lower()
