@@ -1,19 +1,483 @@
 """Who may do what: users, passwords, permissions.
 
+A user has passwords (as SHA-256) and selectors: sets of permissions of which one must allow the whole command, with
+all its keys and channels. The first selector is the root, changed by plain rules; further ones come in parentheses.
+
+Rules of commands are kept in the order in which they were given, for ACL LIST and ACL SAVE, and beside them the set
+of commands that they amount to. A user whose root selector allows everything costs nothing at all: its clients are
+not gated (see `Client.update_gated`).
+
 https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
 """
 
+import hashlib
+import hmac
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine import client as flags
 from engine.errors import ReplyError
-from engine.resp import Argv
-from engine.table import Command
+from engine.glob import matches
+from engine.resp import Argv, split_args
+from engine.table import (
+    ACL_CATEGORIES,
+    COMMANDS,
+    KEY_ACCESS,
+    KEY_DELETE,
+    KEY_INSERT,
+    KEY_UPDATE,
+    NO_AUTH,
+    Command,
+    KeyRef,
+    keys_of,
+)
 
 if TYPE_CHECKING:
     from engine.client import Client
     from engine.node import Node
 
 DEFAULT_USER = b"default"
+READ, WRITE = 1, 2
+CATEGORY_BITS = {name: 1 << i for i, name in enumerate(ACL_CATEGORIES)}
+LOG_SCANNED = 10  # entries of the log that are compared with a new one
+LOG_GROUPING_MS = 60_000
+
+# Reasons for a denial, from the least telling to the most: of several selectors' the greatest is reported.
+DENIED_CMD, DENIED_KEY, DENIED_AUTH, DENIED_CHANNEL = 1, 2, 3, 4
+REASONS = {DENIED_CMD: b"command", DENIED_KEY: b"key", DENIED_AUTH: b"auth", DENIED_CHANNEL: b"channel"}
+
+UNKNOWN = b"Unknown command or category name in ACL"
+SYNTAX = b"Syntax error"
+AFTER_ALL_KEYS = (
+    b"Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. "
+    b"Try 'resetkeys' to start with an empty list of patterns"
+)
+AFTER_ALL_CHANNELS = (
+    b"Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. "
+    b"Try 'resetchannels' to start with an empty list of channels"
+)
+NO_SUCH_PASSWORD = b"The password you are trying to remove from the user does not exist"
+BAD_HASH = b"The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
+DUPLICATE = b"Duplicate user found. A user can only be defined once in config files"
+FIRST_ARG_OF_SUBCOMMAND = b"Allowing first-arg of a subcommand is not supported"
+
+
+class RuleError(Exception):
+    """A rule that cannot be applied; `text` says why."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def has_spaces(text: bytes) -> bool:
+    """Tell whether a name or pattern has spaces or null characters, which ACL files cannot hold."""
+    return any(byte in b" \t\n\v\f\r\0" for byte in text)
+
+
+def every_command() -> list[Command]:
+    """Return all commands and subcommands."""
+    found: list[Command] = []
+    for command in COMMANDS.values():
+        found.append(command)
+        found += (command.subcommands or {}).values()
+    return found
+
+
+def _lookup(name: bytes) -> Command | None:
+    head, bar, tail = name.lower().partition(b"|")
+    command = COMMANDS.get(head)
+    if command is None or not bar:
+        return command
+    return (command.subcommands or {}).get(tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why a user may not run a command."""
+
+    reason: int
+    position: int  # of the argument at fault; 0 for the command itself
+
+
+class Selector:
+    """A set of permissions."""
+
+    def __init__(self) -> None:
+        self.all_keys = False
+        self.all_channels = False
+        self.all_commands = False
+        self.future_commands = False  # began with +@all: commands that are added later are allowed too
+        self.allowed: dict[bytes, None] = {}
+        self.first_args: dict[bytes, list[bytes]] = {}
+        self.rules: list[bytes] = []
+        self.patterns: dict[bytes, int] = {}
+        self.channels: dict[bytes, None] = {}
+
+    def copy(self) -> "Selector":
+        """Return an independent copy."""
+        other = Selector()
+        other.__dict__.update(self.__dict__)
+        other.allowed = dict(self.allowed)
+        other.first_args = {name: list(args) for name, args in self.first_args.items()}
+        other.rules = list(self.rules)
+        other.patterns = dict(self.patterns)
+        other.channels = dict(self.channels)
+        return other
+
+    @property
+    def unrestricted(self) -> bool:
+        """Whether it allows everything."""
+        return self.all_keys and self.all_channels and self.all_commands
+
+    # --- rules --------------------------------------------------------------------------------------------------
+
+    def apply(self, op: bytes) -> None:
+        """Apply one rule; raises RuleError."""
+        lower = op.lower()
+        if lower in (b"allkeys", b"~*"):
+            self.all_keys = True
+            self.patterns.clear()
+        elif lower == b"resetkeys":
+            self.all_keys = False
+            self.patterns.clear()
+        elif lower in (b"allchannels", b"&*"):
+            self.all_channels = True
+            self.channels.clear()
+        elif lower == b"resetchannels":
+            self.all_channels = False
+            self.channels.clear()
+        elif lower in (b"allcommands", b"+@all", b"nocommands", b"-@all"):
+            self._all(lower in (b"allcommands", b"+@all"))
+        elif op[:1] in (b"~", b"%"):
+            self._add_pattern(op)
+        elif op[:1] == b"&":
+            if self.all_channels:
+                raise RuleError(AFTER_ALL_CHANNELS)
+            if has_spaces(op[1:]):
+                raise RuleError(SYNTAX)
+            self.channels[op[1:]] = None
+        elif op[:2] in (b"+@", b"-@"):
+            self._category(op)
+        elif op[:1] == b"+" and b"|" in op:
+            self._allow_first_arg(op[1:])
+        elif op[:1] in (b"+", b"-"):
+            command = _lookup(op[1:])
+            if command is None:
+                raise RuleError(UNKNOWN)
+            self._permit(command, op[:1] == b"+")
+            self._note_rule(op[:1], command.name)
+        else:
+            raise RuleError(SYNTAX)
+
+    def _all(self, allow: bool) -> None:
+        self.all_commands = self.future_commands = allow
+        self.allowed = dict.fromkeys(command.name for command in every_command()) if allow else {}
+        self.rules = []
+        self.first_args = {}
+
+    def _add_pattern(self, op: bytes) -> None:
+        if self.all_keys:
+            raise RuleError(AFTER_ALL_KEYS)
+        permission = READ | WRITE
+        start = 1
+        if op[:1] == b"%":
+            permission = 0
+            for letter in op[1:]:
+                start += 1
+                if letter in b"Rr" and not permission & READ:
+                    permission |= READ
+                elif letter in b"Ww" and not permission & WRITE:
+                    permission |= WRITE
+                elif letter == 126:  # '~'
+                    break
+                else:
+                    raise RuleError(SYNTAX)
+        pattern = op[start:]
+        if has_spaces(pattern):
+            raise RuleError(SYNTAX)
+        self.patterns[pattern] = self.patterns.get(pattern, 0) | permission
+
+    def _category(self, op: bytes) -> None:
+        bit = CATEGORY_BITS.get(op[2:].lower())
+        if bit is None:
+            raise RuleError(UNKNOWN)
+        self._note_rule(op[:1], op[1:].lower())
+        for command in every_command():
+            if command.acl & bit:
+                self._permit(command, op[:1] == b"+")
+
+    def _permit(self, command: Command, allow: bool) -> None:
+        """Allow or deny a command, and all its subcommands."""
+        for one in [command, *(command.subcommands or {}).values()]:
+            if allow:
+                self.allowed[one.name] = None
+            else:
+                self.allowed.pop(one.name, None)
+                self.all_commands = False
+        self.first_args.pop(command.name, None)
+
+    def _allow_first_arg(self, rule: bytes) -> None:
+        head, _, tail = rule.rpartition(b"|")
+        command = _lookup(head)
+        if command is None:
+            raise RuleError(UNKNOWN)
+        if command.parent is not None:
+            raise RuleError(FIRST_ARG_OF_SUBCOMMAND)
+        if not tail:
+            raise RuleError(SYNTAX)
+        if command.subcommands is not None:
+            subcommand = _lookup(rule)
+            if subcommand is None:
+                raise RuleError(UNKNOWN)
+            self._permit(subcommand, True)
+        else:
+            args = self.first_args.setdefault(command.name, [])
+            if tail.lower() not in [arg.lower() for arg in args]:
+                args.append(tail)
+        self._note_rule(b"+", rule.lower())
+
+    def _note_rule(self, sign: bytes, name: bytes) -> None:
+        """Append a rule, dropping earlier ones that it overrides: the same, or a subcommand's of the same command."""
+        self.rules = [rule for rule in self.rules if rule[1:] != name and not rule[1:].startswith(name + b"|")]
+        self.rules.append(sign + name)
+
+    # --- description --------------------------------------------------------------------------------------------
+
+    def describe_commands(self) -> bytes:
+        """Return the rules of commands, starting with +@all or -@all."""
+        return b" ".join([b"+@all" if self.future_commands else b"-@all", *self.rules])
+
+    def describe_keys(self) -> bytes:
+        """Return the key patterns as rules."""
+        if self.all_keys:
+            return b"~*"
+        prefix = {READ | WRITE: b"~", READ: b"%R~", WRITE: b"%W~"}
+        return b" ".join([prefix[permission] + pattern for pattern, permission in self.patterns.items()])
+
+    def describe_channels(self) -> bytes:
+        """Return the channel patterns as rules."""
+        return b"&*" if self.all_channels else b" ".join([b"&" + channel for channel in self.channels])
+
+    def describe(self) -> bytes:
+        """Return all rules, as ACL LIST shows them."""
+        channels = self.describe_channels()
+        if not self.all_channels:
+            channels = b" ".join(filter(None, (b"resetchannels", channels)))
+        return b" ".join(filter(None, (self.describe_keys(), channels, self.describe_commands())))
+
+    # --- checks -------------------------------------------------------------------------------------------------
+
+    def check(self, command: Command, argv: Argv, keys: list[KeyRef]) -> Denial | None:
+        """Return why this selector does not allow a command, or None when it does."""
+        if not self.all_commands and not command.flags & NO_AUTH and command.name not in self.allowed:
+            args = self.first_args.get(command.name)
+            if args is None or len(argv) < 2 or argv[1].lower() not in [arg.lower() for arg in args]:
+                return Denial(DENIED_CMD, 0)
+        if not self.all_keys:
+            for ref in keys:
+                if not self.allows_key(argv[ref.position], ref.flags):
+                    return Denial(DENIED_KEY, ref.position)
+        if not self.all_channels and command.channel_spec is not None:
+            for position in command.channel_spec.positions(argv) or ():
+                if not self.allows_channel(argv[position], command.channel_patterns):
+                    return Denial(DENIED_CHANNEL, position)
+        return None
+
+    def allows_key(self, key: bytes, access: int) -> bool:
+        """Tell whether a key may be used in a way (KEY_* flags)."""
+        if self.all_keys:
+            return True
+        needed = _permission(access)
+        return any(
+            permission & needed == needed and matches(pattern, key) for pattern, permission in self.patterns.items()
+        )
+
+    def allows_every_key(self, access: int) -> bool:
+        """Tell whether all keys may be used in a way (SORT BY, whose keys nobody can know)."""
+        needed = _permission(access)
+        return self.all_keys or self.patterns.get(b"*", 0) & needed == needed != 0
+
+    def allows_channel(self, channel: bytes, is_pattern: bool) -> bool:
+        """Tell whether a channel may be used; a subscriber's pattern must be listed literally."""
+        if self.all_channels:
+            return True
+        return allowed_channel(self.channels, channel, is_pattern)
+
+
+def allowed_channel(allowed: dict[bytes, None], channel: bytes, is_pattern: bool) -> bool:
+    """Tell whether a channel, or a pattern of channels, is among those allowed."""
+    if is_pattern:
+        return channel in allowed
+    return any(matches(pattern, channel) for pattern in allowed)
+
+
+def _permission(access: int) -> int:
+    return (READ if access & KEY_ACCESS else 0) | (WRITE if access & (KEY_INSERT | KEY_DELETE | KEY_UPDATE) else 0)
+
+
+class User:
+    """A user: passwords and selectors."""
+
+    def __init__(self, name: bytes, all_channels: bool = False) -> None:
+        self.name = name
+        self.enabled = False
+        self.no_pass = False
+        self.sanitize = True
+        self.passwords: dict[bytes, None] = {}
+        self.selectors = [Selector()]
+        self.selectors[0].all_channels = all_channels
+        self.all_channels_on_reset = all_channels
+
+    @property
+    def root(self) -> Selector:
+        """The selector that plain rules change."""
+        return self.selectors[0]
+
+    def copy(self) -> "User":
+        """Return an independent copy."""
+        other = User(self.name)
+        other.__dict__.update(self.__dict__)
+        other.passwords = dict(self.passwords)
+        other.selectors = [selector.copy() for selector in self.selectors]
+        return other
+
+    def apply(self, op: bytes) -> None:
+        """Apply one rule; raises RuleError."""
+        lower = op.lower()
+        if not op:
+            return
+        if lower in (b"on", b"off"):
+            self.enabled = lower == b"on"
+        elif lower in (b"sanitize-payload", b"skip-sanitize-payload"):
+            self.sanitize = lower == b"sanitize-payload"
+        elif lower == b"nopass":
+            self.no_pass = True
+            self.passwords.clear()
+        elif lower == b"resetpass":
+            self.no_pass = False
+            self.passwords.clear()
+        elif op[:1] in (b">", b"#"):
+            self.passwords[_hashed(op)] = None
+            self.no_pass = False
+        elif op[:1] in (b"<", b"!"):
+            hashed = _hashed(op)
+            if hashed not in self.passwords:
+                raise RuleError(NO_SUCH_PASSWORD)
+            del self.passwords[hashed]
+        elif op[:1] == b"(" and op[-1:] == b")":
+            selector = Selector()
+            selector.all_channels = False
+            for rule in split_args(op[1:-1]) or []:
+                selector.apply(rule)
+            self.selectors.append(selector)
+        elif lower == b"clearselectors":
+            del self.selectors[1:]
+        elif lower == b"reset":
+            self.reset()
+        else:
+            self.root.apply(op)
+
+    def reset(self) -> None:
+        """Make the user what it is right after its creation."""
+        for op in (b"resetpass", b"resetkeys", b"resetchannels"):
+            self.apply(op)
+        if self.all_channels_on_reset:
+            self.apply(b"allchannels")
+        for op in (b"off", b"sanitize-payload", b"clearselectors", b"-@all"):
+            self.apply(op)
+
+    @property
+    def flags(self) -> list[bytes]:
+        """The flags that ACL GETUSER shows."""
+        names = [b"on" if self.enabled else b"off"]
+        if self.no_pass:
+            names.append(b"nopass")
+        names.append(b"sanitize-payload" if self.sanitize else b"skip-sanitize-payload")
+        return names
+
+    def describe(self) -> bytes:
+        """Return the user's rules, as in a `user` line of a configuration file."""
+        parts = [*self.flags, *[b"#" + password for password in self.passwords], self.root.describe()]
+        parts += [b"(%b)" % selector.describe() for selector in self.selectors[1:]]
+        return b" ".join(parts)
+
+    def accepts(self, password: bytes) -> bool:
+        """Tell whether the user may log in with a password. Takes the same time for any wrong one."""
+        if not self.enabled:
+            return False
+        if self.no_pass:
+            return True
+        hashed = hashlib.sha256(password).hexdigest().encode()
+        found = False
+        for known in self.passwords:
+            found |= hmac.compare_digest(known, hashed)
+        return found
+
+    @property
+    def unrestricted(self) -> bool:
+        """Whether every command on every key and channel is allowed."""
+        return any(selector.unrestricted for selector in self.selectors)
+
+    def check(self, command: Command, argv: Argv) -> Denial | None:
+        """Return why the user may not run a command, or None when some selector allows it."""
+        keys: list[KeyRef] = []
+        if any(not selector.all_keys for selector in self.selectors):
+            try:
+                keys = keys_of(command, argv)
+            except ReplyError:
+                keys = []  # the command will say itself what is wrong with its arguments
+        worst = Denial(DENIED_CMD, 0)
+        for selector in self.selectors:
+            denial = selector.check(command, argv, keys)
+            if denial is None:
+                return None
+            if (denial.reason, denial.position) > (worst.reason, worst.position):
+                worst = denial
+        return worst
+
+
+def _hashed(op: bytes) -> bytes:
+    """Return the hash that a rule about a password gives, or makes of it."""
+    if op[:1] in (b">", b"<"):
+        return hashlib.sha256(op[1:]).hexdigest().encode()
+    if len(op) != 65 or not set(op[1:]) <= set(b"0123456789abcdef"):
+        raise RuleError(BAD_HASH)
+    return op[1:]
+
+
+def merge_selectors(rules: list[bytes]) -> list[bytes]:
+    """Join selectors that were spread over several arguments; raises LookupError with the first unmatched rule."""
+    merged: list[bytes] = []
+    opened: list[bytes] = []
+    for rule in rules:
+        if opened:
+            opened.append(rule)
+            if rule[-1:] == b")":
+                merged.append(b" ".join(opened))
+                opened = []
+        elif rule[:1] == b"(" and rule[-1:] != b")":
+            opened = [rule]
+        else:
+            merged.append(rule)
+    if opened:
+        raise LookupError(rules.index(opened[0]))
+    return merged
+
+
+@dataclass(slots=True)
+class LogEntry:
+    """One kind of denial in the ACL log, and how often it happened."""
+
+    reason: int
+    context: bytes
+    object: bytes
+    user: bytes
+    now_ms: int
+    client_info: bytes
+    id: int
+    created_ms: int
+    count: int = field(default=1)
 
 
 class Acl:
@@ -21,37 +485,291 @@ class Acl:
 
     def __init__(self, node: "Node") -> None:
         self.node = node
+        self.users: dict[bytes, User] = {}
+        self.log: list[LogEntry] = []
+        self.next_log_id = 0
+        self.users[DEFAULT_USER] = self.default_user()
+        self.set_default_password(node.config.requirepass)
+
+    def new_user(self, name: bytes) -> User:
+        """Return a user that may do nothing yet (it is not added)."""
+        return User(name, self.node.config.acl_pubsub_default == "allchannels")
+
+    def default_user(self) -> User:
+        """Return the default user as a new server has it (it is not added)."""
+        user = self.new_user(DEFAULT_USER)
+        for op in (b"+@all", b"~*", b"&*", b"on", b"nopass"):
+            user.apply(op)
+        return user
+
+    def set_default_password(self, password: bytes) -> None:
+        """Give the default user this password and no other; an empty one: no password is needed (requirepass)."""
+        user = self.users[DEFAULT_USER]
+        user.apply(b"resetpass")
+        user.apply(b">" + password if password else b"nopass")
 
     def default_needs_no_password(self) -> bool:
         """Tell whether the default user logs in with any password."""
-        return not self.node.config.requirepass
+        return self.users[DEFAULT_USER].no_pass
 
     def has_user(self, name: bytes) -> bool:
         """Tell whether there is a user of that name."""
-        return name == DEFAULT_USER
+        return name in self.users
 
-    def authenticate(self, client: "Client", user: bytes, password: bytes) -> None:
-        """Log a client in; raises WRONGPASS."""
-        if user != DEFAULT_USER or (self.node.config.requirepass not in (b"", password)):
-            raise ReplyError(b"WRONGPASS invalid username-password pair or user is disabled.")
-        client.user = user
-        client.authenticated = True
-        client.update_gated()
+    # --- clients ------------------------------------------------------------------------------------------------
 
     def welcome(self, client: "Client") -> None:
         """Give a new client its first user."""
+        user = self.users[DEFAULT_USER]
         client.user = DEFAULT_USER
-        client.authenticated = not self.node.config.requirepass
+        client.authenticated = user.no_pass and user.enabled
 
-    def unrestricted(self, user: bytes | None) -> bool:
+    def authenticate(self, client: "Client", name: bytes, password: bytes) -> None:
+        """Log a client in; raises WRONGPASS."""
+        user = self.users.get(name)
+        if user is None or not user.accepts(password):
+            self.note(client, Denial(DENIED_AUTH, 0), [b"AUTH"], None, name)
+            raise ReplyError(b"WRONGPASS invalid username-password pair or user is disabled.")
+        client.user = name
+        client.authenticated = True
+        client.update_gated()
+
+    def unrestricted(self, name: bytes | None) -> bool:
         """Tell whether a user may run every command on every key and channel, so that no check is needed."""
-        return user == DEFAULT_USER
+        return name is None or self.users[name].unrestricted
 
     def refusal(self, ctx: "Client", command: Command, argv: Argv) -> ReplyError | None:
-        """Return why a client may not run a command, or None."""
-        return None
+        """Return the error for a command that the client's user may not run, noted in the log; None if it may."""
+        denial = self.check(ctx, command, argv)
+        if denial is None:
+            return None
+        self.note(ctx, denial, argv, command)
+        assert ctx.user is not None
+        return ReplyError(b"NOPERM " + denial_text(denial, ctx.user, command))
+
+    def check(self, ctx: "Client", command: Command, argv: Argv) -> Denial | None:
+        """Return why a client's user may not run a command, or None. Nothing is noted."""
+        if ctx.user is None:
+            return None
+        user = self.users[ctx.user]
+        return None if user.unrestricted else user.check(command, argv)
+
+    # --- changing users -----------------------------------------------------------------------------------------
+
+    def set_user(self, name: bytes, rules: list[bytes]) -> None:
+        """Create or change a user, all rules or none; raises ReplyError."""
+        try:
+            merged = merge_selectors(rules)
+        except LookupError as unmatched:
+            raise ReplyError(
+                b"ERR Unmatched parenthesis in acl selector starting at '%b'." % rules[unmatched.args[0]]
+            ) from None
+        before = self.users.get(name)
+        after = before.copy() if before is not None else self.new_user(name)
+        for op in merged:
+            try:
+                after.apply(op)
+            except RuleError as error:
+                raise ReplyError(b"ERR Error in ACL SETUSER modifier '%b': %b" % (op, error.text)) from None
+        self.users[name] = after
+        if before is not None:
+            self._hang_up_listeners(before, after)
+        self._regate(name)
+
+    def delete_user(self, name: bytes) -> bool:
+        """Remove a user and hang up on its clients; False when there is none."""
+        if self.users.pop(name, None) is None:
+            return False
+        self._hang_up(name)
+        return True
+
+    def replace(self, users: dict[bytes, User]) -> None:
+        """Take a whole new set of users (ACL LOAD); clients of users that are gone or changed are hung up on."""
+        users.setdefault(DEFAULT_USER, self.default_user())
+        gone = [name for name in self.users if name != DEFAULT_USER]
+        self.users = users
+        for name in gone:
+            self._hang_up(name)
+        self._regate(DEFAULT_USER)
+
+    def _regate(self, name: bytes) -> None:
+        for client in self.node.clients.values():
+            if client.user == name:
+                client.update_gated()
+
+    def _hang_up(self, name: bytes) -> None:
+        for client in list(self.node.clients.values()):
+            if client.user == name and client.link:
+                if client is self.node.executing:
+                    # It still gets the reply of the command by which it lost its user.
+                    client.user = DEFAULT_USER
+                    self.node.close_after_reply(client)
+                else:
+                    self.node.close_now(client)
+
+    def _hang_up_listeners(self, before: User, after: User) -> None:
+        """Hang up on subscribers whose channels the user may no longer use."""
+        if any(selector.all_channels for selector in after.selectors):
+            return
+        allowed: dict[bytes, None] = {}
+        for selector in after.selectors:
+            allowed |= selector.channels
+        if not any(selector.all_channels for selector in before.selectors) and all(
+            channel in allowed for selector in before.selectors for channel in selector.channels
+        ):
+            return
+        for client in list(self.node.clients.values()):
+            if client.user != after.name or not client.flags & flags.PUBSUB:
+                continue
+            if not (
+                all(allowed_channel(allowed, pattern, True) for pattern in client.patterns)
+                and all(allowed_channel(allowed, channel, False) for channel in client.channels)
+                and all(allowed_channel(allowed, channel, False) for channel in client.shard_channels)
+            ):
+                if client is self.node.executing:
+                    self.node.close_after_reply(client)
+                else:
+                    self.node.close_now(client)
+
+    # --- configuration and files --------------------------------------------------------------------------------
+
+    def load_configured(self, lines: list[list[bytes]]) -> None:
+        """Take over the `user` lines of a configuration file; raises ReplyError with the reason."""
+        for name, *rules in lines:
+            if has_spaces(name):
+                raise ReplyError(b"Spaces not allowed in ACL usernames")
+            user = self.users[DEFAULT_USER] if name == DEFAULT_USER else self.new_user(name)
+            if name == DEFAULT_USER:
+                user.reset()
+            for op in merge_selectors(rules):
+                try:
+                    user.apply(op)
+                except RuleError as error:
+                    raise ReplyError(
+                        b"Error loading ACL rule '%b' for the user named '%b': %b" % (op, name, error.text)
+                    ) from None
+            self.users[name] = user
+
+    def parse_file(self, text: bytes, filename: bytes) -> dict[bytes, User]:
+        """Read an ACL file; raises ReplyError with everything that is wrong in it."""
+        users: dict[bytes, User] = {}
+        errors = b""
+        for number, raw in enumerate(text.split(b"\n"), 1):
+            line = raw.strip(b" \t\r\n")
+            if not line:
+                continue
+            argv = line.split(b" ")
+            place = b"%b:%d" % (filename, number)
+            if argv[0] != b"user" or len(argv) < 2:
+                errors += b"%b should start with user keyword followed by the username. " % place
+                continue
+            name = argv[1]
+            if has_spaces(name):
+                errors += b"'%b: username '%b' contains invalid characters. " % (place, name)
+                continue
+            if name in users:
+                errors += b"WARNING: Duplicate user '%b' found on line %d. " % (name, number)
+                continue
+            user = users[name] = self.new_user(name)
+            try:
+                rules = merge_selectors(argv[2:])
+            except LookupError:
+                errors += b"%b: Unmatched parenthesis in selector definition." % place
+                continue
+            errors += self._apply_line(user, rules, place)
+        if errors:
+            raise ReplyError(
+                errors + b"WARNING: ACL errors detected, no change to the previously active ACL rules was performed"
+            )
+        return users
+
+    @staticmethod
+    def _apply_line(user: User, rules: list[bytes], place: bytes) -> bytes:
+        errors = b""
+        told = False
+        for rule in rules:
+            op = rule.strip(b"\t\r\n")
+            try:
+                user.apply(op)
+            except RuleError as error:
+                if error.text == UNKNOWN:
+                    errors += b"%b: Error in applying operation '%b': %b. " % (place, op, error.text)
+                elif not told:
+                    # Later rules may fail because of this one; and the rule itself may be a password.
+                    errors += b"%b: %b. " % (place, error.text)
+                    told = True
+        return errors
+
+    def describe_all(self) -> list[bytes]:
+        """Return a line for each user, sorted by name, as ACL LIST and ACL files have them."""
+        return [b"user %b %b" % (name, self.users[name].describe()) for name in sorted(self.users)]
+
+    # --- log ----------------------------------------------------------------------------------------------------
+
+    def note(
+        self, ctx: "Client", denial: Denial, argv: Argv, command: Command | None, user: bytes | None = None
+    ) -> None:
+        """Note a denial in the log and the statistics."""
+        from engine.commands.client import describe
+
+        stats = self.node.stats
+        if denial.reason == DENIED_AUTH:
+            stats.acl_access_denied_auth += 1
+        elif denial.reason == DENIED_CMD:
+            stats.acl_access_denied_cmd += 1
+        elif denial.reason == DENIED_KEY:
+            stats.acl_access_denied_key += 1
+        else:
+            stats.acl_access_denied_channel += 1
+        what = argv[denial.position]
+        if denial.reason == DENIED_CMD and command is not None:
+            what = command.name
+        context = b"lua" if ctx.flags & flags.SCRIPT else b"multi" if ctx.flags & flags.MULTI else b"toplevel"
+        name = user if user is not None else ctx.user or b""
+        now_ms = self.node.now_ms
+        shown = self.node.script_caller or ctx
+        for i, entry in enumerate(self.log[:LOG_SCANNED]):
+            if (entry.reason, entry.context, entry.object, entry.user) == (
+                denial.reason,
+                context,
+                what,
+                name,
+            ) and abs(entry.now_ms - now_ms) <= LOG_GROUPING_MS:
+                entry.client_info = describe(shown)
+                entry.now_ms = now_ms
+                entry.count += 1
+                self.log.insert(0, self.log.pop(i))
+                return
+        entry = LogEntry(denial.reason, context, what, name, now_ms, describe(shown), self.next_log_id, now_ms)
+        self.next_log_id += 1
+        self.log.insert(0, entry)
+        del self.log[max(0, self.node.config.acllog_max_len) :]
+
+
+def denial_text(denial: Denial, user: bytes, command: Command, argument: bytes | None = None) -> bytes:
+    """Return a denial as text; with `argument` (ACL DRYRUN) it names the key or channel."""
+    if denial.reason == DENIED_CMD:
+        return b"User %b has no permissions to run the '%b' command" % (user, command.name)
+    kind = b"key" if denial.reason == DENIED_KEY else b"channel"
+    if argument is not None:
+        return b"User %b has no permissions to access the '%b' %b" % (user, argument, kind)
+    return b"No permissions to access a %b" % kind
 
 
 def check_user_line(argv: list[bytes]) -> tuple[int, bytes] | None:
-    """Return which argument of a configuration file's `user` line is wrong and why, or None."""
+    """Return which argument of a configuration file's `user` line is wrong and why, or None if it may be right.
+
+    Unknown commands pass: they are reported when the users are made.
+    """
+    try:
+        rules = merge_selectors(argv[2:])
+    except LookupError as unmatched:
+        return unmatched.args[0] + 2, SYNTAX
+    user = User(b"")
+    for i, op in enumerate(rules):
+        try:
+            user.apply(op)
+        except RuleError as error:
+            if error.text != UNKNOWN:
+                return i, error.text
     return None

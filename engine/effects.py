@@ -1,8 +1,11 @@
 """What a node wants done by its world, as an ordered list of values.
 
 The order is the promise: an effect may only be carried out when those before it are. A reply that depends on an
-fsync stands after that `Sync`. Links and tickets are numbers: a link names one connection for ever (numbers are not
-reused), a ticket names one file operation whose end comes back as `Node.done(ticket, …)`.
+fsync stands after that `Sync`. Where Redis itself blocks on a file (ACL LOAD, CONFIG REWRITE, SAVE), the node asks
+its world to `perform` an effect and gets the result at once: what stands before it is carried out first.
+
+Links and tickets are numbers: a link names one connection for ever (numbers are not reused), a ticket names one file
+operation whose end comes back as `Node.done(ticket, …)`; ticket 0 asks for no answer.
 """
 
 from typing import NamedTuple
@@ -49,7 +52,6 @@ class Listen(NamedTuple):
     kind: str
     host: str
     port: int
-    ticket: int = 0
 
 
 class Unlisten(NamedTuple):
@@ -64,7 +66,7 @@ class Read(NamedTuple):
     """Read a whole file; `done` gets bytes, or an OSError."""
 
     path: str
-    ticket: int
+    ticket: int = 0
 
 
 class Write(NamedTuple):
@@ -72,7 +74,7 @@ class Write(NamedTuple):
 
     path: str
     data: bytes
-    ticket: int
+    ticket: int = 0
     mode: int = 0o644
 
 
@@ -81,14 +83,14 @@ class Append(NamedTuple):
 
     path: str
     data: bytes
-    ticket: int
+    ticket: int = 0
 
 
 class Sync(NamedTuple):
     """Make what was written to a file durable. `background` lets a helper thread do it (appendfsync everysec)."""
 
     path: str
-    ticket: int
+    ticket: int = 0
     background: bool = False
 
 
@@ -97,7 +99,7 @@ class Truncate(NamedTuple):
 
     path: str
     size_bytes: int
-    ticket: int
+    ticket: int = 0
 
 
 class Rename(NamedTuple):
@@ -105,21 +107,21 @@ class Rename(NamedTuple):
 
     source: str
     target: str
-    ticket: int
+    ticket: int = 0
 
 
 class Unlink(NamedTuple):
     """Remove a file; a file that is not there is not an error."""
 
     path: str
-    ticket: int
+    ticket: int = 0
 
 
 class ListDir(NamedTuple):
     """List a directory; `done` gets a sorted list of names. `create` makes it when missing."""
 
     path: str
-    ticket: int
+    ticket: int = 0
     create: bool = False
 
 
@@ -127,7 +129,7 @@ class ChangeDir(NamedTuple):
     """Change the directory that relative paths are read from."""
 
     path: str
-    ticket: int
+    ticket: int = 0
 
 
 class Snapshot(NamedTuple):

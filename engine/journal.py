@@ -28,6 +28,8 @@ class _Stopwatch:
         self._world = world
         self.readings: array[int] = array("q")
         self.replay_at: int | None = None
+        self.dropped = 0  # readings that were forgotten
+        self.results: dict[int, Any] = {}  # of `perform`, by how many readings there ever had been
         self.service = world.service
         self.facts = world.facts
 
@@ -39,6 +41,19 @@ class _Stopwatch:
         reading = self._world.stopwatch()
         self.readings.append(reading)
         return reading
+
+    def perform(self, node: Node, effect: Effect) -> Any:
+        if self.replay_at is not None and self.replay_at < len(self.readings):
+            self.stopwatch()
+            return self.results[self.dropped + self.replay_at]
+        self.stopwatch()
+        result = self.results[self.dropped + len(self.readings)] = self._world.perform(node, effect)
+        return result
+
+    def forget(self, count: int) -> None:
+        del self.readings[:count]
+        self.dropped += count
+        self.results = {place: result for place, result in self.results.items() if place > self.dropped}
 
 
 class Checkpoint:
@@ -59,7 +74,6 @@ class Journal:
         self.node = node
         self.inputs: list[tuple[str, tuple[Any, ...]]] = []
         self.forgotten = 0  # inputs before the first that is kept
-        self.forgotten_readings = 0
         self.marks: list[int] = []
         self.keep_marks = keep_marks
         self.checkpoints: list[Checkpoint] = []
@@ -100,7 +114,7 @@ class Journal:
         checkpoint = before[-1]
         node: Node = pickle.loads(checkpoint.state)
         watch = self.watch
-        watch.replay_at = checkpoint.readings - self.forgotten_readings
+        watch.replay_at = checkpoint.readings - watch.dropped
         node.parser = self.node.parser
         observers, self.node.observers = self.node.observers, []
         node.world, node.stopwatch = watch, watch.stopwatch
@@ -121,7 +135,7 @@ class Journal:
         state = pickle.dumps(self.node, protocol=5)
         self._since_us = self.watch._world.stopwatch()
         self._cost_us = self._since_us - started
-        self.checkpoints.append(Checkpoint(self.place, self.forgotten_readings + len(self.watch.readings), state))
+        self.checkpoints.append(Checkpoint(self.place, self.watch.dropped + len(self.watch.readings), state))
 
     def _forget(self, place: int) -> None:
         """Drop what no remaining mark needs."""
@@ -129,8 +143,7 @@ class Journal:
         self.checkpoints = self.checkpoints[self.checkpoints.index(needed) :]
         del self.inputs[: needed.inputs - self.forgotten]
         self.forgotten = needed.inputs
-        del self.watch.readings[: needed.readings - self.forgotten_readings]
-        self.forgotten_readings = needed.readings
+        self.watch.forget(needed.readings - self.watch.dropped)
 
     # --- the node's inputs --------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ plain data, so a node can be pickled: checkpoints, undo and time travel rest on 
 The node is put together here; what its parts do stands in their modules.
 """
 
+import hashlib
+import hmac
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -53,6 +55,9 @@ class World(Protocol):
     def facts(self) -> dict[str, Any]:
         """Return facts of the process: pid, rss, cpu times, uname …"""
 
+    def perform(self, node: "Node", effect: Effect) -> Any:
+        """Carry out the node's effects so far, then this one; returns its result, an OSError included."""
+
 
 class Node:
     """A Redis server."""
@@ -60,6 +65,7 @@ class Node:
     def __init__(self, config: Config, seed: int, now: int) -> None:
         self.config = config
         self.rng = Rng(seed)
+        self.secret = hashlib.sha256(b"%x" % seed).digest()  # what passwords are made from: see secret_hex
         self.run_id = self.rng.hex(40)
         self.now_us = now
         self.now_ms = now // 1000
@@ -98,6 +104,7 @@ class Node:
         self.instead: list[Argv] | None = None
         self.force_propagation = False
         self.propagate_to_aof = True
+        self.script_caller: Client | None = None  # the client whose script runs
         self.redacted: tuple[Argv, tuple[int, ...]] = ([], ())
         self.aftermath = False
         self.mark_us = 0
@@ -153,6 +160,31 @@ class Node:
         """Write a line to the log: level `.` debug, `-` verbose, `*` notice, `#` warning."""
         if ".-*#".index(level) >= _LOG_LEVELS[self.config.loglevel]:
             self.effects.append(Log(level, text))
+
+    def perform(self, effect: Effect) -> Any:
+        """Have a file effect (or `Listen`) carried out now, as Redis does where it blocks on the world.
+
+        Returns its result; raises OSError.
+        """
+        result = self.world.perform(self, effect)
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    def secret_hex(self, digits: int) -> bytes:
+        """Return hexadecimal digits that nobody can guess who does not know the seed (ACL GENPASS).
+
+        The seed is as good as the world that gave it: the live world's has 256 random bits.
+        """
+        text = b""
+        while len(text) < digits:
+            text += hmac.digest(self.secret, b"output", "sha256").hex().encode()
+            self.secret = hmac.digest(self.secret, b"next", "sha256")
+        return text[:digits]
+
+    def facts(self) -> dict[str, Any]:
+        """Return facts of the process that hosts the node."""
+        return self.world.facts()
 
     def ticket(self, method: str, *args: Any) -> int:
         """Return a ticket for a file operation; when it ends the node's `method(result, *args)` is called."""

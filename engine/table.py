@@ -244,7 +244,8 @@ class Command:
     __slots__ = (
         "acl",
         "arity",
-        "channels",
+        "channel_patterns",
+        "channel_spec",
         "complexity",
         "first_key",
         "flags",
@@ -292,7 +293,8 @@ class Command:
         self.complexity = complexity
         self.tips = tuple(tip.encode() for tip in tips)
         self.get_keys = get_keys
-        self.channels = channels
+        self.channel_spec = KeySpec(channels.removesuffix(" pattern")) if channels else None
+        self.channel_patterns = channels.endswith(" pattern")
         self.parent = parent
         self.subcommands: dict[bytes, Command] | None = None
         self.first_key, self.last_key, self.key_step, movable = _legacy_range(self.key_specs)
@@ -374,7 +376,8 @@ def command(
     `acl` adds categories that do not follow from group and flags; "-name" takes the group's away.
     `usage` is the command's syntax: lower-case words are values, upper-case words literal, `[…]` optional, `<a | b>`
     a choice, `…` repetition. Two leading upper-case words declare a subcommand of a `container`. `channels` says
-    how a command names pub/sub channels: "literal", "pattern", "all" (unsubscribe), with their first position.
+    where channels stand that the command publishes or subscribes to ("1..-1"), and if they are patterns ("1..-1
+    pattern").
     """
     head = usage.split()[0].lower().encode()
     parent = COMMANDS.get(head)

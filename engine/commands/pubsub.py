@@ -24,6 +24,7 @@ def _check_may_listen(ctx: Client, name: bytes) -> None:
     NOSCRIPT,
     LOADING,
     STALE,
+    channels="1..-1",
     since="2.0.0",
     complexity="O(N) where N is the number of channels to subscribe to.",
 )
@@ -54,6 +55,7 @@ def unsubscribe(ctx: Client, argv: Argv) -> Reply:
     NOSCRIPT,
     LOADING,
     STALE,
+    channels="1..-1 pattern",
     since="2.0.0",
     complexity="O(N) where N is the number of patterns to subscribe to.",
 )
@@ -85,6 +87,7 @@ def punsubscribe(ctx: Client, argv: Argv) -> Reply:
     LOADING,
     STALE,
     keys=("1..-1 not_key",),
+    channels="1..-1",
     since="7.0.0",
     complexity="O(N) where N is the number of shard channels to subscribe to.",
 )
@@ -118,6 +121,7 @@ def sunsubscribe(ctx: Client, argv: Argv) -> Reply:
     STALE,
     FAST,
     MAY_REPLICATE,
+    channels="1",
     since="2.0.0",
     complexity="O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of subscribed patterns (by any client).",
 )
@@ -135,6 +139,7 @@ def publish(ctx: Client, argv: Argv) -> Reply:
     FAST,
     MAY_REPLICATE,
     keys=("1 not_key",),
+    channels="1",
     since="7.0.0",
     complexity="O(N) where N is the number of clients subscribed to the receiving shard channel.",
 )

@@ -19,7 +19,7 @@ from typing import Any
 from engine import effects as fx
 from engine.journal import Journal
 from engine.live.facts import process_facts
-from engine.live.files import Files
+from engine.live.files import FILE_EFFECTS, carry_out
 from engine.node import Node
 
 READ_BYTES = 64 * 1024
@@ -98,7 +98,6 @@ class Loop:
         self.restart = False
         self.signals: list[str] = []
         self.hooks: dict[int, Callable[[], None]] = {}  # readable descriptors of the hosting program
-        self.files = Files()
         self.wake_read, self.wake_write = os.pipe()
         os.set_blocking(self.wake_read, False)
         os.set_blocking(self.wake_write, False)
@@ -108,13 +107,13 @@ class Loop:
             fx.Hangup: self._hangup,
             fx.Log: lambda effect: self.logger(effect.level, effect.text),
             fx.Exit: self._exit,
-            fx.Listen: self._listen_effect,
             fx.Unlisten: self._unlisten,
             fx.PauseReading: lambda effect: self._read_switch(effect.link, False),
             fx.ResumeReading: lambda effect: self._read_switch(effect.link, True),
             fx.Dial: self._dial,
             fx.Stall: self._stall,
         }
+        self.carry.update(dict.fromkeys(FILE_EFFECTS, self._file))
         node.attach(self)
 
     # --- World (what the node may ask in the middle of an input) ------------------------------------------------
@@ -132,6 +131,19 @@ class Loop:
         """Deliver what waits on the sockets while a command takes long."""
         self._deliver(self.poller.wait(0))
         self._carry_out(node.settled(self.now()))
+
+    def perform(self, node: Node, effect: fx.Effect) -> Any:
+        """Carry out what the node wants done so far, then this; returns its result, an OSError included."""
+        effects, node.effects = node.effects, []
+        self._carry_out(effects)
+        if isinstance(effect, FILE_EFFECTS):
+            return carry_out(effect)
+        if isinstance(effect, fx.Listen):
+            try:
+                return self.listen(effect.kind, effect.host, effect.port)
+            except OSError as error:
+                return error
+        raise TypeError(f"{effect!r} cannot be waited for")
 
     @staticmethod
     def now() -> int:
@@ -271,12 +283,8 @@ class Loop:
         self.addresses.setdefault((kind, host, port), []).append(sock.fileno())
         self.poller.set(sock.fileno(), True, False, new=True)
 
-    def _listen_effect(self, effect: fx.Listen) -> None:
-        result: OSError | None = None
-        try:
-            self.listen(effect.kind, effect.host, effect.port)
-        except OSError as error:
-            result = error
+    def _file(self, effect: Any) -> None:
+        result = carry_out(effect)
         if effect.ticket:
             self.node.done(effect.ticket, result, self.now())
 

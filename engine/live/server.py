@@ -170,7 +170,7 @@ def main(arguments: list[str]) -> int:
     log.role = "S" if config.replicaof is not None else "M"
     log("*", "monotonic clock: POSIX clock_gettime")
     log("*", f"Running mode={'cluster' if config.cluster_enabled else 'standalone'}, port={config.port}.")
-    node = Node(config, int.from_bytes(os.urandom(8), "big"), time.time_ns() // 1000)
+    node = Node(config, int.from_bytes(os.urandom(32), "big"), time.time_ns() // 1000)
     loop = Loop(node, log)
     kinds = _listen(loop, config, log)
     if kinds is None:

@@ -1,0 +1,286 @@
+"""ACL and its subcommands: users and what they may do.
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
+"""
+
+from engine.acl import (
+    CATEGORY_BITS,
+    DEFAULT_USER,
+    REASONS,
+    Selector,
+    denial_text,
+    has_spaces,
+)
+from engine.arguments import integer
+from engine.client import Client
+from engine.dispatch import find_command
+from engine.effects import Log, Rename, Sync, Unlink, Write
+from engine.effects import Read as ReadFile
+from engine.errors import ReplyError
+from engine.resp import OK, Argv, Reply, SetReply
+from engine.table import ACL_CATEGORIES, ADMIN, COMMANDS, LOADING, NOSCRIPT, STALE, command, container
+
+GENPASS_MAX_BITS = 4096
+
+
+container("ACL", since="6.0.0", group="server")
+
+
+@command(
+    "ACL SETUSER username [rule [rule ...]]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="6.0.0",
+    complexity="O(N). Where N is the number of rules provided.",
+)
+def acl_setuser(ctx: Client, argv: Argv) -> Reply:
+    ctx.redact(*range(2, len(argv)))
+    if has_spaces(argv[2]):
+        raise ReplyError(b"ERR Usernames can't contain spaces or null characters")
+    ctx.node.acl.set_user(argv[2], argv[3:])
+    return OK
+
+
+@command(
+    "ACL DELUSER username [username ...]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="6.0.0",
+    complexity="O(1) amortized time considering the typical user.",
+)
+def acl_deluser(ctx: Client, argv: Argv) -> Reply:
+    if DEFAULT_USER in argv[2:]:
+        raise ReplyError(b"ERR The 'default' user cannot be removed")
+    return sum([ctx.node.acl.delete_user(name) for name in argv[2:]])
+
+
+def _describe(selector: Selector) -> dict[bytes, Reply]:
+    return {
+        b"commands": selector.describe_commands(),
+        b"keys": selector.describe_keys(),
+        b"channels": selector.describe_channels(),
+    }
+
+
+@command(
+    "ACL GETUSER username",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="6.0.0",
+    complexity="O(N). Where N is the number of password, command and pattern rules that the user has.",
+)
+def acl_getuser(ctx: Client, argv: Argv) -> Reply:
+    user = ctx.node.acl.users.get(argv[2])
+    if user is None:
+        return None
+    return {
+        b"flags": SetReply(user.flags),
+        b"passwords": list(user.passwords),
+        **_describe(user.root),
+        b"selectors": [_describe(selector) for selector in user.selectors[1:]],
+    }
+
+
+@command(
+    "ACL LIST",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="6.0.0",
+    complexity="O(N). Where N is the number of configured users.",
+)
+def acl_list(ctx: Client, argv: Argv) -> Reply:
+    return ctx.node.acl.describe_all()
+
+
+@command(
+    "ACL USERS",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="6.0.0",
+    complexity="O(N). Where N is the number of configured users.",
+)
+def acl_users(ctx: Client, argv: Argv) -> Reply:
+    return sorted(ctx.node.acl.users)
+
+
+@command("ACL WHOAMI", NOSCRIPT, LOADING, STALE, since="6.0.0", complexity="O(1)")
+def acl_whoami(ctx: Client, argv: Argv) -> Reply:
+    return ctx.user
+
+
+def _aclfile(ctx: Client) -> str:
+    path = ctx.node.config.aclfile
+    if not path:
+        raise ReplyError(
+            b"ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the "
+            b"ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) "
+            b"in order to store users in the Redis configuration."
+        )
+    return path
+
+
+@command(
+    "ACL LOAD",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="6.0.0",
+    complexity="O(N). Where N is the number of configured users.",
+)
+def acl_load(ctx: Client, argv: Argv) -> Reply:
+    path = _aclfile(ctx)
+    acl = ctx.node.acl
+    name = path.encode(errors="surrogateescape")
+    try:
+        text = ctx.node.perform(ReadFile(path))
+    except OSError as error:
+        reason = (error.strerror or str(error)).encode()
+        raise ReplyError(b"ERR Error loading ACLs, opening file '%b': %b" % (name, reason)) from None
+    try:
+        users = acl.parse_file(text, name)
+    except ReplyError as error:
+        raise ReplyError(b"ERR " + error.text) from None
+    acl.replace(users)
+    return OK
+
+
+@command(
+    "ACL SAVE",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="6.0.0",
+    complexity="O(N). Where N is the number of configured users.",
+)
+def acl_save(ctx: Client, argv: Argv) -> Reply:
+    path = _aclfile(ctx)
+    node = ctx.node
+    temporary = f"{path}.tmp-{node.facts()['pid']}-{node.now_ms}"
+    text = b"".join([line + b"\n" for line in node.acl.describe_all()])
+    step = "Opening temp ACL file"
+    try:
+        node.perform(Write(temporary, text))
+        step = "Syncing ACL file"
+        node.perform(Sync(temporary))
+        step = "Renaming ACL file"
+        node.perform(Rename(temporary, path))
+    except OSError as error:
+        node.effects += [Log("#", f"{step} for ACL SAVE: {error.strerror}"), Unlink(temporary)]
+        raise ReplyError(
+            b"ERR There was an error trying to save the ACLs. Please check the server logs for more information"
+        ) from None
+    return OK
+
+
+@command(
+    "ACL CAT [category]",
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="6.0.0",
+    complexity="O(1) since the categories and commands are a fixed set.",
+)
+def acl_cat(ctx: Client, argv: Argv) -> Reply:
+    if len(argv) == 2:
+        return list(ACL_CATEGORIES)
+    if len(argv) > 3:
+        raise ReplyError(
+            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try ACL HELP." % argv[1][:128]
+        )
+    bit = CATEGORY_BITS.get(argv[2].lower())
+    if bit is None:
+        raise ReplyError(b"ERR Unknown category '%b'" % argv[2][:128])
+    names: list[bytes] = []
+    for held in COMMANDS.values():
+        if held.acl & bit:
+            names.append(held.name)
+        names += [sub.name for sub in (held.subcommands or {}).values() if sub.acl & bit]
+    return names
+
+
+@command("ACL GENPASS [bits]", NOSCRIPT, LOADING, STALE, since="6.0.0", complexity="O(1)")
+def acl_genpass(ctx: Client, argv: Argv) -> Reply:
+    bits = integer(argv[2]) if len(argv) > 2 else 256
+    if not 0 < bits <= GENPASS_MAX_BITS:
+        raise ReplyError(
+            b"ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to %d"
+            % GENPASS_MAX_BITS
+        )
+    return ctx.node.secret_hex((bits + 3) // 4)
+
+
+@command(
+    "ACL LOG [count | RESET]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="6.0.0",
+    complexity="O(N) with N being the number of entries shown.",
+)
+def acl_log(ctx: Client, argv: Argv) -> Reply:
+    acl = ctx.node.acl
+    if len(argv) > 2 and argv[2].lower() == b"reset":
+        acl.log = []
+        return OK
+    count = max(0, integer(argv[2])) if len(argv) > 2 else 10
+    now_ms = ctx.node.now_ms
+    return [
+        {
+            b"count": entry.count,
+            b"reason": REASONS[entry.reason],
+            b"context": entry.context,
+            b"object": entry.object,
+            b"username": entry.user,
+            b"age-seconds": (now_ms - entry.now_ms) / 1000,
+            b"client-info": entry.client_info,
+            b"entry-id": entry.id,
+            b"timestamp-created": entry.created_ms,
+            b"timestamp-last-updated": entry.now_ms,
+        }
+        for entry in acl.log[:count]
+    ]
+
+
+@command(
+    "ACL DRYRUN username command [arg [arg ...]]", ADMIN, NOSCRIPT, LOADING, STALE, since="7.0.0", complexity="O(1)."
+)
+def acl_dryrun(ctx: Client, argv: Argv) -> Reply:
+    user = ctx.node.acl.users.get(argv[2])
+    if user is None:
+        raise ReplyError(b"ERR User '%b' not found" % argv[2])
+    request = argv[3:]
+    try:
+        found = find_command(ctx.node, request)
+    except ReplyError:
+        raise ReplyError(b"ERR Command '%b' not found" % argv[3]) from None
+    if len(request) != found.arity and (found.arity > 0 or len(request) < -found.arity):
+        raise ReplyError(b"ERR wrong number of arguments for '%b' command" % found.name)
+    denial = user.check(found, request)
+    if denial is None:
+        return OK
+    return denial_text(denial, user.name, found, request[denial.position])
