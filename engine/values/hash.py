@@ -32,6 +32,19 @@ class HashValue(Indexed):
         self.encoding = encoding
         self.memory = 0
 
+    @classmethod
+    def of(cls, fields: list[bytes], values: list[bytes], max_entries: int, max_value: int) -> "HashValue":
+        """Return the hash of these fields with values; the last of fields that repeat counts."""
+        small = len(fields) <= max_entries and max(map(len, [*fields, *values]), default=0) <= max_value
+        value = cls(LISTPACK if small else HASHTABLE)
+        pairs = dict(zip(fields, values))
+        value.members = list(pairs)
+        value.values = list(pairs.values())
+        value.index = {field: i for i, field in enumerate(value.members)}
+        overhead = _LISTPACK_PAIR_BYTES if small else _HASHTABLE_PAIR_BYTES
+        value.memory = sum(map(len, value.members)) + sum(map(len, value.values)) + overhead * len(pairs)
+        return value
+
     def __len__(self) -> int:
         return len(self.members)
 

@@ -72,6 +72,28 @@ class SetValue(Indexed):
             value.add(member, limits)
         return value
 
+    @classmethod
+    def of_integers(cls, ints: list[int], limits: SetLimits) -> "SetValue":
+        """Return the set of these integers, given in ascending order (an RDB file's intset)."""
+        value = cls()
+        value.ints = ints
+        value.width = max(integer_width(ints[0]), integer_width(ints[-1]))
+        value.memory = _INTSET_HEADER_BYTES + value.width * len(ints)
+        if len(ints) > limits.intset_entries:
+            value.convert(HASHTABLE)
+        return value
+
+    @classmethod
+    def of_members(cls, members: list[bytes], encoding: bytes) -> "SetValue":
+        """Return the set of these members as a listpack or a hash table; repeated ones count once."""
+        value = cls(encoding)
+        distinct = dict.fromkeys(members)
+        value.members = list(distinct)
+        value.index = {member: i for i, member in enumerate(value.members)}
+        overhead = _LISTPACK_MEMBER_BYTES if encoding is LISTPACK else _HASHTABLE_MEMBER_BYTES
+        value.memory += sum(map(len, value.members)) + overhead * len(value.members)
+        return value
+
     def __len__(self) -> int:
         return len(self.ints) if self.encoding is INTSET else len(self.members)
 
