@@ -117,6 +117,7 @@ class Node:
         self.stale = False
         self.read_only_replica = False
         self.cluster_enabled = False
+        self.skip_checksum_validation = False  # DEBUG SET-SKIP-CHECKSUM-VALIDATION
         self.slow_us = NEVER_SLOW
 
         # what leaves the node
