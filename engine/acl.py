@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from engine import client as flags
 from engine.errors import ReplyError
-from engine.glob import matches
+from engine.glob import glob_match
 from engine.resp import Argv, split_args
 from engine.table import (
     ACL_CATEGORIES,
@@ -290,7 +290,8 @@ class Selector:
             return True
         needed = _permission(access)
         return any(
-            permission & needed == needed and matches(pattern, key) for pattern, permission in self.patterns.items()
+            permission & needed == needed and glob_match(pattern, key)
+            for pattern, permission in self.patterns.items()
         )
 
     def allows_every_key(self, access: int) -> bool:
@@ -309,7 +310,7 @@ def allowed_channel(allowed: dict[bytes, None], channel: bytes, is_pattern: bool
     """Tell whether a channel, or a pattern of channels, is among those allowed."""
     if is_pattern:
         return channel in allowed
-    return any(matches(pattern, channel) for pattern in allowed)
+    return any(glob_match(pattern, channel) for pattern in allowed)
 
 
 def _permission(access: int) -> int:

@@ -10,7 +10,7 @@ https://redis.io/docs/latest/develop/interact/pubsub/
 from typing import TYPE_CHECKING
 
 from engine import client as flags
-from engine.glob import matches
+from engine.glob import glob_match
 from engine.resp import Push, encode2, encode3
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class PubSub:
         if subscribers:
             reached += self._deliver(subscribers, Push((b"message", channel, message)))
         for pattern, subscribers in self.patterns.items():
-            if matches(pattern, channel):
+            if glob_match(pattern, channel):
                 reached += self._deliver(subscribers, Push((b"pmessage", pattern, channel, message)))
         return reached
 

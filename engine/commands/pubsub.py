@@ -6,7 +6,7 @@ https://redis.io/docs/latest/commands/?group=pubsub
 from engine import client as flags
 from engine.client import Client
 from engine.errors import ReplyError
-from engine.glob import matches
+from engine.glob import glob_match
 from engine.resp import NO_REPLY, Argv, Reply
 from engine.table import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE, command, container
 
@@ -162,7 +162,7 @@ container("PUBSUB", since="2.8.0", group="pubsub")
 )
 def pubsub_channels(ctx: Client, argv: Argv) -> Reply:
     pattern = argv[2] if len(argv) > 2 else None
-    return [name for name in ctx.node.pubsub.channels if pattern is None or matches(pattern, name)]
+    return [name for name in ctx.node.pubsub.channels if pattern is None or glob_match(pattern, name)]
 
 
 @command(
@@ -175,7 +175,7 @@ def pubsub_channels(ctx: Client, argv: Argv) -> Reply:
 )
 def pubsub_shardchannels(ctx: Client, argv: Argv) -> Reply:
     pattern = argv[2] if len(argv) > 2 else None
-    return [name for name in ctx.node.pubsub.shard_channels if pattern is None or matches(pattern, name)]
+    return [name for name in ctx.node.pubsub.shard_channels if pattern is None or glob_match(pattern, name)]
 
 
 @command(
