@@ -52,6 +52,23 @@ def parse_float(text: bytes) -> float | None:
     return value
 
 
+def strtod(text: bytes) -> float | None:
+    """Return a double where Redis calls strtod without further checks (ranges of scores); None if that fails.
+
+    Nothing at all is 0, space before the number is skipped, a zero byte ends it, and large numbers are infinite.
+    """
+    text = text.split(b"\0", 1)[0]
+    if not text:
+        return 0.0
+    text = text.lstrip(b" \t\n\v\f\r")
+    if not _FLOAT.match(text):
+        return None
+    try:
+        return float.fromhex(text.decode()) if b"x" in text or b"X" in text else float(text)
+    except OverflowError:
+        return -inf if text[:1] == b"-" else inf
+
+
 def integer(arg: bytes, error: bytes = NOT_AN_INTEGER, low: int = INT64_MIN, high: int = INT64_MAX) -> int:
     """Read an integer within limits."""
     value = parse_integer(arg)

@@ -315,6 +315,13 @@ class Database:
         if space.notify_mask & kind:
             space.observer.keyspace_event(kind, event, key, self.index)  # type: ignore[union-attr]
 
+    def resized(self, key: bytes) -> None:
+        """Account for a value that takes more or less memory, although nothing has changed in it for a client."""
+        entry = self.entries[key]
+        size = len(key) + ENTRY_BYTES + size_of(entry.value)
+        self.space.used += size - entry.size
+        entry.size = size
+
     def touched(self, key: bytes) -> None:
         """Tell watchers and trackers that a key changed, without an event (Redis's signalModifiedKey)."""
         if self.space.attended and self.space.observer is not None:

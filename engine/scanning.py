@@ -16,9 +16,9 @@ _CURSOR = re.compile(rb"[+-]?[0-9]+\Z")
 
 
 class ScanOptions(NamedTuple):
-    """COUNT, MATCH (None: everything) and TYPE (as given; SCAN only)."""
+    """COUNT (`step`), MATCH (None: everything) and TYPE (as given; SCAN only)."""
 
-    count: int = 10
+    step: int = 10
     pattern: re.Pattern[bytes] | None = None
     type_name: bytes | None = None
 

@@ -10,7 +10,8 @@ https://redis.io/docs/latest/develop/data-types/hashes/
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from engine.values.indexed import Indexed
+from engine.rng import Rng
+from engine.values.indexed import Indexed, sample_positions
 
 LISTPACK = b"listpack"
 HASHTABLE = b"hashtable"
@@ -66,12 +67,12 @@ class HashValue(Indexed):
 
     def expect(self, args: Iterable[bytes], new_fields: int, max_entries: int, max_value: int) -> None:
         """Become a hash table if these fields and values, about to be set, would not do in a listpack."""
-        if self.encoding is LISTPACK and (new_fields > max_entries or max(map(len, args), default=0) > max_value):
+        if self.encoding == LISTPACK and (new_fields > max_entries or max(map(len, args), default=0) > max_value):
             self.convert()
 
     def convert(self) -> None:
         """Become a hash table."""
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             self.encoding = HASHTABLE
             self.memory += len(self.members) * (_HASHTABLE_PAIR_BYTES - _LISTPACK_PAIR_BYTES)
 
@@ -82,7 +83,7 @@ class HashValue(Indexed):
 
     def set(self, field: bytes, value: bytes, max_entries: int, max_value: int) -> bool:
         """Set a field; returns True if it is new."""
-        if self.encoding is LISTPACK and (len(field) > max_value or len(value) > max_value):
+        if self.encoding == LISTPACK and (len(field) > max_value or len(value) > max_value):
             self.convert()
         at = self.index.get(field)
         if at is not None:
@@ -94,7 +95,7 @@ class HashValue(Indexed):
         self.index[field] = len(members)
         members.append(field)
         self.values.append(value)
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             self.memory += len(field) + len(value) + _LISTPACK_PAIR_BYTES
             if len(members) > max_entries:
                 self.convert()
@@ -108,7 +109,7 @@ class HashValue(Indexed):
         if at is None:
             return False
         size = len(field) + len(self.values[at])
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             self._detach_in_order(at, self.values)
             self.memory -= size + _LISTPACK_PAIR_BYTES
         else:
@@ -116,9 +117,18 @@ class HashValue(Indexed):
             self.memory -= size + _HASHTABLE_PAIR_BYTES
         return True
 
+    def random(self, rng: Rng) -> tuple[bytes, bytes]:
+        """Return a random field and its value; O(1)."""
+        at = rng.below(len(self.members))
+        return self.members[at], self.values[at]
+
+    def sample(self, rng: Rng, count: int) -> list[tuple[bytes, bytes]]:
+        """Return `count` distinct random fields with values; count <= len."""
+        return [(self.members[at], self.values[at]) for at in sample_positions(rng, len(self.members), count)]
+
     def scan(self, cursor: int, count: int) -> tuple[int, list[tuple[bytes, bytes]]]:
         """Return the next cursor and the fields with values of one step of a scan; all of a small hash at once."""
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             return 0, list(self.items())
         after, low, top = self.scan_positions(cursor, count)
         return after, list(zip(self.members[low:top], self.values[low:top]))
@@ -127,5 +137,5 @@ class HashValue(Indexed):
         """Raise AssertionError when an invariant does not hold (for tests)."""
         self.check_index()
         assert len(self.values) == len(self.members)
-        pair = _LISTPACK_PAIR_BYTES if self.encoding is LISTPACK else _HASHTABLE_PAIR_BYTES
+        pair = _LISTPACK_PAIR_BYTES if self.encoding == LISTPACK else _HASHTABLE_PAIR_BYTES
         assert self.memory == sum(len(f) + len(v) + pair for f, v in self.items())

@@ -140,7 +140,7 @@ class ListValue:
 
     def grow(self, added_bytes: int, added: int, fill: int) -> None:
         """Become a quicklist if elements of that many bytes, about to be added, are too much for a listpack."""
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             node = self.nodes[0]
             if exceeds_limit(fill, node.size + added_bytes, len(node.items) + added):
                 self.encoding = QUICKLIST
@@ -151,7 +151,7 @@ class ListValue:
 
     def shrink(self, fill: int, built: bool = False) -> None:
         """Become a listpack if that is small enough: half of the limit, or the limit for a list just `built`."""
-        if self.encoding is LISTPACK or len(self.nodes) != 1:
+        if self.encoding == LISTPACK or len(self.nodes) != 1:
             return
         node = self.nodes[0]
         if node.plain:
@@ -168,7 +168,7 @@ class ListValue:
     def push(self, item: bytes, head: bool) -> None:
         """Add an element at an end. Call `grow` first."""
         nodes = self.nodes
-        if self.encoding is QUICKLIST:
+        if self.encoding == QUICKLIST:
             length = len(item)
             plain = length >= self.packed_threshold
             node = nodes[0 if head else -1] if nodes else None
@@ -202,7 +202,7 @@ class ListValue:
             node = nodes[-1]
             item = node.items.pop()
         self.length -= 1
-        if node.items or self.encoding is LISTPACK:
+        if node.items or self.encoding == LISTPACK:
             size = entry_size(item)
             node.size -= size
             self.memory -= size
@@ -223,7 +223,7 @@ class ListValue:
             if count >= held:
                 self.length -= held
                 count -= held
-                if self.encoding is LISTPACK:
+                if self.encoding == LISTPACK:
                     self._resize(node, HEADER_BYTES)
                     node.items.clear()
                 else:
@@ -273,7 +273,7 @@ class ListValue:
         """Replace the element at a position that is there. Call `grow` before and `shrink` afterwards."""
         at, offset = self._seek(index)
         node = self.nodes[at]
-        plain = len(item) >= self.packed_threshold and self.encoding is QUICKLIST
+        plain = len(item) >= self.packed_threshold and self.encoding == QUICKLIST
         if not plain and not node.plain:
             self._resize(node, node.size + entry_size(item) - entry_size(node.items[offset]))
             node.items[offset] = item
@@ -304,10 +304,38 @@ class ListValue:
                 continue
         return None
 
+    def positions(self, item: bytes, rank: int, count: int, maxlen: int) -> list[int]:
+        """Return positions of elements equal to `item`: from the `rank`th match on, `count` of them (0: all).
+
+        A negative rank searches from the tail. `maxlen` limits how many elements are looked at (0: all).
+        """
+        backwards = rank < 0
+        skip = abs(rank) - 1
+        limit = count or self.length
+        left = maxlen or self.length
+        found: list[int] = []
+        base = 0
+        for node in reversed(self.nodes) if backwards else self.nodes:
+            if left <= 0:
+                break
+            # Counting is quick, so that nodes without a match cost little.
+            if node.items.count(item):
+                for offset, other in enumerate(islice(reversed(node.items) if backwards else node.items, left)):
+                    if other == item:
+                        if skip:
+                            skip -= 1
+                            continue
+                        found.append(self.length - 1 - base - offset if backwards else base + offset)
+                        if len(found) == limit:
+                            return found
+            base += len(node.items)
+            left -= len(node.items)
+        return found
+
     def insert(self, place: tuple[int, int], item: bytes, after: bool) -> None:
         """Insert an element before or after the one that `find` found. Call `grow` before `find`."""
         at, offset = place
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             node = self.nodes[0]
             node.items.insert(offset + after, item)
             self._resize(node, node.size + entry_size(item))
@@ -343,7 +371,7 @@ class ListValue:
                     node.items.reverse()
             left -= found
             removed += found
-            if node.items or self.encoding is LISTPACK:
+            if node.items or self.encoding == LISTPACK:
                 self._resize(node, node.size - found * size)
             else:
                 self._drop(node)
@@ -467,9 +495,9 @@ class ListValue:
         """Raise AssertionError when an invariant does not hold (for tests)."""
         for node in self.nodes:
             node.check()
-            assert node.items or self.encoding is LISTPACK
+            assert node.items or self.encoding == LISTPACK
         assert self.length == sum(len(node.items) for node in self.nodes)
         assert self.memory == sum(node.size + NODE_BYTES for node in self.nodes)
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             assert len(self.nodes) == 1
             assert not self.nodes[0].plain

@@ -55,7 +55,7 @@ class SetValue(Indexed):
         self.ints: list[int] = []
         self.width = 2  # bytes of an integer in the intset; only grows
         self.encoding = encoding
-        self.memory = _INTSET_HEADER_BYTES if encoding is INTSET else HEADER_BYTES if encoding is LISTPACK else 0
+        self.memory = _INTSET_HEADER_BYTES if encoding == INTSET else HEADER_BYTES if encoding == LISTPACK else 0
 
     @classmethod
     def fitting(cls, member: bytes, size_hint: int, limits: SetLimits) -> "SetValue":
@@ -90,15 +90,15 @@ class SetValue(Indexed):
         distinct = dict.fromkeys(members)
         value.members = list(distinct)
         value.index = {member: i for i, member in enumerate(value.members)}
-        overhead = _LISTPACK_MEMBER_BYTES if encoding is LISTPACK else _HASHTABLE_MEMBER_BYTES
+        overhead = _LISTPACK_MEMBER_BYTES if encoding == LISTPACK else _HASHTABLE_MEMBER_BYTES
         value.memory += sum(map(len, value.members)) + overhead * len(value.members)
         return value
 
     def __len__(self) -> int:
-        return len(self.ints) if self.encoding is INTSET else len(self.members)
+        return len(self.ints) if self.encoding == INTSET else len(self.members)
 
     def __contains__(self, member: bytes) -> bool:
-        if self.encoding is INTSET:
+        if self.encoding == INTSET:
             number = parse_integer(member)
             if number is None:
                 return False
@@ -108,7 +108,7 @@ class SetValue(Indexed):
 
     def to_list(self) -> list[bytes]:
         """Return all members: an intset's in ascending order, a listpack's in the order of addition."""
-        if self.encoding is INTSET:
+        if self.encoding == INTSET:
             return [b"%d" % number for number in self.ints]
         return self.members.copy()
 
@@ -126,22 +126,22 @@ class SetValue(Indexed):
 
     def expect(self, size_hint: int, limits: SetLimits) -> None:
         """Become a hash table if about `size_hint` members that are about to be added need one."""
-        if (self.encoding is LISTPACK and size_hint > limits.listpack_entries) or (
-            self.encoding is INTSET and size_hint > limits.intset_entries
+        if (self.encoding == LISTPACK and size_hint > limits.listpack_entries) or (
+            self.encoding == INTSET and size_hint > limits.intset_entries
         ):
             self.convert(HASHTABLE)
 
     def add(self, member: bytes, limits: SetLimits) -> bool:
         """Add a member; False if it was there already."""
         index = self.index
-        if self.encoding is HASHTABLE:
+        if self.encoding == HASHTABLE:
             if member in index:
                 return False
             index[member] = len(self.members)
             self.members.append(member)
             self.memory += len(member) + _HASHTABLE_MEMBER_BYTES
             return True
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             if member in index:
                 return False
             if len(self.members) >= limits.listpack_entries or len(member) > limits.listpack_value:
@@ -180,12 +180,12 @@ class SetValue(Indexed):
         self.index[member] = len(self.members)
         self.members.append(member)
         self.memory += len(member) + (
-            _LISTPACK_MEMBER_BYTES if self.encoding is LISTPACK else _HASHTABLE_MEMBER_BYTES
+            _LISTPACK_MEMBER_BYTES if self.encoding == LISTPACK else _HASHTABLE_MEMBER_BYTES
         )
 
     def remove(self, member: bytes) -> bool:
         """Remove a member; False if it is not there."""
-        if self.encoding is INTSET:
+        if self.encoding == INTSET:
             number = parse_integer(member)
             if number is None:
                 return False
@@ -201,10 +201,10 @@ class SetValue(Indexed):
         return True
 
     def _remove_at(self, at: int) -> None:
-        if self.encoding is INTSET:
+        if self.encoding == INTSET:
             del self.ints[at]
             self.memory -= self.width
-        elif self.encoding is LISTPACK:
+        elif self.encoding == LISTPACK:
             self.memory -= len(self.members[at]) + _LISTPACK_MEMBER_BYTES
             self._detach_in_order(at)
         else:
@@ -213,19 +213,19 @@ class SetValue(Indexed):
 
     def convert(self, encoding: bytes) -> None:
         """Become a listpack or a hash table; O(n)."""
-        if self.encoding is INTSET:
+        if self.encoding == INTSET:
             self.members = [b"%d" % number for number in self.ints]
             self.index = {member: i for i, member in enumerate(self.members)}
             self.ints = []
             self.width = 2
         self.encoding = encoding
-        overhead = _LISTPACK_MEMBER_BYTES if encoding is LISTPACK else _HASHTABLE_MEMBER_BYTES
-        base = HEADER_BYTES if encoding is LISTPACK else 0
+        overhead = _LISTPACK_MEMBER_BYTES if encoding == LISTPACK else _HASHTABLE_MEMBER_BYTES
+        base = HEADER_BYTES if encoding == LISTPACK else 0
         self.memory = base + sum(map(len, self.members)) + overhead * len(self.members)
 
     def to_intset(self, limits: SetLimits) -> None:
         """Become an intset if all members are integers and not too many (SINTERSTORE); O(n)."""
-        if self.encoding is INTSET or len(self.members) > min(limits.intset_entries, _INTSET_LIMIT):
+        if self.encoding == INTSET or len(self.members) > min(limits.intset_entries, _INTSET_LIMIT):
             return
         ints: list[int] = []
         for member in self.members:
@@ -243,7 +243,7 @@ class SetValue(Indexed):
     # --- random members -----------------------------------------------------------------------------------------
 
     def _at(self, at: int) -> bytes:
-        return b"%d" % self.ints[at] if self.encoding is INTSET else self.members[at]
+        return b"%d" % self.ints[at] if self.encoding == INTSET else self.members[at]
 
     def random(self, rng: Rng) -> bytes:
         """Return a random member; O(1)."""
@@ -251,7 +251,7 @@ class SetValue(Indexed):
 
     def pop(self, rng: Rng) -> bytes:
         """Remove a random member and return it."""
-        if self.encoding is HASHTABLE:
+        if self.encoding == HASHTABLE:
             members = self.members
             at = rng.below(len(members))
             member = members[at]
@@ -273,7 +273,7 @@ class SetValue(Indexed):
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
         """Return the next cursor and the members of one step of a scan; all of a small set at once."""
-        if self.encoding is not HASHTABLE:
+        if self.encoding != HASHTABLE:
             return 0, self.to_list()
         after, low, top = self.scan_positions(cursor, count)
         return after, self.members[low:top]
@@ -281,13 +281,13 @@ class SetValue(Indexed):
     def check(self) -> None:
         """Raise AssertionError when an invariant does not hold (for tests)."""
         self.check_index()
-        if self.encoding is INTSET:
+        if self.encoding == INTSET:
             assert not self.members
             assert all(a < b for a, b in zip(self.ints, self.ints[1:]))
             assert self.width >= max(map(integer_width, self.ints), default=2)
             assert self.memory == _INTSET_HEADER_BYTES + self.width * len(self.ints)
         else:
             assert not self.ints
-            overhead = _LISTPACK_MEMBER_BYTES if self.encoding is LISTPACK else _HASHTABLE_MEMBER_BYTES
-            base = HEADER_BYTES if self.encoding is LISTPACK else 0
+            overhead = _LISTPACK_MEMBER_BYTES if self.encoding == LISTPACK else _HASHTABLE_MEMBER_BYTES
+            base = HEADER_BYTES if self.encoding == LISTPACK else 0
             assert self.memory == base + sum(len(member) + overhead for member in self.members)

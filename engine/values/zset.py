@@ -67,7 +67,7 @@ class ZSetValue(Indexed):
         self.scores: list[float] = []
         self.ordered: Any = SortedList()
         self.encoding = encoding
-        self.memory = HEADER_BYTES if encoding is LISTPACK else 0
+        self.memory = HEADER_BYTES if encoding == LISTPACK else 0
 
     @classmethod
     def fitting(cls, size_hint: int, member_size: int, max_entries: int, max_value: int) -> "ZSetValue":
@@ -115,19 +115,19 @@ class ZSetValue(Indexed):
 
     def expect(self, size_hint: int, max_entries: int) -> None:
         """Become a skiplist if about `size_hint` members that are about to be added need one."""
-        if self.encoding is LISTPACK and size_hint > max_entries:
+        if self.encoding == LISTPACK and size_hint > max_entries:
             self.convert()
 
     def convert(self) -> None:
         """Become a skiplist."""
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             self.encoding = SKIPLIST
             self.memory = self._accounted()
 
     def add(self, member: bytes, score: float, max_entries: int, max_value: int) -> None:
         """Add a member that is not there."""
         members = self.members
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             if len(members) >= max_entries or len(member) > max_value:
                 self.convert()
             else:
@@ -136,11 +136,11 @@ class ZSetValue(Indexed):
         members.append(member)
         self.scores.append(score)
         self.ordered.add((score, member))
-        self.memory += len(member) + (_LISTPACK_PAIR_BYTES if self.encoding is LISTPACK else _SKIPLIST_PAIR_BYTES)
+        self.memory += len(member) + (_LISTPACK_PAIR_BYTES if self.encoding == LISTPACK else _SKIPLIST_PAIR_BYTES)
 
     def update(self, member: bytes, score: float) -> None:
         """Give a member that is there another score."""
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             score += 0.0
         at = self.index[member]
         ordered = self.ordered
@@ -159,7 +159,7 @@ class ZSetValue(Indexed):
 
     def _forget(self, member: bytes, at: int) -> None:
         self._detach(at, self.scores)
-        self.memory -= len(member) + (_LISTPACK_PAIR_BYTES if self.encoding is LISTPACK else _SKIPLIST_PAIR_BYTES)
+        self.memory -= len(member) + (_LISTPACK_PAIR_BYTES if self.encoding == LISTPACK else _SKIPLIST_PAIR_BYTES)
 
     def pop(self, last: bool) -> tuple[float, bytes]:
         """Remove the first or last member and return it with its score."""
@@ -221,7 +221,7 @@ class ZSetValue(Indexed):
         if not bounds.above_low(ordered[-1][1]) or not bounds.below_high(ordered[0][1]):
             return 0, 0
         start, stop = 0, len(ordered)
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             while start < stop and not bounds.above_low(ordered[start][1]):
                 start += 1
             end = start
@@ -249,13 +249,13 @@ class ZSetValue(Indexed):
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[tuple[bytes, float]]]:
         """Return the next cursor and the members with scores of one step of a scan; all of a small set at once."""
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             return 0, [(member, score) for score, member in self.ordered]
         after, low, top = self.scan_positions(cursor, count)
         return after, list(zip(self.members[low:top], self.scores[low:top]))
 
     def _accounted(self) -> int:
-        if self.encoding is LISTPACK:
+        if self.encoding == LISTPACK:
             return HEADER_BYTES + sum(map(len, self.members)) + _LISTPACK_PAIR_BYTES * len(self.members)
         return sum(map(len, self.members)) + _SKIPLIST_PAIR_BYTES * len(self.members)
 
