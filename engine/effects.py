@@ -150,9 +150,10 @@ class KillSnapshot(NamedTuple):
 
 
 class Stall(NamedTuple):
-    """Do nothing for a while (DEBUG SLEEP): the world delivers no input until `until_us`."""
+    """Do nothing for a while (DEBUG SLEEP): the world delivers no input, and the stopwatch runs on."""
 
-    until_us: int
+    since_us: int
+    duration_us: int
 
 
 class Log(NamedTuple):

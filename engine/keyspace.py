@@ -136,6 +136,17 @@ class Keyspace:
         self.observer: Observer | None = None
         self.databases = [Database(self, i) for i in range(count)]
 
+    def set_policy(self, policy: str, lfu_log_factor: int, lfu_decay_time: int) -> None:
+        """Choose what a look-up keeps of a key's use, by maxmemory-policy."""
+        self.touch = TOUCH_LFU if policy.endswith("-lfu") else TOUCH_LRU
+        self.lfu_log_factor = lfu_log_factor
+        self.lfu_decay_time = lfu_decay_time
+
+    def set_notifications(self, mask: int) -> None:
+        """Choose the classes of keyspace notifications that are sent."""
+        self.notify_mask = mask if mask & (NOTIFY_KEYSPACE | NOTIFY_KEYEVENT) else 0
+        self.notify_misses = bool(self.notify_mask & NOTIFY_KEY_MISS)
+
     def __getitem__(self, index: int) -> "Database":
         return self.databases[index]
 
@@ -394,6 +405,18 @@ class Database:
             self.expire_now(self.entries[key])
             removed += 1
         return removed
+
+    def average_ttl_ms(self) -> int:
+        """Return the mean time to live of keys that expire, estimated from the soonest of them; 0 without any."""
+        if not self.expiring:
+            return 0
+        now = self.space.now_ms
+        sample = [
+            entry.expire - now
+            for when, key in self.due[:20]
+            if (entry := self.entries.get(key)) is not None and entry.expire == when
+        ]
+        return max(0, sum(sample) // len(sample)) if sample else 0
 
     # --- whole database -----------------------------------------------------------------------------------------
 

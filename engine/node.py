@@ -29,18 +29,24 @@ from engine.config import Config
 from engine.effects import Dial, Effect, Exit, Hangup, Log, Send
 from engine.errors import ReplyError
 from engine.events import Event
-from engine.keyspace import NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Keyspace
+from engine.keyspace import EXPIRE_DELETE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
+from engine.latency import LatencyMonitor
 from engine.pauses import Pauses
+from engine.persistence import Persistence
 from engine.pubsub import PubSub
+from engine.replication import Replication
+from engine.quoting import quote
 from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request, encode2, encode3
 from engine.rng import Rng
-from engine.stats import CommandStats, Sampler, Stats
-from engine.table import COMMANDS, Command
+from engine.slowlog import SlowLog, redacted
+from engine.stats import CommandStats, Sampler, ScriptingMemory, Stats
+from engine.table import ADMIN, COMMANDS, FAST, SKIP_MONITOR, SKIP_SLOWLOG, Command
 from engine.tracking import Tracking
 
 load_all()
 
 NEVER_SLOW = 1 << 62
+EXPIRED_PER_CYCLE = 1000  # keys of one database that one round of cron removes; more would hold clients up
 
 
 class World(Protocol):
@@ -96,6 +102,16 @@ class Node:
         self.ops = Sampler()
         self.net_in = Sampler()
         self.net_out = Sampler()
+        self.cycles = Sampler()
+        self.slowlog = SlowLog()
+        self.latency = LatencyMonitor()
+        self.persistence = Persistence(self)
+        self.replication = Replication(self)
+        self.active_expire = True
+        self.cron_paused = False
+        self.skip_checksum_validation = False
+        self.deny_scripts_disabled = False
+        self.quicklist_packed_threshold = 1 << 30
 
         # the command that runs
         self.executing: Client | None = None
@@ -331,7 +347,8 @@ class Node:
         blocking.wake_due(self)
         self.pauses.wake_due()
         if now >= self.cron_at_us:
-            self.cron()
+            if not self.cron_paused:
+                self.cron()
             self.cron_at_us = now + 1_000_000 // self.config.hz
         if self.aftermath:
             self.after_command()
@@ -350,7 +367,7 @@ class Node:
     def signal(self, name: str, now: int) -> None:
         """A signal arrived: "term" and "int" shut the server down."""
         self.set_time(now)
-        self.shut_down()
+        self.shut_down({})
 
     def settled(self, now: int) -> list[Effect]:
         """End a round of inputs: everything that was replied becomes one `Send` a link; returns all effects."""
@@ -361,6 +378,7 @@ class Node:
                 client = self.clients.get(client_id)
                 if client is not None and not client.halted:
                     self._resume(client)
+        self.stats.rounds += 1
         effects = self.effects
         for client in self.pending_out:
             out = client.out
@@ -588,30 +606,92 @@ class Node:
         self.ops.sample(sum(stats.calls for stats in self.command_stats.values()), self.now_us)
         self.net_in.sample(self.stats.net_input_bytes, self.now_us)
         self.net_out.sample(self.stats.net_output_bytes, self.now_us)
-        for db in self.space.databases:
-            if db.expiring:
-                db.expire_due(1000)
+        self.cycles.sample(self.stats.rounds, self.now_us)
+        if self.active_expire and self.space.expire_mode == EXPIRE_DELETE:
+            for db in self.space.databases:
+                if db.expiring:
+                    db.expire_due(EXPIRED_PER_CYCLE)
         if self.pending_propagation:
             self.flush_propagation()
 
     def slow_command(self, ctx: Client, command: Command, argv: Argv, elapsed_us: int) -> None:
-        """Note a command that took longer than the slow log's limit."""
+        """Note a command that took longer than the slow log's or the latency monitor's limit."""
+        config = self.config
+        limit_ms = config.latency_monitor_threshold
+        if limit_ms and elapsed_us >= limit_ms * 1000:
+            event = b"fast-command" if command.flags & FAST else b"command"
+            self.latency.note(event, self.now_us // 1_000_000, elapsed_us // 1000)
+        limit_us = config.slowlog_log_slower_than
+        if 0 <= limit_us <= elapsed_us and not command.flags & SKIP_SLOWLOG and not ctx.flags & flags.REEXECUTING:
+            shown = self._shown(argv)
+            who = self.script_caller or ctx
+            self.slowlog.note(
+                self.now_us // 1_000_000, elapsed_us, shown, who.peer.encode(), who.name, config.slowlog_max_len
+            )
+
+    def _shown(self, argv: Argv) -> Argv:
+        """Return a command as the slow log and MONITOR may show it."""
+        held, positions = self.redacted
+        return redacted(argv, positions) if held is argv else argv
 
     def feed_monitors(self, ctx: Client, command: Command, argv: Argv) -> None:
         """Show a command to the clients that MONITOR."""
+        if command.flags & (ADMIN | SKIP_MONITOR):
+            return
+        if ctx.flags & flags.SCRIPT:
+            source = "lua"
+        elif ctx.kind == "unix":
+            source = "unix:" + self.config.unixsocket
+        else:
+            source = ctx.peer
+        text = b" ".join([quote(arg) for arg in self._shown(argv)])
+        seconds, micros = divmod(self.now_us, 1_000_000)
+        line = b"+%d.%06d [%d %b] %b\r\n" % (seconds, micros, ctx.db.index, source.encode(), text)
+        for client_id in self.monitors:
+            self.clients[client_id].push_encoded(line)
 
     def configured(self) -> None:
         """Take over settings that the node keeps in its own fields."""
+        config = self.config
+        limits = [config.slowlog_log_slower_than] if config.slowlog_log_slower_than >= 0 else []
+        if config.latency_monitor_threshold:
+            limits.append(config.latency_monitor_threshold * 1000)
+        self.slow_us = min(limits, default=NEVER_SLOW)
+        self.space.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time)
+        self.space.set_notifications(config.notify_keyspace_events)
         self.update_gated()
+
+    def not_counted_for_eviction(self) -> int:
+        """Return the bytes that no eviction could free: buffers of replicas and of the append-only file."""
+        return self.persistence.aof_buffer_bytes
+
+    def scripting_memory(self) -> ScriptingMemory:
+        """Return what scripts and functions take."""
+        return ScriptingMemory()
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    def shut_down(self) -> None:
-        """Shut down: tell the world to stop."""
-        self.log("#", "User requested shutdown...")
+    def shut_down(self, options: dict[bytes, None] | None = None) -> bool:
+        """Shut down, as SHUTDOWN with these options does; False when something failed and the server goes on."""
+        self.log("*", "User requested shutdown...")
         self.log("#", "Redis is now ready to exit, bye bye...")
         self.exiting = True
         self.effects.append(Exit(0))
+        return True
+
+    def abort_shutdown(self) -> bool:
+        """Give a shutdown up that waits for replicas; False when there is none."""
+        return False
+
+    def crash(self, why: str) -> None:
+        """End at once, saving nothing (DEBUG SEGFAULT and its like)."""
+        self.log("#", why)
+        self.exiting = True
+        self.effects.append(Exit(1))
+
+    def serialized_length(self, entry: Entry) -> int:
+        """Return how many bytes a value takes in an RDB file."""
+        return saved_length(entry.value)
 
 
 PROTECTED_MODE = (

@@ -94,6 +94,10 @@ class Stats:
         self.active_time_us = 0
         self.dump_payload_sanitizations = 0
         self.peak_memory_bytes = 0
+        self.lazyfreed_objects = 0
+        self.expire_cycle_us = 0
+        self.latest_fork_us = 0
+        self.rounds = 0
         self.errors: dict[bytes, int] = {}  # by code
 
 
@@ -120,3 +124,16 @@ class Sampler:
     def rate(self) -> float:
         """Return the mean rate per second."""
         return sum(self.rates) / self.SAMPLES
+
+
+class ScriptingMemory:
+    """What scripts and functions take, in bytes, and how many there are."""
+
+    def __init__(self) -> None:
+        self.vm_eval = 31_744
+        self.vm_functions = 32_768
+        self.scripts = 0
+        self.cached = 0
+        self.functions = 0
+        self.libraries = 0
+        self.function_bytes = 216

@@ -17,6 +17,9 @@ class Tracking:
 
     def __init__(self, node: "Node") -> None:
         self.node = node
+        self.total_keys = 0
+        self.total_items = 0
+        self.total_prefixes = 0
 
     def redirection(self, client: "Client") -> int:
         """Return the id of the client that gets this one's invalidations: 0 itself, -1 when it does not track."""

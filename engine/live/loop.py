@@ -138,6 +138,8 @@ class Loop:
         self._carry_out(effects)
         if isinstance(effect, FILE_EFFECTS):
             return carry_out(effect)
+        if isinstance(effect, fx.Stall):
+            return self._stall(effect)
         if isinstance(effect, fx.Listen):
             try:
                 return self.listen(effect.kind, effect.host, effect.port)
@@ -379,7 +381,7 @@ class Loop:
             self.poller.set(connection.fd, on, connection.writing)
 
     def _stall(self, effect: fx.Stall) -> None:
-        time.sleep(max(0.0, (effect.until_us - self.now()) / 1e6))
+        time.sleep(effect.duration_us / 1e6)
 
     def _exit(self, effect: fx.Exit) -> None:
         self.exit_status = effect.status

@@ -1,0 +1,288 @@
+"""DEBUG: looking behind the encoding of values, and making trouble on purpose.
+
+Only what makes sense for this server is here; what shows a C program's memory answers with what a real server would
+show for equal data, or says that it cannot.
+
+https://redis.io/docs/latest/commands/debug/
+"""
+
+from collections.abc import Callable
+
+from engine.arguments import integer, parse_float, positive
+from engine.client import Client
+from engine.config import memory_size
+from engine.digest import dataset_digest, entry_digest
+from engine.effects import Log, Stall
+from engine.errors import NO_SUCH_KEY, NOT_A_FLOAT, ReplyError
+from engine.keyspace import STRING_TYPES, Entry
+from engine.resp import (
+    NO_REPLY,
+    OK,
+    Argv,
+    Attribute,
+    BigNumber,
+    MapReply,
+    Push,
+    RawReply,
+    Reply,
+    SetReply,
+    Status,
+    Verbatim,
+)
+from engine.table import ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, command
+
+
+@command("DEBUG", ADMIN, NOSCRIPT, LOADING, STALE, PROTECTED, arity=-2, since="1.0.0", complexity="Depends on subcommand.")
+def debug(ctx: Client, argv: Argv) -> Reply:
+    name = argv[1].lower()
+    entry = _SUBCOMMANDS.get(name)
+    if entry is None or not entry[0] <= len(argv) - 2 <= entry[1]:
+        raise ReplyError(
+            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try DEBUG HELP." % argv[1][:128]
+        )
+    return entry[2](ctx, argv)
+
+
+def _sleep(ctx: Client, argv: Argv) -> Reply:
+    seconds = parse_float(argv[2])
+    if seconds is None:
+        raise ReplyError(NOT_A_FLOAT)
+    ctx.node.perform(Stall(ctx.node.now_us, int(seconds * 1_000_000)))
+    return OK
+
+
+def _log(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.effects.append(Log("#", "DEBUG LOG: " + argv[2].decode("utf-8", "replace")))
+    return OK
+
+
+def _error(ctx: Client, argv: Argv) -> Reply:
+    return RawReply(b"-" + argv[2].replace(b"\n", b" ").replace(b"\r", b" ") + b"\r\n")
+
+
+def _digest(ctx: Client, argv: Argv) -> Reply:
+    return Status(dataset_digest(ctx.node.space))
+
+
+def _digest_value(ctx: Client, argv: Argv) -> Reply:
+    return [Status(entry_digest(ctx.db.entries.get(key))) for key in argv[2:]]
+
+
+_PROTOCOL: dict[bytes, Reply] = {
+    b"string": b"Hello World",
+    b"integer": 12345,
+    b"double": 3.141,
+    b"bignum": BigNumber(b"1234567999999999999999999999999999999"),
+    b"null": None,
+    b"array": [0, 1, 2],
+    b"set": SetReply([0, 1, 2]),
+    b"map": MapReply([0, False, 1, True, 2, False]),
+    b"attrib": Attribute({b"key-popularity": [b"key:123", 90]}, b"Some real reply following the attribute"),
+    b"verbatim": Verbatim(b"This is a verbatim\nstring"),
+    b"true": True,
+    b"false": False,
+}
+
+
+def _protocol(ctx: Client, argv: Argv) -> Reply:
+    name = argv[2].lower()
+    if name == b"push":
+        if ctx.resp < 3:
+            raise ReplyError(b"ERR RESP2 is not supported by this command")
+        ctx.reply(Push([b"server-cpu-usage", 42]))
+        return b"Some real reply following the push reply"
+    if name not in _PROTOCOL:
+        raise ReplyError(
+            b"ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|"
+            b"set|map|attrib|push|verbatim|true|false"
+        )
+    return _PROTOCOL[name]
+
+
+def _set_active_expire(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.active_expire = argv[2] != b"0"
+    return OK
+
+
+def _pause_cron(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.cron_paused = argv[2] != b"0"
+    return OK
+
+
+def _populate(ctx: Client, argv: Argv) -> Reply:
+    count = positive(argv[2])
+    prefix = argv[3] if len(argv) > 3 else b"key"
+    size = positive(argv[4]) if len(argv) > 4 else 0
+    db = ctx.db
+    for i in range(count):
+        key = b"%b:%d" % (prefix, i)
+        if db.lookup_write(key) is None:
+            value = b"value:%d" % i
+            db.add(key, value[:size].ljust(size, b"\0") if size else value)
+            db.touched(key)
+    return OK
+
+
+def _entry(ctx: Client, key: bytes) -> Entry:
+    entry = ctx.db.entries.get(key)
+    if entry is None:
+        raise ReplyError(NO_SUCH_KEY)
+    return entry
+
+
+def _object(ctx: Client, argv: Argv) -> Reply:
+    entry = _entry(ctx, argv[2])
+    value = entry.value
+    if type(value) is int:
+        encoding = b"int"
+    elif type(value) is bytes:
+        encoding = b"embstr" if len(value) <= 44 else b"raw"
+    else:
+        encoding = b"raw" if type(value) is bytearray else value.encoding
+    idle_s = max(0, ctx.node.now_us // 1_000_000 - entry.access)
+    text = b"Value at:0x%012x refcount:1 encoding:%b serializedlength:%d lru:%d lru_seconds_idle:%d" % (
+        entry.index * 64 + 0x7F0000000000,
+        encoding,
+        ctx.node.serialized_length(entry),
+        entry.access & 0xFFFFFF,
+        idle_s,
+    )
+    if encoding == b"quicklist":
+        text += value.describe(ctx.node.config.list_max_listpack_size, ctx.node.config.list_compress_depth)
+    return Status(text)
+
+
+def _sdslen(ctx: Client, argv: Argv) -> Reply:
+    entry = _entry(ctx, argv[2])
+    if type(entry.value) not in STRING_TYPES or type(entry.value) is int:
+        raise ReplyError(b"ERR Not an sds encoded string.")
+    key, size = len(entry.key), len(entry.value)
+    return Status(
+        b"key_sds_len:%d, key_sds_avail:0, key_zmalloc: %d, val_sds_len:%d, val_sds_avail:0, val_zmalloc: %d"
+        % (key, key + 2, size, size + 3)
+    )
+
+
+def _representation(encoding: bytes, text: bytes, error: bytes) -> Callable[[Client, Argv], Reply]:
+    def show(ctx: Client, argv: Argv) -> Reply:
+        value = _entry(ctx, argv[2]).value
+        if type(value) in STRING_TYPES or value.encoding != encoding:
+            raise ReplyError(error)
+        return Status(text)
+
+    return show
+
+
+def _quicklist_packed_threshold(ctx: Client, argv: Argv) -> Reply:
+    size = memory_size(argv[2])
+    if size is None or not 0 <= size < 4 << 30:
+        raise ReplyError(b"ERR argument must be a memory value bigger than 1 and smaller than 4gb")
+    ctx.node.quicklist_packed_threshold = size or 1 << 30
+    return OK
+
+
+def _htstats(ctx: Client, argv: Argv) -> Reply:
+    index = integer(argv[2])
+    if not 0 <= index < len(ctx.node.space.databases):
+        raise ReplyError(b"ERR Out of range database")
+    db = ctx.node.space.databases[index]
+    return Verbatim(b"[Dictionary HT]\n" + _hash_table(len(db)) + b"[Expires HT]\n" + _hash_table(db.expiring))
+
+
+def _htstats_key(ctx: Client, argv: Argv) -> Reply:
+    value = _entry(ctx, argv[2]).value
+    if type(value) in STRING_TYPES or value.encoding not in (b"hashtable", b"skiplist"):
+        raise ReplyError(b"ERR The value stored at the specified key is not represented using an hash table")
+    return Verbatim(_hash_table(len(value)))
+
+
+def _hash_table(count: int) -> bytes:
+    """Describe a hash table of a real server that holds so many elements."""
+    if not count:
+        return b"Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n"
+    size = 4
+    while size < count:
+        size *= 2
+    return b"Hash table 0 stats (main hash table):\n table size: %d\n number of elements: %d\n" % (size, count)
+
+
+def _ok(ctx: Client, argv: Argv) -> Reply:
+    return OK
+
+
+def _set_skip_checksum(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.skip_checksum_validation = argv[2] != b"0"
+    return OK
+
+
+def _set_disable_deny_scripts(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.deny_scripts_disabled = argv[2] != b"0"
+    return OK
+
+
+def _change_repl_id(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.effects.append(Log("*", "Changing replication IDs after receiving DEBUG change-repl-id"))
+    ctx.node.replication.change_id()
+    return OK
+
+
+def _replicate(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.replication.feed_raw(argv[2:])
+    return OK
+
+
+def _stringmatch_len(ctx: Client, argv: Argv) -> Reply:
+    return Status(b"Apparently Redis did not crash: test passed")
+
+
+def _structsize(ctx: Client, argv: Argv) -> Reply:
+    return b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 "
+
+
+def _panic(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.crash(f"DEBUG {argv[1].decode('ascii', 'replace').upper()} called")
+    return NO_REPLY
+
+
+_SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
+    b"sleep": (1, 1, _sleep),
+    b"log": (1, 1, _log),
+    b"error": (1, 1, _error),
+    b"digest": (0, 0, _digest),
+    b"digest-value": (0, 1 << 30, _digest_value),
+    b"protocol": (1, 1, _protocol),
+    b"set-active-expire": (1, 1, _set_active_expire),
+    b"pause-cron": (1, 1, _pause_cron),
+    b"populate": (1, 3, _populate),
+    b"object": (1, 1, _object),
+    b"sdslen": (1, 1, _sdslen),
+    b"listpack": (
+        1,
+        1,
+        _representation(
+            b"listpack", b"Listpack structure printed on stdout", b"ERR Not a listpack encoded object."
+        ),
+    ),
+    b"quicklist": (
+        1,
+        2,
+        _representation(
+            b"quicklist", b"Quicklist structure printed on stdout", b"ERR Not a quicklist encoded object."
+        ),
+    ),
+    b"quicklist-packed-threshold": (1, 1, _quicklist_packed_threshold),
+    b"htstats": (1, 2, _htstats),
+    b"htstats-key": (1, 2, _htstats_key),
+    b"leak": (1, 1, _ok),
+    b"replybuffer": (2, 2, _ok),
+    b"set-skip-checksum-validation": (1, 1, _set_skip_checksum),
+    b"set-disable-deny-scripts": (1, 1, _set_disable_deny_scripts),
+    b"change-repl-id": (0, 0, _change_repl_id),
+    b"replicate": (1, 1 << 30, _replicate),
+    b"stringmatch-test": (0, 0, _stringmatch_len),
+    b"structsize": (0, 0, _structsize),
+    b"panic": (0, 0, _panic),
+    b"segfault": (0, 0, _panic),
+    b"assert": (0, 0, _panic),
+    b"oom": (0, 0, _panic),
+}

@@ -1,0 +1,292 @@
+"""Server commands: time, roles, MONITOR, the slow log, latency, memory, and the end.
+
+https://redis.io/docs/latest/commands/?group=server
+"""
+
+from engine import client as flags
+from engine import latency as latency_graphs
+from engine.arguments import integer, parse_integer
+from engine.client import Client
+from engine.errors import SYNTAX, ReplyError
+from engine.info import highest_equivalent, info
+from engine.memory import STARTUP_BYTES, clients_bytes, key_usage, overhead, used_memory
+from engine.resp import NO_REPLY, OK, Argv, Reply, Status, Verbatim
+from engine.table import ADMIN, ALLOW_BUSY, FAST, LOADING, NOSCRIPT, NO_MULTI, READONLY, STALE, command, container
+
+
+@command("TIME", LOADING, STALE, FAST, tips=("nondeterministic_output",), since="2.6.0", complexity="O(1)")
+def time(ctx: Client, argv: Argv) -> Reply:
+    seconds, micros = divmod(ctx.node.now_us, 1_000_000)
+    return [b"%d" % seconds, b"%d" % micros]
+
+
+@command("INFO [section [section ...]]", LOADING, STALE, acl=("dangerous",), tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special",), since="1.0.0", complexity="O(1)")
+def info_command(ctx: Client, argv: Argv) -> Reply:
+    return Verbatim(info(ctx.node, argv[1:]))
+
+
+@command("LASTSAVE", LOADING, STALE, FAST, acl=("admin", "dangerous",), tips=("nondeterministic_output",), since="1.0.0", complexity="O(1)")
+def lastsave(ctx: Client, argv: Argv) -> Reply:
+    return ctx.node.persistence.last_save_s
+
+
+@command("ROLE", NOSCRIPT, LOADING, STALE, FAST, acl=("admin", "dangerous",), since="2.8.12", complexity="O(1)")
+def role(ctx: Client, argv: Argv) -> Reply:
+    return ctx.node.replication.role()
+
+
+@command("MONITOR", ADMIN, NOSCRIPT, LOADING, STALE, since="1.0.0", complexity="")
+def monitor(ctx: Client, argv: Argv) -> Reply:
+    if ctx.flags & flags.DENY_BLOCKING:
+        raise ReplyError(b"ERR MONITOR isn't allowed for DENY BLOCKING client")
+    if ctx.flags & flags.REPLICA:
+        return NO_REPLY
+    ctx.flags |= flags.MONITOR | flags.REPLICA
+    ctx.update_gated()
+    ctx.node.monitors[ctx.id] = None
+    return OK
+
+
+@command("SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", ADMIN, NOSCRIPT, LOADING, STALE, NO_MULTI, ALLOW_BUSY, since="1.0.0", complexity="O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)")
+def shutdown(ctx: Client, argv: Argv) -> Reply:
+    options: dict[bytes, None] = {}
+    for arg in argv[1:]:
+        option = arg.lower()
+        if option not in (b"save", b"nosave", b"now", b"force", b"abort"):
+            raise ReplyError(SYNTAX)
+        options[option] = None
+    if (b"abort" in options and len(options) > 1) or (b"save" in options and b"nosave" in options):
+        raise ReplyError(SYNTAX)
+    if b"abort" in options:
+        if not ctx.node.abort_shutdown():
+            raise ReplyError(b"ERR No shutdown in progress.")
+        return OK
+    if ctx.flags & flags.DENY_BLOCKING and b"now" not in options:
+        raise ReplyError(b"ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client")
+    if not ctx.node.shut_down(options):
+        raise ReplyError(b"ERR Errors trying to SHUTDOWN. Check logs.")
+    return NO_REPLY
+
+
+# --- slow log ---------------------------------------------------------------------------------------------------
+
+
+container('SLOWLOG', since='2.2.12', group='server')
+
+
+@command("SLOWLOG GET [count]", ADMIN, LOADING, STALE, tips=("request_policy:all_nodes", "nondeterministic_output",), since="2.2.12", complexity="O(N) where N is the number of entries returned")
+def slowlog_get(ctx: Client, argv: Argv) -> Reply:
+    entries = ctx.node.slowlog.entries
+    count = 10
+    if len(argv) > 2:
+        number = parse_integer(argv[2])
+        if number is None or number < -1:
+            raise ReplyError(b"ERR count should be greater than or equal to -1")
+        count = len(entries) if number == -1 else number
+    return [
+        [entry.id, entry.time_s, entry.duration_us, entry.argv, entry.peer, entry.client_name]
+        for _, entry in zip(range(count), entries)
+    ]
+
+
+@command("SLOWLOG LEN", ADMIN, LOADING, STALE, tips=("request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output",), since="2.2.12", complexity="O(1)")
+def slowlog_len(ctx: Client, argv: Argv) -> Reply:
+    return len(ctx.node.slowlog.entries)
+
+
+@command("SLOWLOG RESET", ADMIN, LOADING, STALE, tips=("request_policy:all_nodes", "response_policy:all_succeeded",), since="2.2.12", complexity="O(N) where N is the number of entries in the slowlog")
+def slowlog_reset(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.slowlog.entries.clear()
+    return OK
+
+
+# --- latency ----------------------------------------------------------------------------------------------------
+
+
+container('LATENCY', since='2.8.13', group='server')
+
+
+@command("LATENCY LATEST", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="2.8.13", complexity="O(1)")
+def latency_latest(ctx: Client, argv: Argv) -> Reply:
+    return [
+        [name, series.samples[-1].time_s, series.samples[-1].latency_ms, series.max_ms]
+        for name, series in ctx.node.latency.events.items()
+    ]
+
+
+@command("LATENCY HISTORY event", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="2.8.13", complexity="O(1)")
+def latency_history(ctx: Client, argv: Argv) -> Reply:
+    series = ctx.node.latency.events.get(argv[2])
+    return [[sample.time_s, sample.latency_ms] for sample in series.samples] if series is not None else []
+
+
+@command("LATENCY RESET [event [event ...]]", ADMIN, NOSCRIPT, LOADING, STALE, tips=("request_policy:all_nodes", "response_policy:agg_sum",), since="2.8.13", complexity="O(1)")
+def latency_reset(ctx: Client, argv: Argv) -> Reply:
+    return ctx.node.latency.reset(argv[2:] or None)
+
+
+@command("LATENCY GRAPH event", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="2.8.13", complexity="O(1)")
+def latency_graph(ctx: Client, argv: Argv) -> Reply:
+    series = ctx.node.latency.events.get(argv[2])
+    if series is None:
+        raise ReplyError(b"ERR No samples available for event '%b'" % argv[2])
+    return Verbatim(latency_graphs.graph(argv[2], series, ctx.node.now_us // 1_000_000))
+
+
+@command("LATENCY DOCTOR", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="2.8.13", complexity="O(1)")
+def latency_doctor(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    events = node.latency.events
+    if not node.config.latency_monitor_threshold and not events:
+        return Verbatim(
+            b"I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use "
+            b'"CONFIG SET latency-monitor-threshold <milliseconds>." in order to enable it. If we weren\'t in a deep '
+            b"space mission I'd suggest to take a look at https://redis.io/topics/latency-monitor.\n"
+        )
+    if not events:
+        return Verbatim(
+            b"Dave, no latency spike was observed during the lifetime of this Redis instance, not in the slightest "
+            b"bit. I honestly think you ought to sit down calmly, take a stress pill, and think things over.\n"
+        )
+    report = [
+        b"Dave, I have observed latency spikes in this Redis instance. You don't mind talking about it, do you Dave?\n"
+    ]
+    for i, (name, series) in enumerate(events.items(), 1):
+        values = [sample.latency_ms for sample in series.samples]
+        mean = sum(values) // len(values)
+        deviation = sum(abs(value - mean) for value in values) // len(values)
+        period = (node.now_us // 1_000_000 - series.samples[0].time_s) / len(values)
+        report.append(
+            b"%d. %b: %d latency spikes (average %dms, mean deviation %dms, period %.2f sec). Worst all time event "
+            b"%dms." % (i, name, len(values), mean, deviation, period, series.max_ms)
+        )
+    report.append(
+        b"\nI have a few advices for you:\n\n- Check your Slow Log to understand what are the commands you are running "
+        b"which are too slow to execute. Please check https://redis.io/commands/slowlog for more information.\n"
+    )
+    return Verbatim(b"\n".join(report))
+
+
+@command("LATENCY HISTOGRAM [COMMAND [COMMAND ...]]", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="7.0.0", complexity="O(N) where N is the number of commands with latency information being retrieved.")
+def latency_histogram(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    wanted: list[bytes] = []
+    for arg in argv[2:]:
+        name = arg.lower()
+        command = node.commands.get(name.partition(b"|")[0])
+        if command is None:
+            continue
+        if command.subcommands is not None and b"|" not in name:
+            wanted += [sub.name for sub in command.subcommands.values()]
+        else:
+            wanted.append(name)
+    reply: dict[bytes, Reply] = {}
+    for name in wanted if len(argv) > 2 else list(node.command_stats):
+        stats = node.command_stats.get(name)
+        if stats is None or not stats.calls:
+            continue
+        buckets: dict[int, int] = {}
+        bound, shown, seen = 1024, 0, 0
+        for duration, count in stats.histogram():
+            while duration * 1000 > highest_equivalent(bound):
+                if seen > shown:
+                    buckets[highest_equivalent(bound) // 1000] = shown = seen
+                bound *= 2
+            seen += count
+        buckets[highest_equivalent(bound) // 1000] = seen
+        reply[name] = {b"calls": stats.calls, b"histogram_usec": buckets}
+    return reply
+
+
+# --- memory -----------------------------------------------------------------------------------------------------
+
+
+container('MEMORY', since='4.0.0', group='server')
+
+
+@command("MEMORY USAGE key [SAMPLES count]", READONLY, keys=("2 RO",), since="4.0.0", complexity="O(N) where N is the number of samples.")
+def memory_usage(ctx: Client, argv: Argv) -> Reply:
+    if len(argv) > 3:
+        if len(argv) != 5 or argv[3].lower() != b"samples":
+            raise ReplyError(SYNTAX)
+        if integer(argv[4]) < 0:
+            raise ReplyError(SYNTAX)
+    return key_usage(ctx.node, argv[2], ctx.db.index)
+
+
+@command("MEMORY STATS", tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special",), since="4.0.0", complexity="O(1)")
+def memory_stats(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    used = used_memory(node)
+    extra = overhead(node)
+    keys = sum(len(db) for db in node.space.databases)
+    net = used - STARTUP_BYTES
+    data = max(0, used - extra)
+    peak = node.stats.peak_memory_bytes
+    rss = node.facts()["rss"]
+    scripts = node.scripting_memory()
+    reply: dict[bytes, Reply] = {
+        b"peak.allocated": peak,
+        b"total.allocated": used,
+        b"startup.allocated": STARTUP_BYTES,
+        b"replication.backlog": node.replication.backlog_bytes,
+        b"clients.slaves": clients_bytes(node, replicas=True),
+        b"clients.normal": clients_bytes(node),
+        b"cluster.links": 0,
+        b"aof.buffer": node.persistence.aof_buffer_bytes,
+        b"lua.caches": scripts.scripts,
+        b"functions.caches": scripts.function_bytes,
+    }
+    for db in node.space.databases:
+        if len(db):
+            reply[b"db.%d" % db.index] = {
+                b"overhead.hashtable.main": len(db) * 72,
+                b"overhead.hashtable.expires": db.expiring * 32,
+                b"overhead.hashtable.slot-to-keys": 0,
+            }
+    reply |= {
+        b"overhead.total": extra,
+        b"keys.count": keys,
+        b"keys.bytes-per-key": net // keys if keys else 0,
+        b"dataset.bytes": data,
+        b"dataset.percentage": data * 100 / net if net else 0.0,
+        b"peak.percentage": used * 100 / peak,
+        b"allocator.allocated": used,
+        b"allocator.active": rss,
+        b"allocator.resident": rss,
+        b"allocator-fragmentation.ratio": rss / used,
+        b"allocator-fragmentation.bytes": rss - used,
+        b"allocator-rss.ratio": 1.0,
+        b"allocator-rss.bytes": 0,
+        b"rss-overhead.ratio": 1.0,
+        b"rss-overhead.bytes": 0,
+        b"fragmentation": rss / used,
+        b"fragmentation.bytes": rss - used,
+    }
+    return reply
+
+
+@command("MEMORY DOCTOR", tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special",), since="4.0.0", complexity="O(1)")
+def memory_doctor(ctx: Client, argv: Argv) -> Reply:
+    if used_memory(ctx.node) < 5 * 1024 * 1024:
+        return Verbatim(
+            b"Hi Sam, this instance is empty or is using very little memory, my issues detector can't be used in these "
+            b"conditions. Please, leave for your mission on Earth and fill it with some data. The new Sam and I will "
+            b"be back to our programming as soon as I finished rebooting.\n"
+        )
+    return Verbatim(
+        b"Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n"
+    )
+
+
+@command("MEMORY MALLOC-STATS", tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special",), since="4.0.0", complexity="Depends on how much memory is allocated, could be slow")
+def memory_malloc_stats(ctx: Client, argv: Argv) -> Reply:
+    return Verbatim(b"Stats not supported for the current allocator")
+
+
+@command("MEMORY PURGE", tips=("request_policy:all_shards", "response_policy:all_succeeded",), since="4.0.0", complexity="Depends on how much memory is allocated, could be slow")
+def memory_purge(ctx: Client, argv: Argv) -> Reply:
+    return OK
+
+
+RESET = Status(b"RESET")

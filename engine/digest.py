@@ -1,0 +1,85 @@
+"""DEBUG DIGEST: a fingerprint of data that is equal wherever the data is, whatever order it is held in.
+
+Built from SHA-1 as a real server builds it, so that digests can be compared across servers: parts whose order means
+something are mixed in one after the other (`mix`), parts whose order means nothing are combined by XOR.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from engine.keyspace import STRING_TYPES, Entry, Keyspace
+from engine.values.hash import HashValue
+from engine.values.list import ListValue
+from engine.values.set import SetValue
+from engine.values.zset import ZSetValue
+
+_ZERO = 0
+_TYPES = {ListValue: 1, SetValue: 2, ZSetValue: 3, HashValue: 4}
+
+
+def _sha1(data: bytes) -> int:
+    return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest(), "big")
+
+
+def _mix(digest: int, data: bytes) -> int:
+    return _sha1((digest ^ _sha1(data)).to_bytes(20, "big"))
+
+
+def _mix_all(parts: Iterable[bytes]) -> int:
+    digest = _ZERO
+    for part in parts:
+        digest = _mix(digest, part)
+    return digest
+
+
+def _xor(digest: int, element: int) -> int:
+    return digest ^ _sha1(element.to_bytes(20, "big"))
+
+
+def value_digest(digest: int, entry: Entry) -> int:
+    """Return a digest with an entry's value and the fact that it expires mixed in."""
+    value = entry.value
+    kind = type(value)
+    if kind in STRING_TYPES:
+        digest = _mix(digest, (0).to_bytes(4, "big"))
+        digest = _mix(digest, b"%d" % value if kind is int else bytes(value))
+    elif kind is ListValue:
+        digest = _mix(digest, (1).to_bytes(4, "big"))
+        for item in value:
+            digest = _mix(digest, item)
+    elif kind is SetValue:
+        digest = _mix(digest, (2).to_bytes(4, "big"))
+        for member in value.to_list():
+            digest ^= _sha1(member)
+    elif kind is ZSetValue:
+        digest = _mix(digest, (3).to_bytes(4, "big"))
+        for member, score in value.items():
+            digest = _xor(digest, _mix_all((member, b"%.17g" % score)))
+    elif kind is HashValue:
+        digest = _mix(digest, (4).to_bytes(4, "big"))
+        for field, content in value.items():
+            digest = _xor(digest, _mix_all((field, content)))
+    else:
+        digest = _mix(digest, (6).to_bytes(4, "big"))
+        for part in value.digest_parts():
+            digest = _mix(digest, part)
+    if entry.expire is not None:
+        digest ^= _sha1(b"!!expire!!")
+    return digest
+
+
+def entry_digest(entry: Entry | None) -> bytes:
+    """Return the digest of one key's value as DEBUG DIGEST-VALUE gives it: zeros for a key that is not there."""
+    return b"%040x" % (value_digest(_ZERO, entry) if entry is not None else _ZERO)
+
+
+def dataset_digest(space: Keyspace) -> bytes:
+    """Return the digest of all databases as DEBUG DIGEST gives it."""
+    final = _ZERO
+    for db in space.databases:
+        if not len(db):
+            continue
+        final = _mix(final, db.index.to_bytes(4, "big"))
+        for entry in db.order:
+            final = _xor(final, value_digest(_mix(_ZERO, entry.key), entry))
+    return b"%040x" % final
