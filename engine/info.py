@@ -268,9 +268,7 @@ def commandstats(node: "Node") -> Lines:
 
 def errorstats(node: "Node") -> Lines:
     """How often each error code was the answer."""
-    return [
-        (f"errorstat_{_safe(code)}", f"count={count}") for code, count in sorted(node.stats.errors.items())
-    ]
+    return [(f"errorstat_{_safe(code)}", f"count={count}") for code, count in sorted(node.stats.errors.items())]
 
 
 def _safe(name: bytes) -> str:
@@ -299,8 +297,8 @@ def percentile_us(histogram: list[tuple[int, int]], percentile: float) -> float:
     for duration, count in histogram:
         seen += count
         if seen >= wanted:
-            break
-    return highest_equivalent(duration * 1000) / 1000
+            return highest_equivalent(duration * 1000) / 1000
+    return highest_equivalent(histogram[-1][0] * 1000) / 1000
 
 
 def highest_equivalent(value: int) -> int:

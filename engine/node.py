@@ -34,8 +34,9 @@ from engine.latency import LatencyMonitor
 from engine.pauses import Pauses
 from engine.persistence import Persistence
 from engine.pubsub import PubSub
-from engine.replication import Replication
 from engine.quoting import quote
+from engine.rdb import objects
+from engine.replication import Replication
 from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request, encode2, encode3
 from engine.rng import Rng
 from engine.slowlog import SlowLog, redacted
@@ -691,7 +692,7 @@ class Node:
 
     def serialized_length(self, entry: Entry) -> int:
         """Return how many bytes a value takes in an RDB file."""
-        return saved_length(entry.value)
+        return len(objects.save(entry.value))
 
 
 PROTECTED_MODE = (

@@ -35,9 +35,7 @@ class SlowLog:
         self, time_s: int, duration_us: int, argv: Argv, peer: bytes, client_name: bytes, max_length: int
     ) -> None:
         """Add an entry, and drop those that are too many."""
-        self.entries.appendleft(
-            SlowCommand(self.next_id, time_s, duration_us, trim(argv), peer, client_name)
-        )
+        self.entries.appendleft(SlowCommand(self.next_id, time_s, duration_us, trim(argv), peer, client_name))
         self.next_id += 1
         while len(self.entries) > max_length:
             self.entries.pop()
@@ -49,7 +47,9 @@ def trim(argv: Argv) -> Argv:
     if len(argv) > MAX_ARGS:
         kept = argv[: MAX_ARGS - 1]
     shown = [
-        arg if len(arg) <= MAX_ARG_BYTES else b"%b... (%d more bytes)" % (arg[:MAX_ARG_BYTES], len(arg) - MAX_ARG_BYTES)
+        arg
+        if len(arg) <= MAX_ARG_BYTES
+        else b"%b... (%d more bytes)" % (arg[:MAX_ARG_BYTES], len(arg) - MAX_ARG_BYTES)
         for arg in kept
     ]
     if kept is not argv:

@@ -32,7 +32,9 @@ from engine.resp import (
 from engine.table import ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, command
 
 
-@command("DEBUG", ADMIN, NOSCRIPT, LOADING, STALE, PROTECTED, arity=-2, since="1.0.0", complexity="Depends on subcommand.")
+@command(
+    "DEBUG", ADMIN, NOSCRIPT, LOADING, STALE, PROTECTED, arity=-2, since="1.0.0", complexity="Depends on subcommand."
+)
 def debug(ctx: Client, argv: Argv) -> Reply:
     name = argv[1].lower()
     entry = _SUBCOMMANDS.get(name)
@@ -259,9 +261,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"listpack": (
         1,
         1,
-        _representation(
-            b"listpack", b"Listpack structure printed on stdout", b"ERR Not a listpack encoded object."
-        ),
+        _representation(b"listpack", b"Listpack structure printed on stdout", b"ERR Not a listpack encoded object."),
     ),
     b"quicklist": (
         1,

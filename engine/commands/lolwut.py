@@ -10,8 +10,8 @@ from engine.client import Client
 from engine.errors import SYNTAX, ReplyError
 from engine.resp import Argv, Reply, Verbatim
 from engine.rng import Rng
-from engine.version import VERSION
 from engine.table import FAST, READONLY, command
+from engine.version import VERSION
 
 _SIGNATURE = b"Redis ver. %b\n" % VERSION.encode()
 
@@ -115,5 +115,7 @@ def lolwut(ctx: Client, argv: Argv) -> Reply:
     if version == 6:
         columns, rows = [*numbers, *(80, 20)[len(numbers) :]][:2]
         art = skyline(ctx.node.rng, min(1000, max(1, columns)), min(1000, max(1, rows)))
-        return Verbatim(art.encode() + b"\n\nDedicated to the 8 bit game developers of past and present. " + _SIGNATURE)
+        return Verbatim(
+            art.encode() + b"\n\nDedicated to the 8 bit game developers of past and present. " + _SIGNATURE
+        )
     return Verbatim(_SIGNATURE)

@@ -11,7 +11,7 @@ from engine.errors import SYNTAX, ReplyError
 from engine.info import highest_equivalent, info
 from engine.memory import STARTUP_BYTES, clients_bytes, key_usage, overhead, used_memory
 from engine.resp import NO_REPLY, OK, Argv, Reply, Status, Verbatim
-from engine.table import ADMIN, ALLOW_BUSY, FAST, LOADING, NOSCRIPT, NO_MULTI, READONLY, STALE, command, container
+from engine.table import ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, command, container
 
 
 @command("TIME", LOADING, STALE, FAST, tips=("nondeterministic_output",), since="2.6.0", complexity="O(1)")
@@ -20,17 +20,53 @@ def time(ctx: Client, argv: Argv) -> Reply:
     return [b"%d" % seconds, b"%d" % micros]
 
 
-@command("INFO [section [section ...]]", LOADING, STALE, acl=("dangerous",), tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special",), since="1.0.0", complexity="O(1)")
+@command(
+    "INFO [section [section ...]]",
+    LOADING,
+    STALE,
+    acl=("dangerous",),
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_shards",
+        "response_policy:special",
+    ),
+    since="1.0.0",
+    complexity="O(1)",
+)
 def info_command(ctx: Client, argv: Argv) -> Reply:
     return Verbatim(info(ctx.node, argv[1:]))
 
 
-@command("LASTSAVE", LOADING, STALE, FAST, acl=("admin", "dangerous",), tips=("nondeterministic_output",), since="1.0.0", complexity="O(1)")
+@command(
+    "LASTSAVE",
+    LOADING,
+    STALE,
+    FAST,
+    acl=(
+        "admin",
+        "dangerous",
+    ),
+    tips=("nondeterministic_output",),
+    since="1.0.0",
+    complexity="O(1)",
+)
 def lastsave(ctx: Client, argv: Argv) -> Reply:
     return ctx.node.persistence.last_save_s
 
 
-@command("ROLE", NOSCRIPT, LOADING, STALE, FAST, acl=("admin", "dangerous",), since="2.8.12", complexity="O(1)")
+@command(
+    "ROLE",
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    FAST,
+    acl=(
+        "admin",
+        "dangerous",
+    ),
+    since="2.8.12",
+    complexity="O(1)",
+)
 def role(ctx: Client, argv: Argv) -> Reply:
     return ctx.node.replication.role()
 
@@ -47,7 +83,17 @@ def monitor(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
-@command("SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", ADMIN, NOSCRIPT, LOADING, STALE, NO_MULTI, ALLOW_BUSY, since="1.0.0", complexity="O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)")
+@command(
+    "SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    NO_MULTI,
+    ALLOW_BUSY,
+    since="1.0.0",
+    complexity="O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+)
 def shutdown(ctx: Client, argv: Argv) -> Reply:
     options: dict[bytes, None] = {}
     for arg in argv[1:]:
@@ -71,10 +117,21 @@ def shutdown(ctx: Client, argv: Argv) -> Reply:
 # --- slow log ---------------------------------------------------------------------------------------------------
 
 
-container('SLOWLOG', since='2.2.12', group='server')
+container("SLOWLOG", since="2.2.12", group="server")
 
 
-@command("SLOWLOG GET [count]", ADMIN, LOADING, STALE, tips=("request_policy:all_nodes", "nondeterministic_output",), since="2.2.12", complexity="O(N) where N is the number of entries returned")
+@command(
+    "SLOWLOG GET [count]",
+    ADMIN,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "nondeterministic_output",
+    ),
+    since="2.2.12",
+    complexity="O(N) where N is the number of entries returned",
+)
 def slowlog_get(ctx: Client, argv: Argv) -> Reply:
     entries = ctx.node.slowlog.entries
     count = 10
@@ -89,12 +146,35 @@ def slowlog_get(ctx: Client, argv: Argv) -> Reply:
     ]
 
 
-@command("SLOWLOG LEN", ADMIN, LOADING, STALE, tips=("request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output",), since="2.2.12", complexity="O(1)")
+@command(
+    "SLOWLOG LEN",
+    ADMIN,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:agg_sum",
+        "nondeterministic_output",
+    ),
+    since="2.2.12",
+    complexity="O(1)",
+)
 def slowlog_len(ctx: Client, argv: Argv) -> Reply:
     return len(ctx.node.slowlog.entries)
 
 
-@command("SLOWLOG RESET", ADMIN, LOADING, STALE, tips=("request_policy:all_nodes", "response_policy:all_succeeded",), since="2.2.12", complexity="O(N) where N is the number of entries in the slowlog")
+@command(
+    "SLOWLOG RESET",
+    ADMIN,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="2.2.12",
+    complexity="O(N) where N is the number of entries in the slowlog",
+)
 def slowlog_reset(ctx: Client, argv: Argv) -> Reply:
     ctx.node.slowlog.entries.clear()
     return OK
@@ -103,10 +183,23 @@ def slowlog_reset(ctx: Client, argv: Argv) -> Reply:
 # --- latency ----------------------------------------------------------------------------------------------------
 
 
-container('LATENCY', since='2.8.13', group='server')
+container("LATENCY", since="2.8.13", group="server")
 
 
-@command("LATENCY LATEST", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="2.8.13", complexity="O(1)")
+@command(
+    "LATENCY LATEST",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_nodes",
+        "response_policy:special",
+    ),
+    since="2.8.13",
+    complexity="O(1)",
+)
 def latency_latest(ctx: Client, argv: Argv) -> Reply:
     return [
         [name, series.samples[-1].time_s, series.samples[-1].latency_ms, series.max_ms]
@@ -114,18 +207,56 @@ def latency_latest(ctx: Client, argv: Argv) -> Reply:
     ]
 
 
-@command("LATENCY HISTORY event", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="2.8.13", complexity="O(1)")
+@command(
+    "LATENCY HISTORY event",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_nodes",
+        "response_policy:special",
+    ),
+    since="2.8.13",
+    complexity="O(1)",
+)
 def latency_history(ctx: Client, argv: Argv) -> Reply:
     series = ctx.node.latency.events.get(argv[2])
     return [[sample.time_s, sample.latency_ms] for sample in series.samples] if series is not None else []
 
 
-@command("LATENCY RESET [event [event ...]]", ADMIN, NOSCRIPT, LOADING, STALE, tips=("request_policy:all_nodes", "response_policy:agg_sum",), since="2.8.13", complexity="O(1)")
+@command(
+    "LATENCY RESET [event [event ...]]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:agg_sum",
+    ),
+    since="2.8.13",
+    complexity="O(1)",
+)
 def latency_reset(ctx: Client, argv: Argv) -> Reply:
     return ctx.node.latency.reset(argv[2:] or None)
 
 
-@command("LATENCY GRAPH event", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="2.8.13", complexity="O(1)")
+@command(
+    "LATENCY GRAPH event",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_nodes",
+        "response_policy:special",
+    ),
+    since="2.8.13",
+    complexity="O(1)",
+)
 def latency_graph(ctx: Client, argv: Argv) -> Reply:
     series = ctx.node.latency.events.get(argv[2])
     if series is None:
@@ -133,7 +264,20 @@ def latency_graph(ctx: Client, argv: Argv) -> Reply:
     return Verbatim(latency_graphs.graph(argv[2], series, ctx.node.now_us // 1_000_000))
 
 
-@command("LATENCY DOCTOR", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="2.8.13", complexity="O(1)")
+@command(
+    "LATENCY DOCTOR",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_nodes",
+        "response_policy:special",
+    ),
+    since="2.8.13",
+    complexity="O(1)",
+)
 def latency_doctor(ctx: Client, argv: Argv) -> Reply:
     node = ctx.node
     events = node.latency.events
@@ -167,7 +311,20 @@ def latency_doctor(ctx: Client, argv: Argv) -> Reply:
     return Verbatim(b"\n".join(report))
 
 
-@command("LATENCY HISTOGRAM [COMMAND [COMMAND ...]]", ADMIN, NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output", "request_policy:all_nodes", "response_policy:special",), since="7.0.0", complexity="O(N) where N is the number of commands with latency information being retrieved.")
+@command(
+    "LATENCY HISTOGRAM [COMMAND [COMMAND ...]]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_nodes",
+        "response_policy:special",
+    ),
+    since="7.0.0",
+    complexity="O(N) where N is the number of commands with latency information being retrieved.",
+)
 def latency_histogram(ctx: Client, argv: Argv) -> Reply:
     node = ctx.node
     wanted: list[bytes] = []
@@ -201,10 +358,16 @@ def latency_histogram(ctx: Client, argv: Argv) -> Reply:
 # --- memory -----------------------------------------------------------------------------------------------------
 
 
-container('MEMORY', since='4.0.0', group='server')
+container("MEMORY", since="4.0.0", group="server")
 
 
-@command("MEMORY USAGE key [SAMPLES count]", READONLY, keys=("2 RO",), since="4.0.0", complexity="O(N) where N is the number of samples.")
+@command(
+    "MEMORY USAGE key [SAMPLES count]",
+    READONLY,
+    keys=("2 RO",),
+    since="4.0.0",
+    complexity="O(N) where N is the number of samples.",
+)
 def memory_usage(ctx: Client, argv: Argv) -> Reply:
     if len(argv) > 3:
         if len(argv) != 5 or argv[3].lower() != b"samples":
@@ -214,7 +377,16 @@ def memory_usage(ctx: Client, argv: Argv) -> Reply:
     return key_usage(ctx.node, argv[2], ctx.db.index)
 
 
-@command("MEMORY STATS", tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special",), since="4.0.0", complexity="O(1)")
+@command(
+    "MEMORY STATS",
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_shards",
+        "response_policy:special",
+    ),
+    since="4.0.0",
+    complexity="O(1)",
+)
 def memory_stats(ctx: Client, argv: Argv) -> Reply:
     node = ctx.node
     used = used_memory(node)
@@ -266,7 +438,16 @@ def memory_stats(ctx: Client, argv: Argv) -> Reply:
     return reply
 
 
-@command("MEMORY DOCTOR", tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special",), since="4.0.0", complexity="O(1)")
+@command(
+    "MEMORY DOCTOR",
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_shards",
+        "response_policy:special",
+    ),
+    since="4.0.0",
+    complexity="O(1)",
+)
 def memory_doctor(ctx: Client, argv: Argv) -> Reply:
     if used_memory(ctx.node) < 5 * 1024 * 1024:
         return Verbatim(
@@ -279,12 +460,29 @@ def memory_doctor(ctx: Client, argv: Argv) -> Reply:
     )
 
 
-@command("MEMORY MALLOC-STATS", tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special",), since="4.0.0", complexity="Depends on how much memory is allocated, could be slow")
+@command(
+    "MEMORY MALLOC-STATS",
+    tips=(
+        "nondeterministic_output",
+        "request_policy:all_shards",
+        "response_policy:special",
+    ),
+    since="4.0.0",
+    complexity="Depends on how much memory is allocated, could be slow",
+)
 def memory_malloc_stats(ctx: Client, argv: Argv) -> Reply:
     return Verbatim(b"Stats not supported for the current allocator")
 
 
-@command("MEMORY PURGE", tips=("request_policy:all_shards", "response_policy:all_succeeded",), since="4.0.0", complexity="Depends on how much memory is allocated, could be slow")
+@command(
+    "MEMORY PURGE",
+    tips=(
+        "request_policy:all_shards",
+        "response_policy:all_succeeded",
+    ),
+    since="4.0.0",
+    complexity="Depends on how much memory is allocated, could be slow",
+)
 def memory_purge(ctx: Client, argv: Argv) -> Reply:
     return OK
 
