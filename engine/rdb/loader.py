@@ -1,0 +1,344 @@
+"""Reading a whole RDB file, in pieces as they come.
+
+    REDIS0011  (AUX name value)…  (FUNCTION code)…
+    (SELECTDB number  RESIZEDB keys expiring  ([expiry] [idle | freq] type key value)…)…
+    EOF crc:u64
+
+`Loader` is fed with pieces of any size and adds keys to a keyspace as soon as they are complete; it tells nobody
+(nobody listens while a node loads). What comes after the end of the file stays in `rest`: an append-only file goes on
+there. A piece that ends inside a value is kept until twice as much has come, so that a huge value is not parsed again
+and again; `finish` parses what is there.
+
+Errors are `CorruptRdbError` with the offset in the file, and Redis's words as far as it has any. Nothing is believed
+before it is there: a length claims no memory.
+
+Speed: strings, which most keys are, are read in the loop itself, without a call. A million small ones took 2.6 times
+as long as a real server needs for them.
+"""
+
+from heapq import heapify
+from typing import Any
+
+from engine.keyspace import ENTRY_BYTES, LFU_INIT_VAL, TOUCH_LFU, Database, Entry, Keyspace, size_of
+from engine.rdb.compression import crc64
+from engine.rdb.dump import RDB_VERSION
+from engine.rdb.errors import CorruptRdbError, TruncatedRdbError
+from engine.rdb.objects import LOADERS, Limits, load, module_name, native_string
+from engine.rdb.primitives import read_byte, read_length, read_raw, read_string
+
+FUNCTION2 = 245
+FUNCTION_PRE_GA = 246
+MODULE_AUX = 247
+IDLE = 248
+FREQ = 249
+AUX = 250
+RESIZEDB = 251
+EXPIRETIME_MS = 252
+EXPIRETIME = 253
+SELECTDB = 254
+EOF = 255
+
+_SHORT_READ = "Unexpected EOF reading RDB file"
+
+
+class Loader:
+    """Reads an RDB file into a keyspace. Plain data; may be pickled between two pieces."""
+
+    def __init__(
+        self,
+        space: Keyspace,
+        limits: Limits,
+        drop_expired: bool = True,
+        checksum: bool = True,
+        replace: bool = False,
+    ) -> None:
+        """Prepare to read.
+
+        `drop_expired`: leave out keys whose time is over (a master does, a replica and an append-only file's base
+        do not). `checksum`: compare it. `replace`: a key that is there already is replaced, not an error.
+        """
+        self.space = space
+        self.limits = limits
+        self.drop_expired = drop_expired
+        self.checksum = checksum
+        self.replace = replace
+        self.db: Database = space.databases[0]
+        self.version = 0
+        self.offset = 0  # bytes of the file that have been dealt with
+        self.received = 0
+        self.crc = 0
+        self.done = False
+        self.rest = b""  # what came after the end
+        self.aux: dict[bytes, bytes] = {}
+        self.functions: list[bytes] = []  # sources of function libraries, for the caller to load
+        self.expired: list[tuple[int, bytes]] = []  # (database, key) that were left out
+        self.keys_loaded = 0
+        self.empty_keys_skipped = 0
+        self.log: list[tuple[str, str]] = []  # (level, line) that Redis would log; the caller empties it
+        self._pieces: list[bytes] = []
+        self._waiting = 0  # bytes in _pieces
+        self._wanted = 1  # parse when that many are there
+        self._expire: int | None = None
+        self._idle = self._freq = -1
+        self._at_crc = False
+
+    @property
+    def keys_expired(self) -> int:
+        """How many keys were left out because their time was over."""
+        return len(self.expired)
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the file."""
+        self.received += len(data)
+        if self.done:
+            self.rest += data
+            return
+        self._pieces.append(data)
+        self._waiting += len(data)
+        if self._waiting >= self._wanted:
+            self._parse()
+
+    def finish(self) -> None:
+        """Say that all has been fed; raises when the file is not complete."""
+        if not self.done and self._waiting:
+            self._parse()
+        if not self.done:
+            self.log.append(("#", "Short read or OOM loading DB. Unrecoverable error, aborting now."))
+            raise TruncatedRdbError(_SHORT_READ, self.received)
+
+    # --- pieces -------------------------------------------------------------------------------------------------
+
+    def _parse(self) -> None:
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        base = self.offset
+        used = 0
+        try:
+            if not self.version:
+                used = self._header(data)
+            if not self._at_crc:
+                used = self._records(data, used)
+            if self._at_crc:
+                used = self._end(data, used)
+        except TruncatedRdbError:
+            pass  # only the header raises it up to here
+        except CorruptRdbError as error:
+            raise CorruptRdbError(error.reason, base + max(0, error.offset)) from None
+        self.offset = base + used
+        left = data[used:]
+        if self.done:
+            self.rest = left
+            self._pieces = []
+            return
+        self._pieces = [left] if left else []
+        self._waiting = len(left)
+        self._wanted = 2 * len(left) + 1
+
+    def _header(self, data: bytes) -> int:
+        magic, p = read_raw(data, 0, 9)
+        if magic[:5] != b"REDIS":
+            self.log.append(("#", "Wrong signature trying to load DB from file"))
+            raise CorruptRdbError("Wrong signature trying to load DB from file", 0)
+        version = int(magic[5:]) if magic[5:].isdigit() else 0
+        if not 1 <= version <= RDB_VERSION:
+            self.log.append(("#", f"Can't handle RDB format version {version}"))
+            raise CorruptRdbError(f"Can't handle RDB format version {version}", 5)
+        self.version = version
+        self.crc = crc64(magic)
+        return p
+
+    def _end(self, data: bytes, p: int) -> int:
+        if self.version >= 5:
+            if len(data) < p + 8:
+                return p
+            stored = int.from_bytes(data[p : p + 8], "little")
+            if self.checksum and not stored:
+                self.log.append(("*", "RDB file was saved with checksum disabled: no check performed."))
+            elif self.checksum and stored != self.crc:
+                text = f"Wrong RDB checksum expected: ({self.crc:x}) but got ({stored:x}). Aborting now."
+                self.log.append(("#", text))
+                raise CorruptRdbError("RDB CRC error", p)
+            p += 8
+        self.done = True
+        counts = f"keys loaded: {self.keys_loaded}, keys expired: {self.keys_expired}"
+        if self.empty_keys_skipped:
+            counts += f", empty keys skipped: {self.empty_keys_skipped}"
+        self.log.append(("*", f"Done loading RDB, {counts}."))
+        return p
+
+    # --- records ------------------------------------------------------------------------------------------------
+
+    def _records(self, data: bytes, p: int) -> int:
+        """Read complete records from `p` on; returns the position after the last one."""
+        begin = start = p
+        size = len(data)
+        space = self.space
+        access = self._access()
+        entries, order = self.db.entries, self.db.order
+        used = 0
+        try:
+            while True:
+                start = p
+                kind = data[p]
+                if kind:
+                    if kind not in LOADERS:
+                        p = self._opcode(kind, data, p + 1)
+                        if self._at_crc:
+                            break
+                        entries, order = self.db.entries, self.db.order
+                        continue
+                    key, p = read_string(data, p + 1)
+                    value, p = load(kind, data, p, self.limits)
+                else:
+                    n = data[p + 1]
+                    if n < 64:
+                        p += n + 2
+                        key = data[p - n : p]
+                    else:
+                        key, p = read_string(data, p + 1)
+                    n = data[p]
+                    if n < 64:
+                        p += n + 1
+                        if p > size:
+                            raise IndexError
+                        value = data[p - n : p]
+                        if 0 < n < 21 and value[0] < 58:
+                            value = native_string(value)
+                    else:
+                        text, p = read_string(data, p)
+                        value = native_string(text)
+                if self._expire is not None or self._idle >= 0 or self._freq >= 0 or value is None or key in entries:
+                    used += self._add_slowly(key, value, start)
+                    continue
+                entry = Entry(key, value, access, len(order))
+                held = type(value)
+                if held is bytes:
+                    entry.size = bytes_ = len(key) + ENTRY_BYTES + len(value)
+                else:
+                    entry.size = bytes_ = len(key) + ENTRY_BYTES + size_of(value)
+                used += bytes_
+                order.append(entry)
+                entries[key] = entry
+                self.keys_loaded += 1
+        except (IndexError, TruncatedRdbError):
+            p = start
+        finally:
+            space.used += used
+        self.crc = crc64(memoryview(data)[begin:p], self.crc)
+        return p
+
+    def _access(self) -> int:
+        space = self.space
+        if space.touch == TOUCH_LFU:
+            return (space.now_ms // 60000 & 0xFFFF) << 8 | LFU_INIT_VAL
+        return space.lru_clock
+
+    def _add_slowly(self, key: bytes, value: Any, start: int) -> int:
+        """Add a key with attributes, or that needs a decision; returns the bytes that it adds to the memory used."""
+        db, space = self.db, self.space
+        expire, idle, freq = self._expire, self._idle, self._freq
+        self._expire = None
+        self._idle = self._freq = -1
+        if value is None:
+            self.empty_keys_skipped += 1
+            if self.empty_keys_skipped <= 10:
+                self.log.append(("*", f"rdbLoadObject skipping empty key: {key.decode(errors='surrogateescape')}"))
+            return 0
+        if self.drop_expired and expire is not None and expire < space.now_ms:
+            self.expired.append((db.index, key))
+            return 0
+        if key in db.entries:
+            if not self.replace:
+                shown = key.decode(errors="surrogateescape")
+                self.log.append(("#", f"RDB has duplicated key '{shown}' in DB {db.index}"))
+                raise CorruptRdbError("Duplicated key found in RDB file", start)
+            db.delete(key)
+        access = self._access()
+        if space.touch == TOUCH_LFU:
+            if freq >= 0:
+                access = access & ~255 | freq
+        elif idle >= 0:
+            access -= idle
+        entry = Entry(key, value, access, len(db.order))
+        entry.size = len(key) + ENTRY_BYTES + size_of(value)
+        db.order.append(entry)
+        db.entries[key] = entry
+        if expire is not None:
+            entry.expire = expire
+            db.expiring += 1
+            db.due.append((expire, key))  # made a heap again before the next opcode that changes the database
+        self.keys_loaded += 1
+        return entry.size
+
+    def _opcode(self, kind: int, data: bytes, p: int) -> int:
+        """Deal with what is not a key; returns the position after it. Changes nothing when it is incomplete."""
+        if kind == EXPIRETIME_MS:
+            raw, p = read_raw(data, p, 8)
+            self._expire = int.from_bytes(raw, "little", signed=True)
+        elif kind == EXPIRETIME:
+            raw, p = read_raw(data, p, 4)
+            self._expire = int.from_bytes(raw, "little", signed=True) * 1000
+        elif kind == IDLE:
+            self._idle, p = read_length(data, p)
+        elif kind == FREQ:
+            self._freq, p = read_byte(data, p)
+        elif kind == SELECTDB:
+            index, p = read_length(data, p)
+            count = len(self.space.databases)
+            if index >= count:
+                text = (
+                    "FATAL: Data file was created with a Redis server configured to handle more than "
+                    f"{count} databases. Exiting"
+                )
+                self.log.append(("#", text))
+                raise CorruptRdbError(text, p)
+            heapify(self.db.due)
+            self.db = self.space.databases[index]
+        elif kind == RESIZEDB:
+            _, p = read_length(data, p)
+            _, p = read_length(data, p)
+        elif kind == AUX:
+            name, p = read_string(data, p)
+            value, p = read_string(data, p)
+            self._auxiliary(name, value)
+        elif kind == FUNCTION2:
+            code, p = read_string(data, p)
+            self.functions.append(code)
+        elif kind == EOF:
+            heapify(self.db.due)
+            self._at_crc = True
+        elif kind == MODULE_AUX:
+            identity, p = read_length(data, p)
+            name = module_name(identity)
+            text = f"The RDB file contains AUX module data I can't load: no matching module '{name.decode()}'"
+            self.log.append(("#", text))
+            raise CorruptRdbError(text, p)
+        elif kind == FUNCTION_PRE_GA:
+            raise CorruptRdbError("Pre-release function format not supported.", p)
+        else:
+            raise CorruptRdbError(f"Unknown RDB encoding type {kind}", p - 1)
+        return p
+
+    def _auxiliary(self, name: bytes, value: bytes) -> None:
+        self.aux[name.lower()] = value
+        text = value.decode(errors="surrogateescape")
+        number = int(value) if value.isdigit() else 0
+        lowered = name.lower()
+        if name[:1] == b"%":
+            self.log.append(("*", f"RDB '{name.decode(errors='surrogateescape')}': {text}"))
+        elif lowered == b"redis-ver":
+            self.log.append(("*", f"Loading RDB produced by version {text}"))
+        elif lowered == b"ctime":
+            self.log.append(("*", f"RDB age {max(0, self.space.now_ms // 1000 - number)} seconds"))
+        elif lowered == b"used-mem":
+            self.log.append(("*", f"RDB memory usage when created {number / (1024 * 1024):.2f} Mb"))
+        elif lowered == b"aof-preamble" and number:
+            self.log.append(("*", "RDB has an AOF tail"))
+        elif lowered == b"aof-base" and number:
+            self.log.append(("*", "RDB is base AOF"))
+        elif lowered not in _KNOWN_AUX:
+            self.log.append((".", f"Unrecognized RDB AUX field: '{name.decode(errors='surrogateescape')}'"))
+
+
+_KNOWN_AUX = frozenset(
+    (b"repl-stream-db", b"repl-id", b"repl-offset", b"lua", b"redis-bits", b"aof-preamble", b"aof-base")
+)
