@@ -1,0 +1,213 @@
+"""A desk without a server: a lesson of three steps over a dict, for tests and for looking at the screen."""
+
+from collections.abc import Callable, Sequence
+
+from tutor.screens import messages as m
+from tutor.screens.view import (
+    EventEntry,
+    Example,
+    Frame,
+    Hint,
+    KeyEntry,
+    KeysView,
+    LessonSetup,
+    Prediction,
+    Prose,
+    StepView,
+    TaskEntry,
+    Tasks,
+    WireEntry,
+)
+from tutor.widgets.rows import Row, Span, row
+from tutor.widgets.terminal import Question
+
+COMMANDS = {
+    "SET": "key value [NX | XX] [GET] [EX seconds | PX milliseconds | KEEPTTL]",
+    "SETEX": "key seconds value",
+    "SETNX": "key value",
+    "GET": "key",
+    "DEL": "key [key ...]",
+    "STRLEN": "key",
+}
+
+
+class FakeAssist:
+    def complete(self, text: str) -> Sequence[str]:
+        return [name for name in COMMANDS if name.startswith(text.upper())] if " " not in text else []
+
+    def hint(self, text: str) -> Sequence[Span]:
+        word = text.split(" ")[0].upper()
+        return [(f"{word} ", "dim"), (COMMANDS[word], "dim")] if word in COMMANDS else []
+
+    def ghost(self, text: str) -> str:
+        return ""
+
+
+PROSE = """\
+A key is a name; a string is the simplest thing it can hold: **up to 512 MB** of any bytes, text or not. `SET` stores
+one, `GET` reads it back.
+
+A second `SET` *replaces* the value. It does not ask.
+"""
+
+STEPS = (
+    ("Storing a value", PROSE, (("SET tutorialspoint redis", "OK"), ("GET tutorialspoint", '"redis"')),
+     (("read", "Read the value back"), ("name", "Store your first name under `user:1`"))),
+    ("How long is it?", "`STRLEN` counts bytes, not characters.", (("STRLEN tutorialspoint", "(integer) 5"),),
+     (("len", "Ask for the length of `user:1`"),)),
+    ("Gone", "`DEL` removes keys of any type and says how many there were.", (), (("del", "Remove `user:1`"),)),
+)  # fmt: skip
+
+
+class FakeDesk:
+    """Understands SET, GET, DEL and STRLEN."""
+
+    def __init__(self, terminals: tuple[str, ...] = ("redis",)) -> None:
+        self.terminals = terminals
+        self.data: dict[str, str] = {}
+        self.at = 0
+        self.done: set[str] = set()
+        self.ran: set[str] = set()
+        self.predicted: Prediction | None = None
+        self.rung = 0
+        self.acts: list[str] = []
+        self.lines: list[str] = []
+        self.marks: dict[str, str] = {}
+        self.closed = False
+        self.post: Callable[[m.DeskMessage], object] = lambda message: None
+
+    async def open(self, post: Callable[[m.DeskMessage], object]) -> None:
+        self.post = post
+        post(m.Opened(LessonSetup("strings", "Strings", "Keys and types", self.terminals)))
+        for name in self.terminals:
+            post(m.PromptShown(name, "127.0.0.1:6379> "))
+        self.show(fresh=True)
+        post(m.KeysShown(KeysView()))
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def assist(self, terminal: str) -> FakeAssist:
+        return FakeAssist()
+
+    def history(self, terminal: str) -> list[str]:
+        return self.lines
+
+    def view(self) -> StepView:
+        title, prose, exchanges, tasks = STEPS[self.at]
+        blocks: list = [Prose(prose)]
+        if exchanges:
+            blocks.append(Example(f"e{self.at}", exchanges, "redis", f"e{self.at}" in self.ran))
+        if self.at == 1:
+            blocks.append(self.predicted or Prediction("p", "What does `STRLEN` say of a key that is not there?"))
+        blocks.append(Tasks(tuple(TaskEntry(id, text, id in self.done) for id, text in tasks)))
+        done = tuple(all(id in self.done for id, _ in tasks) for _, _, _, tasks in STEPS)
+        return StepView(
+            "strings", "Strings", "Keys and types", self.at + 1, len(STEPS), done, title, tuple(blocks), 4
+        )
+
+    def show(self, fresh: bool = False) -> None:
+        self.post(m.StepShown(self.view(), fresh))
+
+    async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
+        words = line.split()
+        name, before = words[0].upper(), dict(self.data)
+        rows: list[Row]
+        marks: dict[str, str] = {}
+        if name == "SET" and len(words) == 3:
+            marks[words[1]] = "changed" if words[1] in self.data else "new"
+            self.data[words[1]] = words[2]
+            rows, raw = [row("OK", "reply")], "+OK\\r\\n"
+            if words[1] == "user:1":
+                self.done.add("name")
+        elif name == "GET" and len(words) == 2:
+            value = self.data.get(words[1])
+            marks[words[1]] = "same"
+            rows = [row("(nil)", "dim") if value is None else row(f'"{value}"', "string")]
+            raw = "$-1\\r\\n" if value is None else f"${len(value)}\\r\\n{value}\\r\\n"
+            self.done.add("read")
+        elif name == "STRLEN":
+            rows, raw = [row(f"(integer) {len(self.data.get(words[1], ''))}", "number")], ":5\\r\\n"
+            marks[words[1]] = "same"
+            if words[1] == "user:1":
+                self.done.add("len")
+        elif name == "DEL":
+            gone = self.data.pop(words[1], None) is not None
+            marks[words[1]] = "gone"
+            rows, raw = [row(f"(integer) {int(gone)}", "number")], ":1\\r\\n"
+            self.done.add("del")
+        else:
+            text = f"(error) ERR unknown command '{words[0]}', with args beginning with: "
+            rows, raw = [row(text, "error"), row("  :why explains it", "note")], "-ERR …\\r\\n"
+        if typed_for:
+            self.ran.add(typed_for)
+        self.post(m.Output(terminal, rows))
+        keys = {**self.data, **{k: v for k, v in before.items() if k in marks}}
+        self.post(
+            m.KeysShown(
+                KeysView(
+                    tuple(
+                        KeyEntry(k, "string", "embstr", f"{len(v)} B", "", f'"{v}"', marks.get(k, ""), 0, (f'"{v}"',))
+                        for k, v in sorted(keys.items())
+                    ),
+                    len(keys), 0, line,
+                )
+            )
+        )  # fmt: skip
+        frames = [Frame(f"*{len(words)}\\r\\n", f"an array of {len(words)}")]
+        frames += [Frame(f"${len(w)}\\r\\n{w}\\r\\n", f"{len(w)} bytes: {w}", 1) for w in words]
+        self.post(m.WireShown([WireEntry(True, terminal, 40, tuple(frames)),
+                               WireEntry(False, terminal, len(raw), (Frame(raw, rows[0].text),))]))  # fmt: skip
+        self.post(m.EventsShown([EventEntry("12:00:00.001", "command", line, "#3")]))
+        self.show()
+        self.post(m.PromptShown(terminal, "127.0.0.1:6379> "))
+        if typed_for == "e1" and not self.predicted:
+            question = Question("p", "What does STRLEN say of a key that is not there?", ("0", "nil", "an error"),
+                                "STRLEN nothing")  # fmt: skip
+            self.post(m.Asked(terminal, question))
+
+    async def interrupt(self, terminal: str) -> None:
+        self.post(m.PromptShown(terminal, "127.0.0.1:6379> "))
+
+    async def answer(self, terminal: str, question: Question, answer: str) -> None:
+        self.predicted = Prediction(question.id, question.text, answer, answer == "0", "`(integer) 0`")
+        self.post(m.PromptShown(terminal, "127.0.0.1:6379> "))
+        self.post(m.TypeIn(terminal, [question.command]))
+        self.show()
+
+    async def run_example(self, example: Example) -> None:
+        self.post(m.TypeIn(self.terminals[0], [command for command, _ in example.exchanges], example.id))
+
+    async def act(self, action: str) -> None:
+        self.acts.append(action)
+        if action == "hint":
+            self.rung = min(3, self.rung + 1)
+            hints = (
+                "SET wants a key and a value; you have the key so far.",
+                "The shape is SET key value.",
+                "Like so:",
+            )
+            self.post(
+                m.HintShown(Hint(hints[self.rung - 1], self.rung, 3, "SET user:1 Ada" if self.rung == 3 else ""))
+            )
+        elif action == "show":
+            self.post(m.TypeIn(self.terminals[0], ["SET user:1 Ada"]))
+        elif action == "next":
+            if self.at + 1 == len(STEPS):
+                self.post(m.Finished("Strings", "counters", "Counters"))
+                return
+            self.at += 1
+            self.show(fresh=True)
+        elif action == "back":
+            self.at = max(0, self.at - 1)
+            self.show(fresh=True)
+        elif action in ("undo", "reset", "reset_lesson"):
+            self.data.clear()
+            self.done.clear()
+            self.post(m.Cleared("The server is back where it was."))
+            self.post(m.KeysShown(KeysView()))
+            self.show()
+        elif action == "why":
+            self.post(
+                m.Notice("Redis does not know a command of this name. Commands are one word; check the spelling.")
+            )

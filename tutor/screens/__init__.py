@@ -1,0 +1,1 @@
+"""The full-screen program's screens: the map of the course, a lesson, the reference, the settings."""

@@ -1,0 +1,42 @@
+"""The program's own colours, dark and light, beside those that Textual brings.
+
+Few colours, each with one meaning everywhere: red is Redis's and marks where you are, green what is there or done,
+amber what changed or waits for you. Nothing is told by colour alone, so any theme works, and none at all (NO_COLOR).
+"""
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="redis-tutor-dark",
+    primary="#e0625a",
+    secondary="#7aa2c8",
+    accent="#d9a441",
+    warning="#d9a441",
+    error="#e0625a",
+    success="#86b87a",
+    foreground="#d8d8d3",
+    background="#16181c",
+    surface="#1d2026",
+    panel="#23272e",
+    dark=True,
+    variables={"footer-key-foreground": "#e0625a", "border": "#3a404a", "block-cursor-text-style": "bold"},
+)
+
+LIGHT = Theme(
+    name="redis-tutor-light",
+    primary="#b3362c",
+    secondary="#2f5f8a",
+    accent="#8a5a00",
+    warning="#8a5a00",
+    error="#b3362c",
+    success="#2d6e2b",
+    foreground="#24262a",
+    background="#faf9f6",
+    surface="#f0eee8",
+    panel="#e6e3db",
+    dark=False,
+    variables={"footer-key-foreground": "#b3362c", "border": "#c8c4b8", "block-cursor-text-style": "bold"},
+)
+
+THEMES = (DARK, LIGHT)
+DEFAULT = DARK.name

@@ -1,0 +1,220 @@
+"""The inspector: what is in the server, what crossed the wire, what happened.
+
+Three panes of rows under one border, whose title is the tabs. Marks are a glyph and a word, never a colour alone.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.reactive import var
+
+from tutor.screens.view import EventEntry, KeyEntry, KeysView, WireEntry
+from tutor.widgets.rows import Row, RowView, Span, clean, row
+
+MARKS = {"new": "+", "changed": "~", "gone": "-", "same": "=", "": " "}
+LEGEND = {"new": "new", "changed": "changed", "gone": "gone", "same": "looked at, not changed"}
+MARK_STYLE = {"new": "new", "changed": "changed", "gone": "gone", "same": "note", "": "plain"}
+TYPE_WIDTH = 7
+
+
+def _fit(text: str, width: int) -> str:
+    return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
+
+
+class KeysPane(RowView):
+    """The keys, one a line, with what the last command did to them. A click or Enter opens a key."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self.view = KeysView()
+        self.open: set[tuple[int, str]] = set()
+
+    def show(self, view: KeysView) -> None:
+        """Show the key space."""
+        self.view = view
+        self._show()
+
+    def on_row_view_chosen(self, message: RowView.Chosen) -> None:
+        """Open or close a key."""
+        message.stop()
+        self.open ^= {message.data}
+        self._show()
+
+    def on_resize(self, event) -> None:  # type: ignore[no-untyped-def]
+        """Fit the columns to the width."""
+        super().on_resize(event)
+        self._show()
+
+    def _show(self) -> None:
+        view = self.view
+        width = max(30, self._width or 60)
+        if not view.keys and not view.total:
+            self.replace([row("No keys yet.", "dim")])
+            return
+        names = min(max((len(key.name) for key in view.keys), default=8) + 2, max(12, width // 3))
+        ttl = max((len(key.ttl) for key in view.keys), default=0)
+        encoding = max((len(key.encoding) for key in view.keys), default=0) if width >= 60 else 0
+        size = max((len(key.size) for key in view.keys), default=0)
+        rows: list[Row] = []
+        dbs = {key.db for key in view.keys}
+        shown_db: int | None = None
+        for key in view.keys:
+            if len(dbs) > 1 and key.db != shown_db:
+                shown_db = key.db
+                rows.append(row(f"database {key.db}", "dim"))
+            rows.append(self._key_row(key, names, encoding, size, ttl))
+            if (key.db, key.name) in self.open:
+                rows += [row("      " + clean(detail), "dim", indent=6) for detail in key.details]
+        if view.total > len(view.keys):
+            rows.append(row(f"  … and {view.total - len(view.keys):,} more", "dim"))
+        if marks := [mark for mark in LEGEND if any(key.mark == mark for key in view.keys)]:
+            rows.append(row(""))
+            legend = ",  ".join(f"{MARKS[mark]} {LEGEND[mark]}" for mark in marks)
+            rows.append(row(f"{legend}  by  {clean(view.after)}" if view.after else legend, "dim", indent=2))
+        self.replace(rows)
+
+    def _key_row(self, key: KeyEntry, names: int, encoding: int, size: int, ttl: int) -> Row:
+        style = MARK_STYLE[key.mark]
+        spans: list[Span] = [
+            (MARKS[key.mark] + " ", style),
+            (_fit(clean(key.name), names), style if key.mark in ("new", "changed", "gone") else "strong"),
+            (_fit(key.type, TYPE_WIDTH), "dim"),
+        ]
+        if encoding:
+            spans.append((_fit(key.encoding, encoding + 2), "dim"))
+        if size:
+            spans.append((key.size.rjust(size) + "  ", "dim"))
+        if ttl:
+            spans.append((_fit(key.ttl, ttl + 2), "changed" if key.ttl else "dim"))
+        room = (self._width or 60) - sum(len(text) for text, _ in spans)
+        if room > 3:
+            spans.append((_fit(clean(key.preview), room).rstrip(), "string" if key.mark != "gone" else "dim"))
+        return Row(tuple(spans), (key.db, key.name) if key.details else None)
+
+
+class WirePane(RowView):
+    """Bytes left, meaning right, frame by frame."""
+
+    FOLLOWS: ClassVar[bool] = True
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id, wrapped=False)
+        self.entries: list[WireEntry] = []
+        self.replace([row("The bytes of every request and reply appear here.", "dim")])
+
+    def add(self, entries: Sequence[WireEntry]) -> None:
+        """Show more traffic."""
+        if not self.entries:
+            self.clear()
+        self.entries = (self.entries + list(entries))[-200:]
+        for entry in entries:
+            self.append(self._entry_rows(entry))
+
+    def reset(self) -> None:
+        """Forget all traffic."""
+        self.entries = []
+        self.clear()
+
+    def on_resize(self, event) -> None:  # type: ignore[no-untyped-def]
+        """Fit the columns to the width."""
+        super().on_resize(event)
+        if self.entries:
+            self.replace([each for entry in self.entries for each in self._entry_rows(entry)])
+            self.scroll_end(animate=False, immediate=True)
+
+    def _entry_rows(self, entry: WireEntry) -> list[Row]:
+        width = max(40, self._width or 60)
+        left = min(max((len(frame.bytes) for frame in entry.frames), default=10) + 3, width // 2)
+        arrow, way, style = ("▶", "request", "title") if entry.to_server else ("◀", "reply", "good")
+        size = f"{entry.size:,} byte{'' if entry.size == 1 else 's'}"
+        rows = [Row(((f"{arrow} {way}", style), (f"  {entry.who}  {size}", "dim")))]
+        for frame in entry.frames:
+            bytes_text = _fit(frame.bytes, left - 2)
+            rows.append(Row((("  ", "plain"), (bytes_text, "string"), ("  " * frame.depth + frame.meaning, "plain"))))
+        return rows
+
+
+class EventsPane(RowView):
+    """What the server did, as it happens."""
+
+    FOLLOWS: ClassVar[bool] = True
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self._empty = True
+        self.replace([row("What happens in the server appears here.", "dim")])
+
+    def add(self, entries: Sequence[EventEntry]) -> None:
+        """Show more events."""
+        if self._empty:
+            self.clear()
+            self._empty = False
+        self.append(
+            Row(
+                (
+                    (entry.time + "  ", "dim"),
+                    (_fit(entry.kind, 10), "title" if entry.kind == "command" else "changed"),
+                    (f"{entry.who}  " if entry.who else "", "dim"),
+                    (clean(entry.text), "plain"),
+                ),
+                indent=len(entry.time) + 12,
+            )
+            for entry in entries
+        )
+
+    def reset(self) -> None:
+        """Forget all events."""
+        self._empty = True
+        self.replace([row("What happens in the server appears here.", "dim")])
+
+
+class Inspector(Container):
+    """Keys, Wire and Events, one at a time."""
+
+    TABS: ClassVar[tuple[str, ...]] = ("keys", "wire", "events")
+    tab: var[str] = var("keys")
+
+    DEFAULT_CSS = """
+    Inspector { border: round $panel-lighten-2; padding: 0 0 0 1; }
+    Inspector:focus-within { border: round $primary; }
+    Inspector > RowView { display: none; height: 1fr; }
+    Inspector > RowView.-shown { display: block; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Make the panes."""
+        yield KeysPane("keys")
+        yield WirePane("wire")
+        yield EventsPane("events")
+
+    def on_mount(self) -> None:
+        """Show the first tab."""
+        self.watch_tab()
+
+    def watch_tab(self) -> None:
+        """Show one pane, and say so in the border."""
+        if not self.children:
+            return
+        for name in self.TABS:
+            self.query_one(f"#{name}").set_class(name == self.tab, "-shown")
+        self.border_title = " ─ ".join(
+            f"[b]▸{name.title()}[/b]" if name == self.tab else f"[@click=screen.inspect('{name}')]{name.title()}[/]"
+            for name in self.TABS
+        )
+
+    @property
+    def keys(self) -> KeysPane:
+        """The pane of keys."""
+        return self.query_one("#keys", KeysPane)
+
+    @property
+    def wire(self) -> WirePane:
+        """The pane of bytes."""
+        return self.query_one("#wire", WirePane)
+
+    @property
+    def events(self) -> EventsPane:
+        """The pane of events."""
+        return self.query_one("#events", EventsPane)

@@ -1,0 +1,102 @@
+"""The last line of every screen: the keys that work now.
+
+One widget that draws one line. When the window is too narrow for all of them, the least needed go first (bindings
+are listed in the order of need); every key is also a button.
+"""
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import ComposeResult
+from textual.events import Click
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
+
+KEYS = {"escape": "Esc", "enter": "⏎", "ctrl+p": "^P", "up": "↑", "down": "↓", "slash": "/", "question_mark": "?"}
+
+
+def key_name(key: str) -> str:
+    """Return how a key is written on the screen."""
+    if key in KEYS:
+        return KEYS[key]
+    if key.startswith("ctrl+"):
+        return "^" + key[5:].upper()
+    if key.startswith("f") and key[1:].isdigit():
+        return key.upper()
+    return key
+
+
+class KeyBar(Widget):
+    """The footer."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES = {"keybar--key", "keybar--text"}  # noqa: RUF012
+    DEFAULT_CSS = """
+    KeyBar {
+        dock: bottom; height: 1; background: $panel; color: $foreground; padding: 0 1;
+        .keybar--key { color: $text-primary; text-style: bold; }
+        .keybar--text { color: $text-muted; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: list[tuple[int, int, str]] = []  # from column, to column, key
+
+    def compose(self) -> ComposeResult:
+        """Nothing: one line, drawn at once."""
+        return ()
+
+    def on_mount(self) -> None:
+        """Follow the focus."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, _: Screen) -> None:
+        self.refresh()
+
+    def items(self) -> list[tuple[str, str, str]]:
+        """Return (key, how it is written, what it does) for what works now, one key an action."""
+        seen: dict[str, tuple[str, str, str]] = {}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if binding.show and active.enabled and binding.description and binding.action not in seen:
+                display = binding.key_display or key_name(binding.key)
+                seen[binding.action] = (binding.key, display, binding.description)
+        return list(seen.values())
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the keys that fit."""
+        base = self.rich_style
+        key_style = base + self.get_component_rich_style("keybar--key", partial=True)
+        text_style = base + self.get_component_rich_style("keybar--text", partial=True)
+        width = self.content_size.width
+        items = self.items()
+        always = [item for item in items if item[0] in ("f1", "question_mark", "ctrl+p")]
+        gap = 2
+
+        def length(chosen: list[tuple[str, str, str]]) -> int:
+            return sum(cell_len(d) + 1 + cell_len(t) for _, d, t in chosen) + gap * (len(chosen) - 1)
+
+        while length(items) > width and len(items) > len(always):
+            drop = next(item for item in reversed(items) if item not in always)
+            items.remove(drop)
+        segments: list[Segment] = []
+        self._places = []
+        at = 0
+        for key, display, text in items:
+            if at:
+                segments.append(Segment(" " * gap, base))
+                at += gap
+            size = cell_len(display) + 1 + cell_len(text)
+            self._places.append((at, at + size, key))
+            segments += [Segment(display, key_style), Segment(" " + text, text_style)]
+            at += size
+        return Strip(segments).adjust_cell_length(width, base or Style())
+
+    def on_click(self, event: Click) -> None:
+        """Press the key that was clicked."""
+        x = event.x - self.styles.padding.left
+        for start, end, key in self._places:
+            if start <= x < end:
+                self.app.simulate_key(key)

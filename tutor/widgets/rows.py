@@ -1,0 +1,271 @@
+"""A scrolling pane of text rows, drawn line by line.
+
+The terminal and the inspector show thousands of rows that change with every command. Textual's line API draws only
+the rows in sight, and rows wrap here as a terminal wraps them, so a long reply costs what is visible of it. Rows are
+plain data: spans of text with the *name* of a style; the theme decides the colour, and `NO_COLOR` takes it away.
+Text can be selected with the mouse and copied.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rich.cells import cell_len, chop_cells
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+Span = tuple[str, str]  # text, name of the style
+
+STYLES = (
+    "plain",
+    "dim",
+    "strong",
+    "prompt",
+    "command",
+    "argument",
+    "reply",
+    "string",
+    "number",
+    "error",
+    "good",
+    "new",
+    "changed",
+    "gone",
+    "note",
+    "title",
+    "cursor",
+    "ghost",
+    "now",
+    "choice",
+)
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def clean(text: str) -> str:
+    """Make text safe to draw: control characters become visible pictures, a tab some spaces."""
+    text = text.replace("\t", "    ")
+    return _CONTROL.sub(lambda m: chr(0x2400 + ord(m[0])) if ord(m[0]) < 0x20 else "␡", text)
+
+
+@dataclass(slots=True)
+class Row:
+    """One logical line; `data` is handed back when it is clicked."""
+
+    spans: tuple[Span, ...]
+    data: Any = None
+    indent: int = 0  # columns by which continued lines are set in
+
+    @property
+    def text(self) -> str:
+        """The row's text without styles."""
+        return "".join(text for text, _ in self.spans)
+
+
+def row(text: str, style: str = "plain", data: Any = None, indent: int = 0) -> Row:
+    """Return a row of one style."""
+    return Row(((text, style),), data, indent)
+
+
+def wrap(spans: Iterable[Span], width: int, indent: int = 0) -> list[list[Span]]:
+    """Break spans into lines no wider than `width` cells, as a terminal does: at the edge, not between words."""
+    lines: list[list[Span]] = [[]]
+    used = 0
+    for text, style in spans:
+        while text:
+            room = width - used
+            if cell_len(text) <= room:
+                lines[-1].append((text, style))
+                used += cell_len(text)
+                break
+            head = chop_cells(text, room)[0] if room > 0 else ""
+            if head:
+                lines[-1].append((head, style))
+                text = text[len(head) :]
+            elif used == (indent if len(lines) > 1 else 0):  # not even one character fits
+                break
+            lines.append([(" " * indent, "plain")] if indent else [])
+            used = indent
+    return lines
+
+
+class RowView(ScrollView, can_focus=True):
+    """A pane of rows."""
+
+    ALLOW_SELECT = True
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{name}" for name in STYLES}
+    MAX_ROWS = 10_000
+
+    DEFAULT_CSS = """
+    RowView {
+        background: $background;
+        color: $foreground;
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        .rows--plain { color: $foreground; }
+        .rows--dim { color: $text-muted; }
+        .rows--strong { color: $foreground; text-style: bold; }
+        .rows--prompt { color: $text-muted; }
+        .rows--command { color: $foreground; text-style: bold; }
+        .rows--argument { color: $foreground; }
+        .rows--reply { color: $foreground; }
+        .rows--string { color: $text-success; }
+        .rows--number { color: $text-accent; }
+        .rows--error { color: $text-error; }
+        .rows--good { color: $text-success; }
+        .rows--new { color: $text-success; text-style: bold; }
+        .rows--changed { color: $text-warning; text-style: bold; }
+        .rows--gone { color: $text-error; text-style: strike; }
+        .rows--note { color: $text-secondary; text-style: italic; }
+        .rows--title { color: $text-primary; text-style: bold; }
+        .rows--cursor { text-style: reverse; }
+        .rows--ghost { color: $text-disabled; }
+        .rows--now { color: $text-warning; text-style: bold underline; }
+        .rows--choice { background: $primary; color: $background; text-style: bold; }
+    }
+    """
+
+    class Chosen(Message):
+        """A row with data was clicked."""
+
+        def __init__(self, view: "RowView", data: Any) -> None:
+            super().__init__()
+            self.view, self.data = view, data
+
+        @property
+        def control(self) -> "RowView":
+            """The pane it happened in."""
+            return self.view
+
+    def __init__(self, *, wrapped: bool = True, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.rows: list[Row] = []
+        self._wrapped = wrapped
+        self._lines: list[tuple[list[Span], Row | None]] = []  # as broken to the width
+        self._tail: list[tuple[list[Span], Row | None]] = []
+        self._width = 0
+        self._style_cache: dict[str, Style] = {}
+
+    # -- content
+
+    def append(self, rows: Iterable[Row], follow: bool = True) -> None:
+        """Add rows at the end, and stay at the end."""
+        rows = list(rows)
+        self.rows.extend(rows)
+        for each in rows:
+            self._lines.extend(self._break(each))
+        if len(self.rows) > self.MAX_ROWS:
+            del self.rows[: len(self.rows) - self.MAX_ROWS]
+            self._rebreak()
+        self._content_changed(follow)
+
+    def replace(self, rows: Iterable[Row]) -> None:
+        """Show these rows instead, staying where the reader is."""
+        self.rows = list(rows)
+        self._rebreak()
+        self._content_changed(follow=False)
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.replace(())
+
+    def tail(self) -> Sequence[Row]:
+        """Rows that follow the others and are made anew whenever something changes."""
+        return ()
+
+    @property
+    def plain_text(self) -> str:
+        """Everything shown, as text."""
+        return "\n".join("".join(text for text, _ in line) for line, _ in (*self._lines, *self._tail))
+
+    def _content_changed(self, follow: bool) -> None:
+        at_end = self.scroll_offset.y >= self.max_scroll_y - 1
+        self._tail = [line for each in self.tail() for line in self._break(each)]
+        self.virtual_size = Size(self._width, len(self._lines) + len(self._tail))
+        self.refresh()
+        if follow or (at_end and self.FOLLOWS):
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+
+    FOLLOWS: ClassVar[bool] = False
+
+    def _break(self, each: Row) -> list[tuple[list[Span], Row | None]]:
+        width = self._width or 80
+        if self._wrapped:
+            return [(line, each) for line in wrap(each.spans, width, each.indent)]
+        return [(list(each.spans), each)]
+
+    def _rebreak(self) -> None:
+        self._lines = [line for each in self.rows for line in self._break(each)]
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Break the rows anew when the width has changed."""
+        width = self.scrollable_content_region.width
+        if width != self._width and width > 0:
+            self._width = width
+            self._rebreak()
+        self._content_changed(follow=self.FOLLOWS)
+
+    # -- drawing
+
+    def notify_style_update(self) -> None:
+        """Forget colours of the old theme."""
+        super().notify_style_update()
+        self._style_cache.clear()
+
+    def _style(self, name: str) -> Style:
+        style = self._style_cache.get(name)
+        if style is None:
+            style = self._style_cache[name] = self.get_component_rich_style(f"rows--{name}", partial=True)
+        return style
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of what is in sight."""
+        scroll_y = self.scroll_offset.y
+        at, width, base = y + scroll_y, self.scrollable_content_region.width, self.rich_style
+        lines = len(self._lines)
+        if at < lines:
+            spans, _ = self._lines[at]
+        elif at - lines < len(self._tail):
+            spans, _ = self._tail[at - lines]
+        else:
+            return Strip.blank(width, base)
+        segments = [Segment(text, base + self._style(style)) for text, style in spans]
+        strip = Strip(segments)
+        if (selection := self.text_selection) and (span := selection.get_span(at)):
+            strip = self._select(strip, *span)
+        return strip.adjust_cell_length(width, base).apply_offsets(0, at)
+
+    def _select(self, strip: Strip, start: int, end: int) -> Strip:
+        length = strip.cell_length
+        end = length if end == -1 else min(end, length)
+        if start >= end:
+            return strip
+        chosen = self.screen.get_component_rich_style("screen--selection")
+        before, inside, after = strip.crop(0, start), strip.crop(start, end), strip.crop(end, length)
+        return Strip.join([before, Strip([Segment(s.text, (s.style or Style()) + chosen) for s in inside]), after])
+
+    # -- mouse
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Return what is selected, for the clipboard."""
+        return selection.extract(self.plain_text), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Draw the selection."""
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell who clicked which row."""
+        at = event.y + self.scroll_offset.y
+        lines = (*self._lines[at : at + 1], *self._tail[at - len(self._lines) :][:1]) if at >= 0 else ()
+        for _, each in lines[:1]:
+            if each is not None and each.data is not None:
+                self.post_message(self.Chosen(self, each.data))

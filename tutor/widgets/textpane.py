@@ -1,0 +1,261 @@
+"""The lesson's text: prose, transcripts that run at a key, tasks with their marks, predictions, hints.
+
+Prose is Markdown. Everything that changes while the step is worked on (a transcript that was run, a task that is
+done) is a widget of its own, updated in place, so that the text never jumps under the reader.
+"""
+
+import re
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tutor.screens.view import Block, Example, Hint, Prediction, Prose, StepView, TaskEntry, Tasks
+
+_CODE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
+
+
+def inline(text: str, style: str = "") -> Content:
+    """Turn `code` and **strong** of a single line into content."""
+    parts: list[Content | str | tuple[str, str]] = []
+    at = 0
+    for match in _CODE.finditer(text):
+        parts.append((text[at : match.start()], style))
+        parts.append((match[1] or match[2], f"{style} bold {'$text-accent' if match[1] else ''}".strip()))
+        at = match.end()
+    parts.append((text[at:], style))
+    return Content.assemble(*parts)
+
+
+class ExampleBlock(Widget, can_focus=True):
+    """A transcript in the text. Enter, a click or the screen's key runs it in the terminal."""
+
+    BINDINGS: ClassVar = [("enter", "run", "Run it")]
+    DEFAULT_CSS = """
+    ExampleBlock {
+        height: auto; margin: 0 0 1 0; padding: 0 1; background: $surface;
+        border-left: tall $secondary 60%;
+    }
+    ExampleBlock:focus { border-left: tall $primary; background: $surface-lighten-1; }
+    ExampleBlock:hover { background: $surface-lighten-1; }
+    """
+
+    class Run(Message):
+        """The learner wants it run."""
+
+        def __init__(self, example: Example) -> None:
+            super().__init__()
+            self.example = example
+
+    def __init__(self, example: Example, offered: bool) -> None:
+        super().__init__()
+        self.example = example
+        self.offered = offered  # the screen's key runs this one
+
+    def show(self, example: Example, offered: bool) -> None:
+        """Show it as it stands now."""
+        if (example, offered) != (self.example, self.offered):
+            self.example, self.offered = example, offered
+            self.refresh(layout=True)
+
+    def render(self) -> Content:
+        """Draw commands and replies; the first line carries the mark and the key."""
+        lines: list[Content] = []
+        mark = "✓" if self.example.ran else "▸"
+        for number, (command, reply) in enumerate(self.example.exchanges):
+            first = number == 0
+            line = Content.assemble((f"{mark if first else ' '} ", "$text-success"), (command, "bold"))
+            if first:
+                key = "run again" if self.example.ran else "F7 run" if self.offered else "run"
+                gap = self.content_size.width - line.cell_length - len(key)
+                if gap > 0:
+                    line = Content.assemble(
+                        line, " " * gap, (key, "$text-primary" if self.offered else "$text-disabled")
+                    )
+            lines.append(line)
+            lines += [Content.styled("  " + text, "$text-muted") for text in reply.splitlines()]
+        return Content("\n").join(lines)
+
+    def on_click(self) -> None:
+        """Run it."""
+        self.action_run()
+
+    def action_run(self) -> None:
+        """Run it."""
+        self.post_message(self.Run(self.example))
+
+
+class TasksBlock(Widget):
+    """The box "Your turn"."""
+
+    DEFAULT_CSS = """
+    TasksBlock {
+        height: auto; padding: 0 1; margin: 0 0 1 0; border: round $accent 70%; border-title-color: $text-accent;
+        &.-done { border: round $success 60%; border-title-color: $text-success; }
+    }
+    """
+
+    def __init__(self, tasks: tuple[TaskEntry, ...]) -> None:
+        super().__init__()
+        self.tasks = tasks
+
+    def on_mount(self) -> None:
+        """Set the title."""
+        self.show(self.tasks)
+
+    def show(self, tasks: tuple[TaskEntry, ...]) -> None:
+        """Show the tasks as they stand."""
+        self.tasks = tasks
+        done = all(task.done for task in tasks)
+        self.set_class(done, "-done")
+        self.border_title = "Done" if done else "Your turn"
+        self.refresh(layout=True)
+
+    def render(self) -> Content:
+        """Draw a line a task."""
+        now = next((task for task in self.tasks if not task.done), None)
+        lines = []
+        for task in self.tasks:
+            mark, style = ("✓", "$text-success") if task.done else ("◆", "$text-accent") if task is now else ("◇", "")
+            lines.append(Content.assemble((mark + " ", style), inline(task.text, "$text-muted" if task.done else "")))
+        return Content("\n").join(lines)
+
+
+class PredictionBlock(Static):
+    """What the learner predicted, beside what happened."""
+
+    DEFAULT_CSS = "PredictionBlock { margin: 0 0 1 0; padding: 0 1; height: auto; border-left: tall $warning 60%; }"
+
+    def __init__(self, prediction: Prediction) -> None:
+        super().__init__(self.content_of(prediction))
+        self.prediction = prediction
+
+    def show(self, prediction: Prediction) -> None:
+        """Show it as it stands."""
+        if prediction != self.prediction:
+            self.prediction = prediction
+            self.update(self.content_of(prediction))
+
+    @staticmethod
+    def content_of(prediction: Prediction) -> Content:
+        """Return the question, and the answer once given."""
+        lines = [Content.assemble(("? ", "bold $text-warning"), inline(prediction.text))]
+        if not prediction.answer:
+            lines.append(Content.styled("  It is asked at the prompt when its turn comes.", "$text-muted"))
+        else:
+            mark, style = ("✓ as you said", "$text-success") if prediction.right else ("✗ not so", "$text-error")
+            lines.append(Content.assemble(("  you said  ", "$text-muted"), prediction.answer))
+            if prediction.outcome:
+                lines.append(Content.assemble(("  it is     ", "$text-muted"), inline(prediction.outcome)))
+            lines.append(Content.assemble("  ", (mark, style)))
+        return Content("\n").join(lines)
+
+
+class HintBlock(Static):
+    """The hint shown last."""
+
+    DEFAULT_CSS = """
+    HintBlock { height: auto; display: none; padding: 0 1; margin: 0 0 1 0; border-left: tall $primary 60%; }
+    HintBlock.-shown { display: block; }
+    """
+
+    def show(self, hint: Hint | None) -> None:
+        """Show a hint, or nothing."""
+        self.set_class(hint is not None, "-shown")
+        if hint is None:
+            return
+        head = f"Hint {hint.rung} of {hint.of}  " if hint.of else "Hint  "
+        parts: list[Content | str | tuple[str, str]] = [(head, "bold $text-primary"), inline(hint.text)]
+        if hint.command:
+            parts += ["\n", (f"  {hint.command}", "bold"), ("   F3 types it for you", "$text-muted")]
+        self.update(Content.assemble(*parts))
+
+
+class TextPane(VerticalScroll, can_focus=True):
+    """One step's text."""
+
+    BINDINGS: ClassVar = [
+        ("j,down", "scroll_down", "Down"),
+        ("k,up", "scroll_up", "Up"),
+        ("space", "page_down", "Page down"),
+    ]
+    DEFAULT_CSS = """
+    TextPane { padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable; background: $background; }
+    TextPane #step-title { text-style: bold; color: $text-primary; margin: 0 0 1 0; height: auto; }
+    TextPane Markdown { padding: 0; margin: 0; background: $background; height: auto; }
+    TextPane Markdown > * { margin: 0 0 1 0; }
+    TextPane Markdown MarkdownBlock:last-child { margin: 0 0 1 0; }
+    TextPane #step-end { height: auto; color: $text-success; margin: 0; }
+    """
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self.step: StepView | None = None
+        self._blocks: list[Widget] = []
+
+    def compose(self) -> ComposeResult:
+        """What every step has."""
+        yield Static("", id="step-title")
+        yield HintBlock("", id="hint")
+        yield Static("", id="step-end")
+
+    async def show(self, step: StepView, fresh: bool) -> None:
+        """Show a step: anew when it is another one, else only what changed."""
+        old, self.step = self.step, step
+        if fresh or old is None or [type(b) for b in old.blocks] != [type(b) for b in step.blocks]:
+            await self._rebuild(step)
+        else:
+            offered = step.next_example
+            for widget, block in zip(self._blocks, step.blocks):
+                if isinstance(widget, ExampleBlock) and isinstance(block, Example):
+                    widget.show(block, block is offered)
+                elif isinstance(widget, TasksBlock) and isinstance(block, Tasks):
+                    widget.show(block.tasks)
+                elif isinstance(widget, PredictionBlock) and isinstance(block, Prediction):
+                    widget.show(block)
+        end = self.query_one("#step-end", Static)
+        if step.tasks and step.complete:
+            end.update(
+                "✓ That is all of this step. F8 goes on." if step.number < step.of else "✓ F8 ends the lesson."
+            )
+        else:
+            end.update("")
+
+    async def _rebuild(self, step: StepView) -> None:
+        self.query_one("#step-title", Static).update(step.title)
+        for widget in self._blocks:
+            await widget.remove()
+        offered = step.next_example
+        self._blocks = [self._widget(block, block is offered) for block in step.blocks]
+        await self.mount_all(self._blocks, before="#hint")
+        self.show_hint(None)
+        self.scroll_home(animate=False)
+
+    @staticmethod
+    def _widget(block: Block, offered: bool) -> Widget:
+        if isinstance(block, Example):
+            return ExampleBlock(block, offered)
+        if isinstance(block, Tasks):
+            return TasksBlock(block.tasks)
+        if isinstance(block, Prediction):
+            return PredictionBlock(block)
+        assert isinstance(block, Prose)
+        from textual.widgets import Markdown  # heavy: only once a lesson is open
+
+        return Markdown(block.markdown, open_links=False)
+
+    def show_hint(self, hint: Hint | None) -> None:
+        """Show a hint, in sight."""
+        block = self.query_one("#hint", HintBlock)
+        block.show(hint)
+        if hint is not None:
+            self.call_after_refresh(block.scroll_visible, animate=False)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Let a click into the text take the focus."""
+        self.focus(scroll_visible=False)
