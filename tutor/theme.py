@@ -4,6 +4,7 @@ Few colours, each with one meaning everywhere: red is Redis's and marks where yo
 amber what changed or waits for you. Nothing is told by colour alone, so any theme works, and none at all (NO_COLOR).
 """
 
+from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 DARK = Theme(
@@ -40,3 +41,20 @@ LIGHT = Theme(
 
 THEMES = (DARK, LIGHT)
 DEFAULT = DARK.name
+
+
+def shades(variables: dict[str, str]) -> dict[str, str]:
+    """Return `$muted` and `$faint`: the text colour drawn towards the background, for any theme.
+
+    Textual's own `$text-muted` is a translucent "auto" colour, which a span of text cannot carry.
+    """
+    try:
+        text, ground = Color.parse(variables["foreground"]), Color.parse(variables["background"])
+    except (ColorParseError, KeyError):
+        return dict(_ANSI)
+    if text.ansi is not None or ground.ansi is not None:
+        return dict(_ANSI)
+    return {"muted": ground.blend(text, 0.66).hex6, "faint": ground.blend(text, 0.42).hex6}
+
+
+_ANSI = {"muted": "ansi_default", "faint": "ansi_bright_black"}

@@ -42,6 +42,15 @@ class FakeAssist:
     def ghost(self, text: str) -> str:
         return ""
 
+    def highlight(self, text: str) -> Sequence[Span]:
+        return [(text, "command")]
+
+    def keep(self, line: str) -> None:
+        self.lines.append(line)
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
 
 PROSE = """\
 A key is a name; a string is the simplest thing it can hold: **up to 512 MB** of any bytes, text or not. `SET` stores
@@ -88,7 +97,7 @@ class FakeDesk:
         self.closed = True
 
     def assist(self, terminal: str) -> FakeAssist:
-        return FakeAssist()
+        return FakeAssist(self.lines)
 
     def history(self, terminal: str) -> list[str]:
         return self.lines

@@ -111,7 +111,7 @@ class PaneBar(Static):
             if name == chosen:
                 parts.append(f"[b $text-primary]▸{title}[/]")
             else:
-                parts.append(f"[$text-muted @click=screen.pane('{name}')] {title}[/]")
+                parts.append(f"[$muted @click=screen.pane('{name}')] {title}[/]")
         self.update(Content.from_markup("  ".join(parts)))
 
 
@@ -119,8 +119,8 @@ class Terminals(Container):
     """The lesson's terminals: tabs in the border, or beside each other where there is room."""
 
     DEFAULT_CSS = """
-    Terminals { border: round $panel-lighten-2; padding: 0; layout: horizontal; }
-    Terminals:focus-within { border: round $primary; }
+    Terminals { border: round $panel-lighten-2; border-title-color: $muted; layout: horizontal; }
+    Terminals:focus-within { border: round $primary; border-title-color: $foreground; }
     Terminals > Terminal { display: none; width: 1fr; height: 1fr; }
     Terminals > Terminal.-shown { display: block; }
     """
@@ -210,8 +210,8 @@ class LessonScreen(Screen[str | None]):
     CSS = """
     LessonScreen { background: $background; }
     LessonScreen #body { height: 1fr; }
-    LessonScreen #text-box { width: 46%; max-width: 84; border: round $panel-lighten-2; }
-    LessonScreen #text-box:focus-within { border: round $primary; }
+    LessonScreen #text-box { width: 46%; max-width: 84; border: round $panel-lighten-2; border-title-color: $muted; }
+    LessonScreen #text-box:focus-within { border: round $primary; border-title-color: $foreground; }
     LessonScreen #right { width: 1fr; }
     LessonScreen Terminals { height: 3fr; }
     LessonScreen Inspector { height: 2fr; }
@@ -315,7 +315,7 @@ class LessonScreen(Screen[str | None]):
         if step is None:
             return
         if step.free_play:
-            line.update(Content.styled("free play: try anything; :free brings the lesson back", "$text-muted"))
+            line.update(Content.styled("free play: try anything; :free brings the lesson back", "$muted"))
         elif task := step.open_task:
             line.update(Content.assemble(("◆ ", "$text-accent"), inline(task.text)))
         elif step.tasks:
@@ -323,7 +323,7 @@ class LessonScreen(Screen[str | None]):
         elif example := step.next_example:
             line.update(Content.assemble(("▸ ", "$text-primary"), "F7 runs  ", (example.exchanges[0][0], "bold")))
         else:
-            line.update(Content.styled("F8 goes on", "$text-muted"))
+            line.update(Content.styled("F8 goes on", "$muted"))
 
     @on(m.Output)
     def _output(self, message: m.Output) -> None:
@@ -407,18 +407,15 @@ class LessonScreen(Screen[str | None]):
     def _submitted(self, message: Terminal.Submitted) -> None:
         line = message.line.strip()
         terminal = message.terminal
-        if line.startswith(":"):
-            self._colon(line[1:], terminal)
+        if not line or line == "clear" or line in ("exit", "quit") or line.startswith(":"):
+            terminal.busy = False
+            if line == "clear":
+                terminal.clear()
+            elif line in ("exit", "quit"):
+                self.action_leave_now()
+            elif line:
+                self._colon(line[1:], terminal)
             return
-        if line in ("exit", "quit"):
-            self.action_leave_now()
-            return
-        if line == "clear":
-            terminal.clear()
-            return
-        if not line:
-            return
-        terminal.busy = True
         self.run_worker(self.desk.submit(terminal.channel, line, message.typed_for), group="submit")
 
     def _colon(self, line: str, terminal: Terminal) -> None:

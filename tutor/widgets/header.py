@@ -36,7 +36,7 @@ class HeaderBar(Static):
         width = self.content_size.width or self.app.size.width - 2
         name = Content.styled("redis-tutor", "bold $text-primary")
         left = Content.assemble(name, "  ", self._left)
-        right = Content.styled(self._right, "$text-muted")
+        right = Content.styled(self._right, "$muted")
         room = width - right.cell_length - 2
         if left.cell_length > room:
             left = Content.assemble(self._left)

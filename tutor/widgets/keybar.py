@@ -36,7 +36,7 @@ class KeyBar(Widget):
     KeyBar {
         dock: bottom; height: 1; background: $panel; color: $foreground; padding: 0 1;
         .keybar--key { color: $text-primary; text-style: bold; }
-        .keybar--text { color: $text-muted; }
+        .keybar--text { color: $muted; }
     }
     """
 
@@ -63,6 +63,8 @@ class KeyBar(Widget):
             if binding.show and active.enabled and binding.description and binding.action not in seen:
                 display = binding.key_display or key_name(binding.key)
                 seen[binding.action] = (binding.key, display, binding.description)
+        if self.app.ENABLE_COMMAND_PALETTE and not self.screen.is_modal:
+            seen["command_palette"] = (self.app.COMMAND_PALETTE_BINDING, "^P", "commands")
         return list(seen.values())
 
     def render_line(self, y: int) -> Strip:

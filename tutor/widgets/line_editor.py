@@ -25,9 +25,14 @@ def _word_right(text: str, at: int) -> int:
 
 
 class LineEditor:
-    """The line being typed. `history` is oldest first, and shared by whoever passes the same list."""
+    """The line being typed.
 
-    def __init__(self, history: list[str] | None = None) -> None:
+    `history` is oldest first, and shared by whoever passes the same list; `keep` adds to it, where somebody else
+    decides what may be kept.
+    """
+
+    def __init__(self, history: list[str] | None = None, keep: Callable[[str], object] | None = None) -> None:
+        self._keep = keep
         self.text = ""
         self.cursor = 0
         self.history: list[str] = [] if history is None else history
@@ -59,7 +64,9 @@ class LineEditor:
 
     def remember(self, line: str) -> None:
         """Add a line to the history unless it repeats the last one or says nothing."""
-        if line.strip() and (not self.history or self.history[-1] != line):
+        if self._keep is not None:
+            self._keep(line)
+        elif line.strip() and (not self.history or self.history[-1] != line):
             self.history.append(line)
 
     # -- keys

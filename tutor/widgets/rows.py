@@ -111,9 +111,9 @@ class RowView(ScrollView, can_focus=True):
         overflow-y: auto;
         scrollbar-size-vertical: 1;
         .rows--plain { color: $foreground; }
-        .rows--dim { color: $text-muted; }
+        .rows--dim { color: $muted; }
         .rows--strong { color: $foreground; text-style: bold; }
-        .rows--prompt { color: $text-muted; }
+        .rows--prompt { color: $muted; }
         .rows--command { color: $foreground; text-style: bold; }
         .rows--argument { color: $foreground; }
         .rows--reply { color: $foreground; }
@@ -127,7 +127,7 @@ class RowView(ScrollView, can_focus=True):
         .rows--note { color: $text-secondary; text-style: italic; }
         .rows--title { color: $text-primary; text-style: bold; }
         .rows--cursor { text-style: reverse; }
-        .rows--ghost { color: $text-disabled; }
+        .rows--ghost { color: $faint; }
         .rows--now { color: $text-warning; text-style: bold underline; }
         .rows--choice { background: $primary; color: $background; text-style: bold; }
     }

@@ -36,6 +36,12 @@ class Assist(Protocol):
     def ghost(self, text: str) -> str:
         """Return what the line will probably go on with (from the history); empty when unknown."""
 
+    def highlight(self, text: str) -> Sequence[Span]:
+        """Return the line as spans; joined they are the line again."""
+
+    def keep(self, line: str) -> None:
+        """Remember a line in the history."""
+
 
 class NoAssist:
     """No help at all."""
@@ -51,6 +57,13 @@ class NoAssist:
     def ghost(self, text: str) -> str:
         """Guess nothing."""
         return ""
+
+    def highlight(self, text: str) -> Sequence[Span]:
+        """Draw the line plainly."""
+        return ((text, "command"),)
+
+    def keep(self, line: str) -> None:
+        """Remember nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +133,8 @@ class Terminal(RowView):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.channel = ""  # the name under which the screen knows it
-        self.editor = LineEditor(history)
         self.assist: Assist = assist or NoAssist()
+        self.editor = LineEditor(history, self.assist.keep if assist else None)
         self.question: Question | None = None
         self._choice = 0
         self._completions: list[str] = []
@@ -217,12 +230,10 @@ class Terminal(RowView):
             prompt = f"(reverse-i-search)`{self.editor.searching}': "
         else:
             prompt = self.prompt
-        spans: list[Span] = [(prompt, "prompt")]
-        under, ghost = text[at : at + 1], ""
-        spans += [(text[:at], "command")]
-        if not under and text and self.editor.searching is None:
+        ghost = ""
+        if at == len(text) and text and self.editor.searching is None:
             ghost = self.assist.ghost(text)
-        spans += [(under or ghost[:1] or " ", "cursor"), (text[at + 1 :], "command"), (ghost[1:], "ghost")]
+        spans: list[Span] = [(prompt, "prompt"), *self._with_cursor(text, at, ghost), (ghost[1:], "ghost")]
         rows = [Row(tuple(span for span in spans if span[0]))]
         if self._completions:
             width = max(20, (self._width or 80) - 2)
@@ -233,6 +244,21 @@ class Terminal(RowView):
         elif not self.is_typing and (hint := self.assist.hint(text)):
             rows.append(Row((("  ", "plain"), *hint), indent=4))
         return rows
+
+    def _with_cursor(self, text: str, at: int, ghost: str = "") -> list[Span]:
+        """Return the line's spans with the cursor's place marked."""
+        spans: list[Span] = []
+        seen = 0
+        for part, style in ((text, "command"),) if self.secret else self.assist.highlight(text):
+            inside = at - seen
+            if 0 <= inside < len(part):
+                spans += [(part[:inside], style), (part[inside], "cursor"), (part[inside + 1 :], style)]
+            else:
+                spans.append((part, style))
+            seen += len(part)
+        if at >= len(text):
+            spans.append((ghost[:1] or " ", "cursor"))
+        return spans
 
     def _completion_row(self, line: str, words: list[str], chosen: int, line_at: int, width: int) -> Row:
         cell = max(map(len, words)) + 2
@@ -263,9 +289,8 @@ class Terminal(RowView):
         if question.choices:
             rows.append(row("  ↑ ↓ or a number, then Enter", "dim"))
         else:
-            text, at = self.editor.text, self.editor.cursor
-            spans = [("  your guess: ", "dim"), (text[:at], "command"), (text[at : at + 1] or " ", "cursor")]
-            rows.append(Row((*spans, (text[at + 1 :], "command"))))
+            spans = self._with_cursor(self.editor.text, self.editor.cursor)
+            rows.append(Row((("  your guess: ", "dim"), *spans)))
         return rows
 
     def _edited(self) -> None:
@@ -378,7 +403,9 @@ class Terminal(RowView):
         else:
             line = self.editor.take()
         self._completions = []
-        self.append([Row(((self.prompt, "prompt"), (clean(shown), "command")))])
+        self.busy = True  # until whoever carries it out says that it is done
+        spans = ((shown, "command"),) if self.secret else self.assist.highlight(clean(shown))
+        self.append([Row(((self.prompt, "prompt"), *spans))])
         typed_for, self._typed_for = self._typed_for, None
         self.post_message(self.Submitted(self, line, typed_for))
 

@@ -74,11 +74,9 @@ class ExampleBlock(Widget, can_focus=True):
                 key = "run again" if self.example.ran else "F7 run" if self.offered else "run"
                 gap = self.content_size.width - line.cell_length - len(key)
                 if gap > 0:
-                    line = Content.assemble(
-                        line, " " * gap, (key, "$text-primary" if self.offered else "$text-disabled")
-                    )
+                    line = Content.assemble(line, " " * gap, (key, "$text-primary" if self.offered else "$faint"))
             lines.append(line)
-            lines += [Content.styled("  " + text, "$text-muted") for text in reply.splitlines()]
+            lines += [Content.styled("  " + text, "$muted") for text in reply.splitlines()]
         return Content("\n").join(lines)
 
     def on_click(self) -> None:
@@ -122,7 +120,7 @@ class TasksBlock(Widget):
         lines = []
         for task in self.tasks:
             mark, style = ("✓", "$text-success") if task.done else ("◆", "$text-accent") if task is now else ("◇", "")
-            lines.append(Content.assemble((mark + " ", style), inline(task.text, "$text-muted" if task.done else "")))
+            lines.append(Content.assemble((mark + " ", style), inline(task.text, "$muted" if task.done else "")))
         return Content("\n").join(lines)
 
 
@@ -146,12 +144,12 @@ class PredictionBlock(Static):
         """Return the question, and the answer once given."""
         lines = [Content.assemble(("? ", "bold $text-warning"), inline(prediction.text))]
         if not prediction.answer:
-            lines.append(Content.styled("  It is asked at the prompt when its turn comes.", "$text-muted"))
+            lines.append(Content.styled("  It is asked at the prompt when its turn comes.", "$muted"))
         else:
             mark, style = ("✓ as you said", "$text-success") if prediction.right else ("✗ not so", "$text-error")
-            lines.append(Content.assemble(("  you said  ", "$text-muted"), prediction.answer))
+            lines.append(Content.assemble(("  you said  ", "$muted"), prediction.answer))
             if prediction.outcome:
-                lines.append(Content.assemble(("  it is     ", "$text-muted"), inline(prediction.outcome)))
+                lines.append(Content.assemble(("  it is     ", "$muted"), inline(prediction.outcome)))
             lines.append(Content.assemble("  ", (mark, style)))
         return Content("\n").join(lines)
 
@@ -172,7 +170,7 @@ class HintBlock(Static):
         head = f"Hint {hint.rung} of {hint.of}  " if hint.of else "Hint  "
         parts: list[Content | str | tuple[str, str]] = [(head, "bold $text-primary"), inline(hint.text)]
         if hint.command:
-            parts += ["\n", (f"  {hint.command}", "bold"), ("   F3 types it for you", "$text-muted")]
+            parts += ["\n", (f"  {hint.command}", "bold"), ("   F3 types it for you", "$muted")]
         self.update(Content.assemble(*parts))
 
 

@@ -1,0 +1,180 @@
+"""The full-screen program.
+
+It starts with the map of the course and imports the rest (Markdown, the engine's client side, the reference) when it
+is first needed, so that the first frame comes about as soon as that of an empty Textual program.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.screen import Screen
+
+from tutor.screens.course import Course
+from tutor.screens.map import MapScreen
+from tutor.screens.preferences import Preferences
+from tutor.theme import DEFAULT, THEMES, shades
+
+
+class TutorApp(App[None]):
+    """The program. `course` is where lessons come from; None is the one that is installed."""
+
+    TITLE = "redis-tutor"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar = [
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True, id="quit"),
+        Binding("f10", "settings", "settings", show=False, id="settings"),
+        Binding("f11", "reference", "reference", show=False, id="reference"),
+    ]
+    CSS = """
+    Toast { background: $panel; }
+    ToastRack { align: right bottom; }
+    """
+
+    def __init__(
+        self, lesson: str | None = None, course: Course | None = None, preferences: Preferences | None = None
+    ) -> None:
+        self.preferences = preferences or Preferences.load()
+        super().__init__()
+        self._first = lesson
+        self._course = course
+
+    @property
+    def course(self) -> Course:
+        """The course; read when first asked for."""
+        if self._course is None:
+            from tutor.screens.installed import InstalledCourse
+
+            self._course = InstalledCourse()
+        return self._course
+
+    def get_css_variables(self) -> dict[str, str]:
+        """Return the theme's variables and the shades made of them."""
+        variables = super().get_css_variables()
+        return {**variables, **shades(variables)}
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return what the stylesheets need before a theme is there."""
+        return {"muted": "#999999", "faint": "#666666"}
+
+    def on_mount(self) -> None:
+        """Show the map."""
+        for theme in THEMES:
+            self.register_theme(theme)
+        chosen = self.preferences.theme
+        self.theme = chosen if chosen in self.available_themes else DEFAULT
+        self.set_keymap(self.preferences.keys)
+        self.push_screen(MapScreen())
+        if self._first is not None:
+            self.open_lesson(self._first)
+
+    # -- going places
+
+    @work
+    async def open_lesson(self, lesson: str | None) -> None:
+        """Open a lesson, and after it the one that was chosen at its end."""
+        import asyncio
+
+        from tutor.screens.lesson import LessonScreen
+
+        while lesson is not None:
+            try:
+                desk = await asyncio.to_thread(self.course.desk, lesson)
+            except (LookupError, OSError, ValueError) as error:
+                text = str(error.args[0] if error.args else error)
+                self.notify(text, title="The lesson cannot be opened", severity="error", timeout=10, markup=False)
+                return
+            lesson = await self.push_screen_wait(LessonScreen(desk))
+
+    @work
+    async def action_sandbox(self) -> None:
+        """Open a server without a lesson."""
+        import asyncio
+
+        from tutor.screens.lesson import LessonScreen
+
+        desk = await asyncio.to_thread(self.course.sandbox)
+        await self.push_screen_wait(LessonScreen(desk))
+
+    def action_reference(self, command: str = "") -> None:
+        """Open the reference."""
+        from tutor.screens.reference import ReferenceScreen
+
+        if not isinstance(self.screen, ReferenceScreen):
+            self.push_screen(ReferenceScreen(command))
+
+    def action_settings(self) -> None:
+        """Open the settings."""
+        from tutor.screens.settings import SettingsScreen
+
+        if not isinstance(self.screen, SettingsScreen):
+            self.push_screen(SettingsScreen())
+
+    def action_help(self) -> None:
+        """Tell about this screen and its keys."""
+        from tutor.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen))
+
+    def action_reset_everything(self) -> None:
+        """Forget all progress, after asking."""
+        import asyncio
+
+        from tutor.screens.dialogs import Confirm
+
+        async def reset() -> None:
+            await asyncio.to_thread(self.course.reset_everything)
+            self.notify("The course starts anew.")
+            for screen in self.screen_stack:
+                if isinstance(screen, MapScreen):
+                    screen.load()
+
+        def confirmed(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(reset())
+
+        text = "All progress in all lessons is forgotten. This cannot be taken back."
+        self.push_screen(Confirm("Forget everything?", text, "Yes, forget all progress"), confirmed)
+
+    def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
+        """Return what the command palette offers."""
+        from tutor.screens.lesson import LessonScreen
+
+        if isinstance(screen, LessonScreen):
+            yield SystemCommand("Hint", "A hint, a clearer one each time", screen.action_hint)
+            yield SystemCommand("Show me", "Type the solution for me", screen.action_show_me)
+            yield SystemCommand("Undo", "Take the last command back", screen.action_undo)
+            yield SystemCommand("Reset step", "Start this step again", screen.action_reset)
+            yield SystemCommand("Reset lesson", "Start this lesson again", screen.action_reset_lesson)
+            yield SystemCommand("Next step", "Go on", screen.action_next)
+            yield SystemCommand("Step before", "Go back", screen.action_back)
+            yield SystemCommand("Map", "Back to the map of the course", screen.action_leave_now)
+        else:
+            yield SystemCommand("Sandbox", "A server without a lesson", self.action_sandbox)
+            yield SystemCommand("Forget everything", "Start the whole course again", self.action_reset_everything)
+        yield SystemCommand("Reference", "Every command, and the glossary", self.action_reference)
+        yield SystemCommand("Settings", "Theme and keys", self.action_settings)
+        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        yield SystemCommand("Help", "About this screen and its keys", self.action_help)
+        yield SystemCommand("Screenshot", "Save an SVG picture of the screen", lambda: self.deliver_screenshot())
+        yield SystemCommand("Quit", "Leave the program", self.action_quit)
+
+    def watch_theme(self, theme: str) -> None:
+        """Remember the theme."""
+        if self.is_running and theme != (self.preferences.theme or DEFAULT):
+            self.preferences.theme = theme
+            self.preferences.save()
+
+
+def run(lesson: str | None = None) -> int:
+    """Run the program, on the map or on one lesson. Returns the exit status."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print("redis-tutor: the full screen needs a terminal; try `redis-tutor learn --plain`", file=sys.stderr)
+        return 1
+    app = TutorApp(lesson)
+    app.run()
+    return app.return_code or 0

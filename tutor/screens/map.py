@@ -1,0 +1,211 @@
+"""The map of the course: what there is, what is done, what comes next. Nothing is locked."""
+
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from tutor.screens.view import CourseView, LessonEntry
+from tutor.widgets.header import HeaderBar
+from tutor.widgets.keybar import KeyBar
+
+HELP = """\
+The course, chapter by chapter. **Enter** opens the lesson under the bar; the program starts on the one you were in,
+or on the next one. Nothing is locked: take whatever you like, in any order, as often as you like.
+
+`✓` done · `◐` begun · `▸` next · `↻` back for review: you predicted something there that turned out otherwise.
+
+**s** opens the sandbox, a server of your own without a lesson. **r** opens the reference: every command, and the
+glossary.
+"""
+
+
+def mark(lesson: LessonEntry, is_next: bool) -> tuple[str, str]:
+    """Return a lesson's mark and its style."""
+    if lesson.review:
+        return "↻", "$text-warning"
+    if lesson.done:
+        return "✓", "$text-success"
+    if is_next:
+        return "▸", "bold $text-primary"
+    if lesson.started:
+        return "◐", "$text-accent"
+    return "○", "$faint"
+
+
+def state(lesson: LessonEntry, is_next: bool) -> str:
+    """Return a lesson's state in words."""
+    if lesson.review:
+        return "review"
+    if lesson.done:
+        return "done"
+    if lesson.started:
+        return f"step {min(lesson.step + 1, lesson.steps)} of {lesson.steps}" if lesson.steps else "begun"
+    if is_next:
+        return "next"
+    return f"{lesson.minutes} min" if lesson.minutes else ""
+
+
+class MapScreen(Screen[None]):
+    """The first screen."""
+
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-wide")]
+    HELP: ClassVar[str] = HELP
+    HELP_TITLE: ClassVar[str] = "The map of the course"
+    BINDINGS: ClassVar = [
+        Binding("f1,question_mark", "app.help", "help", id="help", key_display="F1"),
+        Binding("enter", "open", "open", id="map.open"),
+        Binding("s", "app.sandbox", "sandbox", id="map.sandbox"),
+        Binding("r", "app.reference", "reference", id="map.reference"),
+        Binding("comma", "app.settings", "settings", key_display=",", id="map.settings"),
+        Binding("q", "app.quit", "quit", id="map.quit"),
+        Binding("escape", "app.quit", "quit", show=False),
+    ]
+    CSS = """
+    MapScreen { background: $background; }
+    MapScreen #map-body { height: 1fr; }
+    MapScreen #lessons { width: 1fr; height: 1fr; border: round $panel-lighten-2; background: $background;
+        border-title-color: $muted; padding: 0 1; scrollbar-size-vertical: 1; }
+    MapScreen #lessons:focus { border: round $primary; border-title-color: $foreground; }
+    MapScreen #lessons > .option-list--option-highlighted { background: $primary; color: $background;
+        text-style: bold; }
+    MapScreen #lessons > .option-list--option-disabled { color: $foreground; text-style: bold; }
+    MapScreen #about-box { width: 40%; max-width: 60; border: round $panel-lighten-2; padding: 0 2; }
+    MapScreen #about { height: auto; margin: 1 0; }
+    MapScreen.-narrow #map-body { layout: vertical; }
+    MapScreen.-narrow #about-box { width: 100%; max-width: 100%; height: 4; border: none; padding: 0 2; }
+    MapScreen.-narrow #about { margin: 0; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view = CourseView()
+        self._lessons: dict[str, LessonEntry] = {}
+
+    def compose(self) -> ComposeResult:
+        """Lay out the map."""
+        yield HeaderBar()
+        with Horizontal(id="map-body"):
+            yield OptionList(id="lessons", markup=False)
+            with VerticalScroll(id="about-box", can_focus=False):
+                yield Static("", id="about")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Show the frame, then read the course."""
+        self.lessons.border_title = "Course"
+        self.query_one(HeaderBar).show("the course")
+        self.lessons.focus()
+
+    def on_screen_resume(self) -> None:
+        """Read the course again: something may have been learned."""
+        self.load()
+
+    @property
+    def lessons(self) -> OptionList:
+        """The list."""
+        return self.query_one("#lessons", OptionList)
+
+    @work(thread=True, exclusive=True, group="course")
+    def load(self) -> None:
+        """Read the course in a thread."""
+        view = self.app.course.view()  # type: ignore[attr-defined]
+        self.app.call_from_thread(self.show, view)
+
+    def show(self, view: CourseView) -> None:
+        """Show the course, the bar on what comes next or where it was."""
+        chosen = self._chosen_id() or None
+        fresh = not self._lessons
+        self.view = view
+        self._lessons = {lesson.id: lesson for chapter in view.chapters for lesson in chapter.lessons}
+        self._fill()
+        target = view.next_lesson if fresh or chosen is None else chosen
+        if fresh is False and chosen and (lesson := self._lessons.get(chosen)) and lesson.done:
+            target = view.next_lesson or chosen
+        if target in self._lessons:
+            self.lessons.highlighted = self.lessons.get_option_index(target)
+        done = sum(lesson.done for lesson in self._lessons.values())
+        total = len(self._lessons)
+        self.query_one(HeaderBar).show("Course", f"{done} of {total} lessons done" if total else "")
+        for problem in view.problems[:3]:
+            self.notify(problem, title="A lesson cannot be read", severity="warning", timeout=10, markup=False)
+
+    def _fill(self) -> None:
+        lessons = self.lessons
+        width = max(30, lessons.scrollable_content_region.width)
+        lessons.clear_options()
+        options: list[Option | None] = []
+        for chapter in self.view.chapters:
+            if options:
+                options.append(Option("", disabled=True))
+            done = sum(lesson.done for lesson in chapter.lessons)
+            title = Content.styled(f"{chapter.number}  {chapter.title}", "bold")
+            count = f"{done}/{len(chapter.lessons)}" if chapter.lessons else "to come"
+            options.append(Option(self._line(title, count, width), disabled=True))
+            for lesson in chapter.lessons:
+                is_next = lesson.id == self.view.next_lesson
+                sign, style = mark(lesson, is_next)
+                title = Content.assemble("   ", (sign, style), " ", lesson.title)
+                options.append(Option(self._line(title, state(lesson, is_next), width), id=lesson.id))
+        lessons.add_options(options)
+
+    @staticmethod
+    def _line(left: Content, right: str, width: int) -> Content:
+        room = width - len(right) - 2
+        if left.cell_length > room:
+            left = left.truncate(max(8, room), ellipsis=True)
+        return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), right)
+
+    def on_resize(self) -> None:
+        """Fit the lines."""
+
+        def refit() -> None:
+            at = self.lessons.highlighted
+            self._fill()
+            self.lessons.highlighted = at
+
+        self.call_after_refresh(refit)
+
+    def _chosen_id(self) -> str:
+        at = self.lessons.highlighted
+        return (self.lessons.get_option_at_index(at).id or "") if at is not None else ""
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Tell about the lesson under the bar."""
+        lesson = self._lessons.get(event.option_id or "")
+        about = self.query_one("#about", Static)
+        if lesson is None:
+            about.update("")
+            return
+        is_next = lesson.id == self.view.next_lesson
+        facts = [f"about {lesson.minutes} min"] if lesson.minutes else []
+        if lesson.steps:
+            facts.append(f"{lesson.steps} steps")
+        words = {"done": "done", "review": "a prediction of yours came out otherwise: look again"}
+        told = state(lesson, is_next)
+        if told in words or lesson.started:
+            facts.append(words.get(told, told))
+        verb = "continue" if lesson.started and not lesson.done else "take it again" if lesson.done else "start"
+        parts: list[Content | str | tuple[str, str]] = [
+            (lesson.title, "bold $text-primary"),
+            "\n" if self.has_class("-narrow") else "\n\n",
+        ]
+        if lesson.summary:
+            parts += [lesson.summary, "\n" if self.has_class("-narrow") else "\n\n"]
+        parts += [(" · ".join(facts), "$muted"), "   ", ("⏎ ", "bold $text-primary"), verb]
+        about.update(Content.assemble(*parts))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Open a lesson."""
+        if event.option_id:
+            self.app.open_lesson(event.option_id)  # type: ignore[attr-defined]
+
+    def action_open(self) -> None:
+        """Open the lesson under the bar."""
+        self.lessons.action_select()

@@ -1,0 +1,203 @@
+"""The reference: a page for every command, made from the command table, and the glossary.
+
+Nothing here is written by hand, so it cannot drift from what the server does: usage, groups, flags and categories
+come from the declarations beside the handlers, summaries and argument trees from the data file beside the table.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tutor.widgets.header import HeaderBar
+from tutor.widgets.keybar import KeyBar
+
+HELP = """\
+Every command that the server knows, with its syntax, what it costs, and what it may touch; below them the glossary.
+Type to search, **Enter** goes to the page. All of it is made from the server's own command table.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the reference."""
+
+    id: str
+    title: str
+    group: str
+    summary: str
+    body: Content
+    words: str  # what the search looks at
+
+
+def command_pages() -> list[Page]:
+    """Make the pages of all commands."""
+    import engine.node  # noqa: F401 - declares all commands
+    from engine.table import COMMANDS, FLAG_NAMES
+    from tutor.prompt import CommandTable
+
+    table = CommandTable.load()
+    pages = []
+    for command in COMMANDS.values():
+        for each in (command, *(command.subcommands or {}).values()):
+            name = each.declared_name
+            known = table.find(name.split())
+            facts = known[0] if known and known[0].name == name else None
+            summary = facts.summary if facts else ""
+            usage = each.usage.replace("…", "...")
+            rows: list[tuple[str, str]] = [("group", each.group.replace("_", " ")), ("since", each.since)]
+            if each.complexity:
+                rows.append(("cost", each.complexity))
+            rows.append(("arity", _arity(each.arity)))
+            if flags := [text.decode() for flag, text in FLAG_NAMES.items() if each.flags & flag]:
+                rows.append(("flags", ", ".join(flags)))
+            if each.categories:
+                rows.append(("ACL", " ".join("@" + category.decode() for category in each.categories)))
+            if each.subcommands:
+                rows.append(("has", ", ".join(sub.declared_name for sub in each.subcommands.values())))
+            parts: list[Content | str | tuple[str, str]] = [(usage, "bold"), "\n\n"]
+            if summary:
+                parts += [summary, "\n\n"]
+            for label, text in rows:
+                parts += [(label.ljust(8), "$muted"), text, "\n"]
+            body = Content.assemble(*parts)
+            pages.append(Page(name, name, each.group.replace("_", " "), summary, body, f"{name} {summary}".lower()))
+    return sorted(pages, key=lambda page: page.title)
+
+
+def _arity(arity: int) -> str:
+    words = abs(arity) - 1
+    text = "no arguments" if words == 0 else f"{words} argument{'s' if words > 1 else ''}"
+    return text if arity > 0 else f"{text} or more" if words else "any number of arguments"
+
+
+class ReferenceScreen(Screen[None]):
+    """Search and list left, the page right."""
+
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (90, "-wide")]
+    HELP: ClassVar[str] = HELP
+    HELP_TITLE: ClassVar[str] = "The reference"
+    BINDINGS: ClassVar = [
+        Binding("f1", "app.help", "help"),
+        Binding("escape", "leave", "back"),
+        Binding("up,down", "move", "choose", key_display="↑↓"),
+        Binding("tab", "app.focus_next", "list / search"),
+    ]
+    CSS = """
+    ReferenceScreen { background: $background; }
+    ReferenceScreen #ref-body { height: 1fr; }
+    ReferenceScreen #ref-left { width: 34; border: round $panel-lighten-2; }
+    ReferenceScreen #ref-left:focus-within { border: round $primary; }
+    ReferenceScreen Input { border: none; height: 1; padding: 0 1; background: $surface; }
+    ReferenceScreen OptionList { border: none; height: 1fr; background: $background; padding: 0 1;
+        scrollbar-size-vertical: 1; }
+    ReferenceScreen OptionList > .option-list--option-highlighted { background: $primary; color: $background; }
+    ReferenceScreen #ref-page { width: 1fr; border: round $panel-lighten-2; padding: 1 2;
+        border-title-color: $text-primary; border-title-style: bold; scrollbar-size-vertical: 1; }
+    ReferenceScreen #ref-page:focus { border: round $primary; }
+    ReferenceScreen #ref-page Static { height: auto; }
+    ReferenceScreen.-narrow #ref-left { width: 26; }
+    """
+
+    def __init__(self, command: str = "") -> None:
+        super().__init__()
+        self._wanted = command.upper()
+        self._pages: dict[str, Page] = {}
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield HeaderBar()
+        with Horizontal(id="ref-body"):
+            with Vertical(id="ref-left") as left:
+                left.border_title = "Search"
+                yield Input(placeholder="a command or a word", compact=True)
+                yield OptionList(markup=False)
+            with VerticalScroll(id="ref-page"):
+                yield Static("", id="ref-text")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Read the pages in a thread."""
+        self.query_one(HeaderBar).show("Reference")
+        self.query_one(Input).focus()
+        self.load()
+
+    @work(thread=True)
+    def load(self) -> None:
+        """Make the pages."""
+        course = self.app.course  # type: ignore[attr-defined]
+        pages = command_pages()
+        for term, meaning in course.glossary():
+            body = Content.assemble((term, "bold"), "\n\n", meaning)
+            pages.append(Page(f"term:{term}", term, "glossary", "", body, f"{term} {meaning}".lower()))
+        self.app.call_from_thread(self.show, pages)
+
+    def show(self, pages: list[Page]) -> None:
+        """Show the list."""
+        self._pages = {page.id: page for page in pages}
+        count = sum(page.group != "glossary" for page in pages)
+        self.query_one(HeaderBar).show("Reference", f"{count} commands, {len(pages) - count} terms")
+        if self._wanted:
+            self.query_one(Input).value = self._wanted
+        self._fill(self._wanted)
+
+    def _fill(self, text: str) -> None:
+        options = self.query_one(OptionList)
+        options.clear_options()
+        wanted = text.strip().lower()
+        found = [page for page in self._pages.values() if not wanted or wanted in page.words]
+        found.sort(key=lambda page: (not page.title.lower().startswith(wanted), page.group == "glossary", page.title))
+        options.add_options(Option(page.title, id=page.id) for page in found)
+        if found:
+            options.highlighted = 0
+        else:
+            self.query_one("#ref-text", Static).update(Content.styled("Nothing like that.", "$muted"))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search."""
+        self._fill(event.value)
+
+    def on_input_submitted(self) -> None:
+        """Go to the page."""
+        self.query_one("#ref-page").focus()
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Show the page under the bar."""
+        page = self._pages.get(event.option_id or "")
+        if page is None:
+            return
+        parts: list[Content | str | tuple[str, str]] = [page.body]
+        if page.group != "glossary":
+            lessons = self.app.course.lessons_with(page.title)  # type: ignore[attr-defined]
+            if lessons:
+                parts.append(("lessons ", "$muted"))
+                parts.append("\n        ".join(title for _, title in lessons))
+        self.query_one("#ref-text", Static).update(Content.assemble(*parts))
+        self.query_one("#ref-page").border_title = page.title
+
+    def on_key(self, event) -> None:  # type: ignore[no-untyped-def]
+        """Move the bar while the search is typed."""
+        if event.key in ("up", "down", "pageup", "pagedown") and isinstance(self.focused, Input):
+            options = self.query_one(OptionList)
+            move = {
+                "up": options.action_cursor_up,
+                "down": options.action_cursor_down,
+                "pageup": options.action_page_up,
+                "pagedown": options.action_page_down,
+            }[event.key]
+            move()
+            event.stop()
+
+    def action_move(self) -> None:
+        """Only for the footer: the keys are taken in on_key and by the list."""
+
+    def action_leave(self) -> None:
+        """Go back."""
+        self.dismiss(None)
