@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 
 from tutor.screens import messages as m
 from tutor.screens.view import (
+    ChapterEntry,
+    CourseView,
     EventEntry,
     Example,
     Frame,
     Hint,
     KeyEntry,
     KeysView,
+    LessonEntry,
     LessonSetup,
     Prediction,
     Prose,
@@ -220,3 +223,56 @@ class FakeDesk:
             self.post(
                 m.Notice("Redis does not know a command of this name. Commands are one word; check the spelling.")
             )
+
+
+class FakeCourse:
+    """Two chapters; the strings lesson can be taken."""
+
+    def __init__(self) -> None:
+        self.desks: list[FakeDesk] = []
+        self.reset = False
+
+    def view(self) -> CourseView:
+        return CourseView(
+            (
+                ChapterEntry(
+                    1,
+                    "Meet Redis",
+                    (
+                        LessonEntry("what", "What Redis is", 8, 6, 6, True, True, summary="A data structure server."),
+                        LessonEntry("fast", "Why it is fast", 10, 5, 5, True, True, True),
+                        LessonEntry("first", "The first commands", 10, 7, 2, False, True),
+                    ),
+                ),
+                ChapterEntry(
+                    2,
+                    "Keys and types",
+                    (
+                        LessonEntry("keys", "Keys and DEL", 8, 6, 6, True, True),
+                        LessonEntry("strings", "Strings", 12, 7, 0, summary="SET, GET, what a value may hold."),
+                        LessonEntry("counters", "Counters and atomicity: two clients race", 9, 6),
+                    ),
+                ),
+                ChapterEntry(3, "Working together"),
+            ),
+            "strings",
+            ("lessons/broken.md:3: 'title' is missing",),
+        )
+
+    def desk(self, lesson: str) -> FakeDesk:
+        if lesson not in ("strings", "counters"):
+            raise LookupError(f"there is no lesson {lesson!r}")
+        self.desks.append(FakeDesk())
+        return self.desks[-1]
+
+    def sandbox(self) -> FakeDesk:
+        return self.desk("strings")
+
+    def glossary(self) -> tuple[tuple[str, str], ...]:
+        return (("backlog", "The latest part of the replication stream that a master keeps."),)
+
+    def lessons_with(self, command: str) -> tuple[tuple[str, str], ...]:
+        return (("strings", "Strings"),) if command == "SET" else ()
+
+    def reset_everything(self) -> None:
+        self.reset = True

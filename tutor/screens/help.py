@@ -32,7 +32,8 @@ class HelpScreen(ModalScreen[None]):
         seen: dict[str, tuple[str, list[str]]] = {}
         for active in about.active_bindings.values():
             binding = active.binding
-            if binding.description and binding.key not in ("tab", "shift+tab"):
+            ours = active.node in (about, about.app) or binding.show
+            if ours and binding.description and not binding.key.endswith("tab"):
                 seen.setdefault(binding.action, (binding.description, []))[1].append(
                     binding.key_display or key_name(binding.key)
                 )

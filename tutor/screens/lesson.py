@@ -510,6 +510,8 @@ class LessonScreen(Screen[str | None]):
         """Offer only what would do something now."""
         if action == "run_example":
             return bool(self.step and self.step.next_example)
+        if action == "next":
+            return bool(self.step and not (self.step.free_play and self.step.of == 1))
         if action == "back":
             return bool(self.step and self.step.number > 1)
         if action in ("hint", "show_me"):

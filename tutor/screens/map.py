@@ -60,7 +60,7 @@ class MapScreen(Screen[None]):
     HELP_TITLE: ClassVar[str] = "The map of the course"
     BINDINGS: ClassVar = [
         Binding("f1,question_mark", "app.help", "help", id="help", key_display="F1"),
-        Binding("enter", "open", "open", id="map.open"),
+        Binding("enter", "open", "open", id="map.open", priority=True),
         Binding("s", "app.sandbox", "sandbox", id="map.sandbox"),
         Binding("r", "app.reference", "reference", id="map.reference"),
         Binding("comma", "app.settings", "settings", key_display=",", id="map.settings"),
@@ -133,8 +133,6 @@ class MapScreen(Screen[None]):
         done = sum(lesson.done for lesson in self._lessons.values())
         total = len(self._lessons)
         self.query_one(HeaderBar).show("Course", f"{done} of {total} lessons done" if total else "")
-        for problem in view.problems[:3]:
-            self.notify(problem, title="A lesson cannot be read", severity="warning", timeout=10, markup=False)
 
     def _fill(self) -> None:
         lessons = self.lessons
@@ -153,6 +151,9 @@ class MapScreen(Screen[None]):
                 sign, style = mark(lesson, is_next)
                 title = Content.assemble("   ", (sign, style), " ", lesson.title)
                 options.append(Option(self._line(title, state(lesson, is_next), width), id=lesson.id))
+        if self.view.problems:
+            options += [Option("", disabled=True), Option(Content.styled("Not readable", "bold"), disabled=True)]
+            options += [Option(Content.assemble("   ! ", text), disabled=True) for text in self.view.problems]
         lessons.add_options(options)
 
     @staticmethod

@@ -40,8 +40,10 @@ class SettingsScreen(ModalScreen[None]):
     SettingsScreen #settings { width: 76; max-width: 96%; height: 22; max-height: 94%; background: $surface;
         border: round $primary; border-title-color: $text-primary; border-title-style: bold;
         border-subtitle-color: $muted; padding: 1 2 0 2; }
-    SettingsScreen OptionList { background: $surface; border: none; height: 1fr; padding: 0;
-        scrollbar-size-vertical: 1; }
+    SettingsScreen OptionList, SettingsScreen OptionList:focus { background: $surface; border: none; height: 1fr;
+        padding: 0; scrollbar-size-vertical: 1; }
+    SettingsScreen OptionList > .option-list--option-highlighted { background: $panel; color: $foreground; }
+    SettingsScreen OptionList:focus > .option-list--option-highlighted { background: $primary; color: $background; }
     SettingsScreen #themes { width: 28; margin: 0 2 0 0; }
     SettingsScreen #keys-list { width: 1fr; }
     SettingsScreen .title { height: 1; text-style: bold; color: $text-primary; }

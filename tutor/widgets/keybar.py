@@ -13,7 +13,21 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
-KEYS = {"escape": "Esc", "enter": "⏎", "ctrl+p": "^P", "up": "↑", "down": "↓", "slash": "/", "question_mark": "?"}
+KEYS = {
+    "escape": "Esc",
+    "enter": "⏎",
+    "ctrl+p": "^P",
+    "up": "↑",
+    "down": "↓",
+    "slash": "/",
+    "question_mark": "?",
+    "comma": ",",
+    "space": "Space",
+    "delete": "Del",
+    "ctrl+underscore": "^_",
+    "left": "←",
+    "right": "→",
+}
 
 
 def key_name(key: str) -> str:
