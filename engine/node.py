@@ -85,6 +85,11 @@ class Node:
         for name, command in COMMANDS.items():
             self.commands[name] = command
             self.commands[name.upper()] = command  # the spelling most clients use, without a call to lower()
+        for old, new in config.renamed_commands:
+            renamed = self.commands.pop(old)
+            del self.commands[old.upper()]
+            if new:
+                self.commands[new] = self.commands[new.upper()] = renamed
 
         self.clients: dict[int, Client] = {}
         self.links: dict[int, Client] = {}
@@ -136,6 +141,7 @@ class Node:
         self.cluster_enabled = False
         self.skip_checksum_validation = False  # DEBUG SET-SKIP-CHECKSUM-VALIDATION
         self.slow_us = NEVER_SLOW
+        self.oom_score_base: int | None = None  # the kernel's score before oom-score-adj changed it
 
         # what leaves the node
         self.effects: list[Effect] = []

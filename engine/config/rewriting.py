@@ -67,12 +67,12 @@ class _Draft:
 def rewrite(
     old_text: bytes,
     config: Config,
-    users: Iterable[tuple[bytes, bytes]] | None = None,
+    users: Iterable[bytes] | None = None,
     force: bool = False,
 ) -> bytes:
     """Return the new text of the configuration file.
 
-    `users` are the ACL's users with their rules, None if they are kept in a file of their own (aclfile). `force`
+    `users` are the lines of the ACL's users, None if they are kept in a file of their own (aclfile). `force`
     writes every directive, also those that have their default value.
     """
     draft = _Draft(config, old_text, force)
@@ -82,7 +82,7 @@ def rewrite(
         for line, needed in directive.lines(getattr(config, directive.attribute), config):
             draft.write(name, name + b" " + line, needed)
     draft.done[b"user"] = None
-    for user, rules in users or ():
-        draft.write(b"user", b"user %b %b" % (user, rules), True)
+    for line in users or ():
+        draft.write(b"user", line, True)
     draft.done[b"loadmodule"] = None
     return draft.text()

@@ -1,0 +1,128 @@
+"""CONFIG: reading, changing and saving the configuration while the server runs.
+
+https://redis.io/docs/latest/commands/config/
+"""
+
+from engine.client import Client
+from engine.config import SENSITIVE
+from engine.errors import SYNTAX, ReplyError
+from engine.glob import glob_match
+from engine.reconfigure import config_set, reset_statistics, rewrite_config
+from engine.resp import OK, Argv, Reply, Status
+from engine.table import ADMIN, LOADING, NOSCRIPT, STALE, command, container
+
+container("CONFIG", since="2.0.0", group="server")
+
+
+@command(
+    "CONFIG GET parameter [parameter ...]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="2.0.0",
+    complexity="O(N) when N is the number of configuration parameters provided",
+    group="server",
+)
+def config_get(ctx: Client, argv: Argv) -> Reply:
+    return dict[bytes, Reply](ctx.node.config.get(argv[2:], glob_match))
+
+
+@command(
+    "CONFIG SET parameter value [parameter value ...]",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="2.0.0",
+    complexity="O(N) when N is the number of configuration parameters provided",
+    group="server",
+)
+def config_set_(ctx: Client, argv: Argv) -> Reply:
+    if len(argv) % 2:
+        raise ReplyError(SYNTAX)
+    config = ctx.node.config
+    pairs = list(zip(argv[2::2], argv[3::2], strict=True))
+    # Secrets stay secret even when the command fails.
+    directives = [config.NAMES.get(name.lower()) for name, _ in pairs]
+    secret = [3 + 2 * i for i, found in enumerate(directives) if found is not None and found.flags & SENSITIVE]
+    if secret:
+        ctx.redact(*secret)
+    who = config.enable_protected_configs
+    config_set(ctx.node, pairs, who == "yes" or (who == "local" and _is_local(ctx)))
+    return OK
+
+
+def _is_local(ctx: Client) -> bool:
+    return ctx.kind == "unix" or ctx.peer.startswith(("127.", "[::1]"))
+
+
+@command(
+    "CONFIG RESETSTAT",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="2.0.0",
+    complexity="O(1)",
+    group="server",
+)
+def config_resetstat(ctx: Client, argv: Argv) -> Reply:
+    reset_statistics(ctx.node)
+    return OK
+
+
+@command(
+    "CONFIG REWRITE",
+    ADMIN,
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    tips=(
+        "request_policy:all_nodes",
+        "response_policy:all_succeeded",
+    ),
+    since="2.8.0",
+    complexity="O(1)",
+    group="server",
+)
+def config_rewrite(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    if not node.config.config_file:
+        raise ReplyError(b"ERR The server is running without a config file")
+    try:
+        rewrite_config(node)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        node.log("#", f"CONFIG REWRITE failed: {reason}")
+        raise ReplyError(b"ERR Rewriting config file: %b" % reason.encode()) from None
+    node.log("*", "CONFIG REWRITE executed with success.")
+    return OK
+
+
+@command("CONFIG HELP", LOADING, STALE, since="5.0.0", complexity="O(1)", group="server")
+def config_help(ctx: Client, argv: Argv) -> Reply:
+    return [Status(line) for line in HELP]
+
+
+HELP = (
+    b"CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    b"GET <pattern>",
+    b"    Return parameters matching the glob-like <pattern> and their values.",
+    b"SET <directive> <value>",
+    b"    Set the configuration <directive> to <value>.",
+    b"RESETSTAT",
+    b"    Reset statistics reported by the INFO command.",
+    b"REWRITE",
+    b"    Rewrite the configuration file.",
+    b"HELP",
+    b"    Print this help.",
+)

@@ -1,0 +1,249 @@
+"""What happens when a directive changes while the server runs, and CONFIG REWRITE's way to the disk.
+
+CONFIG SET is all or nothing in two steps, as in Redis: every value is read and stored, then what follows from the
+changes is done. `APPLY` names what follows; an entry returns None, or why it cannot be, and then everything is put
+back and what was done is done again with the old values.
+
+https://redis.io/docs/latest/commands/config-set/
+"""
+
+import errno
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.config import Change, failed, rewrite, sane_hz
+from engine.config.checks import expand_title
+from engine.effects import ChangeDir, Listen, Read, Rename, Sync, Title, Unlink, Unlisten, Write
+
+if TYPE_CHECKING:
+    from engine.node import Node
+
+Apply = Callable[["Node", dict[str, Any]], str | None]
+
+BACKLOG_SIZE_MIN = 16 * 1024
+RESERVED_FILES = 32  # file descriptors that no client gets
+LOCALES = ("", "C", "POSIX", "C.UTF-8")
+OOM_SCORE_FILE = "/proc/self/oom_score_adj"
+
+# Addresses of these families are passed over where the machine does not have them.
+_NO_SUCH_FAMILY = (
+    errno.ENOPROTOOPT,
+    errno.EPROTONOSUPPORT,
+    errno.ESOCKTNOSUPPORT,
+    errno.EPFNOSUPPORT,
+    errno.EAFNOSUPPORT,
+)
+
+
+def host_of(address: str) -> str:
+    """Return what to listen on for an address of `bind`."""
+    host = address.removeprefix("-")
+    return {"*": "0.0.0.0", "::*": "::"}.get(host, host)
+
+
+def config_set(node: "Node", pairs: list[tuple[bytes, bytes]], allow_protected: bool) -> None:
+    """Do what CONFIG SET asks for, or raise its error and leave everything as it was."""
+    config = node.config
+    old_dir = config.dir
+    change = config.set(pairs, loading=node.loading, allow_protected=allow_protected)
+    moved = "dir" in change.names
+    if moved:
+        try:
+            config.dir = node.perform(ChangeDir(config.dir))
+        except OSError as error:
+            config.undo(change)
+            raise failed("dir", error.strerror or str(error)) from None
+    for warning in change.warnings:
+        node.log("#", warning)
+    applied: list[Apply] = []
+    for name in change.names:
+        apply = APPLY.get(name)
+        if apply is None or apply in applied:
+            continue
+        applied.append(apply)
+        why_not = apply(node, change.old)
+        if why_not is not None:
+            node.log(
+                "#",
+                f"Failed applying new configuration. Possibly related to new {name} setting. "
+                "Restoring previous settings.",
+            )
+            _take_back(node, change, applied)
+            if moved:
+                node.perform(ChangeDir(old_dir))
+            raise failed(name, why_not)
+    node.configured()
+
+
+def _take_back(node: "Node", change: Change, applied: list[Apply]) -> None:
+    config = node.config
+    refused = {attribute: getattr(config, attribute) for attribute in change.old}
+    config.undo(change)
+    for apply in applied:
+        why_not = apply(node, refused)
+        if why_not is not None:
+            node.log("#", f"Failed applying restored failed CONFIG SET command: {why_not}")
+    node.configured()
+
+
+def rewrite_config(node: "Node", force: bool = False) -> None:
+    """Write the configuration into the file the server was started with; raises OSError.
+
+    The file is replaced at once: a crash leaves the old one or the new one. `force` writes every directive.
+    """
+    path = node.config.config_file
+    try:
+        old_text = node.perform(Read(path))
+    except FileNotFoundError:
+        old_text = b""
+    users = None if node.config.aclfile else node.acl.describe_all()
+    text = rewrite(old_text, node.config, users, force)
+    temporary = f"{path}.tmp-{node.facts()['pid']}-{node.now_ms}"
+    try:
+        node.perform(Write(temporary, text))
+        node.perform(Sync(temporary))
+        node.perform(Rename(temporary, path))
+    except OSError:
+        node.effects.append(Unlink(temporary))
+        raise
+
+
+def reset_statistics(node: "Node") -> None:
+    """Set to zero what CONFIG RESETSTAT resets."""
+    kept = {name: value for name, value in vars(node.stats).items() if name.startswith(_KEPT_STATISTICS)}
+    node.stats.reset()
+    vars(node.stats).update(kept)
+    node.command_stats.clear()
+    space = node.space
+    space.hits = space.misses = space.expired_keys = 0
+    for sampler in (node.ops, node.net_in, node.net_out):
+        sampler.rates.clear()
+        sampler.last_value = sampler.last_us = 0
+
+
+_KEPT_STATISTICS = ("acl_access_denied", "peak_memory", "output_limit", "query_limit")
+
+# --- what follows from a change -------------------------------------------------------------------------------------
+
+
+def _hz(node: "Node", old: dict[str, Any]) -> str | None:
+    node.config.hz = sane_hz(node.config.hz)
+    return None
+
+
+def _backlog_size(node: "Node", old: dict[str, Any]) -> str | None:
+    node.config.repl_backlog_size = max(node.config.repl_backlog_size, BACKLOG_SIZE_MIN)
+    return None
+
+
+def _requirepass(node: "Node", old: dict[str, Any]) -> str | None:
+    node.acl.set_default_password(node.config.requirepass)
+    return None
+
+
+def _locale(node: "Node", old: dict[str, Any]) -> str | None:
+    return None if node.config.locale_collate in LOCALES else "Invalid locale name"
+
+
+def _title(node: "Node", old: dict[str, Any]) -> str | None:
+    config = node.config
+    title = expand_title(config.proc_title_template, "redis-tutor serve", config, config.config_file)
+    if title and config.set_proc_title:
+        node.effects.append(Title(title))
+    return None
+
+
+def _max_clients(node: "Node", old: dict[str, Any]) -> str | None:
+    limit = node.facts().get("open_files_max")
+    if limit is None or node.config.maxclients + RESERVED_FILES <= limit:
+        return None
+    return (
+        "The operating system is not able to handle the specified number of clients, "
+        f"try with {limit - RESERVED_FILES}"
+    )
+
+
+def _oom_score(node: "Node", old: dict[str, Any]) -> str | None:
+    config = node.config
+    try:
+        if config.oom_score_adj != "no":
+            if node.oom_score_base is None:
+                node.oom_score_base = int(node.perform(Read(OOM_SCORE_FILE)))
+            score = config.oom_score_adj_values[1 if config.replicaof else 0]
+            if config.oom_score_adj == "yes":
+                score += node.oom_score_base
+        elif node.oom_score_base is not None:
+            score, node.oom_score_base = node.oom_score_base, None
+        else:
+            return None
+        node.perform(Write(OOM_SCORE_FILE, b"%d\n" % max(-1000, min(1000, score))))
+    except OSError as error:
+        node.log("#", f"Unable to write oom_score_adj: {error.strerror}")
+        return "Failed to set current oom_score_adj. Check server logs."
+    return None
+
+
+def _listen_again(node: "Node", kind: str, port_name: str, old: dict[str, Any]) -> bool:
+    """Close a kind's listeners and open those that the configuration names now; False if that cannot be."""
+    config = node.config
+    port: int = getattr(config, port_name)
+    binds = dict.fromkeys((*old.get("bind", ()), *config.bind))
+    for number in dict.fromkeys((old.get(port_name, port), port)):
+        node.effects += [Unlisten(kind, host_of(address), number) for address in binds if number]
+    opened: list[str] = []
+    for address in config.bind if port else ():
+        host = host_of(address)
+        try:
+            node.perform(Listen(kind, host, port))
+        except OSError as error:
+            if error.errno in _NO_SUCH_FAMILY or (error.errno == errno.EADDRNOTAVAIL and address[0] == "-"):
+                continue
+            node.log(
+                "#",
+                f"Warning: Could not create server TCP listening socket {host}:{port}: bind: {error.strerror}",
+            )
+            node.log("#", f"Failed listening on port {port} ({kind}), aborting.")
+            node.effects += [Unlisten(kind, host, port) for host in opened]
+            return False
+        opened.append(host)
+    return True
+
+
+def _port(node: "Node", old: dict[str, Any]) -> str | None:
+    if _listen_again(node, "tcp", "port", old):
+        return None
+    return "Unable to listen on this port. Check server logs."
+
+
+def _tls_port(node: "Node", old: dict[str, Any]) -> str | None:
+    if _listen_again(node, "tls", "tls_port", old):
+        return None
+    return "Unable to listen on this port. Check server logs."
+
+
+def _bind(node: "Node", old: dict[str, Any]) -> str | None:
+    if _listen_again(node, "tcp", "port", old) and (
+        not node.config.tls_port or _listen_again(node, "tls", "tls_port", old)
+    ):
+        return None
+    return "Failed to bind to specified addresses."
+
+
+APPLY: dict[str, Apply] = {
+    "bind": _bind,
+    "hz": _hz,
+    "locale-collate": _locale,
+    "maxclients": _max_clients,
+    "oom-score-adj": _oom_score,
+    "oom-score-adj-values": _oom_score,
+    "port": _port,
+    "proc-title-template": _title,
+    "repl-backlog-size": _backlog_size,
+    "requirepass": _requirepass,
+    "tls-port": _tls_port,
+}
+"""What follows from a changed directive, by the directive's name; other modules add theirs.
+
+Besides these, `Node.configured` is called after every CONFIG SET that succeeds. An entry is given the values from
+before, by attribute, and returns why the change cannot be, or None.
+"""
