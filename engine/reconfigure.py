@@ -12,8 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.config import Change, failed, rewrite, sane_hz
-from engine.config.checks import expand_title
-from engine.effects import ChangeDir, Listen, Read, Rename, Sync, Title, Unlink, Unlisten, Write
+from engine.effects import ChangeDir, Listen, Read, Rename, Sync, Unlink, Unlisten, Write
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -145,14 +144,6 @@ def _locale(node: "Node", old: dict[str, Any]) -> str | None:
     return None if node.config.locale_collate in LOCALES else "Invalid locale name"
 
 
-def _title(node: "Node", old: dict[str, Any]) -> str | None:
-    config = node.config
-    title = expand_title(config.proc_title_template, "redis-tutor serve", config, config.config_file)
-    if title and config.set_proc_title:
-        node.effects.append(Title(title))
-    return None
-
-
 def _max_clients(node: "Node", old: dict[str, Any]) -> str | None:
     limit = node.facts().get("open_files_max")
     if limit is None or node.config.maxclients + RESERVED_FILES <= limit:
@@ -237,7 +228,6 @@ APPLY: dict[str, Apply] = {
     "oom-score-adj": _oom_score,
     "oom-score-adj-values": _oom_score,
     "port": _port,
-    "proc-title-template": _title,
     "repl-backlog-size": _backlog_size,
     "requirepass": _requirepass,
     "tls-port": _tls_port,

@@ -41,7 +41,7 @@ def shutdown_options(value: tuple[str, ...], settings: "Settings") -> str | None
 
 def node_name(value: str, settings: "Settings") -> str | None:
     """Refuse what would not survive in the cluster's configuration file."""
-    if any(char in "!#$%&()*+:;<>?@[]^{|}~" for char in value):
+    if any(char in "\0!#$%&()*+:;<>?@[]^{|}~" for char in value):
         return "Announced human node name contained invalid character"
     return None
 

@@ -246,7 +246,7 @@ class Config(Settings):
     cluster_allow_pubsubshard_when_down = Bool(True)
     cluster_link_sendbuf_limit = Memory(0, 0, ULONG_MAX, unsigned=True)
     cluster_announce_hostname = Text(check=checks.host_name)
-    cluster_announce_human_nodename = Text(check=checks.node_name)
+    cluster_announce_human_nodename = Text(check=checks.node_name, whole=True)
     cluster_preferred_endpoint_type = Choice("ip hostname unknown-endpoint", "ip")
     cluster_announce_ip = Text()
     cluster_announce_port = Number(0, 0, PORT_MAX)

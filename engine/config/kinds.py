@@ -309,13 +309,15 @@ class Text(Directive[str]):
         name: str = "",
         check: Check | None = None,
         optional: bool = True,
+        whole: bool = False,
     ) -> None:
         super().__init__(default, flags, alias, name, check)
         self.optional = optional
+        self.whole = whole  # the check refuses NUL bytes itself
 
     def parse(self, args: list[bytes], settings: "Settings") -> str:
         """See `Directive.parse`."""
-        return to_str(c_text(args[0]))
+        return to_str(args[0] if self.whole else c_text(args[0]))
 
     def show(self, value: str, settings: "Settings") -> bytes:
         """See `Directive.show`."""

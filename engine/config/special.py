@@ -3,10 +3,10 @@
 Each keeps the value in the form in which its users want it, and reads and shows it as Redis does.
 """
 
-import re
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from engine import keyspace
+from engine.arguments import parse_float
 from engine.config.kinds import (
     MULTI_ARG,
     VOLATILE,
@@ -267,16 +267,14 @@ class ReplicaOf(Directive[Master | None]):
 class Percentiles(Directive[tuple[float, ...]]):
     """Which percentiles INFO latencystats shows."""
 
-    NUMBER = re.compile(rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity)", re.IGNORECASE)
-
     def parse(self, args: list[bytes], settings: "Settings") -> tuple[float, ...]:
         """See `Directive.parse`."""
         if len(args) == 1 and not args[0]:
             return ()
         percentiles = []
         for arg in args:
-            number = float(arg) if self.NUMBER.fullmatch(arg) else None
-            if number is None or (abs(number) == float("inf") and b"n" not in arg.lower()):
+            number = parse_float(arg)
+            if number is None:
                 raise BadValueError("Invalid latency-tracking-info-percentiles parameters")
             if not 0.0 <= number <= 100.0:
                 raise BadValueError("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")

@@ -1,5 +1,6 @@
 """Facts of the process and the machine that INFO reports."""
 
+import contextlib
 import os
 import platform
 import resource
@@ -24,8 +25,23 @@ def process_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "executable": sys.executable,
         "total_memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "open_files_max": open_files_max(),
         "multiplexing": "epoll" if sys.platform.startswith("linux") else "kqueue",
     }
+
+
+def open_files_max() -> int | None:
+    """Return how many files the process may have open at most; None: as many as it likes."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return None if hard == resource.RLIM_INFINITY else hard
+
+
+def allow_open_files() -> None:
+    """Let the process have as many files open as it may, for a client is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _rss(peak: int) -> int:

@@ -26,8 +26,10 @@ from engine.config import (
     load_config,
     parse_command_line,
 )
+from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
 from engine.node import Node
+from engine.reconfigure import RESERVED_FILES
 from engine.table import COMMANDS
 from engine.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
 
@@ -55,12 +57,13 @@ class Log:
 
     def __init__(self) -> None:
         self.path = ""
-        self.minimum = 2
+        self.config: Config | None = None  # whose loglevel counts, once it is known
         self.role = "C"  # M master, S replica, C child or still starting
         self.enabled = True
 
     def __call__(self, level: str, text: str) -> None:
-        if ".-*#".index(level) < self.minimum or not self.enabled:
+        minimum = _LEVELS[self.config.loglevel] if self.config else 2
+        if ".-*#".index(level) < minimum or not self.enabled:
             return
         now = time.time()
         stamp = time.strftime("%d %b %Y %H:%M:%S", time.localtime(now))
@@ -150,7 +153,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.flush()
         return 1
     log.path = config.logfile
-    log.minimum = _LEVELS[config.loglevel]
+    log.config = config
     if config.daemonize and config.supervised == "no":
         _daemonize()
     log("*", "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
@@ -170,6 +173,7 @@ def main(arguments: list[str]) -> int:
     log.role = "S" if config.replicaof is not None else "M"
     log("*", "monotonic clock: POSIX clock_gettime")
     log("*", f"Running mode={'cluster' if config.cluster_enabled else 'standalone'}, port={config.port}.")
+    _make_room_for_clients(config, log)
     node = Node(config, int.from_bytes(os.urandom(32), "big"), time.time_ns() // 1000)
     loop = Loop(node, log)
     kinds = _listen(loop, config, log)
@@ -231,6 +235,25 @@ def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
         log("#", "Configured to not listen anywhere, exiting.")
         return None
     return kinds
+
+
+def _make_room_for_clients(config: Config, log: Log) -> None:
+    """Take fewer clients where the machine has not enough files for them."""
+    allow_open_files()
+    limit = open_files_max()
+    if limit is None or config.maxclients + RESERVED_FILES <= limit:
+        return
+    log(
+        "#",
+        f"You requested maxclients of {config.maxclients} requiring at least "
+        f"{config.maxclients + RESERVED_FILES} max file descriptors.",
+    )
+    config.maxclients = max(1, limit - RESERVED_FILES)
+    log(
+        "#",
+        f"Current maximum open files is {limit}. maxclients has been reduced to {config.maxclients} to compensate "
+        "for low ulimit. If you need higher maxclients increase 'ulimit -n'.",
+    )
 
 
 def _on_signals(loop: Loop, log: Log) -> None:
