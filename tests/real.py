@@ -19,6 +19,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +146,8 @@ def start_server(*arguments: str, program: Program | None = None) -> Iterator[Re
                 for line in process.stdout:  # ends when the server dies
                     log.append(line)
                     if "eady to accept connections" in line:
+                        # what it goes on to say must not fill the pipe
+                        threading.Thread(target=process.stdout.read, daemon=True).start()
                         yield RealServer(program, "127.0.0.1", port, path, directory, process)
                         return
             finally:
@@ -154,8 +157,7 @@ def start_server(*arguments: str, program: Program | None = None) -> Iterator[Re
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-                process.stdout.close()
-            if not any("bind" in line or "in use" in line for line in log):
+            if not any("istening" in line or "in use" in line for line in log):
                 break
         pytest.fail(f"{program.path} did not start: {''.join(log[-5:])}")
 

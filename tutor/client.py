@@ -49,6 +49,7 @@ class TLS:
     ciphers: str | None = None
     ciphersuites: str | None = None
     insecure: bool = False
+    wanted: bool = False  # a URI asks for it; files alone do not
 
     def context(self) -> ssl.SSLContext:
         """Return the ssl module's form. LinkError says which file or name it cannot use."""
