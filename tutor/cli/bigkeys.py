@@ -119,7 +119,6 @@ def find_big_keys(session: Session) -> int:
             kind.total += size
             kind.count += 1
             key_bytes += len(key)
-            walk.sampled += 1
             if size > kind.biggest:
                 kind.biggest = size
                 kind.biggest_key = quote(key).decode()
@@ -127,7 +126,6 @@ def find_big_keys(session: Session) -> int:
                 session.say(
                     f"{walk.done} Biggest {kind.name:<6} found so far '{kind.biggest_key}' with {size} {unit}"
                 )
-            walk.sampled -= 1
             walk.sample()
     walk.summary()
     average = key_bytes / walk.sampled if walk.sampled else 0

@@ -32,6 +32,7 @@ class _Header:
 
 def _replconf(session: Session, *words: str) -> bool:
     assert session.connection is not None
+    complain(f"sending REPLCONF {' '.join(words)}")
     reply = session.connection.call("REPLCONF", *words)
     if isinstance(reply, ReplyError):
         complain(f"REPLCONF {words[0]} error: {to_text(reply.text)}")

@@ -1,0 +1,117 @@
+"""Run our client and the real one the same way: arguments and standard input in; output, errors, status out."""
+
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from tests.real import Program, RealServer
+from tutor.cli import main
+from tutor.client import Connection
+
+LIMIT_S = 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a client left behind."""
+
+    out: bytes
+    err: bytes
+    status: int
+
+
+def _environment(extra: dict[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "TERM": "xterm", "REDISCLI_HISTFILE": "/dev/null", "REDISCLI_RCFILE": "/dev/null", **extra}
+
+
+def run_real(program: Program, argv: list[str], stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
+    """Run the real client."""
+    done = subprocess.run(
+        [program.path, *argv], input=stdin, capture_output=True, env=_environment(env or {}), timeout=LIMIT_S
+    )
+    return Result(done.stdout, done.stderr, done.returncode)
+
+
+def run_ours(argv: list[str], stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
+    """Run our client in a forked child: as a process of its own, without starting Python again."""
+    pipes = [os.pipe() for _ in range(3)]
+    pid = os.fork()
+    if pid == 0:
+        _child(pipes, argv, _environment(env or {}))
+    (their_in, to_them), (from_out, their_out), (from_err, their_err) = pipes
+    for end in (their_in, their_out, their_err):
+        os.close(end)
+    collected = {from_out: b"", from_err: b""}
+    deadline = time.monotonic() + LIMIT_S
+    try:
+        os.write(to_them, stdin)
+        os.close(to_them)
+        open_ends = [from_out, from_err]
+        while open_ends:
+            ready, _, _ = select.select(open_ends, [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                os.kill(pid, 9)
+                raise AssertionError(f"{argv} did not end: {collected}")
+            for end in ready:
+                data = os.read(end, 65536)
+                collected[end] += data
+                if not data:
+                    open_ends.remove(end)
+    finally:
+        os.close(from_out)
+        os.close(from_err)
+        _, status = os.waitpid(pid, 0)
+    return Result(collected[from_out], collected[from_err], os.waitstatus_to_exitcode(status))
+
+
+def _child(pipes: list[tuple[int, int]], argv: list[str], env: dict[str, str]) -> None:
+    status = 70
+    try:
+        os.dup2(pipes[0][0], 0)
+        os.dup2(pipes[1][1], 1)
+        os.dup2(pipes[2][1], 2)
+        for pipe in pipes:
+            os.close(pipe[0])
+            os.close(pipe[1])
+        sys.stdin = os.fdopen(0)
+        sys.stdout = os.fdopen(1, "w")
+        sys.stderr = os.fdopen(2, "w")
+        os.environ.clear()
+        os.environ.update(env)
+        status = main(argv)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        import traceback
+
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(status)
+
+
+def prepare(server: RealServer, *commands: str) -> None:
+    """Empty the server and run commands on it."""
+    connection = Connection.tcp(server.host, server.port)
+    try:
+        for command in ("FLUSHALL", "FUNCTION FLUSH", "SCRIPT FLUSH", "CONFIG RESETSTAT", *commands):
+            connection.call(*command.split(" "))
+    finally:
+        connection.close()
+
+
+_VOLATILE = re.compile(
+    rb"(id|addr|laddr|fd|age|idle|db_?cycle|cmd|tot-\w+|qbuf\S*|argv-mem|multi-mem|rbs|rbp|obl|oll|omem|events|used_\w+|"
+    rb"uptime\w*|tcp_port|run_id|process_id|server_time_usec|lru_clock|redir|resp|lib-\w+)([=:])[^ \r\n]*"
+)
+
+
+def blank(data: bytes) -> bytes:
+    """Take out what differs from one moment to the next: ids, ports, times."""
+    data = _VOLATILE.sub(rb"\1\2*", data)
+    data = re.sub(rb"\d{10}\.\d{6}", b"TIME", data)
+    return re.sub(rb"127\.0\.0\.1:\d+\]", b"PEER]", data)
