@@ -28,13 +28,14 @@ class _Type:
 
 
 def _known_types() -> dict[str, _Type]:
+    # in redis-cli's order, which its summary is known by
     known = [
-        _Type("string", "STRLEN", "bytes"),
         _Type("list", "LLEN", "items"),
-        _Type("set", "SCARD", "members"),
         _Type("hash", "HLEN", "fields"),
-        _Type("zset", "ZCARD", "members"),
+        _Type("string", "STRLEN", "bytes"),
         _Type("stream", "XLEN", "entries"),
+        _Type("set", "SCARD", "members"),
+        _Type("zset", "ZCARD", "members"),
     ]
     return {kind.name: kind for kind in known}
 
