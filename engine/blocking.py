@@ -95,10 +95,7 @@ def unblock(node: "Node", client: Client) -> Blocking:
 
 def timed_out_reply(blocking: Blocking) -> Reply:
     """Return what a client gets whose time is up."""
-    if blocking.kind in _KEY_KINDS:
-        name = blocking.command.name if blocking.command is not None else b""
-        return None if name in (b"brpoplpush", b"blmove") else NULL_ARRAY
-    return blocking.data
+    return NULL_ARRAY if blocking.kind in _KEY_KINDS else blocking.data
 
 
 def serve_ready(node: "Node") -> None:

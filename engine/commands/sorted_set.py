@@ -610,9 +610,9 @@ def _score_in(source: ZSetValue | SetValue, member: bytes) -> float | None:
 
 def _aggregated(first: float, second: float, how: bytes) -> float:
     if how == b"min":
-        return min(second, first)
+        return second if second < first else first
     if how == b"max":
-        return max(second, first)
+        return second if second > first else first
     total = first + second
     return total if total == total else 0.0  # +inf and -inf
 
