@@ -230,6 +230,11 @@ class Client:
             self.write(data)
         self.push_after = []
 
+    def take_pushes(self) -> list[bytes]:
+        """Return, and forget, the messages that wait for the reply of the running command."""
+        pushes, self.push_after = self.push_after, []
+        return pushes
+
     def write(self, data: bytes) -> None:
         """Queue bytes that are already in the client's protocol."""
         if not self.out:

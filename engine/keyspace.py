@@ -154,7 +154,7 @@ class Keyspace:
 class Database:
     """One of the numbered databases."""
 
-    __slots__ = ("blocked", "due", "entries", "expiring", "index", "order", "space")
+    __slots__ = ("blocked", "due", "entries", "expiring", "index", "order", "space", "watchers")
 
     def __init__(self, space: Keyspace, index: int) -> None:
         self.space = space
@@ -164,6 +164,7 @@ class Database:
         self.expiring = 0  # keys with a time to live
         self.due: list[tuple[int, bytes]] = []
         self.blocked: dict[bytes, dict[int, None]] = {}  # key -> ids of the clients that wait for it, in order
+        self.watchers: dict[bytes, dict[int, None]] = {}  # key -> ids of the clients that WATCH it
 
     def __len__(self) -> int:
         return len(self.order)
@@ -300,6 +301,8 @@ class Database:
         if entry.expire is not None:
             self.expiring -= 1
         self.space.used -= entry.size
+        if self.blocked and key in self.blocked and self.space.observer is not None:
+            self.space.observer.key_ready(self, key)  # some wait for a key to be there or not (XREADGROUP)
         return True
 
     def modified(self, key: bytes, kind: int, event: bytes, dirty: int = 1) -> None:

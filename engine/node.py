@@ -28,7 +28,7 @@ from engine.commands import load_all
 from engine.config import Config
 from engine.effects import Dial, Effect, Exit, Hangup, Log, Send
 from engine.errors import ReplyError
-from engine.events import Event
+from engine.events import Event, KeyChanged
 from engine.keyspace import EXPIRE_DELETE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
 from engine.latency import LatencyMonitor
 from engine.pauses import Pauses
@@ -444,6 +444,11 @@ class Node:
         return False
 
     @property
+    def deletion(self) -> bytes:
+        """The command by which replicas are told of an expired key."""
+        return b"UNLINK" if self.config.lazyfree_lazy_expire else b"DEL"
+
+    @property
     def is_replica(self) -> bool:
         """Whether the node follows a master."""
         return self.config.replicaof is not None
@@ -518,9 +523,10 @@ class Node:
 
     def key_modified(self, db: Database, key: bytes) -> None:
         """A key changed: transactions that watch it will fail."""
-        for client in self.clients.values():
-            if (db.index, key) in client.watched:
-                client.flags |= flags.DIRTY_CAS
+        if key in db.watchers:
+            self._touch_watchers(db, key)
+        if self.observers:
+            self.emit(KeyChanged(self.now_us, db.index, key))
 
     def key_ready(self, db: Database, key: bytes) -> None:
         """A key that clients wait for was added or grew."""
@@ -529,8 +535,7 @@ class Node:
 
     def key_expired(self, db: Database, key: bytes) -> None:
         """A key's time was up: replicas are told with a DEL of their own."""
-        name = b"UNLINK" if self.config.lazyfree_lazy_expire else b"DEL"
-        self.also_propagate(db.index, [name, key])
+        self.also_propagate(db.index, [self.deletion, key])
 
     def keyspace_event(self, kind: int, event: bytes, key: bytes, db: int) -> None:
         """Publish a keyspace notification."""
@@ -553,9 +558,89 @@ class Node:
         self.unwatch(ctx)
         ctx.update_gated()
 
+    def watch(self, ctx: Client, key: bytes) -> None:
+        """Have a client's next EXEC fail if a key of its database changes."""
+        db = ctx.db
+        if (db.index, key) in ctx.watched:
+            return
+        entry = db.entries.get(key)
+        ctx.watched[(db.index, key)] = entry is not None and self._expired(entry)
+        db.watchers.setdefault(key, {})[ctx.id] = None
+        self.update_attended()
+
     def unwatch(self, ctx: Client) -> None:
         """Forget what a client watches."""
+        for index, key in ctx.watched:
+            watchers = self.space.databases[index].watchers
+            watchers[key].pop(ctx.id, None)
+            if not watchers[key]:
+                del watchers[key]
         ctx.watched.clear()
+        self.update_attended()
+
+    def watched_key_expired(self, ctx: Client) -> bool:
+        """Tell whether a key that a client watches has reached its end since, without having been removed yet."""
+        for (index, key), was_expired in ctx.watched.items():
+            entry = self.space.databases[index].entries.get(key)
+            if not was_expired and entry is not None and self._expired(entry):
+                return True
+        return False
+
+    def _expired(self, entry: Entry) -> bool:
+        return entry.expire is not None and entry.expire <= self.now_ms
+
+    def _touch_watchers(self, db: Database, key: bytes) -> None:
+        for client_id in db.watchers[key]:
+            client = self.clients[client_id]
+            if client.watched[(db.index, key)] and key not in db.entries:
+                # It was dead when the client began to watch; that it has now been removed changes nothing.
+                client.watched[(db.index, key)] = False
+                continue
+            client.flags |= flags.DIRTY_CAS
+
+    def update_attended(self) -> None:
+        """Recompute whether anybody is to be told of changed keys."""
+        self.space.attended = bool(
+            self.observers or self.tracking.active or any(db.watchers for db in self.space.databases)
+        )
+
+    def flush(self, databases: list[Database]) -> None:
+        """Remove all keys of databases, and tell everybody."""
+        for db in databases:
+            for key in list(db.watchers):
+                if key in db.entries:
+                    for client_id in db.watchers[key]:
+                        client = self.clients[client_id]
+                        if client.watched[(db.index, key)]:
+                            client.watched[(db.index, key)] = False
+                        else:
+                            client.flags |= flags.DIRTY_CAS
+            self.space.dirty += db.clear()
+            for key in db.blocked:
+                self.key_ready(db, key)
+        self.tracking.flushed()
+
+    def swap(self, first: Database, second: Database) -> None:
+        """Exchange two databases, and tell everybody."""
+        for db, other in ((first, second), (second, first)):
+            for key, watchers in db.watchers.items():
+                entry, replacement = db.entries.get(key), other.entries.get(key)
+                if entry is None and replacement is None:
+                    continue
+                for client_id in watchers:
+                    client = self.clients[client_id]
+                    if client.watched[(db.index, key)]:
+                        if replacement is None:
+                            client.watched[(db.index, key)] = False
+                            continue
+                        if replacement is not None and self._expired(replacement):
+                            continue
+                    client.flags |= flags.DIRTY_CAS
+        first.swap(second)
+        for db in (first, second):
+            for key in db.blocked:
+                self.key_ready(db, key)
+        self.tracking.flushed()
 
     # --- gates (called from dispatch.gates) ---------------------------------------------------------------------
 

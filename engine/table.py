@@ -401,7 +401,8 @@ def command(
             arity=arity if arity is not None else arity_of(usage),
             acl=acl,
             keys=keys,
-            group=chosen or handler.__module__.rsplit(".", 1)[-1],
+            # A group's module is named after it; one of several modules of a group says so with GROUP.
+            group=chosen or handler.__globals__.get("GROUP") or handler.__module__.rsplit(".", 1)[-1],
             since=since,
             complexity=complexity,
             tips=tips,

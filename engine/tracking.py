@@ -17,6 +17,7 @@ class Tracking:
 
     def __init__(self, node: "Node") -> None:
         self.node = node
+        self.active = False
         self.total_keys = 0
         self.total_items = 0
         self.total_prefixes = 0
@@ -28,3 +29,6 @@ class Tracking:
     def disable(self, client: "Client") -> None:
         """Stop tracking for a client."""
         client.flags &= ~flags.TRACKING
+
+    def flushed(self) -> None:
+        """Tell every tracking client that whole databases changed."""

@@ -20,6 +20,8 @@ from engine.errors import ReplyError
 from engine.resp import OK, Argv, Reply, SetReply
 from engine.table import ACL_CATEGORIES, ADMIN, COMMANDS, LOADING, NOSCRIPT, STALE, command, container
 
+GROUP = "server"
+
 GENPASS_MAX_BITS = 4096
 
 

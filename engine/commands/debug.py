@@ -30,6 +30,9 @@ from engine.resp import (
     Verbatim,
 )
 from engine.table import ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, command
+from engine.values.list import ListValue
+
+GROUP = "server"
 
 
 @command(
@@ -179,7 +182,7 @@ def _quicklist_packed_threshold(ctx: Client, argv: Argv) -> Reply:
     size = memory_size(argv[2])
     if size is None or not 0 <= size < 4 << 30:
         raise ReplyError(b"ERR argument must be a memory value bigger than 1 and smaller than 4gb")
-    ctx.node.quicklist_packed_threshold = size or 1 << 30
+    ListValue.packed_threshold = size or 1 << 30
     return OK
 
 

@@ -13,6 +13,8 @@ from engine.rng import Rng
 from engine.table import FAST, READONLY, command
 from engine.version import VERSION
 
+GROUP = "server"
+
 _SIGNATURE = b"Redis ver. %b\n" % VERSION.encode()
 
 

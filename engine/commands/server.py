@@ -13,6 +13,8 @@ from engine.memory import STARTUP_BYTES, clients_bytes, key_usage, overhead, use
 from engine.resp import NO_REPLY, OK, Argv, Reply, Status, Verbatim
 from engine.table import ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, command, container
 
+GROUP = "server"
+
 
 @command("TIME", LOADING, STALE, FAST, tips=("nondeterministic_output",), since="2.6.0", complexity="O(1)")
 def time(ctx: Client, argv: Argv) -> Reply:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.resp import Argv
 
 if TYPE_CHECKING:
+    from engine.client import Client
     from engine.node import Node
 
 NO_ID = b"0" * 40
@@ -24,6 +25,14 @@ class Replication:
         self.offset = 0
         self.backlog_bytes = 0
         self.buffer_bytes = 0
+
+    def acknowledged(self, client: "Client") -> int:
+        """Return how many replicas have acknowledged what a client wrote last (WAIT)."""
+        return 0
+
+    def fsynced(self, client: "Client") -> tuple[int, int]:
+        """Return on how many append-only files what a client wrote last is durable: own and replicas' (WAITAOF)."""
+        return 0, 0
 
     def change_id(self) -> None:
         """Start a new history (a promotion, DEBUG CHANGE-REPL-ID)."""

@@ -1,0 +1,164 @@
+"""Times to live.
+
+https://redis.io/docs/latest/commands/expire/
+"""
+
+from engine.arguments import INT64_MAX, integer
+from engine.client import Client
+from engine.commands.keys import look
+from engine.errors import ReplyError
+from engine.keyspace import EXPIRE_DELETE, NOTIFY_GENERIC
+from engine.resp import Argv, Reply
+from engine.table import FAST, READONLY, WRITE, command
+
+GROUP = "generic"
+
+
+class _Condition:
+    """NX, XX, GT and LT: when a new time to live is taken."""
+
+    __slots__ = ("gt", "lt", "nx", "xx")
+
+    def __init__(self, options: Argv) -> None:
+        self.nx = self.xx = self.gt = self.lt = False
+        for option in options:
+            name = option.lower()
+            if name == b"nx":
+                self.nx = True
+            elif name == b"xx":
+                self.xx = True
+            elif name == b"gt":
+                self.gt = True
+            elif name == b"lt":
+                self.lt = True
+            else:
+                raise ReplyError(b"ERR Unsupported option %b" % option)
+        if self.nx and (self.xx or self.gt or self.lt):
+            raise ReplyError(b"ERR NX and XX, GT or LT options at the same time are not compatible")
+        if self.gt and self.lt:
+            raise ReplyError(b"ERR GT and LT options at the same time are not compatible")
+
+    def takes(self, now: int | None, when: int) -> bool:
+        """Tell whether `when` may replace the present expiry; none at all counts as infinitely late."""
+        if now is None:
+            return not (self.xx or self.gt)
+        return not (self.nx or (self.gt and when <= now) or (self.lt and when >= now))
+
+
+def _expire(ctx: Client, argv: Argv, name: bytes, base_ms: int, unit_ms: int) -> Reply:
+    key, db, node = argv[1], ctx.db, ctx.node
+    condition = _Condition(argv[3:])
+    when = integer(argv[2])
+    invalid = ReplyError(b"ERR invalid expire time in '%b' command" % name)
+    when *= unit_ms
+    if not -INT64_MAX - 1 <= when <= INT64_MAX or when > INT64_MAX - base_ms:
+        raise invalid
+    when += base_ms
+    if db.lookup_write(key) is None or not condition.takes(db.entries[key].expire, when):
+        return 0
+    if when <= node.now_ms and node.space.expire_mode == EXPIRE_DELETE and not node.loading:
+        db.delete(key)
+        ctx.rewrite([node.deletion, key])
+        db.modified(key, NOTIFY_GENERIC, b"del")
+        return 1
+    db.set_expire(key, when)
+    ctx.rewrite([b"PEXPIREAT", key, b"%d" % when])
+    db.modified(key, NOTIFY_GENERIC, b"expire")
+    return 1
+
+
+@command(
+    "EXPIRE key seconds [NX | XX | GT | LT]", WRITE, FAST, keys=("1 RW update",), since="1.0.0", complexity="O(1)"
+)
+def expire(ctx: Client, argv: Argv) -> Reply:
+    return _expire(ctx, argv, b"expire", ctx.node.now_ms, 1000)
+
+
+@command(
+    "PEXPIRE key milliseconds [NX | XX | GT | LT]",
+    WRITE,
+    FAST,
+    keys=("1 RW update",),
+    since="2.6.0",
+    complexity="O(1)",
+)
+def pexpire(ctx: Client, argv: Argv) -> Reply:
+    return _expire(ctx, argv, b"pexpire", ctx.node.now_ms, 1)
+
+
+@command(
+    "EXPIREAT key unix-time-seconds [NX | XX | GT | LT]",
+    WRITE,
+    FAST,
+    keys=("1 RW update",),
+    since="1.2.0",
+    complexity="O(1)",
+)
+def expireat(ctx: Client, argv: Argv) -> Reply:
+    return _expire(ctx, argv, b"expireat", 0, 1000)
+
+
+@command(
+    "PEXPIREAT key unix-time-milliseconds [NX | XX | GT | LT]",
+    WRITE,
+    FAST,
+    keys=("1 RW update",),
+    since="2.6.0",
+    complexity="O(1)",
+)
+def pexpireat(ctx: Client, argv: Argv) -> Reply:
+    return _expire(ctx, argv, b"pexpireat", 0, 1)
+
+
+@command("PERSIST key", WRITE, FAST, keys=("1 RW update",), since="2.2.0", complexity="O(1)")
+def persist(ctx: Client, argv: Argv) -> Reply:
+    if ctx.db.lookup_write(argv[1]) is None or not ctx.db.remove_expire(argv[1]):
+        return 0
+    ctx.db.modified(argv[1], NOTIFY_GENERIC, b"persist")
+    return 1
+
+
+def _remaining(ctx: Client, key: bytes, base_ms: int, unit_ms: int) -> int:
+    entry = look(ctx, key)
+    if entry is None:
+        return -2
+    if entry.expire is None:
+        return -1
+    left = max(0, entry.expire - base_ms)
+    return left if unit_ms == 1 else (left + 500) // 1000
+
+
+@command(
+    "TTL key",
+    READONLY,
+    FAST,
+    keys=("1 RO access",),
+    tips=("nondeterministic_output",),
+    since="1.0.0",
+    complexity="O(1)",
+)
+def ttl(ctx: Client, argv: Argv) -> Reply:
+    return _remaining(ctx, argv[1], ctx.node.now_ms, 1000)
+
+
+@command(
+    "PTTL key",
+    READONLY,
+    FAST,
+    keys=("1 RO access",),
+    tips=("nondeterministic_output",),
+    since="2.6.0",
+    complexity="O(1)",
+)
+def pttl(ctx: Client, argv: Argv) -> Reply:
+    return _remaining(ctx, argv[1], ctx.node.now_ms, 1)
+
+
+@command("EXPIRETIME key", READONLY, FAST, keys=("1 RO access",), since="7.0.0", complexity="O(1)")
+def expiretime(ctx: Client, argv: Argv) -> Reply:
+    return _remaining(ctx, argv[1], 0, 1000)
+
+
+@command("PEXPIRETIME key", READONLY, FAST, keys=("1 RO access",), since="7.0.0", complexity="O(1)")
+def pexpiretime(ctx: Client, argv: Argv) -> Reply:
+    return _remaining(ctx, argv[1], 0, 1)

@@ -1,0 +1,50 @@
+"""Strings: the forms in which the keyspace holds them, and their names.
+
+    int        a 64-bit integer in canonical form (Redis's "int")
+    bytes      what a client set: "embstr" up to 44 bytes, "raw" beyond
+    bytearray  what was changed in place (APPEND, SETRANGE, SETBIT): "raw"
+
+A bytearray never leaves the keyspace: replies may be encoded later than the next change (EXEC).
+"""
+
+EMBSTR_MAX = 44
+_INT64_MAX = 2**63 - 1
+
+StringValue = int | bytes | bytearray
+
+
+def native(text: bytes) -> bytes | int:
+    """Return a client's string as the keyspace holds it (Redis's tryObjectEncoding)."""
+    if len(text) < 21:
+        if text.isdigit():
+            if (text[0] != 48 or len(text) == 1) and (value := int(text)) <= _INT64_MAX:
+                return value
+        elif text[:1] == b"-" and text[1:].isdigit() and text[1] != 48 and (value := int(text)) >= -_INT64_MAX - 1:
+            return value
+    return text
+
+
+def as_bytes(value: StringValue) -> bytes:
+    """Return a string's bytes, as an object of its own."""
+    kind = type(value)
+    if kind is bytes:
+        return value  # type: ignore[return-value]
+    return b"%d" % value if kind is int else bytes(value)  # type: ignore[arg-type]
+
+
+def length(value: StringValue) -> int:
+    """Return a string's length in bytes."""
+    return len(b"%d" % value) if type(value) is int else len(value)  # type: ignore[arg-type]
+
+
+def encoding_of(value: StringValue) -> bytes:
+    """Return the name of a string's encoding (OBJECT ENCODING)."""
+    kind = type(value)
+    if kind is int:
+        return b"int"
+    return b"embstr" if kind is bytes and len(value) <= EMBSTR_MAX else b"raw"  # type: ignore[arg-type]
+
+
+def mutable(value: StringValue) -> bytearray:
+    """Return a string as one that can be changed in place: itself, if it is one already."""
+    return value if type(value) is bytearray else bytearray(as_bytes(value))
