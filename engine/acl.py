@@ -555,6 +555,12 @@ class Acl:
         user = self.users[ctx.user]
         return None if user.unrestricted else user.check(command, argv)
 
+    def reads_every_key(self, ctx: "Client") -> bool:
+        """Tell whether a client's user may read whatever key there is (SORT BY and GET)."""
+        if ctx.user is None:
+            return True
+        return any(selector.allows_every_key(KEY_ACCESS) for selector in self.users[ctx.user].selectors)
+
     # --- changing users -----------------------------------------------------------------------------------------
 
     def set_user(self, name: bytes, rules: list[bytes]) -> None:

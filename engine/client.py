@@ -209,6 +209,11 @@ class Client:
         return NO_REPLY
 
     @property
+    def in_script(self) -> bool:
+        """Whether a script runs the command."""
+        return bool(self.flags & SCRIPT)
+
+    @property
     def can_block(self) -> bool:
         """False where a blocking command must answer at once."""
         return not self.flags & DENY_BLOCKING

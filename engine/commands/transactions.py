@@ -64,11 +64,11 @@ def exec_(ctx: Client, argv: Argv) -> Reply:
     replies: list[Reply] = []
     denied_before = ctx.flags & flags.DENY_BLOCKING
     ctx.flags |= flags.DENY_BLOCKING | flags.MULTI
-    for command, request in queue:
+    for queued, request in queue:
         # Permissions may have been taken since the command was queued, even by this transaction.
-        denial = node.acl.check(ctx, command, request)
+        denial = node.acl.check(ctx, queued, request)
         if denial is not None:
-            node.acl.note(ctx, denial, request, command)
+            node.acl.note(ctx, denial, request, queued)
             error = ReplyError(
                 b"NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
                 b"This command is no longer allowed for the following reason: "
@@ -77,7 +77,7 @@ def exec_(ctx: Client, argv: Argv) -> Reply:
             node.count_error(error)
             replies.append(error)
             continue
-        reply = node.call(ctx, command, request)
+        reply = node.call(ctx, queued, request)
         if type(reply) is not NoReply:
             replies.append(reply)
         elif ctx.push_after:
