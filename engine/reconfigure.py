@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.config import Change, failed, rewrite, sane_hz
+from engine.config.kinds import to_bytes, to_str
 from engine.effects import ChangeDir, Listen, Read, Rename, Sync, Unlink, Unlisten, Write
+from engine.errors import ReplyError
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -105,6 +107,34 @@ def rewrite_config(node: "Node", force: bool = False) -> None:
     except OSError:
         node.effects.append(Unlink(temporary))
         raise
+
+
+def load_users(node: "Node") -> list[str]:
+    """Make the users that the configuration or its ACL file declares.
+
+    Returns the warnings to log if the server cannot start with them, otherwise nothing.
+    """
+    config = node.config
+    if config.aclfile and config.users:
+        return [
+            "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. "
+            "This setup is very likely to lead to configuration errors and security holes, please define either an "
+            "ACL file or declare users directly in your redis.conf, but not both."
+        ]
+    try:
+        node.acl.load_configured(config.users)
+    except ReplyError as error:
+        return [to_str(error.text), "Critical error while loading ACLs. Exiting."]
+    if config.aclfile:
+        name = to_bytes(config.aclfile)
+        try:
+            node.acl.replace(node.acl.parse_file(node.perform(Read(config.aclfile)), name))
+        except OSError as error:
+            reason = f"Error loading ACLs, opening file '{config.aclfile}': {error.strerror}"
+            return [f"Aborting Redis startup because of ACL errors: {reason}"]
+        except ReplyError as error:
+            return [f"Aborting Redis startup because of ACL errors: {to_str(error.text)}"]
+    return []
 
 
 def reset_statistics(node: "Node") -> None:

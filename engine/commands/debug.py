@@ -15,6 +15,7 @@ from engine.digest import dataset_digest, entry_digest
 from engine.effects import Log, Stall
 from engine.errors import NO_SUCH_KEY, NOT_A_FLOAT, ReplyError
 from engine.keyspace import STRING_TYPES, Entry
+from engine.reconfigure import rewrite_config
 from engine.resp import (
     NO_REPLY,
     OK,
@@ -225,6 +226,15 @@ def _set_disable_deny_scripts(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
+def _config_rewrite_force_all(ctx: Client, argv: Argv) -> Reply:
+    try:
+        rewrite_config(ctx.node, force=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).encode()
+        raise ReplyError(b"ERR CONFIG-REWRITE-FORCE-ALL failed: %b" % reason) from None
+    return OK
+
+
 def _change_repl_id(ctx: Client, argv: Argv) -> Reply:
     ctx.node.effects.append(Log("*", "Changing replication IDs after receiving DEBUG change-repl-id"))
     ctx.node.replication.change_id()
@@ -251,6 +261,7 @@ def _panic(ctx: Client, argv: Argv) -> Reply:
 
 _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"sleep": (1, 1, _sleep),
+    b"config-rewrite-force-all": (0, 0, _config_rewrite_force_all),
     b"log": (1, 1, _log),
     b"error": (1, 1, _error),
     b"digest": (0, 0, _digest),

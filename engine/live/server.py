@@ -26,10 +26,11 @@ from engine.config import (
     load_config,
     parse_command_line,
 )
+from engine.config.kinds import to_str
 from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
 from engine.node import Node
-from engine.reconfigure import RESERVED_FILES
+from engine.reconfigure import RESERVED_FILES, load_users
 from engine.table import COMMANDS
 from engine.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
 
@@ -132,7 +133,7 @@ def configure(
     command_line = parse_command_line(arguments)
     text = stdin.read() if command_line.stdin and stdin is not None else None
     if command_line.config_file is not None:
-        config.config_file = os.path.abspath(command_line.config_file)
+        config.config_file = command_line.config_file = os.path.abspath(command_line.config_file)
     load_config(config, command_line, _Machine(log or (lambda level, text: None)), text)
     return config
 
@@ -149,8 +150,11 @@ def main(arguments: list[str]) -> int:
     try:
         config = configure(arguments, log, sys.stdin.buffer)
     except FatalConfigError as error:
-        sys.stderr.buffer.write(error.text)
-        sys.stderr.flush()
+        if error.logged:
+            log("#", to_str(error.text))
+        else:
+            sys.stderr.buffer.write(error.text)
+            sys.stderr.flush()
         return 1
     log.path = config.logfile
     log.config = config
@@ -176,6 +180,11 @@ def main(arguments: list[str]) -> int:
     _make_room_for_clients(config, log)
     node = Node(config, int.from_bytes(os.urandom(32), "big"), time.time_ns() // 1000)
     loop = Loop(node, log)
+    warnings = load_users(node)
+    for warning in warnings:
+        log("#", warning)
+    if warnings:
+        return 1
     kinds = _listen(loop, config, log)
     if kinds is None:
         return 1
