@@ -25,8 +25,15 @@ _FLOAT = re.compile(
 _NOT_ZERO = re.compile(rb"[+-]?(?:0[xX][0.]*[1-9a-fA-F]|[0.]*[1-9])")
 
 
+# The integers that requests mostly hold: a look-up costs a fifth of reading the text.
+_SMALL = {b"%d" % number: number for number in range(-128, 1025)}
+
+
 def parse_integer(text: bytes) -> int | None:
     """Return a 64-bit signed integer, or None if the text is not one in canonical form."""
+    value = _SMALL.get(text)
+    if value is not None:
+        return value
     if _INTEGER.match(text):
         value = int(text)
         if INT64_MIN <= value <= INT64_MAX:
@@ -39,6 +46,8 @@ def parse_float(text: bytes) -> float | None:
 
     NaN is not a number; nor is what is too large for a double, or so small that it becomes 0.
     """
+    if text.isdigit() and len(text) < 16:
+        return float(text)
     if not _FLOAT.match(text):
         return None
     try:
@@ -71,7 +80,9 @@ def strtod(text: bytes) -> float | None:
 
 def integer(arg: bytes, error: bytes = NOT_AN_INTEGER, low: int = INT64_MIN, high: int = INT64_MAX) -> int:
     """Read an integer within limits."""
-    value = parse_integer(arg)
+    value = _SMALL.get(arg)
+    if value is None:
+        value = parse_integer(arg)
     if value is None or not low <= value <= high:
         raise ReplyError(error)
     return value

@@ -49,18 +49,17 @@ def sadd(ctx: Client, argv: Argv) -> Reply:
         limits = set_limits(ctx)
         value = SetValue.fitting(argv[2], len(argv) - 2, limits)
         db.add(key, value)
+    elif len(argv) == 3 and argv[2] in value.index:
+        return 0
     elif value.encoding != HASHTABLE:
         limits = set_limits(ctx)
         value.expect(len(argv) - 2, limits)
-    if len(argv) == 3:
-        added = int(value.add(argv[2], limits))
-    else:
-        added = 0
-        for member in argv[2:]:
-            added += value.add(member, limits)
+    added = 0
+    for member in argv[2:]:
+        added += value.add(member, limits)
     if added:
         db.modified(key, NOTIFY_SET, b"sadd", added)
-    else:
+    elif limits is not _ANY:
         db.resized(key)
     return added
 

@@ -169,11 +169,9 @@ class ListValue:
         """Add an element at an end. Call `grow` first."""
         nodes = self.nodes
         if self.encoding == QUICKLIST:
-            length = len(item)
-            plain = length >= self.packed_threshold
-            node = nodes[0 if head else -1] if nodes else None
-            if node is None or plain or not self._has_room(node, length):
-                node = QuicklistNode((item,), plain)
+            node = (nodes[0] if head else nodes[-1]) if nodes else None
+            if node is None or not self._has_room(node, len(item)):
+                node = QuicklistNode((item,), len(item) >= self.packed_threshold)
                 if head:
                     nodes.appendleft(node)
                 else:
