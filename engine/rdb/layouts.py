@@ -31,7 +31,7 @@ _COUNT_UNKNOWN = 65535
 # --- listpack ---------------------------------------------------------------------------------------------------
 
 
-def _back(size: int) -> bytes:
+def listpack_back(size: int) -> bytes:
     """Return an entry's length as it stands behind it: seven bits a byte, all but the first marked."""
     if size <= 127:
         return bytes((size,))
@@ -68,8 +68,8 @@ def listpack_entry(item: bytes | int) -> bytes:
     if size < 64:
         return b"%c%b%c" % (0x80 | size, item, size + 1)
     if size < 4096:
-        return b"%c%c%b%b" % (0xE0 | size >> 8, size & 255, item, _back(size + 2))
-    return b"\xf0%b%b%b" % (_U32.pack(size), item, _back(size + 5))
+        return b"%c%c%b%b" % (0xE0 | size >> 8, size & 255, item, listpack_back(size + 2))
+    return b"\xf0%b%b%b" % (_U32.pack(size), item, listpack_back(size + 5))
 
 
 def write_listpack(items: Iterable[bytes | int]) -> bytes:
@@ -134,7 +134,7 @@ def scan_listpack(data: bytes, offsets: list[int] | None = None) -> list[tuple[i
                     raise CorruptRdbError("Listpack integrity check failed: length behind an element", p)
                 p += 1
             else:
-                back = _back(length)
+                back = listpack_back(length)
                 if data[p : p + len(back)] != back:
                     raise CorruptRdbError("Listpack integrity check failed: length behind an element", p)
                 p += len(back)
