@@ -25,6 +25,7 @@ from tutor.prompt import (
     format_reply,
     help_text,
     is_invalidate,
+    plain,
     prints_raw,
     to_text,
 )
@@ -198,7 +199,7 @@ class Session:
     def issue(self, argv: list[bytes], repeat: int = 1) -> bool:
         """Run a command as often as asked, connecting first where needed; False when the connection failed."""
         if argv[0].lower() in (b"help", b"?"):
-            self.write(help_text(argv[1:], self.docs() if len(argv) > 1 else None).encode("utf-8", "surrogateescape"))
+            self._help(argv[1:])
             return True
         while True:
             if (self._redirected or self.connection is None) and not self.connect(force=True):
@@ -372,6 +373,13 @@ class Session:
         return None if ready else False
 
     # --- help ---------------------------------------------------------------------------------------------------
+
+    def _help(self, words: list[bytes]) -> None:
+        for_people = sys.stdout.isatty()
+        text = help_text(words, self.docs() if words else None, "" if for_people else "(null)")
+        if for_people and os.environ.get("NO_COLOR"):
+            text = plain(text)
+        self.write(text.encode("utf-8", "surrogateescape"))
 
     def docs(self) -> CommandTable:
         """Return the commands of the server at the other end, else our own: HELP speaks of what can be used."""

@@ -32,10 +32,9 @@ def generic_help(version: str = VERSION) -> str:
     )
 
 
-def help_command(command: Command, with_group: bool = True) -> str:
-    """Return the help on one command."""
-    # A command without arguments has no syntax line; redis-cli prints C's name for nothing there.
-    syntax = command.syntax if command.arguments else "(null)"
+def help_command(command: Command, with_group: bool = True, nothing: str = "") -> str:
+    """Return the help on one command; `nothing` stands for the syntax of one without arguments."""
+    syntax = command.syntax if command.arguments else nothing
     lines = [
         "",
         f"  \x1b[1m{command.name}\x1b[0m \x1b[90m{syntax}\x1b[0m",
@@ -47,15 +46,22 @@ def help_command(command: Command, with_group: bool = True) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def help_text(words: list[bytes], commands: CommandTable | None = None) -> str:
-    """Return what HELP followed by `words` answers: nothing → generic, `@group`, or the commands so named."""
+def help_text(words: list[bytes], commands: CommandTable | None = None, nothing: str = "") -> str:
+    """Return what HELP followed by `words` answers: nothing → generic, `@group`, or the commands so named.
+
+    redis-cli 7.2 prints "(null)" where a command has no arguments: pass it as `nothing` to do the same.
+    """
     if not words:
         return generic_help()
     table = CommandTable.load() if commands is None else commands
     names = [to_text(word).upper() for word in words]
     if names[0].startswith("@"):
         group = names[0][1:].lower()
-        chosen = [help_command(command, False) for command in table if command.group.lower() == group]
+        chosen = [help_command(command, False, nothing) for command in table if command.group.lower() == group]
     else:
-        chosen = [help_command(command) for command in table if command.name.split(" ")[: len(names)] == names]
+        chosen = [
+            help_command(command, True, nothing)
+            for command in table
+            if command.name.split(" ")[: len(names)] == names
+        ]
     return "".join(chosen) + "\r\n"
