@@ -11,7 +11,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.config import Change, failed, rewrite, sane_hz
+from engine.config import Change, Config, failed, rewrite, sane_hz
 from engine.config.kinds import to_bytes, to_str
 from engine.effects import ChangeDir, Listen, Read, Rename, Sync, Unlink, Unlisten, Write
 from engine.errors import ReplyError
@@ -107,6 +107,19 @@ def rewrite_config(node: "Node", force: bool = False) -> None:
     except OSError:
         node.effects.append(Unlink(temporary))
         raise
+
+
+def load_modules(config: Config) -> list[str]:
+    """Return the warnings to log if the configuration wants modules: this server cannot run C code, so it stops."""
+    for path, *_ in config.modules:
+        name = to_str(path)
+        return [
+            f"Module {name} failed to load: modules are not supported",
+            f"Can't load module from {name}: server aborting",
+        ]
+    if config.module_directives:
+        return ["Module Configuration detected without loadmodule directive or no ApplyConfig call: aborting"]
+    return []
 
 
 def load_users(node: "Node") -> list[str]:

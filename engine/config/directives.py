@@ -64,6 +64,7 @@ class Config(Settings):
         self.users: list[list[bytes]] = []  # ACL users: name and rules
         self.renamed_commands: list[tuple[bytes, bytes]] = []  # old and new name; an empty one: removed
         self.modules: list[list[bytes]] = []  # path and arguments
+        self.module_directives: dict[bytes, bytes] = {}
 
     # Network
     bind = Bind(("*", "-::*"))

@@ -143,9 +143,9 @@ class Reader:
         elif name == b"loadmodule" and len(argv) >= 2:
             self.config.modules.append(argv[1:])
         elif b"." in name:
-            # A module's directive: kept for the module in Redis, and there are no modules here.
             if len(argv) < 2:
                 raise _LineError(b"Module config specified without value")
+            self.config.module_directives[name] = b" ".join(argv[1:])
         elif name == b"sentinel":
             if len(argv) > 1:
                 raise _LineError(b"sentinel directive while not in sentinel mode")

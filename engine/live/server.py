@@ -30,7 +30,7 @@ from engine.config.kinds import to_str
 from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
 from engine.node import Node
-from engine.reconfigure import RESERVED_FILES, load_users
+from engine.reconfigure import RESERVED_FILES, load_modules, load_users
 from engine.table import COMMANDS
 from engine.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
 
@@ -180,7 +180,7 @@ def main(arguments: list[str]) -> int:
     _make_room_for_clients(config, log)
     node = Node(config, int.from_bytes(os.urandom(32), "big"), time.time_ns() // 1000)
     loop = Loop(node, log)
-    warnings = load_users(node)
+    warnings = load_modules(config) or load_users(node)
     for warning in warnings:
         log("#", warning)
     if warnings:
