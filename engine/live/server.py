@@ -63,12 +63,16 @@ class Log:
         self.enabled = True
 
     def __call__(self, level: str, text: str) -> None:
-        minimum = _LEVELS[self.config.loglevel] if self.config else 2
-        if ".-*#".index(level) < minimum or not self.enabled:
+        if not self.shows(level):
             return
         now = time.time()
         stamp = time.strftime("%d %b %Y %H:%M:%S", time.localtime(now))
         self.raw(f"{os.getpid()}:{self.role} {stamp}.{int(now * 1000) % 1000:03d} {level} {text}\n")
+
+    def shows(self, level: str) -> bool:
+        """Tell whether lines of a level are written."""
+        minimum = _LEVELS[self.config.loglevel] if self.config else 2
+        return self.enabled and ".-*#".index(level) >= minimum
 
     def raw(self, line: str) -> None:
         """Write a line as it is."""
@@ -176,7 +180,7 @@ def main(arguments: list[str]) -> int:
         )
     log.role = "S" if config.replicaof is not None else "M"
     log("*", "monotonic clock: POSIX clock_gettime")
-    log("*", f"Running mode={'cluster' if config.cluster_enabled else 'standalone'}, port={config.port}.")
+    _introduce(config, log)
     _make_room_for_clients(config, log)
     node = Node(config, int.from_bytes(os.urandom(32), "big"), time.time_ns() // 1000)
     loop = Loop(node, log)
@@ -207,6 +211,40 @@ def main(arguments: list[str]) -> int:
     if loop.restart:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return status
+
+
+LOGO = """\
+
+      .-----.      Redis {version} ({sha}/{dirty}) {bits} bit
+    .'-------'.    redis-tutor
+    |'-------'|
+    |'-------'|    Running in {mode} mode
+    |'-------'|    Port: {port}
+     '-------'     PID: {pid}
+
+"""
+
+
+def _introduce(config: Config, log: Log) -> None:
+    """Say what runs: in one line, or with the logo on a terminal and where `always-show-logo` asks for it."""
+    mode = "cluster" if config.cluster_enabled else "standalone"
+    port = config.port or config.tls_port
+    on_terminal = not config.syslog_enabled and not config.logfile and os.isatty(1)
+    if not on_terminal and not config.always_show_logo:
+        log("*", f"Running mode={mode}, port={port}.")
+        return
+    if log.shows("*"):
+        log.raw(
+            LOGO.format(
+                version=VERSION,
+                sha=GIT_SHA1,
+                dirty=GIT_DIRTY,
+                bits=ARCH_BITS,
+                mode=mode,
+                port=port,
+                pid=os.getpid(),
+            )
+        )
 
 
 def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
