@@ -85,6 +85,9 @@ FLAG_NAMES: dict[int, bytes] = {
     TOUCHES_ARBITRARY_KEYS: b"TOUCHES_ARBITRARY_KEYS",
 }
 
+HIDDEN_FLAGS = MAY_REPLICATE | PROTECTED | TOUCHES_ARBITRARY_KEYS
+"""Flags that COMMAND INFO keeps to itself."""
+
 # ACL categories, in Redis's order; a command's set of them is a bit mask.
 ACL_CATEGORIES = (
     b"keyspace",
@@ -212,18 +215,17 @@ class KeySpec:
                 return []
             first = found + 1
         if self.by_number:
-            if first >= count or not argv[first].isdigit():
+            if first >= count or (number := _count(argv[first])) is None:
                 return None
-            last = first + int(argv[first])
+            last = first + number
             first += 1
         elif self.last >= 0:
             last = first + self.last
         elif self.limit:
-            last = first + (count - first) // self.limit + (self.last + 1)
-            last -= 1
+            last = first + (count - first) // self.limit + self.last
         else:
             last = count + self.last
-        if last >= count or last < first - 1:
+        if last >= count or last < first or first >= count:
             return None
         return list(range(first, last + 1, self.step))
 
@@ -231,11 +233,18 @@ class KeySpec:
         if self.start > 0:
             places = range(self.start, len(argv) - 1)
         else:
-            places = range(len(argv) + self.start, 0, -1)
+            places = range(len(argv) + self.start, 1, -1)
         for i in places:
             if argv[i].upper() == self.keyword:
                 return i
         return None
+
+
+def _count(text: bytes) -> int | None:
+    """Return a number of keys in its canonical spelling; None for anything else."""
+    if not text.isdigit() or len(text) > 18 or (text[0] == 0x30 and len(text) > 1):
+        return None
+    return int(text)
 
 
 class Command:
@@ -252,7 +261,9 @@ class Command:
         "get_keys",
         "group",
         "handler",
+        "has_keys",
         "is_container",
+        "key_ref",
         "key_specs",
         "key_step",
         "last_key",
@@ -300,6 +311,13 @@ class Command:
         self.first_key, self.last_key, self.key_step, movable = _legacy_range(self.key_specs)
         self.flags = flags | (MOVABLEKEYS if movable else 0)
         self.is_container = is_container
+        self.has_keys = get_keys is not None or any(not spec.flags & KEY_NOT_KEY for spec in self.key_specs)
+        self.key_ref: KeyRef | None = None
+        """The only key, for the many commands whose key is always there and always used in the same way."""
+        if len(self.key_specs) == 1 and get_keys is None:
+            spec = self.key_specs[0]
+            if spec.plain and not spec.last and not spec.flags & (KEY_NOT_KEY | KEY_INCOMPLETE | KEY_VARIABLE_FLAGS):
+                self.key_ref = KeyRef(spec.index, spec.flags)
         self.acl = self._categories(acl)
 
     def _categories(self, extra: tuple[str, ...]) -> int:
@@ -385,8 +403,6 @@ def command(
     tokens = usage.split()
     if parent is not None and parent.subcommands is not None and len(tokens) > 1:
         name = head + b"|" + tokens[1].lower().encode()
-    elif len(tokens) > 1 and tokens[1].replace("-", "").isalnum() and tokens[1].isupper():
-        raise ValueError(f"{usage}: declare container({tokens[0]!r}) first")
 
     def declare(handler: Handler) -> Handler:
         chosen = group or (parent.group if parent is not None and parent.subcommands is not None else None)
@@ -430,6 +446,7 @@ def container(
     group: str,
     arity: int = -2,
     acl: tuple[str, ...] = (),
+    tips: tuple[str, ...] = (),
     handler: Handler | None = None,
 ) -> None:
     """Declare a command that only holds subcommands (`handler` answers where it can stand alone, as COMMAND does)."""
@@ -447,7 +464,7 @@ def container(
         group=group,
         since=since,
         complexity=complexity,
-        tips=(),
+        tips=tips,
         get_keys=None,
         channels="",
         parent=None,
@@ -526,18 +543,38 @@ def _legacy_range(specs: tuple[KeySpec, ...]) -> tuple[int, int, int, bool]:
 INVALID_KEYS = b"ERR Invalid arguments specified for command"
 
 
-def keys_of(command: Command, argv: Argv) -> list[KeyRef]:
-    """Return the keys that a request names, in order of position; raises ReplyError when that cannot be told."""
+def keys_of(command: Command, argv: Argv, *, include_not_keys: bool = False) -> list[KeyRef]:
+    """Return the keys that a request names; raises ReplyError when that cannot be told.
+
+    Specifications are asked first. Where they are incomplete, do not fit, or leave open what is done to the key, the
+    command's own `get_keys` answers. `include_not_keys` adds what is only hashed like a key (the channels of
+    SPUBLISH), which decides about slots but not about permissions.
+    """
+    ref = command.key_ref
+    if ref is not None and ref.position < len(argv):
+        return [ref]
+    if not command.key_specs:
+        return command.get_keys(argv) if command.get_keys is not None else []
+    refs = _refs_of(command.key_specs, argv, include_not_keys)
+    if refs is not None:
+        return refs
     if command.get_keys is not None:
         return command.get_keys(argv)
-    specs = command.key_specs
-    if len(specs) == 1 and specs[0].plain and not specs[0].last:
-        spec = specs[0]
-        return [KeyRef(spec.index, spec.flags)] if spec.index < len(argv) else []
+    if command.flags & NO_MANDATORY_KEYS:
+        return []
+    raise ReplyError(INVALID_KEYS)
+
+
+def _refs_of(specs: tuple[KeySpec, ...], argv: Argv, include_not_keys: bool) -> list[KeyRef] | None:
     refs: list[KeyRef] = []
     for spec in specs:
+        flags = spec.flags
+        if flags & KEY_VARIABLE_FLAGS:
+            return None
+        if flags & KEY_NOT_KEY and not include_not_keys:
+            continue
         positions = spec.positions(argv)
-        if positions is None:
-            raise ReplyError(INVALID_KEYS)
-        refs += [KeyRef(position, spec.flags) for position in positions if not spec.flags & KEY_NOT_KEY]
+        if positions is None or (positions and flags & KEY_INCOMPLETE):
+            return None
+        refs += [KeyRef(position, flags) for position in positions]
     return refs

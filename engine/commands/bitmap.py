@@ -13,6 +13,7 @@ from engine.arguments import integer, parse_integer
 from engine.client import Client
 from engine.errors import NOT_AN_INTEGER, SYNTAX, ReplyError
 from engine.keyspace import NOTIFY_GENERIC, NOTIFY_STRING
+from engine.movable import bitfield_keys
 from engine.resp import Argv, Reply
 from engine.table import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.string import as_bytes, mutable
@@ -345,6 +346,7 @@ def _bitfield(ctx: Client, argv: Argv, read_only: bool) -> Reply:
     WRITE,
     DENYOOM,
     keys=("1 RW update access variable_flags -- This command allows both access and modification of the key",),
+    get_keys=bitfield_keys,
     since="3.2.0",
     complexity="O(1) for each subcommand specified",
 )

@@ -7,6 +7,7 @@ from engine.arguments import integer, parse_float
 from engine.client import Client
 from engine.errors import SYNTAX, WRONGTYPE, ReplyError
 from engine.keyspace import NOTIFY_GENERIC, NOTIFY_LIST, STRING_TYPES
+from engine.movable import sort_keys, sort_ro_keys
 from engine.resp import Argv, Reply
 from engine.table import DENYOOM, READONLY, WRITE, command
 from engine.values.hash import HashValue
@@ -176,6 +177,7 @@ def _sort(ctx: Client, argv: Argv, may_store: bool) -> Reply:
         "list",
         "dangerous",
     ),
+    get_keys=sort_keys,
     since="1.0.0",
     complexity="O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
 )
@@ -197,6 +199,7 @@ def sort(ctx: Client, argv: Argv) -> Reply:
         "list",
         "dangerous",
     ),
+    get_keys=sort_ro_keys,
     since="7.0.0",
     complexity="O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
 )

@@ -7,6 +7,7 @@ from engine.arguments import INT64_MAX, INT64_MIN, integer, parse_integer
 from engine.client import Client
 from engine.errors import NOT_A_FLOAT, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX, ReplyError, wrong_arity
 from engine.keyspace import NOTIFY_GENERIC, NOTIFY_STRING
+from engine.movable import set_keys
 from engine.numbers import parse_long_double
 from engine.resp import OK, Argv, Reply
 from engine.table import DENYOOM, FAST, READONLY, WRITE, command
@@ -79,6 +80,7 @@ def expire_at(ctx: Client, arg: bytes, unit_ms: int, absolute: bool, name: bytes
     WRITE,
     DENYOOM,
     keys=("1 RW access update variable_flags -- RW and ACCESS due to the optional `GET` argument",),
+    get_keys=set_keys,
     since="1.0.0",
     complexity="O(1)",
 )
