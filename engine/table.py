@@ -368,11 +368,12 @@ COMMANDS: dict[bytes, Command] = {}
 
 def find(name: bytes) -> Command:
     """Return a command by its full lower-case name (`config|get`). KeyError when there is none."""
-    head, _, tail = name.partition(b"|")
+    head, separator, tail = name.partition(b"|")
     command = COMMANDS[head]
-    if not tail:
+    if not separator:
         return command
-    assert command.subcommands is not None
+    if command.subcommands is None:
+        raise KeyError(name)
     return command.subcommands[tail]
 
 

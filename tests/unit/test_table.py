@@ -105,6 +105,11 @@ def test_a_pickle_names_a_command() -> None:
         assert find(command.name) is command
 
 
+@pytest.mark.parametrize("name", [b"nonsense", b"get|key", b"config|get|key", b"config|", b"|"])
+def test_what_is_no_command_is_not_found(name: bytes) -> None:
+    assert command_info(None, [b"command", b"info", name]) == [None]  # type: ignore[arg-type]
+
+
 def test_every_command_has_its_long_facts() -> None:
     missing = [command.name for command in everything() if not reference.facts(command.name).get("summary")]
     assert missing == []
