@@ -197,7 +197,8 @@ def _max_clients(node: "Node", old: dict[str, Any]) -> str | None:
     )
 
 
-def _oom_score(node: "Node", old: dict[str, Any]) -> str | None:
+def set_oom_score(node: "Node", old: dict[str, Any] | None = None) -> str | None:
+    """Tell the kernel how gladly this process may be killed, by its role (at the start and when the role changes)."""
     config = node.config
     try:
         if config.oom_score_adj != "no":
@@ -268,8 +269,8 @@ APPLY: dict[str, Apply] = {
     "hz": _hz,
     "locale-collate": _locale,
     "maxclients": _max_clients,
-    "oom-score-adj": _oom_score,
-    "oom-score-adj-values": _oom_score,
+    "oom-score-adj": set_oom_score,
+    "oom-score-adj-values": set_oom_score,
     "port": _port,
     "repl-backlog-size": _backlog_size,
     "requirepass": _requirepass,

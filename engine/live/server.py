@@ -30,7 +30,7 @@ from engine.config.kinds import to_str
 from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
 from engine.node import Node
-from engine.reconfigure import RESERVED_FILES, load_modules, load_users
+from engine.reconfigure import RESERVED_FILES, load_modules, load_users, set_oom_score
 from engine.table import COMMANDS
 from engine.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
 
@@ -195,6 +195,7 @@ def main(arguments: list[str]) -> int:
     if config.daemonize or config.pidfile:
         _write_pidfile(config, log)
     log("*", "Server initialized")
+    set_oom_score(node)
     _on_signals(loop, log)
     node.start(time.time_ns() // 1000)
     for kind in kinds:

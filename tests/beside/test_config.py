@@ -5,15 +5,18 @@ afterwards. Left out are directives whose change the machine must take part in.
 """
 
 import socket
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import hiredis
 import pytest
 
-from engine.config import MULTI_ARG, Config
+from engine.config import MULTI_ARG, Config, FatalConfigError
 from engine.errors import ReplyError
 from engine.glob import glob_match
-from tests.real import RealServer, start_server
+from engine.live.server import configure
+from tests.real import RealServer, server_program, start_server
 
 NEEDS_THE_MACHINE = {
     b"appendonly",
@@ -117,3 +120,82 @@ def test_config_set_answers(real, part):
             if name not in CHANGED_WHEN_APPLIED:
                 assert link(b"CONFIG", b"GET", name) == [name, config.show(directive)], (name, value)
         link(b"CONFIG", b"SET", name, before)
+
+
+BAD_FILES = (
+    b"maxclients x # comment",
+    b"# c\n\n  maxclients   12 13",
+    b"port 0\nfoo bar",
+    b"PORT abc",
+    b'"port" "a\\x62"',
+    b"port 'x",
+    b'port "x"y',
+    b"save 1",
+    b"save 1 1\nsave x 1",
+    b"include included.conf",
+    b"include *.nomatch\nport z",
+    b"include a b",
+    b"rename-command nope x",
+    b"rename-command get set",
+    b"rename-command get x\nrename-command GET y",
+    b"user",
+    b"user a )",
+    b"loadmodule",
+    b"sentinel monitor a",
+    b"a.b",
+    b"a.b c\nport z",
+    b"list-max-ziplist-entries 1\nport z",
+    b"list-max-ziplist-entries 1 2",
+    b"dir /nonexistent",
+    b"logfile /nonexistent/x",
+    b"cluster-enabled yes\nreplicaof a 1",
+    b"replicaof a",
+    b"replicaof a b",
+    b"slaveof no one\nport z",
+    b"bind " + b"1.1.1.1 " * 17,
+    b"unixsocketperm 888",
+    b"unixsocketperm 1777",
+    b"client-output-buffer-limit normal 0 0",
+    b'client-output-buffer-limit "normal 0 0 x"',
+    b'shutdown-on-sigterm "save nosave"',
+    b"appendfilename a/b",
+    b"notify-keyspace-events K E",
+    b"\tport\t99999\t\r",
+    b"requirepass a b",
+    b"maxmemory-clients 101%",
+)
+BAD_ARGUMENTS = (
+    ["--foo"],
+    ["--port", "0", "--maxclients", "x"],
+    ["--port", "1", "2"],
+    ["--port"],
+    ["--port 1 2"],
+    ["--port", "--hz"],
+    ["--hz", "--port", "x"],
+    ["--save", "--port", "x"],
+    ["--port", "x", "--save"],
+    ["--proc-title-template", "--x", "--port", "z"],
+    ["-x"],
+    ["--", "x"],
+    ["--port", 'a"b\\\n'],
+)
+
+
+def test_what_is_said_of_bad_files_and_arguments(tmp_path, monkeypatch):
+    program = server_program()
+    version = f"(Redis {'.'.join(map(str, program.version))})".encode()
+    if program.kind != "redis":
+        pytest.skip("other servers name themselves otherwise")
+    monkeypatch.chdir(tmp_path)
+    Path("included.conf").write_bytes(b"maxclients 77\nhz x\n")
+    cases = list(BAD_ARGUMENTS)
+    for number, text in enumerate(BAD_FILES):
+        Path(f"{number}.conf").write_bytes(text)
+        cases.append([f"{number}.conf"])
+    for case in cases:
+        real = subprocess.run([program.path, *case], capture_output=True, stdin=subprocess.DEVNULL, timeout=20)
+        with pytest.raises(FatalConfigError) as caught:
+            configure(case)
+        monkeypatch.chdir(tmp_path)
+        assert (case, caught.value.text.replace(b"(Redis 7.2.4)", version)) == (case, real.stderr)
+        assert real.returncode == 1
