@@ -15,6 +15,7 @@ from engine.config import Change, Config, failed, rewrite, sane_hz
 from engine.config.kinds import to_bytes, to_str
 from engine.effects import ChangeDir, Listen, Read, Rename, Sync, Unlink, Unlisten, Write
 from engine.errors import ReplyError
+from engine.memory import used_memory
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -178,6 +179,19 @@ def _backlog_size(node: "Node", old: dict[str, Any]) -> str | None:
     return None
 
 
+def _maxmemory(node: "Node", old: dict[str, Any]) -> str | None:
+    limit = node.config.maxmemory
+    used = used_memory(node) if limit else 0
+    if limit and limit < used:
+        node.log(
+            "#",
+            f"WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory usage "
+            f"({used}). This will result in key eviction and/or the inability to accept new write commands depending "
+            "on the maxmemory-policy.",
+        )
+    return None
+
+
 def _requirepass(node: "Node", old: dict[str, Any]) -> str | None:
     node.acl.set_default_password(node.config.requirepass)
     return None
@@ -269,6 +283,7 @@ APPLY: dict[str, Apply] = {
     "hz": _hz,
     "locale-collate": _locale,
     "maxclients": _max_clients,
+    "maxmemory": _maxmemory,
     "oom-score-adj": set_oom_score,
     "oom-score-adj-values": set_oom_score,
     "port": _port,
