@@ -144,12 +144,17 @@ def configure(
 
 def main(arguments: list[str]) -> int:
     """Run a server with redis-server's arguments; returns the exit status."""
-    if arguments in (["-v"], ["--version"]):
+    first = arguments[0] if arguments else ""
+    if first in ("-v", "--version"):
         print(version_line())
         return 0
-    if arguments in (["-h"], ["--help"]):
+    if first in ("-h", "--help"):
         print(USAGE, end="")
         return 0
+    if "--sentinel" in arguments or first in ("--test-memory", "--check-system"):
+        wanted = "--sentinel" if "--sentinel" in arguments else first
+        print(f"redis-tutor serve does not take {wanted}: it is a server only.", file=sys.stderr)
+        return 1
     log = Log()
     try:
         config = configure(arguments, log, sys.stdin.buffer)

@@ -17,6 +17,7 @@ from engine.config import (
     rewrite,
 )
 from engine.errors import ReplyError
+from engine.live.server import main
 
 
 class Files(Surroundings):
@@ -198,3 +199,16 @@ def test_any_text_is_read_or_refused(text):
     except FatalConfigError:
         return
     rewrite(text, config)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--sentinel"], ["r.conf", "--sentinel"], ["--test-memory", "1"], ["--check-system"]]
+)
+def test_what_is_no_server_is_refused(arguments, capsys):
+    assert main(arguments) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_version_line(capsys):
+    assert main(["-v", "--port", "x"]) == 0
+    assert capsys.readouterr().out.startswith("Redis server v=7.2.4 sha=00000000:0 malloc=libc bits=64 build=")
