@@ -7,8 +7,9 @@ from engine.client import Client
 from engine.config import SENSITIVE
 from engine.errors import SYNTAX, ReplyError
 from engine.glob import glob_match
+from engine.help import help_reply
 from engine.reconfigure import config_set, reset_statistics, rewrite_config
-from engine.resp import OK, Argv, Reply, Status
+from engine.resp import OK, Argv, Reply
 from engine.table import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 
 container("CONFIG", since="2.0.0", group="server")
@@ -110,19 +111,15 @@ def config_rewrite(ctx: Client, argv: Argv) -> Reply:
 
 @command("CONFIG HELP", LOADING, STALE, since="5.0.0", complexity="O(1)", group="server")
 def config_help(ctx: Client, argv: Argv) -> Reply:
-    return [Status(line) for line in HELP]
+    return help_reply(argv, HELP)
 
 
-HELP = (
-    b"CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    b"GET <pattern>",
-    b"    Return parameters matching the glob-like <pattern> and their values.",
-    b"SET <directive> <value>",
-    b"    Set the configuration <directive> to <value>.",
-    b"RESETSTAT",
-    b"    Reset statistics reported by the INFO command.",
-    b"REWRITE",
-    b"    Rewrite the configuration file.",
-    b"HELP",
-    b"    Print this help.",
-)
+HELP = """\
+GET <pattern>
+    Return parameters matching the glob-like <pattern> and their values.
+SET <directive> <value>
+    Set the configuration <directive> to <value>.
+RESETSTAT
+    Reset statistics reported by the INFO command.
+REWRITE
+    Rewrite the configuration file."""

@@ -14,6 +14,7 @@ from engine.config import memory_size
 from engine.digest import dataset_digest, entry_digest
 from engine.effects import Log, Stall
 from engine.errors import NO_SUCH_KEY, NOT_A_FLOAT, ReplyError
+from engine.help import help_reply
 from engine.keyspace import STRING_TYPES, Entry
 from engine.reconfigure import rewrite_config
 from engine.resp import (
@@ -226,6 +227,10 @@ def _set_disable_deny_scripts(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
+def _help(ctx: Client, argv: Argv) -> Reply:
+    return help_reply(argv, "\n".join(name.decode().upper() for name in _SUBCOMMANDS if name != b"help"))
+
+
 def _config_rewrite_force_all(ctx: Client, argv: Argv) -> Reply:
     try:
         rewrite_config(ctx.node, force=True)
@@ -260,6 +265,7 @@ def _panic(ctx: Client, argv: Argv) -> Reply:
 
 
 _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
+    b"help": (0, 0, _help),
     b"sleep": (1, 1, _sleep),
     b"config-rewrite-force-all": (0, 0, _config_rewrite_force_all),
     b"log": (1, 1, _log),
