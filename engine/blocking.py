@@ -129,7 +129,14 @@ def _run_again(node: "Node", client: Client) -> None:
     client.flags |= flags.REEXECUTING
     node.reblocking = blocking
     node.mark_us = node.stopwatch()
-    reply = node.call(client, blocking.command, blocking.argv)
+    denied = None if client.user is None else node.acl.refusal(client, blocking.command, blocking.argv)
+    if denied is not None:
+        # Its permissions were taken while it waited.
+        node.stats_of(blocking.command).rejected += 1
+        node.count_error(denied)
+        reply: Reply = denied
+    else:
+        reply = node.call(client, blocking.command, blocking.argv)
     node.reblocking = None
     client.flags &= ~flags.REEXECUTING
     if type(reply) is not NoReply:

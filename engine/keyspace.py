@@ -175,7 +175,7 @@ class Database:
         """Find a value for a command that reads it: counts a hit or a miss and marks the key as used."""
         space = self.space
         entry = self.entries.get(key)
-        if entry is not None and (entry.expire is None or entry.expire > space.now_ms or self._alive(entry)):
+        if entry is not None and (entry.expire is None or entry.expire >= space.now_ms or self._alive(entry)):
             space.hits += 1
             if space.touch == TOUCH_LRU:
                 entry.access = space.lru_clock
@@ -193,7 +193,7 @@ class Database:
         if entry is None:
             return None
         space = self.space
-        if entry.expire is not None and entry.expire <= space.now_ms and not self._alive(entry):
+        if entry.expire is not None and entry.expire < space.now_ms and not self._alive(entry):
             return None
         if space.touch == TOUCH_LRU:
             entry.access = space.lru_clock
@@ -233,7 +233,7 @@ class Database:
         """Find an entry without marking it as used or counting (OBJECT, TTL, DEBUG). Expires lazily."""
         entry = self.entries.get(key)
         if entry is None or (
-            entry.expire is not None and entry.expire <= self.space.now_ms and not self._alive(entry)
+            entry.expire is not None and entry.expire < self.space.now_ms and not self._alive(entry)
         ):
             return None
         return entry
@@ -277,7 +277,7 @@ class Database:
             self.add(key, value)
             return
         if entry.expire is not None:
-            if entry.expire <= self.space.now_ms and not self._alive(entry):
+            if entry.expire < self.space.now_ms and not self._alive(entry):
                 self.add(key, value)
                 return
             if not keep_ttl:
@@ -402,7 +402,7 @@ class Database:
         removed = 0
         while removed < limit:
             when = self.next_due()
-            if when is None or when > self.space.now_ms:
+            if when is None or when >= self.space.now_ms:
                 break
             _, key = heappop(self.due)
             self.expire_now(self.entries[key])
@@ -428,7 +428,7 @@ class Database:
         tries = 0
         while self.order:
             entry = self.order[self.space.rng.below(len(self.order))]
-            if entry.expire is None or entry.expire > self.space.now_ms or self._alive(entry):
+            if entry.expire is None or entry.expire >= self.space.now_ms or self._alive(entry):
                 return entry
             tries += 1
             if tries > 100 and self.space.expire_mode == EXPIRE_HIDE:

@@ -587,7 +587,7 @@ class Node:
         return False
 
     def _expired(self, entry: Entry) -> bool:
-        return entry.expire is not None and entry.expire <= self.now_ms
+        return entry.expire is not None and entry.expire < self.now_ms
 
     def _touch_watchers(self, db: Database, key: bytes) -> None:
         for client_id in db.watchers[key]:
@@ -622,25 +622,30 @@ class Node:
 
     def swap(self, first: Database, second: Database) -> None:
         """Exchange two databases, and tell everybody."""
-        for db, other in ((first, second), (second, first)):
-            for key, watchers in db.watchers.items():
-                entry, replacement = db.entries.get(key), other.entries.get(key)
-                if entry is None and replacement is None:
-                    continue
-                for client_id in watchers:
-                    client = self.clients[client_id]
-                    if client.watched[(db.index, key)]:
-                        if replacement is None:
-                            client.watched[(db.index, key)] = False
-                            continue
-                        if replacement is not None and self._expired(replacement):
-                            continue
-                    client.flags |= flags.DIRTY_CAS
+        self._watchers_of_swap(first, second)
+        self._watchers_of_swap(second, first)
         first.swap(second)
         for db in (first, second):
             for key in db.blocked:
                 self.key_ready(db, key)
         self.tracking.flushed()
+
+    def _watchers_of_swap(self, db: Database, other: Database) -> None:
+        """Tell who watches keys of a database that another's contents take its place. Dead keys count as none."""
+        for key, watchers in db.watchers.items():
+            entry, replacement = db.entries.get(key), other.entries.get(key)
+            if entry is None and replacement is None:
+                continue
+            dies = replacement is not None and self._expired(replacement)
+            for client_id in watchers:
+                client = self.clients[client_id]
+                was_expired = client.watched[(db.index, key)]
+                if was_expired and (replacement is None or dies):
+                    client.watched[(db.index, key)] = dies
+                elif not was_expired and entry is None and dies:
+                    client.watched[(db.index, key)] = True
+                else:
+                    client.flags |= flags.DIRTY_CAS
 
     # --- gates (called from dispatch.gates) ---------------------------------------------------------------------
 

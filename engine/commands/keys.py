@@ -135,7 +135,7 @@ def randomkey(ctx: Client, argv: Argv) -> Reply:
 
 def _visible(ctx: Client) -> Callable[[Entry], bool]:
     now_ms = ctx.node.space.now_ms
-    return lambda entry: entry.expire is None or entry.expire > now_ms
+    return lambda entry: entry.expire is None or entry.expire >= now_ms
 
 
 @command(
@@ -179,9 +179,9 @@ def scan(ctx: Client, argv: Argv) -> Reply:
     for entry in entries:
         if pattern is not None and not pattern.match(entry.key):
             continue
-        if wanted is not None and type_name(entry.value) != wanted.lower():
+        if entry.expire is not None and db.entry(entry.key) is None:
             continue
-        if entry.expire is None or db.entry(entry.key) is not None:
+        if wanted is None or type_name(entry.value) == wanted.lower():
             found.append(entry.key)
     return [b"%d" % following, found]
 

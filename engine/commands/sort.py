@@ -104,7 +104,7 @@ def _elements(value: ListValue | SetValue | ZSetValue | None, reverse: bool) -> 
         return items[::-1] if reverse else items
     if isinstance(value, SetValue):
         return value.to_list()
-    return [member for _, member in value.range(0, len(value) - 1, reverse)]
+    return [member for _, member in value.range(0, len(value), reverse)]
 
 
 def _sorted(ctx: Client, options: _Options, elements: list[bytes], by: bytes | None, alpha: bool) -> list[bytes]:
