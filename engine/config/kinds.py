@@ -192,8 +192,6 @@ class Bool(Directive[bool]):
 class Number(Directive[int]):
     """A number within limits, in the unit that Redis documents (bytes, seconds, ms, µs …)."""
 
-    UNSIGNED = False  # held in an unsigned C type: negative numbers count as huge ones
-
     def __init__(
         self,
         default: int,
