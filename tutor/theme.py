@@ -54,7 +54,7 @@ def shades(variables: dict[str, str]) -> dict[str, str]:
         return dict(_ANSI)
     if text.ansi is not None or ground.ansi is not None:
         return dict(_ANSI)
-    return {"muted": ground.blend(text, 0.66).hex6, "faint": ground.blend(text, 0.42).hex6}
+    return {"muted": ground.blend(text, 0.78).hex6, "faint": ground.blend(text, 0.45).hex6}
 
 
 _ANSI = {"muted": "ansi_default", "faint": "ansi_bright_black"}

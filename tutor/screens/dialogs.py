@@ -9,7 +9,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 
-class Choice(ModalScreen[str | None]):
+class Choice(ModalScreen[str | bool | None]):
     """Choose one of a few."""
 
     BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]
@@ -36,7 +36,12 @@ class Choice(ModalScreen[str | None]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Answer."""
-        self.dismiss(event.option.id)
+        event.stop()
+        self.dismiss(self.result(event.option.id))
+
+    def result(self, chosen: str | None) -> str | bool | None:
+        """Return what the choice means to whoever asked."""
+        return chosen
 
 
 class Confirm(Choice):
@@ -45,7 +50,6 @@ class Confirm(Choice):
     def __init__(self, title: str, text: str, yes: str) -> None:
         super().__init__(title, text, [("no", "No, leave it"), ("yes", yes)])
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Answer."""
-        event.stop()
-        self.dismiss(event.option.id == "yes")  # type: ignore[arg-type]
+    def result(self, chosen: str | None) -> bool:
+        """Whether it was a yes."""
+        return chosen == "yes"

@@ -216,6 +216,7 @@ class LessonScreen(Screen[str | None]):
     LessonScreen Terminals { height: 3fr; }
     LessonScreen Inspector { height: 2fr; }
     LessonScreen #task-line { display: none; height: auto; max-height: 2; padding: 0 1; background: $surface; }
+    LessonScreen.-huge #text-box { width: 42%; }
     LessonScreen.-huge Terminals { height: 1fr; }
     LessonScreen.-huge Inspector { height: 1fr; }
 

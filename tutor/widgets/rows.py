@@ -46,6 +46,7 @@ STYLES = (
     "choice",
 )
 
+_WORDS = re.compile(r"\s*\S+\s*|\s+")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -62,6 +63,7 @@ class Row:
     spans: tuple[Span, ...]
     data: Any = None
     indent: int = 0  # columns by which continued lines are set in
+    words: bool = False  # broken between words, as prose is
 
     @property
     def text(self) -> str:
@@ -70,8 +72,24 @@ class Row:
 
 
 def row(text: str, style: str = "plain", data: Any = None, indent: int = 0) -> Row:
-    """Return a row of one style."""
-    return Row(((text, style),), data, indent)
+    """Return a row of one style; a note is prose."""
+    return Row(((text, style),), data, indent, style == "note")
+
+
+def wrap_words(spans: Iterable[Span], width: int, indent: int = 0) -> list[list[Span]]:
+    """Break spans between words where that is possible, else at the edge."""
+    lines: list[list[Span]] = [[]]
+    used = 0
+    for text, style in spans:
+        for word in _WORDS.findall(text):
+            size = cell_len(word.rstrip())
+            if used + size > width and used > indent:
+                lines.append([(" " * indent, "plain")] if indent else [])
+                used = indent
+                word = word.lstrip()
+            lines[-1].append((word, style))
+            used += cell_len(word)
+    return [piece for line in lines for piece in wrap(line, width, indent)]
 
 
 def wrap(spans: Iterable[Span], width: int, indent: int = 0) -> list[list[Span]]:
@@ -199,7 +217,8 @@ class RowView(ScrollView, can_focus=True):
     def _break(self, each: Row) -> list[tuple[list[Span], Row | None]]:
         width = self._width or 80
         if self._wrapped:
-            return [(line, each) for line in wrap(each.spans, width, each.indent)]
+            broken = (wrap_words if each.words else wrap)(each.spans, width, each.indent)
+            return [(line, each) for line in broken]
         return [(list(each.spans), each)]
 
     def _rebreak(self) -> None:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
@@ -35,7 +36,7 @@ def inline(text: str, style: str = "") -> Content:
 class ExampleBlock(Widget, can_focus=True):
     """A transcript in the text. Enter, a click or the screen's key runs it in the terminal."""
 
-    BINDINGS: ClassVar = [("enter", "run", "Run it")]
+    BINDINGS: ClassVar = [("enter", "run", "run it")]
     DEFAULT_CSS = """
     ExampleBlock {
         height: auto; margin: 0 0 1 0; padding: 0 1; background: $surface;
@@ -178,9 +179,9 @@ class TextPane(VerticalScroll, can_focus=True):
     """One step's text."""
 
     BINDINGS: ClassVar = [
-        ("j,down", "scroll_down", "Down"),
-        ("k,up", "scroll_up", "Up"),
-        ("space", "page_down", "Page down"),
+        Binding("j,down", "scroll_down", "down", show=False),
+        Binding("k,up", "scroll_up", "up", show=False),
+        Binding("space", "page_down", "page down", show=False),
     ]
     DEFAULT_CSS = """
     TextPane { padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable; background: $background; }
