@@ -22,6 +22,7 @@ from engine.errors import (
     ReplyError,
     wrong_arity,
 )
+from engine.events import CommandExecuted
 from engine.resp import QUEUED, Argv, NoReply, Reply
 from engine.table import (
     ALLOW_BUSY,
@@ -240,6 +241,8 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
         node.slow_command(ctx, command, argv, elapsed)
     if node.monitors:
         node.feed_monitors(ctx, command, argv)
+    if node.observers:
+        node.emit(CommandExecuted(node.now_us, ctx.id, ctx.db.index, argv, reply, elapsed))
     if space.dirty != dirty or node.force_propagation or node.instead is not None:
         node.propagate_call(ctx, argv, space.dirty != dirty)
     return reply

@@ -33,7 +33,6 @@ class KeyChanged(Event):
 
     db: int
     key: bytes
-    event: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +56,3 @@ class ClientClosed(Event):
     """A client is gone."""
 
     client_id: int
-    reason: str

@@ -126,6 +126,7 @@ class Journal:
         self.checkpoints = before
         self.marks = [mark for mark in self.marks if mark <= place]
         node.observers = observers
+        node.update_attended()
         node.effects = []
         self.node = node
         return node

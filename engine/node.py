@@ -28,7 +28,7 @@ from engine.commands import load_all
 from engine.config import Config
 from engine.effects import Dial, Effect, Exit, Hangup, Log, Send
 from engine.errors import ReplyError
-from engine.events import Event, KeyChanged
+from engine.events import ClientClosed, ClientOpened, Event, KeyChanged, KeyExpired
 from engine.keyspace import EXPIRE_DELETE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
 from engine.latency import LatencyMonitor
 from engine.pauses import Pauses
@@ -175,6 +175,11 @@ class Node:
         state["observers"] = []
         return state
 
+    def observe(self, observer: Callable[[Event], None]) -> None:
+        """Tell `observer` of everything that happens from now on."""
+        self.observers.append(observer)
+        self.update_attended()
+
     def emit(self, event: Event) -> None:
         """Tell the observers what happened. Guard calls with `if node.observers` where building it costs."""
         for observer in self.observers:
@@ -246,6 +251,8 @@ class Node:
         self.stats.connections_received += 1
         self.acl.welcome(client)
         client.update_gated()
+        if self.observers:
+            self.emit(ClientOpened(now, client.id, peer))
 
     def _stranger(self, peer: str, kind: str) -> bytes | None:
         """Return why a new connection is not taken, or None."""
@@ -430,6 +437,8 @@ class Node:
         self.unwatch(client)
         self.pubsub.forget(client)
         self.monitors.pop(client.id, None)
+        if self.observers and client.id in self.clients:
+            self.emit(ClientClosed(self.now_us, client.id))
         self.clients.pop(client.id, None)
         self.links.pop(client.link, None)
         client.halted = True
@@ -536,6 +545,8 @@ class Node:
     def key_expired(self, db: Database, key: bytes) -> None:
         """A key's time was up: replicas are told with a DEL of their own."""
         self.also_propagate(db.index, [self.deletion, key])
+        if self.observers:
+            self.emit(KeyExpired(self.now_us, db.index, key))
 
     def keyspace_event(self, kind: int, event: bytes, key: bytes, db: int) -> None:
         """Publish a keyspace notification."""

@@ -133,14 +133,14 @@ class TutorApp(App[None]):
                 if isinstance(screen, MapScreen):
                     screen.load()
 
-        def confirmed(yes: bool | None) -> None:
+        def confirmed(yes: str | bool | None) -> None:
             if yes:
                 self.run_worker(reset())
 
         text = "All progress in all lessons is forgotten. This cannot be taken back."
         self.push_screen(Confirm("Forget everything?", text, "Yes, forget all progress"), confirmed)
 
-    def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Return what the command palette offers."""
         from tutor.screens.lesson import LessonScreen
 

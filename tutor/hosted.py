@@ -10,11 +10,12 @@ import os
 import socket
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from engine.client import Client
 from engine.errors import ReplyError
-from engine.events import Event
+from engine.events import CommandExecuted, Event
 from engine.journal import Journal
 from engine.live.loop import Loop
 from engine.live.server import configure
@@ -25,6 +26,8 @@ from tutor.host import Bytes, Skipped, Undone, receive_message, send_message
 
 EVENTS_PER_ROUND = 256
 SHOWN_BYTES = 4096
+SHOWN_WORD = 128
+SHOWN_WORDS = 32
 WENT_BACK = ReplyError(b"ERR the lesson's server went back in time; connect again")
 
 
@@ -41,7 +44,7 @@ class HostedLoop(Loop):
         self.skipped = 0
         self.hooks[channel.fileno()] = self._control
         self.poller.set(channel.fileno(), True, False, new=True)
-        journal.node.observers.append(self._note)
+        journal.node.observe(self._note)
 
     def now(self) -> int:  # type: ignore[override]
         """Return the lesson's time in µs since 1970."""
@@ -51,6 +54,11 @@ class HostedLoop(Loop):
 
     def _note(self, event: Event | Bytes | Undone) -> None:
         if len(self.events) < EVENTS_PER_ROUND:
+            if isinstance(event, CommandExecuted):
+                # What is told is short, however long the command or its reply.
+                argv = [word[:SHOWN_WORD] for word in event.argv[:SHOWN_WORDS]]
+                reply = event.reply if isinstance(event.reply, ReplyError) else None
+                event = replace(event, argv=argv, reply=reply)
             self.events.append(event)
         else:
             self.skipped += 1

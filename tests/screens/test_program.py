@@ -148,4 +148,4 @@ async def test_no_theme_hides_text() -> None:
             for each in ("foreground", "muted"):
                 colour = Color.parse(variables[each])
                 if ground.ansi is None and colour.ansi is None:
-                    assert contrast(colour, ground) > 1.9, (name, each)
+                    assert contrast(colour, ground) > 1.7, (name, each)

@@ -24,7 +24,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen Static { height: auto; }
     """
 
-    def __init__(self, about: Screen) -> None:
+    def __init__(self, about: Screen[object]) -> None:
         super().__init__()
         self._text = getattr(about, "HELP", "") or ""
         self._title = getattr(about, "HELP_TITLE", "Help")

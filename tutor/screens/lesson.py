@@ -182,10 +182,10 @@ class Terminals(Container):
 class LessonScreen(Screen[str | None]):
     """One lesson. Dismissed with the id of the lesson to open next, or None for the map."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-wide"), (140, "-huge")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (36, "-tall")]
-    HELP: ClassVar[str] = HELP
-    HELP_TITLE: ClassVar[str] = "A lesson"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (140, "-huge")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]  # noqa: RUF012
+    HELP = HELP
+    HELP_TITLE = "A lesson"
 
     BINDINGS: ClassVar = [
         Binding("f1", "app.help", "help", id="help", priority=True),
@@ -378,8 +378,8 @@ class LessonScreen(Screen[str | None]):
         self.inspector.events.reset()
         for terminal in self.terminals.query(Terminal):
             terminal.stop_typing()
-        if terminal := self.terminals.now:
-            terminal.append([row(message.text, "note")])
+        if current := self.terminals.now:
+            current.append([row(message.text, "note")])
 
     @on(m.Notice)
     def _notice(self, message: m.Notice) -> None:
@@ -396,7 +396,7 @@ class LessonScreen(Screen[str | None]):
             choices.insert(0, ("next", f"Go on with “{message.next_title}”"))
         choices.append(("stay", "Stay and play"))
 
-        def chosen(choice: str | None) -> None:
+        def chosen(choice: str | bool | None) -> None:
             if choice in ("next", "map"):
                 self._close(message.next_lesson if choice == "next" else None)
 
@@ -476,7 +476,7 @@ class LessonScreen(Screen[str | None]):
         """Start the lesson again, after asking."""
         from tutor.screens.dialogs import Confirm
 
-        def confirmed(yes: bool | None) -> None:
+        def confirmed(yes: str | bool | None) -> None:
             if yes:
                 self._act("reset_lesson")
 

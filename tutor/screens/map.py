@@ -55,9 +55,9 @@ def state(lesson: LessonEntry, is_next: bool) -> str:
 class MapScreen(Screen[None]):
     """The first screen."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-wide")]
-    HELP: ClassVar[str] = HELP
-    HELP_TITLE: ClassVar[str] = "The map of the course"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    HELP = HELP
+    HELP_TITLE = "The map of the course"
     BINDINGS: ClassVar = [
         Binding("f1,question_mark", "app.help", "help", id="help", key_display="F1"),
         Binding("enter", "open", "open", id="map.open", priority=True),

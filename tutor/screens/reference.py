@@ -7,7 +7,7 @@ come from the declarations beside the handlers, summaries and argument trees fro
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -81,9 +81,9 @@ def _arity(arity: int) -> str:
 class ReferenceScreen(Screen[None]):
     """Search and list left, the page right."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (90, "-wide")]
-    HELP: ClassVar[str] = HELP
-    HELP_TITLE: ClassVar[str] = "The reference"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012
+    HELP = HELP
+    HELP_TITLE = "The reference"
     BINDINGS: ClassVar = [
         Binding("f1", "app.help", "help"),
         Binding("escape", "leave", "back"),
@@ -182,17 +182,18 @@ class ReferenceScreen(Screen[None]):
         self.query_one("#ref-text", Static).update(Content.assemble(*parts))
         self.query_one("#ref-page").border_title = page.title
 
-    def on_key(self, event) -> None:  # type: ignore[no-untyped-def]
+    def on_key(self, event: events.Key) -> None:
         """Move the bar while the search is typed."""
         if event.key in ("up", "down", "pageup", "pagedown") and isinstance(self.focused, Input):
             options = self.query_one(OptionList)
-            move = {
-                "up": options.action_cursor_up,
-                "down": options.action_cursor_down,
-                "pageup": options.action_page_up,
-                "pagedown": options.action_page_down,
-            }[event.key]
-            move()
+            if event.key == "up":
+                options.action_cursor_up()
+            elif event.key == "down":
+                options.action_cursor_down()
+            elif event.key == "pageup":
+                options.action_page_up()
+            else:
+                options.action_page_down()
             event.stop()
 
     def action_move(self) -> None:

@@ -66,7 +66,7 @@ class KeyBar(Widget):
         """Follow the focus."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
 
-    def _changed(self, _: Screen) -> None:
+    def _changed(self, _: Screen[object]) -> None:
         self.refresh()
 
     def items(self) -> list[tuple[str, str, str]]:

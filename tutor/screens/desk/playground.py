@@ -90,6 +90,8 @@ class Playground:
     def _prepare(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="redis-tutor-")
         self.server = LessonServer.start(self._directory.name, self.arguments, self._hear)
+        import engine.node  # noqa: F401 - declares all commands
+
         CommandTable.load()  # here, not with the first key that is typed
 
     async def _connect_terminals(self) -> None:
@@ -113,11 +115,14 @@ class Playground:
                 self._who[server.client_id(sock)] = name
             return sock
 
+        def output(rows: list[Row]) -> None:
+            self._post(m.Output(name, rows))
+
         return Link(
             name,
             connect,
             PromptState(host="127.0.0.1", port=6379),
-            lambda rows: self._post(m.Output(name, rows)),
+            output,
             lambda busy: self._changed(name, busy),
             lambda done: self._in_loop(self._line_done, name, done),
         )
@@ -318,15 +323,13 @@ class Playground:
                 who = self._name_of(event.client_id)
                 return EventEntry(_clock(event.now_us), "command", f"{text}  {event.elapsed_us} µs", who)
             case ev.KeyChanged():
-                return EventEntry(
-                    _clock(event.now_us), to_text(event.event), f"{to_text(event.key)}  (db {event.db})"
-                )
+                return EventEntry(_clock(event.now_us), "changed", f"{to_text(event.key)}  (db {event.db})")
             case ev.KeyExpired():
                 return EventEntry(_clock(event.now_us), "expired", f"{to_text(event.key)}  (db {event.db})")
             case ev.ClientOpened():
                 return EventEntry(_clock(event.now_us), "client", f"{self._name_of(event.client_id)} connected")
             case ev.ClientClosed():
-                return EventEntry(_clock(event.now_us), "client", f"{self._name_of(event.client_id)} {event.reason}")
+                return EventEntry(_clock(event.now_us), "client", f"{self._name_of(event.client_id)} left")
             case Skipped():
                 return EventEntry("", "…", f"and {event.count:,} more")
             case Undone():
@@ -348,7 +351,7 @@ class Playground:
         if self._looking is not None and not self._looking.done():
             self._look_again = True
             return
-        self._looking = asyncio.current_task()  # type: ignore[assignment]
+        self._looking = asyncio.current_task()
         while not self.closed:
             self._look_again = False
             try:
@@ -387,6 +390,3 @@ def _clock(now_us: int) -> str:
     seconds, us = divmod(now_us, 1_000_000)
     seconds %= 86400
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{us // 1000:03}"
-
-
-__all__ = ["Playground", "Row"]
