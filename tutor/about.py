@@ -1,0 +1,46 @@
+"""`redis-tutor info`: where files are kept, and which versions run."""
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from engine.version import VERSION
+
+_LIBRARIES = ("textual", "rich", "prompt-toolkit", "hiredis", "lupa", "sortedcontainers")
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def facts() -> dict[str, str]:
+    """Return everything that `info` tells, by name."""
+    from tutor.paths import cache_dir, config_dir, data_dir
+
+    return {
+        "redis-tutor": _installed("redis-tutor"),
+        "compatible with": f"Redis {VERSION}",
+        "Python": platform.python_version(),
+        **{name: _installed(name) for name in _LIBRARIES},
+        "progress": str(data_dir() / "progress.json"),
+        "settings": str(config_dir() / "settings.json"),
+        "cache": str(cache_dir()),
+        "lessons": str(Path(__file__).resolve().parent.parent / "lessons"),
+        "command history": str(Path.home() / ".rediscli_history"),
+    }
+
+
+def print_info(as_json: bool) -> int:
+    """Print the facts, as a table or as JSON; returns the exit status."""
+    told = facts()
+    if as_json:
+        print(json.dumps(told, indent=2))
+        return 0
+    width = max(map(len, told))
+    for name, value in told.items():
+        print(f"{name:<{width}}  {value}")
+    return 0
