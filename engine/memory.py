@@ -31,16 +31,13 @@ def clients_bytes(node: "Node", replicas: bool = False) -> int:
 def used_memory(node: "Node") -> int:
     """Return what the node uses in all; notes the peak."""
     used = STARTUP_BYTES + node.space.used + sum(db.expiring for db in node.space.databases) * EXPIRE_BYTES
-    used += sum(_buffers(client) for client in node.clients.values())
+    used += node.undelivered_bytes + sum(_buffers(client) for client in node.pending_out)
     node.stats.peak_memory_bytes = max(node.stats.peak_memory_bytes, used)
     return used
 
 
 def _buffers(client: "Client") -> int:
-    held = sum(map(len, client.out)) + client.out_bytes
-    if client.request is not None:
-        held += len(client.request.buffer) + sum(map(len, client.request.args))
-    return held
+    return sum(map(len, client.out))
 
 
 def overhead(node: "Node") -> int:

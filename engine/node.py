@@ -29,6 +29,7 @@ from engine.config import Config
 from engine.effects import Dial, Effect, Exit, Hangup, Log, Send
 from engine.errors import ReplyError
 from engine.events import ClientClosed, ClientOpened, Event, KeyChanged, KeyExpired
+from engine.eviction import Eviction
 from engine.keyspace import EXPIRE_DELETE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
 from engine.latency import LatencyMonitor
 from engine.pauses import Pauses
@@ -103,6 +104,7 @@ class Node:
         self.pubsub = PubSub(self)
         self.tracking = Tracking(self)
         self.pauses = Pauses(self)
+        self.eviction = Eviction(self)
         self.stats = Stats()
         self.command_stats: dict[bytes, CommandStats] = {}
         self.ops = Sampler()
@@ -146,6 +148,7 @@ class Node:
         # what leaves the node
         self.effects: list[Effect] = []
         self.pending_out: list[Client] = []
+        self.undelivered_bytes = 0  # what the world still holds for all clients
         self.propagating = False  # somebody reads the stream of changes
         self.pending_propagation: list[tuple[int, Argv]] = []
 
@@ -334,6 +337,7 @@ class Node:
         self.set_time(now)
         client = self.links.get(link)
         if client is not None:
+            self.undelivered_bytes += size_bytes - client.out_bytes
             client.out_bytes = size_bytes
 
     def closed(self, link: int, now: int) -> None:
@@ -441,6 +445,7 @@ class Node:
             self.emit(ClientClosed(self.now_us, client.id))
         self.clients.pop(client.id, None)
         self.links.pop(client.link, None)
+        self.undelivered_bytes -= client.out_bytes
         client.halted = True
         client.link = 0
 
@@ -691,7 +696,9 @@ class Node:
 
     def make_room(self, command: Command, ctx: Client) -> bool:
         """Evict until memory is within its limit; False when that was not possible."""
-        return True
+        if self.is_replica and self.config.replica_ignore_maxmemory:
+            return True
+        return self.eviction.make_room()
 
     def write_refusal(self, ctx: Client, command: Command) -> bytes | None:
         """Return why writes are refused now (MISCONF, NOREPLICAS), or None."""
