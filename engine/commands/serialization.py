@@ -87,7 +87,7 @@ def restore_(ctx: Client, argv: Argv) -> Reply:
     except WrongPayloadError:
         raise ReplyError(b"ERR DUMP payload version or checksum are wrong") from None
     try:
-        value = restore(payload, Limits.of(node.config))
+        value = restore(payload, Limits.of(node.config, lenient=node.config.sanitize_dump_payload == "no"))
     except CorruptRdbError as error:
         node.log("-", f"Internal error in RDB reading offset {max(0, error.offset)} -> {error.reason}")
         raise ReplyError(b"ERR Bad data format") from None

@@ -84,10 +84,26 @@ def read_listpack(data: bytes) -> list[bytes]:
     return [data[start:end] if end else b"%d" % start for start, end in scan_listpack(data)]
 
 
-def scan_listpack(data: bytes, offsets: list[int] | None = None) -> list[tuple[int, int]]:
+def salvage_listpack(data: bytes) -> list[bytes]:
+    """Return the elements of a listpack up to where it is damaged; its length and end mark must be right."""
+    found: list[tuple[int, int]] = []
+    try:
+        scan_listpack(data, None, found)
+    except CorruptRdbError:
+        if not found and (len(data) < 7 or data[-1] != 255 or data[:4] != _U32.pack(len(data))):
+            raise
+        last = len(data) - 1
+        if found and found[-1][1] >= last:
+            found.pop()
+    return [data[start:end] if end else b"%d" % start for start, end in found]
+
+
+def scan_listpack(
+    data: bytes, offsets: list[int] | None = None, found: list[tuple[int, int]] | None = None
+) -> list[tuple[int, int]]:
     """Return the elements of a listpack: begin and end of a string, or an integer and 0.
 
-    `offsets` is filled with the places at which entries begin.
+    `offsets` is filled with the places at which entries begin, `found` with the elements as they are found.
     """
     size = len(data)
     if size < 7:
@@ -95,7 +111,8 @@ def scan_listpack(data: bytes, offsets: list[int] | None = None) -> list[tuple[i
     total, count = _LISTPACK_HEADER.unpack_from(data)
     if total != size or data[-1] != 255:
         raise CorruptRdbError("Listpack integrity check failed: length or end mark")
-    found: list[tuple[int, int]] = []
+    if found is None:
+        found = []
     add = found.append
     p = 6
     last = size - 1
@@ -277,8 +294,8 @@ def read_zipmap(data: bytes) -> list[bytes]:
 _WIDTHS = (2, 4, 8)
 
 
-def read_intset(data: bytes) -> list[int]:
-    """Return the integers of an intset, in ascending order."""
+def read_intset(data: bytes, lenient: bool = False) -> list[int]:
+    """Return the integers of an intset, in ascending order; with `lenient` they may stand there in any other."""
     if len(data) < 8:
         raise CorruptRdbError("Intset integrity check failed: too short")
     width, count = _INTSET_HEADER.unpack_from(data)
@@ -286,6 +303,8 @@ def read_intset(data: bytes) -> list[int]:
         raise CorruptRdbError("Intset integrity check failed: width or count")
     values = [int.from_bytes(data[i : i + width], "little", signed=True) for i in range(8, len(data), width)]
     if any(a >= b for a, b in pairwise(values)):
+        if lenient:
+            return sorted(dict.fromkeys(values))
         raise CorruptRdbError("Intset integrity check failed: order")
     return values
 

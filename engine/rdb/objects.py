@@ -12,7 +12,8 @@ Loading follows Redis where the limits in the configuration have changed since: 
 become hash tables when they have too many elements, but are not searched for elements that are too long.
 
 Everything that can be wrong with a value is checked while it is read, as Redis does when sanitize-dump-payload asks
-for a deep check; there is no quicker way to read here that could leave it out.
+for a deep check. Where it does not ask, Redis takes listpacks, intsets and streams of which only the frame is right,
+and may fall over them later; with `Limits.lenient` they are taken here too, as far as they make sense.
 """
 
 from collections.abc import Callable
@@ -77,9 +78,10 @@ class Limits(NamedTuple):
     zset_entries: int = 128
     zset_value: int = 64
     list_size: int = -2
+    lenient: bool = False  # make the best of damage that Redis would not look for
 
     @classmethod
-    def of(cls, config: Any) -> "Limits":
+    def of(cls, config: Any, lenient: bool = False) -> "Limits":
         """Return the limits that a node's configuration has."""
         return cls(
             config.hash_max_listpack_entries,
@@ -90,7 +92,13 @@ class Limits(NamedTuple):
             config.zset_max_listpack_entries,
             config.zset_max_listpack_value,
             config.list_max_listpack_size,
+            lenient,
         )
+
+    @property
+    def read_listpack(self) -> Callable[[bytes], list[bytes]]:
+        """Return what reads a listpack."""
+        return layouts.salvage_listpack if self.lenient else layouts.read_listpack
 
     @property
     def sets(self) -> SetLimits:
@@ -231,7 +239,7 @@ def _load_list(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int
                 raise CorruptRdbError("Quicklist integrity check failed.", start)
             nodes.append(QuicklistNode([item], plain=True))
             continue
-        items, p = _read_block(layouts.read_listpack if kind == LIST_QUICKLIST_2 else layouts.read_ziplist, data, p)
+        items, p = _read_block(limits.read_listpack if kind == LIST_QUICKLIST_2 else layouts.read_ziplist, data, p)
         if items:
             nodes.append(QuicklistNode(items))
     return (ListValue.from_nodes(nodes, limits.list_size) if nodes else None), p
@@ -250,10 +258,12 @@ def _load_set(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]
     start = p
     value: SetValue
     if kind == SET_INTSET:
-        ints, p = _read_block(layouts.read_intset, data, p)
+        ints, p = _read_block(lambda block: layouts.read_intset(block, limits.lenient), data, p)
         return SetValue.of_integers(ints, limits.sets), p
     if kind == SET_LISTPACK:
-        members, p = _read_block(layouts.read_listpack, data, p)
+        members, p = _read_block(limits.read_listpack, data, p)
+        if limits.lenient:
+            members = list(dict.fromkeys(members))
         small = len(members) <= limits.set_entries
         value = SetValue.of_members(members, values_set.LISTPACK if small else values_set.HASHTABLE)
     else:
@@ -271,26 +281,27 @@ def _load_set(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]
 def _load_hash(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]:
     start = p
     max_value = limits.hash_value
+    lenient = limits.lenient and kind in (HASH, HASH_LISTPACK)
     if kind == HASH:
         count, p = read_length(data, p)
         items, p = _read_strings(data, p, 2 * count)
+    elif kind == HASH_LISTPACK:
+        items, p = _read_block(limits.read_listpack, data, p)
+        max_value = _ANY_SIZE
+        if lenient and len(items) & 1:
+            items.pop()
+    elif kind == HASH_ZIPLIST:
+        items, p = _read_block(layouts.read_ziplist, data, p)
+        max_value = _ANY_SIZE
     else:
-        items, p = _read_block(_HASH_BLOCKS[kind], data, p)
-        if kind != HASH_ZIPMAP:
-            max_value = _ANY_SIZE
+        items, p = _read_block(layouts.read_zipmap, data, p)
     if len(items) & 1:
         raise CorruptRdbError("Hash listpack integrity check failed: a field without a value", start)
     value = HashValue.of(items[::2], items[1::2], limits.hash_entries, max_value)
-    if 2 * len(value) != len(items):
-        raise CorruptRdbError("Duplicate hash fields detected", start)
+    # Redis finds repeated fields in any hash table, and in a listpack when it makes a hash table of it.
+    if 2 * len(value) != len(items) and not (lenient and len(items) // 2 <= limits.hash_entries):
+        raise CorruptRdbError("Duplicate hash fields detected (listpack with dup elements)", start)
     return (value if items else None), p
-
-
-_HASH_BLOCKS = {
-    HASH_ZIPMAP: layouts.read_zipmap,
-    HASH_ZIPLIST: layouts.read_ziplist,
-    HASH_LISTPACK: layouts.read_listpack,
-}
 
 
 def _load_zset(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]:
@@ -304,16 +315,23 @@ def _load_zset(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int
             member, p = read_string(data, p)
             scores[member], p = read(data, p)
     else:
-        items, p = _read_block(layouts.read_ziplist if kind == ZSET_ZIPLIST else layouts.read_listpack, data, p)
+        items, p = _read_block(layouts.read_ziplist if kind == ZSET_ZIPLIST else limits.read_listpack, data, p)
         max_value = _ANY_SIZE
+        lenient = limits.lenient and kind == ZSET_LISTPACK
+        if lenient and len(items) & 1:
+            items.pop()
         if len(items) & 1:
             raise CorruptRdbError("Zset listpack integrity check failed: a member without a score", start)
         count = len(items) // 2
         for i in range(0, len(items), 2):
             score = parse_float(items[i + 1])
+            if score is None and lenient:
+                score = 0.0  # strtod's answer to what is no number
             if score is None:
                 raise CorruptRdbError("Zset listpack integrity check failed: score", start)
             scores[items[i]] = score
+        if lenient:
+            count = len(scores)
     if len(scores) != count:
         raise CorruptRdbError("Duplicate zset fields detected", start)
     if any(score != score for score in scores.values()):

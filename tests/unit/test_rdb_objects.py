@@ -178,6 +178,19 @@ def test_broken_values_are_refused(kind, body):
         objects.load(kind, body, 0, LIMITS)
 
 
+def test_lenient_limits_take_what_redis_does_not_look_at():
+    lenient = LIMITS._replace(lenient=True)
+    repeated = primitives.string(layouts.write_listpack([b"a", b"1", b"a", b"2", b"b"]))
+    value, _ = objects.load(objects.HASH_LISTPACK, repeated, 0, lenient)
+    assert dict(value.items()) == {b"a": b"2"}
+    value, _ = objects.load(objects.SET_LISTPACK, repeated, 0, lenient)
+    assert value.to_list() == [b"a", b"1", b"2", b"b"]
+    with pytest.raises(CorruptRdbError, match="dup elements"):
+        objects.load(objects.HASH_LISTPACK, repeated, 0, lenient._replace(hash_entries=1))
+    with pytest.raises(CorruptRdbError):
+        objects.load(objects.HASH_LISTPACK, b"\x07" + bytes(7), 0, lenient)
+
+
 def test_an_empty_collection_is_none():
     for kind in (objects.LIST, objects.SET, objects.HASH, objects.ZSET_2, objects.LIST_QUICKLIST_2):
         assert objects.load(kind, b"\0", 0, LIMITS) == (None, 1)
@@ -202,12 +215,13 @@ def test_damaged_payloads_are_a_value_or_an_error(texts, damage, compressed):
         body = bytearray(objects.save(value, compressed))
         for at, byte in damage:
             body[at % len(body)] = byte
-        try:
-            back, _ = objects.load(objects.type_of(value), bytes(body), 0, LIMITS)
-        except CorruptRdbError:
-            continue
-        if hasattr(back, "check"):
-            back.check()
+        for limits in (LIMITS, LIMITS._replace(lenient=True)):
+            try:
+                back, _ = objects.load(objects.type_of(value), bytes(body), 0, limits)
+            except CorruptRdbError:
+                continue
+            if hasattr(back, "check"):
+                back.check()
 
 
 @pytest.mark.parametrize("payload", [b"", b"short", dump.dump(b"x")[:-1] + b"!", b"\0\x01a\x0c\0" + bytes(8)])
