@@ -33,7 +33,7 @@ from tutor.prompt.formatting import (
 )
 from tutor.prompt.help import generic_help, help_command, help_text, plain
 from tutor.prompt.highlight import STYLES, highlight
-from tutor.prompt.hints import hint, syntax
+from tutor.prompt.hints import hint, inline_hint, syntax
 from tutor.prompt.history import History, is_sensitive
 from tutor.prompt.replies import Double, ReplyReader
 from tutor.prompt.state import PromptState
@@ -59,6 +59,7 @@ __all__ = [
     "help_text",
     "highlight",
     "hint",
+    "inline_hint",
     "is_invalidate",
     "is_sensitive",
     "plain",
