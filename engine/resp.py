@@ -370,6 +370,7 @@ _HEX = frozenset(b"0123456789abcdefABCDEF")
 def split_args(line: bytes) -> Argv | None:
     r"""Split a line into arguments, with "double" (\n \xff …) and 'single' quotes; None if they do not match."""
     args: Argv = []
+    line = line.partition(b"\0")[0]  # Redis reads it as a C string
     i, n = 0, len(line)
     while True:
         while i < n and line[i] in b" \n\r\t\v\f":

@@ -2,11 +2,13 @@
 
 Filled from the server's own declarations (`CommandTable.load`), so that nothing is kept by hand; or from the reply to
 COMMAND DOCS of whatever server is at the other end (`from_docs`), which HELP prefers.
+
+A prompt should be there at once, so the table reads as little as it can: argument trees are built for the commands
+that are typed, and the declarations (groups, versions) are asked only for HELP, since asking imports the server.
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.errors import ReplyError
@@ -14,41 +16,86 @@ from tutor.prompt.grammar import Argument, Node, remaining
 from tutor.prompt.replies import elements
 from tutor.prompt.words import to_text
 
+Facts = Mapping[str, Any]
 
-@dataclass(slots=True)
+
 class Command:
-    """A command or subcommand. `name` is in capitals: `SET`, `CONFIG GET`; `subcommands` by their last word."""
+    """A command or subcommand. `name` is in capitals: `SET`, `CONFIG GET`; `subcommands` by their last word.
 
-    name: str
-    summary: str = ""
-    since: str = ""
-    group: str = ""
-    arguments: tuple[Argument, ...] = ()
-    complexity: str = ""
-    subcommands: dict[str, "Command"] = field(default_factory=dict)
-    container: bool = False  # has subcommands and does nothing alone
+    `facts` are those of COMMAND DOCS: summary, since, group, complexity, arguments.
+    """
+
+    def __init__(self, name: str, facts: Facts, declared: Callable[[str], Facts] | None = None) -> None:
+        self.name = name
+        self.subcommands: dict[str, Command] = {}
+        self._facts = facts
+        self._declared = declared
+
+    def __repr__(self) -> str:
+        return f"<Command {self.name}>"
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        return str(self._facts.get("summary", ""))
+
+    @property
+    def group(self) -> str:
+        """The group's name, such as `sorted-set`."""
+        return self._declaration("group")
+
+    @property
+    def since(self) -> str:
+        """The version of Redis that brought it."""
+        return self._declaration("since")
+
+    @property
+    def complexity(self) -> str:
+        """Redis's words for its time complexity."""
+        return self._declaration("complexity")
+
+    def _declaration(self, fact: str) -> str:
+        if fact not in self._facts and self._declared is not None:
+            self._facts = {**self._declared(self.name), **self._facts}
+        return str(self._facts.get(fact, ""))
+
+    @functools.cached_property
+    def arguments(self) -> tuple[Argument, ...]:
+        """The argument tree."""
+        return tuple(Argument.from_docs(item) for item in self._facts.get("arguments", ()))
 
     @property
     def syntax(self) -> str:
         """The whole syntax behind the name, as hints spell it."""
         return remaining([Node(argument) for argument in self.arguments])
 
+    @property
+    def is_container(self) -> bool:
+        """Whether it only holds subcommands."""
+        return bool(self.subcommands) and not self._facts.get("arguments")
+
 
 class CommandTable:
     """All commands. Look up with `find`; iterate for every command and subcommand by name."""
 
     def __init__(self, commands: Iterable[Command] = ()) -> None:
-        self._commands: dict[str, Command] = {}
-        for command in commands:
-            self._commands[command.name] = command
+        self._commands = {command.name: command for command in commands}
 
     @classmethod
     @functools.cache
     def load(cls) -> "CommandTable":
         """Return the table of this project's own server."""
-        from tutor.prompt.reference import load_commands
+        from engine import reference
 
-        return cls(load_commands())
+        commands: dict[str, Command] = {}
+        for full, facts in sorted(reference.load().items()):  # a container sorts before what it holds
+            name, _, last = full.upper().partition("|")
+            if not last:
+                commands[name] = Command(name, facts, _declared)
+            else:
+                container = commands.setdefault(name, Command(name, {}, _declared))
+                container.subcommands[last] = Command(f"{name} {last}", facts, _declared)
+        return cls(commands.values())
 
     @classmethod
     def from_docs(cls, reply: Any) -> "CommandTable":
@@ -75,7 +122,7 @@ class CommandTable:
 
     def groups(self) -> list[str]:
         """Return the names of the groups, sorted."""
-        return sorted({command.group for command in self._all() if command.group})
+        return sorted({command.group for command in self._commands.values() if command.group})
 
     def find(self, words: Sequence[bytes | str]) -> tuple[Command, int] | None:
         """Return the command that `words` begin with, and how many words name it; None if there is none."""
@@ -90,24 +137,29 @@ class CommandTable:
         return command, 1
 
 
-def _command(name: str, facts: Mapping[str, Any]) -> Command:
-    subcommands = {}
+def _declared(name: str) -> Facts:
+    """Return what stands above the handler of one of our own commands; empty if we have none of that name."""
+    from engine import commands, table
+
+    commands.load_all()
+    command = table.COMMANDS.get(name.split(" ")[0].lower().encode())
+    if command is not None and " " in name:
+        command = (command.subcommands or {}).get(name.split(" ")[1].lower().encode())
+    if command is None:
+        return {}
+    return {
+        "group": command.group.replace("_", "-"),
+        "since": command.since,
+        "complexity": command.complexity,
+    }
+
+
+def _command(name: str, facts: Facts) -> Command:
+    command = Command(name, facts)
     for full, inner in facts.get("subcommands", {}).items():
         last = full.rpartition("|")[2].upper()
-        subcommands[last] = _command(f"{name} {last}", inner)
-    return Command(
-        name=name,
-        summary=facts.get("summary", ""),
-        since=facts.get("since", ""),
-        group=facts.get("group", ""),
-        complexity=facts.get("complexity", ""),
-        arguments=tuple(Argument.from_docs(item) for item in facts.get("arguments", ())),
-        subcommands=subcommands,
-        container=bool(subcommands) and not facts.get("arguments"),
-    )
-
-
-_MAPS = {"subcommands"}
+        command.subcommands[last] = _command(f"{name} {last}", inner)
+    return command
 
 
 def _plain(reply: Any, key: str = "") -> Any:
@@ -117,7 +169,7 @@ def _plain(reply: Any, key: str = "") -> Any:
     items = elements(reply)
     if items is None:
         return to_text(reply) if isinstance(reply, bytes) else reply
-    if key in ("arguments",):
+    if key == "arguments":
         return [_plain(item) for item in items]
     if key in ("flags", "doc_flags", "history"):
         return [to_text(item) for item in items if isinstance(item, bytes)]

@@ -46,6 +46,6 @@ def syntax(text: str, commands: CommandTable | None = None) -> str:
     if found is None:
         return ""
     command = found[0]
-    if command.subcommands and not command.arguments:
+    if command.is_container:
         return f"{command.name} {'|'.join(sorted(command.subcommands))}"
     return f"{command.name} {command.syntax}".rstrip()
