@@ -359,8 +359,9 @@ class Playground:
             except (HostError, AssertionError, ValueError):
                 break
             self._post(m.KeysShown(view))
-            await asyncio.sleep(KEYS_SECONDS)
-            if not self._look_again:
+            dying = any(entry.ttl for entry in view.keys)
+            await asyncio.sleep(KEYS_SECONDS if self._look_again or not dying else 1)
+            if not self._look_again and not dying:
                 break
         self._looking = None
 
