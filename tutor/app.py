@@ -175,6 +175,8 @@ def run(lesson: str | None = None) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("redis-tutor: the full screen needs a terminal; try `redis-tutor learn --plain`", file=sys.stderr)
         return 1
+    # A terminal's thread that reads a long reply hands over more often: the screen comes first.
+    sys.setswitchinterval(0.001)
     app = TutorApp(lesson)
     app.run()
     return app.return_code or 0

@@ -121,6 +121,11 @@ class LessonServer:
         """Run a reading command without leaving any trace; returns its reply value (an error is a ReplyError)."""
         return self._ask("peek", argv, db)
 
+    def peeks(self, requests: list[tuple[Argv, int]]) -> list[Reply]:
+        """Run several reading commands, each with its database, at one moment; returns their reply values."""
+        replies: list[Reply] = self._ask("peeks", requests)
+        return replies
+
     def mark(self) -> int:
         """Note this moment; returns its place for `undo`."""
         place: int = self._ask("mark")

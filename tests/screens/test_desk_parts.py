@@ -80,6 +80,9 @@ class Keyspace:
     def __init__(self, lists: dict[bytes, list[bytes]]) -> None:
         self.lists = lists
 
+    def peeks(self, requests):  # type: ignore[no-untyped-def]
+        return [self(argv, db) for argv, db in requests]
+
     def __call__(self, argv, db):  # type: ignore[no-untyped-def]
         name, key = argv[0], argv[1]
         if name == b"INFO":
@@ -102,7 +105,7 @@ class Keyspace:
 
 def test_keys_are_read_with_marks() -> None:
     space = Keyspace({b"a": [b"x", b"y"], b"b": [b"1"] * 20})
-    view, before = read_keys(space, 0, {(0, b"a"): "changed", (0, b"b"): "same"}, {}, "RPUSH a y")
+    view, before = read_keys(space.peeks, 0, {(0, b"a"): "changed", (0, b"b"): "same"}, {}, "RPUSH a y")
     first, second = view.keys
     assert (first.name, first.mark, first.size, first.ttl, first.preview) == (
         "a",
@@ -113,7 +116,7 @@ def test_keys_are_read_with_marks() -> None:
     )
     assert second.details[-1] == "… and 8 more"
     del space.lists[b"a"]
-    view, _ = read_keys(space, 0, {(0, b"a"): "changed"}, {(0, b"a"): before[0, b"a"]}, "DEL a")
+    view, _ = read_keys(space.peeks, 0, {(0, b"a"): "changed"}, {(0, b"a"): before[0, b"a"]}, "DEL a")
     assert [entry.name for entry in view.keys] == ["a", "b"]
 
 

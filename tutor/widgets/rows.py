@@ -119,7 +119,7 @@ class RowView(ScrollView, can_focus=True):
 
     ALLOW_SELECT = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{name}" for name in STYLES}
-    MAX_ROWS = 10_000
+    MAX_ROWS: ClassVar[int] = 1000  # kept to scroll back to
 
     DEFAULT_CSS = """
     RowView {
@@ -180,9 +180,10 @@ class RowView(ScrollView, can_focus=True):
         self.rows.extend(rows)
         for each in rows:
             self._lines.extend(self._break(each))
-        if len(self.rows) > self.MAX_ROWS:
+        if len(self.rows) > self.MAX_ROWS * 5 // 4:  # seldom, and much at once
             del self.rows[: len(self.rows) - self.MAX_ROWS]
-            self._rebreak()
+            first = self.rows[0]
+            del self._lines[: next(at for at, (_, owner) in enumerate(self._lines) if owner is first)]
         self._content_changed(follow)
 
     def replace(self, rows: Iterable[Row]) -> None:

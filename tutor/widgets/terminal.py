@@ -80,6 +80,7 @@ class Terminal(RowView):
     """One terminal with its prompt."""
 
     FOLLOWS: ClassVar[bool] = True
+    MAX_ROWS: ClassVar[int] = 8000
 
     DEFAULT_CSS = """
     Terminal { padding: 0 0 0 1; }

@@ -4,14 +4,15 @@ Marks come from two sides: the server's own key events tell what changed, and th
 the command table) tell what it looked at and did not change.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.errors import ReplyError
 from tutor.prompt import to_text
 from tutor.screens.view import KeyEntry, KeysView
 
-Peek = Callable[[Sequence[bytes], int], Any]  # (argv, db) -> reply
+Place = tuple[int, bytes]  # database, key
+Peeks = Callable[[Sequence[tuple[Sequence[bytes], int]]], list[Any]]  # several (argv, db) -> their replies
 
 MAX_KEYS = 60
 MAX_ELEMENTS = 12
@@ -36,17 +37,11 @@ def keys_of(argv: Sequence[bytes]) -> list[bytes]:
     return list(found)
 
 
-def changed_keys(before: dict[tuple[int, bytes], Any], after: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
-    """Return what is there now and was not before."""
-    return {key for key in after if key not in before}
-
-
-def databases(peek: Peek) -> dict[int, int]:
-    """Return how many keys each database holds, those without keys left out."""
-    reply = peek([b"INFO", b"keyspace"], 0)
+def databases(reply: Any) -> dict[int, int]:
+    """Return how many keys each database holds, from INFO keyspace; those without keys left out."""
     text = getattr(reply, "text", reply)
     counts: dict[int, int] = {}
-    if isinstance(text, (bytes, bytearray)):
+    if isinstance(text, bytes | bytearray):
         for line in bytes(text).splitlines():
             if line.startswith(b"db") and b":keys=" in line:
                 name, _, rest = line.partition(b":keys=")
@@ -55,64 +50,71 @@ def databases(peek: Peek) -> dict[int, int]:
 
 
 def read_keys(
-    peek: Peek,
+    peeks: Peeks,
     db: int,
-    marks: dict[tuple[int, bytes], str],
-    gone: dict[tuple[int, bytes], KeyEntry],
+    marks: dict[Place, str],
+    gone: dict[Place, KeyEntry],
     after: str = "",
-) -> tuple[KeysView, dict[tuple[int, bytes], KeyEntry]]:
-    """Read the keys of all databases, the terminal's own first.
+) -> tuple[KeysView, dict[Place, KeyEntry]]:
+    """Read the keys of all databases, the terminal's own first: in three looks, however many keys there are.
 
     Returns the view, and the entries by (db, key) for the next comparison. `gone` are entries that were there before
     and that the last command removed.
     """
-    counts = databases(peek)
-    entries: dict[tuple[int, bytes], KeyEntry] = {}
-    for number in sorted(counts, key=lambda each: (each != db, each)):
-        names = _scan(peek, number, MAX_KEYS - len(entries), [key for at, key in marks if at == number])
-        for name in names:
-            if (entry := _entry(peek, number, name, marks.get((number, name), ""))) is not None:
-                entries[(number, name)] = entry
+    (info,) = peeks([((b"INFO", b"keyspace"), 0)])
+    counts = databases(info)
+    places = _names(peeks, counts, db, list(marks))
+    facts = peeks(
+        [
+            (argv, at)
+            for at, name in places
+            for argv in ((b"TYPE", name), (b"OBJECT", b"ENCODING", name), (b"PTTL", name))
+        ]
+    )
+    kinds = [_text(kind) for kind in facts[::3]]
+    wanted = [VALUES.get(kind, ()) for kind in kinds]
+    values = iter(
+        peeks([((command, name, *rest), at) for (at, name), looks in zip(places, wanted) for command, *rest in looks])
+    )
+    entries: dict[Place, KeyEntry] = {}
+    for number, (place, kind, looks) in enumerate(zip(places, kinds, wanted)):
+        found = [next(values) for _ in looks]
+        if kind not in ("none", ""):
+            entries[place] = _entry(place, kind, facts[number * 3 + 1], facts[number * 3 + 2], found, marks)
     shown = list(entries.values()) + [entry for place, entry in gone.items() if place not in entries]
     shown.sort(key=lambda entry: (entry.db != db, entry.db, entry.name))
-    return KeysView(tuple(shown), sum(counts.values()) + len(gone), db, after), entries
+    extra = sum(place not in entries for place in gone)
+    return KeysView(tuple(shown), sum(counts.values()) + extra, db, after), entries
 
 
-def _scan(peek: Peek, db: int, room: int, first: Sequence[bytes]) -> list[bytes]:
-    """Return some keys, those in `first` before any other."""
-    found: dict[bytes, None] = {}
-    for name in first:
-        if peek([b"EXISTS", name], db) == 1:
-            found[name] = None
-    cursor = b"0"
-    while len(found) < room:
-        reply = peek([b"SCAN", cursor, b"COUNT", b"100"], db)
-        if not isinstance(reply, list) or len(reply) != 2:
-            break
-        cursor = reply[0] if isinstance(reply[0], bytes) else str(reply[0]).encode()
-        for name in reply[1]:
-            found[bytes(name)] = None
-        if cursor == b"0":
-            break
-    return list(found)[: max(room, len(first))]
+def _names(peeks: Peeks, counts: dict[int, int], db: int, first: Sequence[Place]) -> list[Place]:
+    """Return some keys: those in `first` before any other, and this database before the others."""
+    found = dict.fromkeys(first)
+    for number in sorted(counts, key=lambda each: (each != db, each)):
+        cursor = b"0"
+        while len(found) < MAX_KEYS:
+            (reply,) = peeks([((b"SCAN", cursor, b"COUNT", b"100"), number)])
+            if not isinstance(reply, list) or len(reply) != 2:
+                break
+            cursor = reply[0] if isinstance(reply[0], bytes) else str(reply[0]).encode()
+            for name in reply[1]:
+                found[(number, bytes(name))] = None
+            if cursor == b"0":
+                break
+    return list(found)[: max(MAX_KEYS, len(first))]
 
 
-def _entry(peek: Peek, db: int, name: bytes, mark: str) -> KeyEntry | None:
-    kind = _text(peek([b"TYPE", name], db))
-    if kind in ("none", ""):
-        return None
-    encoding = peek([b"OBJECT", b"ENCODING", name], db)
-    ttl = peek([b"PTTL", name], db)
-    size, preview, details = _value(peek, db, name, kind)
+def _entry(place: Place, kind: str, encoding: Any, ttl: Any, found: list[Any], marks: dict[Place, str]) -> KeyEntry:
+    size, preview, details = _value(kind, found)
     return KeyEntry(
-        to_text(name),
+        to_text(place[1]),
         kind,
         "" if isinstance(encoding, ReplyError) else _text(encoding),
         size,
         f"⧗ {_seconds(ttl)}" if isinstance(ttl, int) and ttl >= 0 else "",
         preview,
-        mark,
-        db,
+        marks.get(place, ""),
+        place[0],
         details,
     )
 
@@ -145,39 +147,52 @@ def quoted(data: Any) -> str:
     return _text(data)
 
 
-def _value(peek: Peek, db: int, name: bytes, kind: str) -> tuple[str, str, tuple[str, ...]]:
+LAST = str(MAX_ELEMENTS - 1).encode()
+SCANNED = str(2 * MAX_ELEMENTS).encode()
+# What to look at for each type: command, then what follows the key's name.
+VALUES: dict[str, tuple[tuple[bytes, ...], ...]] = {
+    "string": ((b"STRLEN",), (b"GETRANGE", b"0", b"199")),
+    "hash": ((b"HLEN",), (b"HSCAN", b"0", b"COUNT", SCANNED)),
+    "list": ((b"LLEN",), (b"LRANGE", b"0", LAST)),
+    "set": ((b"SCARD",), (b"SSCAN", b"0", b"COUNT", SCANNED)),
+    "zset": ((b"ZCARD",), (b"ZRANGE", b"0", LAST, b"WITHSCORES")),
+    "stream": ((b"XLEN",),),
+}
+
+
+def _value(kind: str, found: list[Any]) -> tuple[str, str, tuple[str, ...]]:
     """Return size, preview, and the elements a line each."""
-    last = str(MAX_ELEMENTS - 1).encode()
+    if not found or not isinstance(found[0], int):
+        return "", "", ()
+    count, items = found[0], found[1] if len(found) > 1 else None
     if kind == "string":
-        length = peek([b"STRLEN", name], db)
-        head = peek([b"GETRANGE", name, b"0", b"199"], db)
-        text = quoted(head)
-        return f"{length:,} B", text, (text,)
+        text = quoted(items)
+        return f"{count:,} B", text, (text,)
     if kind == "hash":
-        count = peek([b"HLEN", name], db)
-        fields = _flat(peek([b"HSCAN", name, b"0", b"COUNT", b"24"], db))
+        fields = _flat(items)
         pairs = [f"{_text(f)} → {quoted(v)}" for f, v in zip(fields[::2], fields[1::2])][:MAX_ELEMENTS]
-        return f"{count:,} fields", ", ".join(pairs), _more(pairs, count)
+        return _count(count, "field"), ", ".join(pairs), _more(pairs, count)
     if kind == "list":
-        count = peek([b"LLEN", name], db)
-        items = [quoted(item) for item in _listed(peek([b"LRANGE", name, b"0", last], db))]
-        return f"{count:,} items", " ".join(items), _more([f"{at}  {item}" for at, item in enumerate(items)], count)
+        shown = [quoted(item) for item in _listed(items)]
+        return (
+            _count(count, "item"),
+            " ".join(shown),
+            _more([f"{at}  {item}" for at, item in enumerate(shown)], count),
+        )
     if kind == "set":
-        count = peek([b"SCARD", name], db)
-        found = _flat(peek([b"SSCAN", name, b"0", b"COUNT", b"24"], db))
-        items = [quoted(item) for item in found][:MAX_ELEMENTS]
-        return f"{count:,} members", " ".join(items), _more(items, count)
+        shown = [quoted(item) for item in _flat(items)][:MAX_ELEMENTS]
+        return _count(count, "member"), " ".join(shown), _more(shown, count)
     if kind == "zset":
-        count = peek([b"ZCARD", name], db)
-        flat = _listed(peek([b"ZRANGE", name, b"0", last, b"WITHSCORES"], db))
+        flat = _listed(items)
         if flat and isinstance(flat[0], list | tuple):
             flat = [each for pair in flat for each in pair]
-        items = [f"{_score(score)} {quoted(member)}" for member, score in zip(flat[::2], flat[1::2])]
-        return f"{count:,} members", ", ".join(items), _more(items, count)
-    if kind == "stream":
-        count = peek([b"XLEN", name], db)
-        return (f"{count:,} entries" if isinstance(count, int) else ""), "", ()
-    return "", "", ()
+        shown = [f"{_score(score)} {quoted(member)}" for member, score in zip(flat[::2], flat[1::2])]
+        return _count(count, "member"), ", ".join(shown), _more(shown, count)
+    return _count(count, "entry", "entries"), "", ()
+
+
+def _count(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _score(score: Any) -> str:

@@ -32,7 +32,7 @@ from tutor.prompt.replies import INCOMPLETE
 from tutor.prompt.state import SUBSCRIBE, UNSUBSCRIBE
 from tutor.widgets.rows import Row, Span, clean, row
 
-MAX_ROWS = 2000  # of one reply
+MAX_ROWS = 1000  # of one reply
 SLOW_SECONDS = 0.5  # from here on redis-cli says how long a command took
 
 LOOKS = {
@@ -65,6 +65,9 @@ def reply_rows(reply: Reply, verbatim: bool = False) -> list[Row]:
     rows: list[Row] = []
     spans: list[Span] = []
     cut = 0
+    if isinstance(reply, list) and len(reply) > MAX_ROWS:
+        cut = len(reply) - MAX_ROWS
+        reply = type(reply)(reply[:MAX_ROWS])
     for style, text in reply_spans(reply, verbatim=verbatim):
         look = LOOKS.get(style, "plain")
         *whole, rest = text.split("\n")

@@ -28,6 +28,7 @@ from tutor.widgets.terminal import Question
 FLUSH_SECONDS = 0.05
 KEYS_SECONDS = 0.15  # the least time between two looks at the keys
 EVENTS_SHOWN = 40  # of one flush
+WIRE_SHOWN = 24
 
 CLIENT_COMMANDS = {
     "help": "about commands and groups",
@@ -297,21 +298,23 @@ class Playground:
             self._flush_due = False
         if self.closed or not heard:
             return
-        wire = [entry for event in heard if isinstance(event, Bytes) for entry in self._wire(event)]
-        if wire:
-            self._post(m.WireShown(wire))
-        told = [entry for event in heard if (entry := self._told(event)) is not None]
-        if len(told) > EVENTS_SHOWN:
-            cut = len(told) - EVENTS_SHOWN
-            told = [*told[:EVENTS_SHOWN], EventEntry(told[-1].time, "…", f"and {cut:,} more")]
+        # However much happened, what is drawn of it is bounded: the rest is counted.
+        crossed = [event for event in heard if isinstance(event, Bytes)]
+        if crossed:
+            self._post(m.WireShown([self._wire(event) for event in crossed[:WIRE_SHOWN]]))
+        happened = [event for event in heard if not isinstance(event, Bytes | Skipped)]
+        cut = len(happened[EVENTS_SHOWN:]) + sum(event.count for event in heard if isinstance(event, Skipped))
+        told = [entry for event in happened[:EVENTS_SHOWN] if (entry := self._told(event)) is not None]
+        if cut:
+            told.append(EventEntry(told[-1].time if told else "", "…", f"and {cut:,} more"))
         if told:
             self._post(m.EventsShown(told))
-        if any(isinstance(event, ev.KeyChanged | ev.KeyExpired | Undone) for event in heard):
+        if any(isinstance(event, ev.KeyChanged | ev.KeyExpired | Undone | Skipped) for event in heard):
             self._start(self._look())
 
-    def _wire(self, event: Bytes) -> list[WireEntry]:
+    def _wire(self, event: Bytes) -> WireEntry:
         frames = wireview.explain(event.data, event.to_server, event.size)
-        return [WireEntry(event.to_server, self._name_of(event.client), event.size, frames, _clock(event.now_us))]
+        return WireEntry(event.to_server, self._name_of(event.client), event.size, frames, _clock(event.now_us))
 
     def _name_of(self, client: int) -> str:
         return self._who.get(client, f"client {client}")
@@ -330,8 +333,6 @@ class Playground:
                 return EventEntry(_clock(event.now_us), "client", f"{self._name_of(event.client_id)} connected")
             case ev.ClientClosed():
                 return EventEntry(_clock(event.now_us), "client", f"{self._name_of(event.client_id)} left")
-            case Skipped():
-                return EventEntry("", "…", f"and {event.count:,} more")
             case Undone():
                 return EventEntry("", "undo", "the server went back")
         return None
@@ -341,6 +342,10 @@ class Playground:
     def _peek(self, argv: Sequence[bytes], db: int) -> Any:
         assert self.server is not None
         return self.server.peek(list(argv), db)
+
+    def _peeks(self, requests: Sequence[tuple[Sequence[bytes], int]]) -> list[Any]:
+        assert self.server is not None
+        return self.server.peeks([(list(argv), db) for argv, db in requests])
 
     def _key_names(self, prefix: bytes, limit: int) -> list[bytes]:
         names = dict.fromkeys(name for _, name in self._entries if name.startswith(prefix))
@@ -378,7 +383,7 @@ class Playground:
             for place, entry in before.items()
             if place in touched
         }
-        view, self._entries = keyview.read_keys(self._peek, db, marks, gone, self._after)
+        view, self._entries = keyview.read_keys(self._peeks, db, marks, gone, self._after)
         return view
 
 
