@@ -178,6 +178,11 @@ class Journal:
         self.inputs.append(("done", (ticket, result, now)))
         self.node.done(ticket, result, now)
 
+    def snapshot(self, snapshot: int, error: str | None, now: int) -> None:
+        """See `Node.snapshot`."""
+        self.inputs.append(("snapshot", (snapshot, error, now)))
+        self.node.snapshot(snapshot, error, now)
+
     def wake(self, now: int) -> None:
         """See `Node.wake`."""
         self.inputs.append(("wake", (now,)))

@@ -32,6 +32,7 @@ from engine.events import ClientClosed, ClientOpened, Event, KeyChanged, KeyExpi
 from engine.eviction import Eviction
 from engine.keyspace import EXPIRE_DELETE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
 from engine.latency import LatencyMonitor
+from engine.memory import used_memory
 from engine.pauses import Pauses
 from engine.persistence import Persistence
 from engine.pubsub import PubSub
@@ -233,8 +234,10 @@ class Node:
         self.now_ms = self.space.now_ms = now // 1000
 
     def start(self, now: int) -> None:
-        """The world is ready: the node may serve."""
+        """The world is ready: load what is on disk, then serve. Raises LoadError when that cannot be loaded."""
         self.set_time(now)
+        self.mark_us = self.stopwatch()
+        self.persistence.load()
 
     def opened(self, link: int, peer: str, kind: str, now: int, local: str = "") -> None:
         """A connection was accepted (`kind` "tcp", "tls" or "unix"), or one that we dialled stands ("dialled")."""
@@ -357,6 +360,11 @@ class Node:
         self.mark_us = self.stopwatch()
         method, args = self.tickets.pop(ticket)
         getattr(self, method)(result, *args)
+
+    def snapshot(self, snapshot: int, error: str | None, now: int) -> None:
+        """A `Snapshot` ended; `error` says why it failed."""
+        self.set_time(now)
+        self.persistence.ended(snapshot, error)
 
     def wake(self, now: int) -> None:
         """`deadline()` has come."""
@@ -676,6 +684,7 @@ class Node:
             or self.read_only_replica
             or self.cluster_enabled
             or self.pauses.active
+            or not self.persistence.last_status_ok
         )
 
     def check_protected(self, ctx: Client, command: Command) -> None:
@@ -702,6 +711,8 @@ class Node:
 
     def write_refusal(self, ctx: Client, command: Command) -> bytes | None:
         """Return why writes are refused now (MISCONF, NOREPLICAS), or None."""
+        if self.persistence.writes_refused and not ctx.flags & flags.MASTER:
+            return MISCONF
         return None
 
     def busy_error(self) -> bytes:
@@ -726,6 +737,7 @@ class Node:
             for db in self.space.databases:
                 if db.expiring:
                     db.expire_due(EXPIRED_PER_CYCLE)
+        self.persistence.cron()
         if self.pending_propagation:
             self.flush_propagation()
 
@@ -780,6 +792,17 @@ class Node:
         """Return the bytes that no eviction could free: buffers of replicas and of the append-only file."""
         return self.persistence.aof_buffer_bytes
 
+    def used_memory(self) -> int:
+        """Return what the node uses, in bytes."""
+        return used_memory(self)
+
+    def function_sources(self) -> list[bytes]:
+        """Return the sources of the function libraries."""
+        return []
+
+    def load_functions(self, sources: list[bytes]) -> None:
+        """Take over function libraries from a snapshot."""
+
     def scripting_memory(self) -> ScriptingMemory:
         """Return what scripts and functions take."""
         return ScriptingMemory()
@@ -788,7 +811,21 @@ class Node:
 
     def shut_down(self, options: dict[bytes, None] | None = None) -> bool:
         """Shut down, as SHUTDOWN with these options does; False when something failed and the server goes on."""
+        options = options or {}
+        force = b"force" in options
         self.log("*", "User requested shutdown...")
+        self.persistence.kill_save()
+        saves = b"save" in options or (bool(self.config.save) and b"nosave" not in options)
+        if saves:
+            self.log("*", "Saving the final RDB snapshot before exiting.")
+            if not self.persistence.save():
+                if not force:
+                    self.log("#", "Error trying to save the DB, can't exit.")
+                    self.log("#", "Errors trying to shut down the server. Check the logs for more information.")
+                    return False
+                self.log("#", "Error trying to save the DB. Exit anyway.")
+        if self.config.pidfile and self.config.daemonize:
+            self.log("*", "Removing the pid file.")
         self.log("#", "Redis is now ready to exit, bye bye...")
         self.exiting = True
         self.effects.append(Exit(0))
@@ -808,6 +845,13 @@ class Node:
         """Return how many bytes a value takes in an RDB file."""
         return len(objects.save(entry.value))
 
+
+MISCONF = (
+    b"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
+    b"that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
+    b"snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB "
+    b"error."
+)
 
 PROTECTED_MODE = (
     b"DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the "

@@ -1,12 +1,31 @@
-"""What a node keeps of its data on disk, and when.
+"""What a node keeps of its data on disk, and when: snapshots.
+
+A snapshot is an RDB file, written beside the old one, made durable, and renamed over it, so that a crash at any
+moment leaves a file that loads. `SAVE` and shutdown have it written at once and block; `BGSAVE` and the `save` points
+ask the world for a `Snapshot`, which the live one takes in a forked child while clients are served.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from engine.effects import KillSnapshot, Log, Read, Snapshot
+from engine.rdb.errors import CorruptRdbError
+from engine.rdb.loader import Loader
+from engine.rdb.objects import Limits
+from engine.rdb.writer import auxiliary, write
+from engine.version import VERSION
 
 if TYPE_CHECKING:
     from engine.node import Node
+
+RETRY_S = 5  # how long a failed background save keeps save points from starting the next
+LOAD_CHUNK_BYTES = 1 << 20
+
+
+class LoadError(Exception):
+    """The data on disk cannot be loaded; the log says why."""
 
 
 class Persistence:
@@ -15,16 +34,167 @@ class Persistence:
     def __init__(self, node: "Node") -> None:
         self.node = node
         self.dirty_at_save = 0
+        self.dirty_at_bgsave = 0
         self.last_save_s = node.now_us // 1_000_000
+        self.last_try_s = 0
+        self.last_status_ok = True
+        self.last_duration_s = -1
+        self.saves = 0
+        self.saving = 0  # id of the snapshot that is being written to disk
+        self.saving_since_s = 0
+        self.save_scheduled = False
+        self.next_snapshot = 1
+        self.keys_loaded = 0
+        self.keys_expired = 0
         self.aof_buffer_bytes = 0
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """Where snapshots go, within the working directory."""
+        return self.node.config.dbfilename
+
+    @property
+    def busy(self) -> bool:
+        """Whether some other background work keeps a snapshot from starting."""
+        return False
 
     @property
     def changes_since_save(self) -> int:
         """Changes that no snapshot has."""
         return self.node.space.dirty - self.dirty_at_save
 
+    def chunks(self, chunk_bytes: int = 1 << 16) -> Iterator[bytes]:
+        """Yield the pieces of a snapshot of the data as it is now."""
+        node = self.node
+        config = node.config
+        return write(
+            node.space,
+            auxiliary(VERSION, node.now_us // 1_000_000, node.used_memory(), node.replication.saved_identity()),
+            node.function_sources(),
+            compressed=config.rdbcompression,
+            checksum=config.rdbchecksum,
+            usage=config.maxmemory_policy.endswith(("-lru", "-lfu")),
+            chunk_bytes=chunk_bytes,
+        )
+
+    def save(self) -> bool:
+        """Write a snapshot now, blocking; False (and a line in the log) when that fails."""
+        node = self.node
+        try:
+            node.perform(Snapshot(0, "rdb", self.path))
+        except OSError as error:
+            node.log("#", f"Failed saving the DB: {error.strerror}")
+            return False
+        self._saved(node.space.dirty)
+        node.log("*", "DB saved on disk")
+        return True
+
+    def _saved(self, dirty: int) -> None:
+        self.dirty_at_save = dirty
+        self.last_save_s = self.node.now_us // 1_000_000
+        self.last_status_ok = True
+        self.saves += 1
+
+    def background_save(self) -> None:
+        """Start a snapshot in the background."""
+        node = self.node
+        self.saving = self.next_snapshot
+        self.next_snapshot += 1
+        self.saving_since_s = self.last_try_s = node.now_us // 1_000_000
+        self.dirty_at_bgsave = node.space.dirty
+        self.save_scheduled = False
+        node.stats.forks += 1
+        node.effects.append(Snapshot(self.saving, "rdb", self.path))
+
+    def kill_save(self) -> None:
+        """Give the running background save up, if there is one."""
+        if self.saving:
+            self.node.effects.append(KillSnapshot(self.saving))
+
+    def ended(self, snapshot: int, error: str | None) -> None:
+        """A background save ended; `error` says why it failed."""
+        if snapshot != self.saving:
+            return
+        node = self.node
+        self.saving = 0
+        self.last_duration_s = node.now_us // 1_000_000 - self.saving_since_s
+        if error is None:
+            node.log("*", "Background saving terminated with success")
+            self._saved(self.dirty_at_bgsave)
+            return
+        node.log("#", error)
+        self.last_status_ok = False
+
+    def cron(self) -> None:
+        """Start a background save when a save point is reached, or one was asked for while another ran."""
+        node = self.node
+        if self.saving:
+            return
+        now_s = node.now_us // 1_000_000
+        if self.save_scheduled:
+            self.background_save()
+            return
+        for point in node.config.save:
+            if self.changes_since_save >= point.changes and now_s - self.last_save_s > point.seconds:
+                if self.last_status_ok or now_s - self.last_try_s > RETRY_S:
+                    node.log("*", f"{point.changes} changes in {point.seconds} seconds. Saving...")
+                    self.background_save()
+                return
+
+    @property
+    def writes_refused(self) -> bool:
+        """Whether writes must not be taken because what they change could not be saved."""
+        config = self.node.config
+        return bool(config.stop_writes_on_bgsave_error and config.save and not self.last_status_ok)
+
+    # --- loading ------------------------------------------------------------------------------------------------
+
+    def load(self, merge: bool = False) -> bool:
+        """Load the snapshot, if there is one; False when there is none. Raises LoadError."""
+        node = self.node
+        try:
+            data = node.perform(Read(self.path))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            node.log("#", f"Fatal error: can't open the RDB file {self.path} for reading: {error.strerror}")
+            raise LoadError from None
+        started = node.stopwatch()
+        loader = Loader(
+            node.space,
+            Limits.of(node.config),
+            drop_expired=not node.is_replica,
+            checksum=node.config.rdbchecksum and not node.skip_checksum_validation,
+            replace=merge,
+        )
+        try:
+            for at in range(0, len(data), LOAD_CHUNK_BYTES):
+                loader.feed(data[at : at + LOAD_CHUNK_BYTES])
+                self._tell(loader)
+            loader.finish()
+        except CorruptRdbError as error:
+            self._tell(loader)
+            node.log("#", f"Internal error in RDB reading offset {error.offset}: {error.reason}")
+            raise LoadError from None
+        self._tell(loader)
+        self.keys_loaded, self.keys_expired = loader.keys_loaded, loader.keys_expired
+        node.load_functions(loader.functions)
+        node.replication.loaded_identity(loader.aux)
+        node.log("*", f"DB loaded from disk: {(node.stopwatch() - started) / 1e6:.3f} seconds")
+        return True
+
+    def _tell(self, loader: Loader) -> None:
+        for level, line in loader.log:
+            self.node.effects.append(Log(level, line))
+        loader.log.clear()
+
+    # --- INFO ---------------------------------------------------------------------------------------------------
+
     def info(self) -> list[tuple[str, Any]]:
         """Return the lines of INFO persistence."""
+        now_s = self.node.now_us // 1_000_000
         return [
             ("loading", int(self.node.loading)),
             ("async_loading", int(self.node.async_loading)),
@@ -35,15 +205,15 @@ class Persistence:
             ("current_save_keys_processed", 0),
             ("current_save_keys_total", 0),
             ("rdb_changes_since_last_save", self.changes_since_save),
-            ("rdb_bgsave_in_progress", 0),
+            ("rdb_bgsave_in_progress", int(bool(self.saving))),
             ("rdb_last_save_time", self.last_save_s),
-            ("rdb_last_bgsave_status", "ok"),
-            ("rdb_last_bgsave_time_sec", -1),
-            ("rdb_current_bgsave_time_sec", -1),
-            ("rdb_saves", 0),
+            ("rdb_last_bgsave_status", "ok" if self.last_status_ok else "err"),
+            ("rdb_last_bgsave_time_sec", self.last_duration_s),
+            ("rdb_current_bgsave_time_sec", now_s - self.saving_since_s if self.saving else -1),
+            ("rdb_saves", self.saves),
             ("rdb_last_cow_size", 0),
-            ("rdb_last_load_keys_expired", 0),
-            ("rdb_last_load_keys_loaded", 0),
+            ("rdb_last_load_keys_expired", self.keys_expired),
+            ("rdb_last_load_keys_loaded", self.keys_loaded),
             ("aof_enabled", int(self.node.config.appendonly)),
             ("aof_rewrite_in_progress", 0),
             ("aof_rewrite_scheduled", 0),

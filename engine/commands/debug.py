@@ -16,6 +16,7 @@ from engine.effects import Log, Stall
 from engine.errors import NO_SUCH_KEY, NOT_A_FLOAT, ReplyError
 from engine.help import help_reply
 from engine.keyspace import STRING_TYPES, Entry
+from engine.persistence import LoadError
 from engine.reconfigure import rewrite_config
 from engine.resp import (
     NO_REPLY,
@@ -264,6 +265,24 @@ def _panic(ctx: Client, argv: Argv) -> Reply:
     return NO_REPLY
 
 
+def _reload(ctx: Client, argv: Argv) -> Reply:
+    options = [arg.lower() for arg in argv[2:]]
+    if any(option not in (b"merge", b"noflush", b"nosave") for option in options):
+        raise ReplyError(b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+    node = ctx.node
+    if b"nosave" not in options and not node.persistence.save():
+        raise ReplyError(b"ERR")
+    if b"noflush" not in options:
+        for db in node.space.databases:
+            db.clear()
+    try:
+        node.persistence.load(merge=b"merge" in options)
+    except LoadError:
+        raise ReplyError(b"ERR Error trying to load the RDB dump, check server logs.") from None
+    node.log("#", "DB reloaded by DEBUG RELOAD")
+    return OK
+
+
 _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"help": (0, 0, _help),
     b"sleep": (1, 1, _sleep),
@@ -300,6 +319,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"change-repl-id": (0, 0, _change_repl_id),
     b"replicate": (1, 1 << 30, _replicate),
     b"stringmatch-test": (0, 0, _stringmatch_len),
+    b"reload": (0, 3, _reload),
     b"structsize": (0, 0, _structsize),
     b"panic": (0, 0, _panic),
     b"segfault": (0, 0, _panic),

@@ -40,23 +40,6 @@ def info_command(ctx: Client, argv: Argv) -> Reply:
 
 
 @command(
-    "LASTSAVE",
-    LOADING,
-    STALE,
-    FAST,
-    acl=(
-        "admin",
-        "dangerous",
-    ),
-    tips=("nondeterministic_output",),
-    since="1.0.0",
-    complexity="O(1)",
-)
-def lastsave(ctx: Client, argv: Argv) -> Reply:
-    return ctx.node.persistence.last_save_s
-
-
-@command(
     "ROLE",
     NOSCRIPT,
     LOADING,

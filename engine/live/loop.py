@@ -20,6 +20,7 @@ from engine import effects as fx
 from engine.journal import Journal
 from engine.live.facts import process_facts
 from engine.live.files import FILE_EFFECTS, carry_out
+from engine.live.snapshots import Children, save_now
 from engine.node import Node
 
 READ_BYTES = 64 * 1024
@@ -102,6 +103,7 @@ class Loop:
         os.set_blocking(self.wake_read, False)
         os.set_blocking(self.wake_write, False)
         self.poller.set(self.wake_read, True, False, new=True)
+        self.children = Children(self)
         self.carry: dict[type, Callable[[Any], None]] = {
             fx.Send: self._send,
             fx.Hangup: self._hangup,
@@ -112,6 +114,8 @@ class Loop:
             fx.ResumeReading: lambda effect: self._read_switch(effect.link, True),
             fx.Dial: self._dial,
             fx.Stall: self._stall,
+            fx.Snapshot: self.children.start,
+            fx.KillSnapshot: self.children.kill,
         }
         self.carry.update(dict.fromkeys(FILE_EFFECTS, self._file))
         node.attach(self)
@@ -140,6 +144,11 @@ class Loop:
             return carry_out(effect)
         if isinstance(effect, fx.Stall):
             return self._stall(effect)
+        if isinstance(effect, fx.Snapshot):
+            try:
+                return save_now(node, effect.path)
+            except OSError as error:
+                return error
         if isinstance(effect, fx.Listen):
             try:
                 return self.listen(effect.kind, effect.host, effect.port)
@@ -151,6 +160,11 @@ class Loop:
     def now() -> int:
         """Return the time in µs since 1970: the machine's, unless a host shifts it (undo takes time back too)."""
         return time.time_ns() // 1000
+
+    @property
+    def current_node(self) -> Node:
+        """The node itself, also where a journal stands before it."""
+        return self.node.node if isinstance(self.node, Journal) else self.node
 
     # --- running ------------------------------------------------------------------------------------------------
 
@@ -195,6 +209,11 @@ class Loop:
                 self.signals = []
         self.close()
         return self.exit_status
+
+    def flush_log(self) -> None:
+        """Carry out what the node wants done so far (before giving up at the start)."""
+        effects, self.current_node.effects = self.current_node.effects, []
+        self._carry_out(effects)
 
     def wake_up(self, signal_name: str) -> None:
         """Note a signal and end the wait (called from a signal handler)."""

@@ -30,6 +30,7 @@ from engine.config.kinds import to_str
 from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
 from engine.node import Node
+from engine.persistence import LoadError
 from engine.reconfigure import RESERVED_FILES, load_modules, load_users, set_oom_score
 from engine.table import COMMANDS
 from engine.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
@@ -202,7 +203,12 @@ def main(arguments: list[str]) -> int:
     log("*", "Server initialized")
     set_oom_score(node)
     _on_signals(loop, log)
-    node.start(time.time_ns() // 1000)
+    try:
+        node.start(time.time_ns() // 1000)
+    except LoadError:
+        loop.flush_log()
+        log("#", "Fatal error loading the DB, check server logs. Exiting.")
+        return 1
     for kind in kinds:
         log("*", f"Ready to accept connections {kind}")
     _notify_supervisor(config)

@@ -34,6 +34,13 @@ class Replication:
         """Return on how many append-only files what a client wrote last is durable: own and replicas' (WAITAOF)."""
         return 0, 0
 
+    def saved_identity(self) -> tuple[int, bytes, int] | None:
+        """Return (selected database, replication id, offset) for a snapshot; None when there is no history."""
+        return None
+
+    def loaded_identity(self, aux: dict[bytes, bytes]) -> None:
+        """Take over the identity that a snapshot was saved with."""
+
     def change_id(self) -> None:
         """Start a new history (a promotion, DEBUG CHANGE-REPL-ID)."""
         self.replid = self.node.rng.hex(40)

@@ -1,0 +1,68 @@
+"""Saving: SAVE, BGSAVE, LASTSAVE.
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
+"""
+
+from engine.client import Client
+from engine.errors import SYNTAX, ReplyError
+from engine.resp import OK, Argv, Reply, Status
+from engine.table import ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
+
+GROUP = "server"
+
+
+@command(
+    "SAVE",
+    NO_ASYNC_LOADING,
+    ADMIN,
+    NOSCRIPT,
+    NO_MULTI,
+    since="1.0.0",
+    complexity="O(N) where N is the total number of keys in all databases",
+)
+def save(ctx: Client, argv: Argv) -> Reply:
+    persistence = ctx.node.persistence
+    if persistence.saving:
+        raise ReplyError(b"ERR Background save already in progress")
+    if not persistence.save():
+        raise ReplyError(b"ERR")
+    return OK
+
+
+@command("BGSAVE [SCHEDULE]", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, since="1.0.0", complexity="O(1)")
+def bgsave(ctx: Client, argv: Argv) -> Reply:
+    schedule = False
+    if len(argv) > 1:
+        if len(argv) > 2 or argv[1].lower() != b"schedule":
+            raise ReplyError(SYNTAX)
+        schedule = True
+    persistence = ctx.node.persistence
+    if persistence.saving:
+        raise ReplyError(b"ERR Background save already in progress")
+    if persistence.busy:
+        if not schedule:
+            raise ReplyError(
+                b"ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
+                b"schedule a BGSAVE whenever possible."
+            )
+        persistence.save_scheduled = True
+        return Status(b"Background saving scheduled")
+    persistence.background_save()
+    return Status(b"Background saving started")
+
+
+@command(
+    "LASTSAVE",
+    LOADING,
+    STALE,
+    FAST,
+    acl=(
+        "admin",
+        "dangerous",
+    ),
+    tips=("nondeterministic_output",),
+    since="1.0.0",
+    complexity="O(1)",
+)
+def lastsave(ctx: Client, argv: Argv) -> Reply:
+    return ctx.node.persistence.last_save_s
