@@ -848,9 +848,9 @@ class Node:
 
 MISCONF = (
     b"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
-    b"that may modify the data set are disabled, because this instance is configured to report errors during writes "
-    b"if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB "
-    b"error."
+    b"that may modify the data set are disabled, because this instance is configured to report errors during "
+    b"writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
+    b"details about the RDB error."
 )
 
 PROTECTED_MODE = (
