@@ -20,7 +20,7 @@ from tutor.course.checks import Attempt, check
 from tutor.course.hints import Hint
 from tutor.course.model import Example, Lesson, Prediction, Step, Task, split_line
 from tutor.course.server import Server, printed
-from tutor.prompt import split_args, to_text
+from tutor.prompt import split_args
 
 KEPT_ATTEMPTS = 500
 
