@@ -124,6 +124,8 @@ def test_places(pair, where, searches, as_listpack):
     pair.both(b"GEOHASH", b"g", *names)
     for unit in (b"m", b"ft", b"furlong"):
         pair.both(b"GEODIST", b"g", b"m0", b"m%d" % (len(where) - 1), unit)
+    # Before 7.2 the text of a distance had up to 17 digits.
+    scores = [b"WITHSCORES"] if pair.server.program.version >= (7, 2) else []
     for kind, centre, shape, extra in searches:
         if len({(round(x, 3), round(y, 3)) for x, y in where}) < len(where):
             extra = [e for e in extra if e[0] not in (b"COUNT", b"ANY")]
@@ -132,13 +134,12 @@ def test_places(pair, where, searches, as_listpack):
             pair.both(b"GEOSEARCH", b"g", *centre, *shape, *options)
         elif kind == 1:
             pair.both(b"GEOSEARCHSTORE", b"d", b"g", *centre, *shape, *options)
-            pair.both(b"ZRANGE", b"d", b"0", b"-1", b"WITHSCORES")
         elif centre[0] == b"FROMMEMBER":
             name = b"GEORADIUSBYMEMBER" if kind == 2 else b"GEORADIUSBYMEMBER_RO"
             pair.both(name, b"g", centre[1], *shape[-2:], *options)
         else:
             pair.both(b"GEORADIUS" if kind == 2 else b"GEORADIUS_RO", b"g", *centre[1:], *shape[-2:], *options)
-        pair.both(b"ZRANGE", b"d", b"0", b"-1", b"WITHSCORES")
+        pair.both(b"ZRANGE", b"d", b"0", b"-1", *scores)
 
 
 def test_places_in_resp3(pair):
