@@ -114,6 +114,8 @@ def timeout(ctx: "Client", arg: bytes, unit_ms: int = 1000) -> int | None:
             raise ReplyError(b"ERR timeout is not a float or out of range")
         if seconds * 1000 > INT64_MAX:
             raise ReplyError(b"ERR timeout is out of range")
+        if seconds * 1000 <= -1:
+            raise ReplyError(b"ERR timeout is negative")
         span = seconds * 1000
         span_ms = int(span) + (span > int(span))  # rounded up: a tiny timeout is not "for ever"
     else:

@@ -164,11 +164,21 @@ def give_up(node: "Node", client: Client) -> None:
     """End a client's wait as if its time were up."""
     assert client.blocking is not None
     if not node.on_timeout(client):
-        client.reply(timed_out_reply(unblock(node, client)))
+        blocking = unblock(node, client)
+        _count(node, blocking)
+        client.reply(timed_out_reply(blocking))
+
+
+def _count(node: "Node", blocking: Blocking, failed: bool = False) -> None:
+    """Count a call that was blocked and has ended without running again."""
+    if blocking.command is not None:
+        stats = node.stats_of(blocking.command)
+        stats.durations.append(blocking.spent_us)
+        stats.failed += failed
 
 
 def unblock_with_error(node: "Node", client: Client, error: ReplyError) -> None:
     """End a client's wait with an error (CLIENT UNBLOCK … ERROR, a change of role)."""
-    unblock(node, client)
+    _count(node, unblock(node, client), failed=True)
     node.count_error(error)
     client.reply(error)

@@ -81,7 +81,7 @@ BLOCKED_SHUTDOWN = "shutdown"
 class Blocking:
     """Why and until when a client is blocked; the command is run again when a key becomes ready."""
 
-    __slots__ = ("argv", "command", "data", "db", "keys", "kind", "on_nokey", "since_us", "until_ms")
+    __slots__ = ("argv", "command", "data", "db", "keys", "kind", "on_nokey", "since_us", "spent_us", "until_ms")
 
     def __init__(self, kind: str, db: int, keys: list[bytes], until_ms: int | None) -> None:
         self.kind = kind
@@ -93,6 +93,7 @@ class Blocking:
         self.command: Command | None = None
         self.data: object = None  # what the kind needs besides: WAIT's offset and count …
         self.since_us = 0
+        self.spent_us = 0  # in the handler
 
 
 class Client:

@@ -233,7 +233,10 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
     node.mark_us = stopped = node.stopwatch()
     elapsed = stopped - started
     stats = node.command_stats.get(command.name) or node.stats_of(command)
-    stats.durations.append(elapsed)
+    if type(reply) is not NoReply or ctx.blocking is None:
+        stats.durations.append(elapsed)
+    else:
+        ctx.blocking.spent_us += elapsed  # a blocked call is counted once, when it ends
     if type(reply) is ReplyError:
         stats.failed += 1
         node.count_error(reply)
