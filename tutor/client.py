@@ -15,13 +15,15 @@ import errno
 import os
 import selectors
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.resp import Push, encode_command
 from tutor.prompt.replies import INCOMPLETE, ProtocolError, ReplyReader
+
+if TYPE_CHECKING:
+    import ssl
 
 Reply = Any
 
@@ -51,8 +53,10 @@ class TLS:
     insecure: bool = False
     wanted: bool = False  # a URI asks for it; files alone do not
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> "ssl.SSLContext":
         """Return the ssl module's form. LinkError says which file or name it cannot use."""
+        import ssl  # a fifth of the time to start, and seldom needed
+
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False  # redis-cli checks the chain, not the name
         if self.insecure:
@@ -69,13 +73,13 @@ class TLS:
             if self.ciphers:
                 what = "Error while configuring ciphers"
                 context.set_ciphers(self.ciphers)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:  # ssl's errors are OSErrors
             raise LinkError(what) from error
         return context
 
 
 class TLSError(LinkError):
-    """The connection stands, but it could not be secured."""
+    """The files or names that should secure a connection are of no use."""
 
 
 class Connection:
@@ -179,7 +183,8 @@ class Connection:
 
     def wait(self, *others: int, timeout: float | None = None) -> bool:
         """Wait for bytes on this connection or one of the other descriptors; True if it was this connection."""
-        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+        pending = getattr(self.socket, "pending", None)  # TLS may hold bytes that select knows nothing of
+        if pending is not None and pending():
             return True
         with selectors.DefaultSelector() as selector:
             selector.register(self.socket, selectors.EVENT_READ)
@@ -215,13 +220,16 @@ def _connect(host: str, port: int, timeout: float | None) -> socket.socket:
 
 def _secure(sock: socket.socket, tls: TLS) -> socket.socket:
     try:
-        return tls.context().wrap_socket(sock, server_hostname=tls.sni)
+        context = tls.context()
     except LinkError as error:
         sock.close()
         raise TLSError(str(error)) from error
-    except (OSError, ssl.SSLError, ValueError) as error:
+    try:
+        return context.wrap_socket(sock, server_hostname=tls.sni)
+    except (OSError, ValueError) as error:
         sock.close()
-        raise TLSError(getattr(error, "reason", None) or str(error)) from error
+        reason = getattr(error, "reason", None)  # OpenSSL's, as a constant's name
+        raise LinkError(f"SSL_connect failed: {reason.lower().replace('_', ' ') if reason else error}") from error
 
 
 def _reason(error: OSError) -> str:
