@@ -29,6 +29,7 @@ class Attempt:
     printed: str
     db: int = 0
     failed: bool = False
+    own: bool = True  # not an example that was typed for the learner
 
     @property
     def line(self) -> str:
@@ -248,6 +249,8 @@ def _command(condition: Condition, peek: Peek) -> Finding:
 def _typed(condition: Condition, attempts: Sequence[Attempt]) -> Finding:
     patterns = [condition.typed] if isinstance(condition.typed, str) else condition.typed
     for attempt in attempts:
+        if not attempt.own:
+            continue
         if condition.terminal is not None and attempt.terminal != condition.terminal:
             continue
         if patterns is not None and not any(fits(pattern, attempt) for pattern in patterns):

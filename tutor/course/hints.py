@@ -41,7 +41,7 @@ def climb(task: Task, rung: int, terminals: tuple[str, ...], reaction: str = "")
 
 def foreseen(task: Task, peek: Peek, attempts: Sequence[Attempt], terminals: tuple[str, ...]) -> str:
     """Return the hint of the wrong attempt that this is, or nothing."""
-    if not attempts:
+    if not attempts or not attempts[-1].own:
         return ""
     for wrong in task.wrong:
         if wrong.when is not None:
@@ -58,6 +58,7 @@ def foreseen(task: Task, peek: Peek, attempts: Sequence[Attempt], terminals: tup
 
 def react(task: Task, finding: Finding, peek: Peek, attempts: Sequence[Attempt]) -> str:
     """Return a nudge for what was typed last and what is missing, or nothing when nothing was typed."""
+    attempts = [attempt for attempt in attempts if attempt.own and attempt.argv]
     if not attempts:
         return ""
     last = attempts[-1]

@@ -35,7 +35,7 @@ class State:
     predicted: tuple[tuple[int, str, str], ...] = ()  # step, prediction, what was said
     attempts: tuple[Attempt, ...] = ()  # of this step
     since: int = 0  # where in `attempts` the open task begins
-    entered: frozenset[int] = frozenset()  # steps whose set-up was typed
+    prepared: frozenset[tuple[int, str]] = frozenset()  # tasks whose set-up was typed
 
 
 # -- events
@@ -229,16 +229,23 @@ class Session:
                 for exchange in example.exchanges:
                     self._execute(example.terminal, exchange.command)
                 self.state = replace(self.state, ran=self.state.ran | {(index, example.id)})
-        task = self.open_task
-        if task is not None:
-            self._prepare(task)
+        self._ready(self.open_task)
         return events
 
-    def _prepare(self, task: Task) -> None:
-        """Type a task's set-up, unseen."""
+    def _ready(self, task: Task | None, now: bool = False) -> bool:
+        """Type a task's set-up, unseen, once all examples above it have been run (or `now`); tell whether it is."""
+        if task is None:
+            return False
+        here = (self.state.step, task.id)
+        if not task.setup or here in self.state.prepared:
+            return True
+        above = [each for each in self.step.examples if each.line < task.line and not each.arrives]
+        if not now and not all(self.ran(example) for example in above):
+            return False
         for line in task.setup:
             self._execute(*split_line(line, self.lesson.terminals))
-        self.state = replace(self.state, since=len(self.state.attempts))
+        self.state = replace(self.state, since=len(self.state.attempts), prepared=self.state.prepared | {here})
+        return True
 
     def _complete(self) -> None:
         """Do what is left of the step, so that the next one finds what it builds on."""
@@ -253,8 +260,7 @@ class Session:
                         if exchange.command:
                             self._execute(example.terminal, exchange.command)
             if isinstance(block, Task) and not self.task_done(block):
-                if block is not self.open_task:
-                    self._prepare(block)
+                self._ready(block, now=True)
                 for line in block.solution:
                     self._execute(*split_line(line, self.lesson.terminals))
         self.state = replace(self.state, since=len(self.state.attempts))
@@ -337,7 +343,9 @@ class Session:
             return []
         words = tuple(argv)
         text = "".join(printed(words, reply) for reply in replies)
-        attempt = Attempt(terminal, words, text, db, any(isinstance(reply, ReplyError) for reply in replies))
+        failed = any(isinstance(reply, ReplyError) for reply in replies)
+        example = any(each.id == typed_for for each in self.step.examples)
+        attempt = Attempt(terminal, words, text, db, failed, not example)
         if attempt.failed:
             self.last_error = attempt
         if self._moments:
@@ -413,18 +421,18 @@ class Session:
     def _tasks(self) -> list[Event]:
         events: list[Event] = []
         task = self.open_task
-        while task is not None:
+        while task is not None and self._ready(task):
             attempts = self.state.attempts[self.state.since :]
             if not check(task.conditions, self.server.peek, attempts).holds:
                 break
             self.state = replace(self.state, done=self.state.done | {(self.state.step, task.id)})
             events.append(TaskDone(task))
             task = self.open_task
-            if task is not None:
-                self._prepare(task)
-            else:
+            if task is None:
                 events.append(StepDone(self.step))
-        if task is not None and not events and self.state.attempts:
+            else:
+                self.state = replace(self.state, since=len(self.state.attempts))
+        if task is not None and self._ready(task) and not events and self.state.attempts:
             text = ladder.foreseen(
                 task, self.server.peek, self.state.attempts[self.state.since :], self.lesson.terminals
             )
@@ -439,6 +447,7 @@ class Session:
         task = self.open_task
         if task is None:
             return Nothing("Every task of this step is done. Go on to the next step when you like.")
+        self._ready(task, now=True)
         here = (self.state.step, task.id)
         if self._ladder.task != here:
             self._ladder = _Ladder(here)
@@ -456,6 +465,7 @@ class Session:
     def solution(self) -> tuple[tuple[str, str], ...]:
         """Return the lines that solve the open task, as (terminal, command), to be typed in."""
         task = self.open_task
+        self._ready(task, now=True)
         return tuple(split_line(line, self.lesson.terminals) for line in task.solution) if task else ()
 
     def show(self) -> list[Event]:

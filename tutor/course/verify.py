@@ -47,7 +47,7 @@ class _Walk:
 
     def __init__(self, lesson: Lesson, server: Server, where: str, goes_back: bool) -> None:
         self.proof = Proof(lesson, where, [])
-        self.lesson, self.server, self.goes_back = lesson, server, goes_back
+        self.lesson, self.server, self.where, self.goes_back = lesson, server, where, goes_back
         self.session = Session(lesson, server)
         self.waiting: dict[str, str] = dict.fromkeys(lesson.terminals, "")
 
