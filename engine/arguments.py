@@ -89,13 +89,8 @@ def integer(arg: bytes, error: bytes = NOT_AN_INTEGER, low: int = INT64_MIN, hig
 
 
 def positive(arg: bytes, error: bytes = b"ERR value is out of range, must be positive") -> int:
-    """Read an integer of at least 0: not an integer and out of range have different errors."""
-    value = parse_integer(arg)
-    if value is None:
-        raise ReplyError(NOT_AN_INTEGER)
-    if value < 0:
-        raise ReplyError(error)
-    return value
+    """Read an integer of at least 0; the same error for what is none at all."""
+    return integer(arg, error, 0)
 
 
 def real(arg: bytes, error: bytes = NOT_A_FLOAT) -> float:
