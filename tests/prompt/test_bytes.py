@@ -176,9 +176,9 @@ COMMANDS = [
     c("scan", "--scan", setup=["SET a 1"]),
     c("scan pattern", "--scan", "--pattern", "a*", "--count", "100", setup=["SET a 1", "SET b 1"], since=(7, 2)),
     c("scan no-raw", "--scan", "--no-raw", setup=['SET a"b 1']),
-    c("bigkeys", "--bigkeys", setup=["SET s hello", "RPUSH l a b c", "ZADD z 1 a"]),
+    c("bigkeys", "--bigkeys", setup=["SET s hello", "RPUSH l a b c", "ZADD z 1 a"], only_redis=True),
     c("bigkeys empty", "--bigkeys", unordered=True),
-    c("bigkeys all", "--bigkeys", setup=[*DATA, "SET ss hello-hello", "RPUSH ll 1 2 3 4"]),
+    c("bigkeys all", "--bigkeys", setup=[*DATA, "SET ss hello-hello", "RPUSH ll 1 2 3 4"], only_redis=True),
     c("memkeys", "--memkeys", setup=["SET s hello"], unordered=True),
     c("memkeys samples", "--memkeys-samples", "5", setup=["RPUSH l a b c"], unordered=True),
     c("hotkeys error", "--hotkeys", setup=["SET s hello"]),
@@ -269,7 +269,8 @@ def _fill(case: Case, server: RealServer, closed: int) -> tuple[list[str], bytes
 
 
 def _tidy(result: Result) -> tuple[str, str, int]:
-    return blank(result.out).decode("latin-1"), blank(result.err).decode("latin-1"), result.status
+    out, err = (blank(data).decode("latin-1") for data in (result.out, result.err))
+    return out.replace("valkey-cli", "redis-cli"), err.replace("to Valkey at", "to Redis at"), result.status
 
 
 @pytest.mark.parametrize(

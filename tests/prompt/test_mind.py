@@ -22,8 +22,6 @@ from engine.resp import (
     encode3,
     encode_command,
 )
-from tests.prompt.test_hints import docs_of
-from tests.real import RealServer
 from tutor.prompt import (
     CommandTable,
     Context,
@@ -52,8 +50,8 @@ from tutor.prompt.words import spell
 
 
 @pytest.fixture(scope="module")
-def table(real_server: RealServer) -> CommandTable:
-    return docs_of(real_server)
+def table() -> CommandTable:
+    return CommandTable.load()
 
 
 # --- replies ------------------------------------------------------------------------------------------------------

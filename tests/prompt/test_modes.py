@@ -16,10 +16,18 @@ import pytest
 
 from tests.prompt.driver import prepare, run_ours, run_real
 from tests.prompt.screen import client
-from tests.real import RealServer, client_program, start_server
+from tests.real import Program, RealServer, client_program, start_server
 from tutor.client import Connection
 
 HERE = {"PYTHONPATH": os.getcwd(), "REDISCLI_HISTFILE": "/dev/null"}
+
+
+def redis_cli() -> Program:
+    """Return the real client; valkey-cli words these modes otherwise."""
+    program = client_program()
+    if program.kind != "redis":
+        pytest.skip(f"{program} words this otherwise (differences.md)")
+    return program
 
 
 @contextlib.contextmanager
@@ -100,7 +108,7 @@ def test_hot_keys() -> None:
             connection.call("SET", "hot", "1")
         connection.close()
         argv = ["-p", str(server.port), "--hotkeys"]
-        ours, real = run_ours(argv), run_real(client_program(), argv)
+        ours, real = run_ours(argv), run_real(redis_cli(), argv)
         assert ours == real
         assert b"hot key found with counter: " in ours.out
 
@@ -108,16 +116,16 @@ def test_hot_keys() -> None:
 def test_scan_many(real_server: RealServer) -> None:
     prepare(real_server, "DEBUG POPULATE 3000 key 10")
     argv = ["-p", str(real_server.port), "--scan"]
-    assert run_ours(argv) == run_real(client_program(), argv)
+    assert run_ours(argv) == run_real(redis_cli(), argv)
     argv += ["--pattern", "key:1*"]
-    assert run_ours(argv) == run_real(client_program(), argv)
+    assert run_ours(argv) == run_real(redis_cli(), argv)
 
 
 def test_bigkeys_many(real_server: RealServer) -> None:
     prepare(real_server, "DEBUG POPULATE 3000 key 10", "RPUSH list a b c", "SADD set a")
     for option in ("--bigkeys", "--memkeys"):
         argv = ["-p", str(real_server.port), option]
-        assert run_ours(argv) == run_real(client_program(), argv)
+        assert run_ours(argv) == run_real(redis_cli(), argv)
 
 
 # --- moving data --------------------------------------------------------------------------------------------------
@@ -151,7 +159,7 @@ def test_pipe_times_out() -> None:
 
 
 def test_snapshot_to_a_file_and_to_output(real_server: RealServer, tmp_path: Path) -> None:
-    prepare(real_server, "SET a 1")
+    prepare(real_server, "SET a 1", "CONFIG SET repl-diskless-sync-delay 0")
     path = tmp_path / "dump.rdb"
     port = ["-p", str(real_server.port)]
     ours = run_ours([*port, "--rdb", str(path)])
@@ -159,20 +167,20 @@ def test_snapshot_to_a_file_and_to_output(real_server: RealServer, tmp_path: Pat
     data = path.read_bytes()
     assert data.startswith(b"REDIS00")
     assert data[-9] == 0xFF  # the end, then the checksum
-    real = run_real(client_program(), [*port, "--rdb", str(path)])
+    real = run_real(redis_cli(), [*port, "--rdb", str(path)])
     number = re.compile(rb"\d+")
     assert number.sub(b"N", ours.err) == number.sub(b"N", real.err)
     ours = run_ours([*port, "--rdb", "-"])
     assert ours.out.startswith(b"REDIS00")
     assert ours.out[-9] == 0xFF
     bad = str(tmp_path / "no" / "file")
-    ours, real = (run([*port, "--rdb", bad]) for run in (run_ours, lambda argv: run_real(client_program(), argv)))
+    ours, real = (run([*port, "--rdb", bad]) for run in (run_ours, lambda argv: run_real(redis_cli(), argv)))
     assert number.sub(b"N", ours.err) == number.sub(b"N", real.err)
     assert ours.status == real.status == 1
 
 
 def test_replica_shows_the_stream(real_server: RealServer) -> None:
-    prepare(real_server)
+    prepare(real_server, "CONFIG SET repl-diskless-sync-delay 0")
     with client("-p", str(real_server.port), "--replica", env=HERE, columns=120) as terminal:
         terminal.show("Logging commands from master.")
         connection = Connection.tcp(real_server.host, real_server.port)
@@ -199,13 +207,13 @@ def test_redirections(real_server: RealServer) -> None:
             (["-p", str(port), "SET", "k", "v"], b""),
             (["-p", str(port), "-c"], b"SET k v\nGET k\n"),
         ]:
-            assert run_ours(argv, stdin) == run_real(client_program(), argv, stdin)
+            assert run_ours(argv, stdin) == run_real(redis_cli(), argv, stdin)
 
 
 def test_what_does_not_speak_resp() -> None:
     with fake_server(lambda data: b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         for argv, stdin in [(["-p", str(port), "PING"], b""), (["-p", str(port)], b"PING\nPING\n")]:
-            assert run_ours(argv, stdin) == run_real(client_program(), argv, stdin)
+            assert run_ours(argv, stdin) == run_real(redis_cli(), argv, stdin)
 
 
 def test_password_asked_for() -> None:

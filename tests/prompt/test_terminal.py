@@ -112,6 +112,7 @@ def test_ctrl_c_clears_the_line_and_ctrl_d_leaves(terminal: Terminal) -> None:
     terminal.show("> nonsense")
     terminal.type(CTRL_C)
     ask(terminal, "ping", "PONG")
+    terminal.show("127.0.0.1:", times=3)  # a key pressed before the prompt stands is the terminal's, not ours
     terminal.type(CTRL_D)
     assert terminal.ended() == 0
     assert "unknown command" not in terminal.text()

@@ -67,7 +67,7 @@ _STYLE = Style.from_dict(
         "completion-menu.meta.completion": "noinherit ansibrightblack",
         "completion-menu.meta.completion.current": "noinherit reverse",
         "scrollbar.background": "noinherit",
-        "scrollbar.button": "noinherit reverse",
+        "scrollbar.button": "noinherit bg:ansibrightblack",
     }
 )
 
