@@ -1,0 +1,98 @@
+"""A node that tests drive directly: commands in, reply bytes, keyspace events and the stream of changes out."""
+
+from engine.config import Config
+from engine.effects import Send
+from engine.node import Node
+from engine.resp import encode_command
+
+START_US = 1_700_000_000_000_000
+
+
+class StillWorld:
+    """A world in which nothing happens by itself."""
+
+    def stopwatch(self):
+        return 0
+
+    def service(self, node):
+        pass
+
+    def facts(self):
+        return {"pid": 1, "rss": 0}
+
+
+class RecordingNode(Node):
+    """A node that keeps what it would propagate."""
+
+    def feed(self, db, argv):
+        self.stream.append(b" ".join(argv))
+
+
+class Drive:
+    """One node with as many clients as are named; link 1 is the usual one."""
+
+    def __init__(self, **settings):
+        config = Config()
+        for name, value in settings.items():
+            setattr(config, name, value)
+        config.notify_keyspace_events = 0
+        self.now = START_US
+        self.node = RecordingNode(config, 1, self.now)
+        self.node.stream = []
+        self.node.propagating = True
+        self.node.attach(StillWorld())
+        self.inbox = {}
+        self.events_link = 99
+        self(b"CONFIG SET notify-keyspace-events KEA")
+        self(b"PSUBSCRIBE __keyevent*", link=self.events_link)
+        self.events()
+        self.changes()
+
+    def __call__(self, line, link=1):
+        """Give a client's command (a line, or a list of arguments); return the reply's bytes."""
+        if link not in self.inbox:
+            self.inbox[link] = b""
+            self.node.opened(link, f"127.0.0.1:{link}", "tcp", self.now)
+        argv = line.split() if isinstance(line, bytes) else line
+        self.node.received(link, encode_command(argv), self.now)
+        self.settle()
+        return self.take(link)
+
+    def settle(self):
+        for effect in self.node.settled(self.now):
+            if isinstance(effect, Send):
+                self.inbox[effect.link] += effect.data
+
+    def take(self, link):
+        """Return what a client has been sent since it was last asked."""
+        data, self.inbox[link] = self.inbox[link], b""
+        return data
+
+    def wait(self, ms):
+        """Let time pass."""
+        self.now += ms * 1000
+        self.node.wake(self.now)
+        self.settle()
+
+    def events(self):
+        """Return the keyspace events since the last time, as `event key`."""
+        parts = self.take(self.events_link).split(b"\r\n")
+        found = []
+        for i, part in enumerate(parts):
+            if part.startswith(b"__keyevent@0__:"):
+                found.append(part.removeprefix(b"__keyevent@0__:") + b" " + parts[i + 2])
+        return found
+
+    def changes(self):
+        """Return the commands propagated since the last time."""
+        stream, self.node.stream = self.node.stream, []
+        return stream
+
+    def check(self):
+        """Check every value, and the accounting of memory."""
+        for db in self.node.space.databases:
+            db.check()
+            for entry in db.order:
+                if hasattr(entry.value, "check"):
+                    entry.value.check()
+                    assert len(entry.value) > 0
