@@ -318,16 +318,9 @@ def merge_into(hll: bytearray, values: bytes, sparse_max_bytes: int) -> None:
 
 def histogram(hll: bytes | bytearray) -> list[int]:
     """Return how many registers have each value from 0 to 63."""
-    histo = [0] * 64
     if hll[4] == DENSE:
-        letters = _dense_letters(hll)
-        left = REGISTERS
-        for value in range(64):
-            histo[value] = n = letters.count(_BASE64[value])
-            left -= n
-            if not left:
-                break
-        return histo
+        return _histogram_of(registers(hll))
+    histo = [0] * 64
     index = 0
     p, end = HEADER_BYTES, len(hll)
     while p < end:
@@ -349,8 +342,21 @@ def histogram(hll: bytes | bytearray) -> list[int]:
     return histo
 
 
+_EACH = [bytes((value,)) for value in range(64)]
+
+
 def _histogram_of(values: bytes) -> list[int]:
-    return [values.count(value) for value in range(64)]
+    histo = [0] * 64
+    left = len(values)
+    while left:
+        # Whatever stands in the middle is probably frequent: take all of it out and see how many are left. A third
+        # of the time that counting value by value takes.
+        value = values[left >> 1]
+        values = values.translate(None, _EACH[value])
+        remaining = len(values)
+        histo[value] = left - remaining
+        left = remaining
+    return histo
 
 
 def _sigma(x: float) -> float:
