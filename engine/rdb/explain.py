@@ -212,7 +212,7 @@ def _stream_names(items: list[bytes]) -> list[str]:
     """Name the elements of a stream's node: a master entry, then entries that refer to it."""
     names = ["live entries", "deleted entries", "number of fields"]
     try:
-        fields = int(items[2])
+        fields = min(int(items[2]), len(items))
         names += ["field name"] * fields + ["end of the master entry"]
         while len(names) < len(items):
             flags = int(items[len(names)])
@@ -220,7 +220,7 @@ def _stream_names(items: list[bytes]) -> list[str]:
             if flags & 2:
                 names += ["value"] * fields
             else:
-                own = int(items[len(names)])
+                own = min(int(items[len(names)]), len(items))
                 names += ["number of fields", *["field name", "value"] * own]
             names.append("elements of this entry, for walking backwards")
     except (ValueError, IndexError):

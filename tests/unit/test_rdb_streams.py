@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.rdb import primitives, streams
+from engine.rdb import layouts, primitives, streams
 from engine.rdb.compression import crc64
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.explain import explain
@@ -141,3 +141,14 @@ def test_lenient_reading_keeps_what_makes_sense():
     with pytest.raises(CorruptRdbError):
         streams.read_node(bytes(block), node.master)
     assert streams.read_node(bytes(block), node.master, lenient=True) == node._replace(entries=node.entries[:2])
+
+
+def test_explaining_a_node_that_claims_too_much_costs_nothing():
+    for claim in (b"999999999999", b"-5"):
+        for items in ([b"1", b"0", claim, b"f", b"0"], [b"1", b"0", b"0", b"0", b"0", b"0", b"0", claim, b"f", b"v"]):
+            node = primitives.string(layouts.write_listpack(items))
+            body = b"\x01" + primitives.string(bytes(16)) + node + b"\x01\x00\x00\x00"
+            data = b"REDIS0009\x0f\x01s" + body + b"\xff" + bytes(8)
+            assert b"".join([span.data for span in explain(data)]) == data
+            with pytest.raises(CorruptRdbError):
+                streams.read_stream(streams.STREAM_LISTPACKS, body, 0)
