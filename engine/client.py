@@ -134,6 +134,7 @@ class Client:
         "tracking",
         "user",
         "watched",
+        "written_offset",
     )
 
     def __init__(self, node: "Node", client_id: int, link: int, peer: str = "", local: str = "") -> None:
@@ -170,6 +171,7 @@ class Client:
         self.blocking: Blocking | None = None
         self.current: Command | None = None  # the last command, for CLIENT LIST
         self.tracking: object = None
+        self.written_offset = 0  # of the stream, after the client's last change (WAIT)
         self.extra: object = None  # a replica's or the master's side of replication
 
     # --- what handlers use --------------------------------------------------------------------------------------

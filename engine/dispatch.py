@@ -95,6 +95,7 @@ def process(node: "Node", ctx: "Client", argv: Argv) -> None:
         ctx.flush_pushes()
     if node.aftermath:
         node.after_command()
+        ctx.written_offset = node.replication.offset
     if ctx.flags & (flags.REPLY_SKIP | flags.REPLY_SKIP_NEXT):
         # CLIENT REPLY SKIP silences the command after it and no more.
         skip_next = ctx.flags & flags.REPLY_SKIP_NEXT

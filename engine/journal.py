@@ -183,6 +183,11 @@ class Journal:
         self.inputs.append(("snapshot", (snapshot, error, now)))
         self.node.snapshot(snapshot, error, now)
 
+    def snapshot_data(self, snapshot: int, data: bytes, now: int) -> None:
+        """See `Node.snapshot_data`."""
+        self.inputs.append(("snapshot_data", (snapshot, data, now)))
+        self.node.snapshot_data(snapshot, data, now)
+
     def wake(self, now: int) -> None:
         """See `Node.wake`."""
         self.inputs.append(("wake", (now,)))

@@ -23,14 +23,15 @@ from engine import blocking, dispatch
 from engine import client as flags
 from engine.acl import Acl
 from engine.blocking import Waiting
-from engine.client import BLOCKED_POSTPONE, Blocking, Client
+from engine.client import BLOCKED_POSTPONE, BLOCKED_WAIT, BLOCKED_WAITAOF, Blocking, Client
 from engine.commands import load_all
 from engine.config import Config
+from engine.config import Master as MasterAddress
 from engine.effects import Dial, Effect, Exit, Hangup, Log, Send
 from engine.errors import ReplyError
 from engine.events import ClientClosed, ClientOpened, Event, KeyChanged, KeyExpired
 from engine.eviction import Eviction
-from engine.keyspace import EXPIRE_DELETE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
+from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
 from engine.latency import LatencyMonitor
 from engine.memory import used_memory
 from engine.pauses import Pauses
@@ -39,6 +40,8 @@ from engine.pubsub import PubSub
 from engine.quoting import quote
 from engine.rdb import objects
 from engine.replication import Replication
+from engine.replication.master import Master
+from engine.replication.replica import CONNECTED, NONE, Replica
 from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request, encode2, encode3
 from engine.rng import Rng
 from engine.slowlog import SlowLog, redacted
@@ -49,6 +52,7 @@ from engine.tracking import Tracking
 load_all()
 
 NEVER_SLOW = 1 << 62
+FIRST_DIALLED = 1 << 40  # the node numbers the links that it dials itself, above all that the world will number
 EXPIRED_PER_CYCLE = 1000  # keys of one database that one round of cron removes; more would hold clients up
 
 
@@ -116,6 +120,12 @@ class Node:
         self.latency = LatencyMonitor()
         self.persistence = Persistence(self)
         self.replication = Replication(self)
+        self.master = Master(self)
+        self.replica = Replica(self)
+        self.dialled: dict[int, Replica] = {}
+        self.next_dialled = FIRST_DIALLED
+        self.resume_waiting = False  # an acknowledgement came: a WAIT may be fulfilled
+        self.replication_cron_us = now
         self.active_expire = True
         self.cron_paused = False
         self.skip_checksum_validation = False
@@ -238,10 +248,16 @@ class Node:
         self.set_time(now)
         self.mark_us = self.stopwatch()
         self.persistence.load()
+        if self.is_replica:
+            self.update_role()
+            self.replica.follow()
 
     def opened(self, link: int, peer: str, kind: str, now: int, local: str = "") -> None:
         """A connection was accepted (`kind` "tcp", "tls" or "unix"), or one that we dialled stands ("dialled")."""
         self.set_time(now)
+        if link in self.dialled:
+            self.dialled[link].opened()
+            return
         refusal = self._stranger(peer, kind)
         if refusal is not None:
             self.stats.rejected_connections += 1
@@ -273,6 +289,9 @@ class Node:
         """Bytes arrived on a link, cut anywhere."""
         client = self.links.get(link)
         if client is None:
+            if link in self.dialled:
+                self.set_time(now)
+                self.dialled[link].received(data)
             return
         self.now_us = now
         self.now_ms = self.space.now_ms = now // 1000
@@ -346,6 +365,9 @@ class Node:
     def closed(self, link: int, now: int) -> None:
         """The other end closed a link, or it broke."""
         self.set_time(now)
+        if link in self.dialled:
+            self.dialled[link].closed()
+            return
         client = self.links.get(link)
         if client is not None:
             self.free_client(client)
@@ -353,6 +375,8 @@ class Node:
     def refused(self, link: int, error: str, now: int) -> None:
         """A `Dial` failed."""
         self.set_time(now)
+        if link in self.dialled:
+            self.dialled[link].refused(error)
 
     def done(self, ticket: int, result: Any, now: int) -> None:
         """A file operation ended: with its result, or with an OSError."""
@@ -364,7 +388,15 @@ class Node:
     def snapshot(self, snapshot: int, error: str | None, now: int) -> None:
         """A `Snapshot` ended; `error` says why it failed."""
         self.set_time(now)
-        self.persistence.ended(snapshot, error)
+        if snapshot == self.master.snapshot:
+            self.master.snapshot_ended(snapshot, error)
+        else:
+            self.persistence.ended(snapshot, error)
+
+    def snapshot_data(self, snapshot: int, data: bytes, now: int) -> None:
+        """A piece of a `Snapshot` without a file is there."""
+        self.set_time(now)
+        self.master.snapshot_data(snapshot, data)
 
     def wake(self, now: int) -> None:
         """`deadline()` has come."""
@@ -405,6 +437,9 @@ class Node:
                 if client is not None and not client.halted:
                     self._resume(client)
         self.stats.rounds += 1
+        if self.resume_waiting or self.replication.ask_for_acks:
+            self.resume_waiting = False
+            self.replication.serve_waiting()
         effects = self.effects
         for client in self.pending_out:
             out = client.out
@@ -413,7 +448,10 @@ class Node:
                 client.out = []
                 if client.link:
                     effects.append(Send(client.link, data))
-                    self.stats.net_output_bytes += len(data)
+                    if client.flags & flags.REPLICA:
+                        self.stats.net_repl_output_bytes += len(data)
+                    else:
+                        self.stats.net_output_bytes += len(data)
             if client.flags & flags.CLOSE_AFTER_REPLY:
                 self._hang_up(client)
         self.pending_out = []
@@ -447,6 +485,7 @@ class Node:
             blocking.unblock(self, client)
         self.resumable.pop(client.id, None)
         self.unwatch(client)
+        self.master.detach(client)
         self.pubsub.forget(client)
         self.monitors.pop(client.id, None)
         if self.observers and client.id in self.clients:
@@ -463,7 +502,14 @@ class Node:
 
     def on_timeout(self, client: Client) -> bool:
         """Deal with a wait that is not for keys; True when nothing more is to be done."""
-        return False
+        waits = client.blocking.kind if client.blocking is not None else ""
+        if waits == BLOCKED_WAIT:
+            self.answer_waiting(client, self.replication.acknowledged(client))
+        elif waits == BLOCKED_WAITAOF:
+            self.answer_waiting(client, list(self.replication.fsynced(client)))
+        else:
+            return False
+        return True
 
     @property
     def deletion(self) -> bytes:
@@ -534,12 +580,72 @@ class Node:
         """Feed the stream; what several commands changed at once is wrapped in MULTI and EXEC."""
         unit, self.pending_propagation = self.pending_propagation, []
         if len(unit) > 1:
-            unit = [(unit[0][0], [b"MULTI"]), *unit, (unit[-1][0], [b"EXEC"])]
-        for db, argv in unit:
-            self.feed(db, argv)
+            unit = [(-1, [b"MULTI"]), *unit, (-1, [b"EXEC"])]
+        # A replica passes on its master's bytes as they are, and adds nothing to them.
+        if self.replication.backlog is not None and self.config.replicaof is None:
+            for db, argv in unit:
+                self.master.feed(db, argv)
 
-    def feed(self, db: int, argv: Argv) -> None:
-        """Append one command to the stream of changes: append-only file, backlog, replicas."""
+    def update_propagating(self) -> None:
+        """Recompute whether anybody reads the stream of changes."""
+        self.propagating = self.replication.backlog is not None or self.config.appendonly
+
+    def send(self, link: int, data: bytes) -> None:
+        """Send bytes on a link that is no client's (to our master)."""
+        self.stats.net_repl_output_bytes += len(data)
+        self.effects.append(Send(link, data))
+
+    # --- roles --------------------------------------------------------------------------------------------------
+
+    def follow(self, host: str, port: int, why: str) -> None:
+        """Become a replica of another server."""
+        was_master = not self.is_replica
+        before = self.config.replicaof
+        self.config.replicaof = MasterAddress(host, port)
+        if before is None or was_master:
+            for client in [held for held in self.clients.values() if held.blocking is not None]:
+                blocking.unblock_with_error(
+                    self,
+                    client,
+                    ReplyError(
+                        b"UNBLOCKED force unblock from blocking operation, instance state changed "
+                        b"(master -> replica?)"
+                    ),
+                )
+        if was_master:
+            # What we hold is a history too: the new master may know it.
+            self.replica.has_history = self.replication.backlog is not None
+        self.log("*", f"REPLICAOF {host}:{port} enabled ({why})")
+        self.replication.drop_replicas()
+        self.update_role()
+        self.replica.follow()
+
+    def promote(self, why: str) -> None:
+        """Become a master, with the data as it is."""
+        self.config.replicaof = None
+        self.replica.stop()
+        self.replication.shift_id()
+        self.master.selected = -1
+        self.replication.need_backlog(keep_id=True)
+        self.master.no_replicas_since_us = self.now_us
+        self.replication.drop_replicas()
+        self.update_role()
+        self.log("*", f"MASTER MODE enabled ({why})")
+
+    def update_role(self) -> None:
+        """Take over what depends on the role and on the state of the link to the master."""
+        replica = self.is_replica
+        connected = self.replica.state == CONNECTED
+        self.read_only_replica = replica and self.config.replica_read_only
+        self.stale = replica and not connected and not self.config.replica_serve_stale_data
+        if not self.pauses.active:
+            self.space.expire_mode = EXPIRE_HIDE if replica else EXPIRE_DELETE
+        self.update_gated()
+
+    def answer_waiting(self, client: Client, reply: Reply) -> None:
+        """End a client's wait with a reply."""
+        blocking.unblock(self, client)
+        client.reply(reply)
 
     # --- what the keyspace tells (engine.keyspace.Observer) -----------------------------------------------------
 
@@ -685,6 +791,7 @@ class Node:
             or self.cluster_enabled
             or self.pauses.active
             or not self.persistence.last_status_ok
+            or self.config.min_replicas_to_write
         )
 
     def check_protected(self, ctx: Client, command: Command) -> None:
@@ -711,8 +818,18 @@ class Node:
 
     def write_refusal(self, ctx: Client, command: Command) -> bytes | None:
         """Return why writes are refused now (MISCONF, NOREPLICAS), or None."""
-        if self.persistence.writes_refused and not ctx.flags & flags.MASTER:
+        if ctx.flags & flags.MASTER:
+            return None
+        if self.persistence.writes_refused:
             return MISCONF
+        config = self.config
+        if (
+            config.min_replicas_to_write
+            and config.min_replicas_max_lag
+            and not self.is_replica
+            and self.master.good_replicas() < config.min_replicas_to_write
+        ):
+            return b"NOREPLICAS Not enough good replicas to write."
         return None
 
     def busy_error(self) -> bytes:
@@ -738,6 +855,11 @@ class Node:
                 if db.expiring:
                     db.expire_due(EXPIRED_PER_CYCLE)
         self.persistence.cron()
+        if self.now_us - self.replication_cron_us >= 1_000_000:
+            self.replication_cron_us = self.now_us
+            if self.replica.state != NONE:
+                self.replica.cron()
+            self.master.cron()
         if self.pending_propagation:
             self.flush_propagation()
 

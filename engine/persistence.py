@@ -58,7 +58,7 @@ class Persistence:
     @property
     def busy(self) -> bool:
         """Whether some other background work keeps a snapshot from starting."""
-        return False
+        return bool(self.node.master.snapshot)
 
     @property
     def changes_since_save(self) -> int:
@@ -108,10 +108,26 @@ class Persistence:
         node.stats.forks += 1
         node.effects.append(Snapshot(self.saving, "rdb", self.path))
 
+    def take_snapshot(self, path: str) -> int:
+        """Start a snapshot for replicas, to a file or (an empty path) to their links; returns its id."""
+        snapshot = self.next_snapshot
+        self.next_snapshot += 1
+        self.node.stats.forks += 1
+        self.node.effects.append(Snapshot(snapshot, "rdb", path))
+        return snapshot
+
+    def saved_elsewhere(self) -> None:
+        """The snapshot file now holds what the node holds (a master's snapshot was kept)."""
+        self.dirty_at_save = self.node.space.dirty
+
+    def kill(self, snapshot: int) -> None:
+        """Give a snapshot up."""
+        self.node.effects.append(KillSnapshot(snapshot))
+
     def kill_save(self) -> None:
         """Give the running background save up, if there is one."""
         if self.saving:
-            self.node.effects.append(KillSnapshot(self.saving))
+            self.kill(self.saving)
 
     def ended(self, snapshot: int, error: str | None) -> None:
         """A background save ended; `error` says why it failed."""
@@ -130,7 +146,7 @@ class Persistence:
     def cron(self) -> None:
         """Start a background save when a save point is reached, or one was asked for while another ran."""
         node = self.node
-        if self.saving:
+        if self.saving or self.busy:
             return
         now_s = node.now_us // 1_000_000
         if self.save_scheduled:

@@ -405,7 +405,8 @@ def _until(ctx: Client, arg: bytes) -> int | None:
     complexity="O(1)",
 )
 def wait(ctx: Client, argv: Argv) -> Reply:
-    if ctx.node.is_replica:
+    node = ctx.node
+    if node.is_replica:
         raise ReplyError(
             b"ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is "
             b"configured to be writable (which is not the default) writes to replicas are just local and are not "
@@ -413,9 +414,10 @@ def wait(ctx: Client, argv: Argv) -> Reply:
         )
     wanted = integer(argv[1])
     until_ms = _until(ctx, argv[2])
-    acknowledged = ctx.node.replication.acknowledged(ctx)
+    acknowledged = node.replication.acknowledged(ctx)
     if acknowledged >= wanted or not ctx.can_block:
         return acknowledged
+    node.replication.ask_for_acks = True
     return ctx.block(BLOCKED_WAIT, [], until_ms, data=wanted)
 
 
@@ -448,4 +450,5 @@ def waitaof(ctx: Client, argv: Argv) -> Reply:
     have_local, have = node.replication.fsynced(ctx)
     if (have_local >= local and have >= wanted) or not ctx.can_block:
         return [have_local, have]
+    node.replication.ask_for_acks = True
     return ctx.block(BLOCKED_WAITAOF, [], until_ms, data=(local, wanted))

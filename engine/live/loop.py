@@ -31,7 +31,7 @@ LINGER_BYTES = 1 << 20
 class Connection:
     """One socket and what could not be written to it yet."""
 
-    __slots__ = ("closing", "fd", "link", "reading", "sock", "unsent", "writing")
+    __slots__ = ("closing", "dialling", "fd", "link", "reading", "sock", "unsent", "writing")
 
     def __init__(self, sock: socket.socket, link: int) -> None:
         self.sock = sock
@@ -41,6 +41,7 @@ class Connection:
         self.reading = True
         self.writing = False
         self.closing = False
+        self.dialling = False
 
 
 class Poller:
@@ -227,7 +228,9 @@ class Loop:
 
     def _event(self, fd: int, mask: int) -> None:
         connection = self.connections.get(fd)
-        if connection is not None:
+        if connection is not None and connection.dialling:
+            self._dialled(connection)
+        elif connection is not None:
             if mask & 4:
                 self._flush(connection)
             if mask & ~4 and connection.fd in self.connections and connection.reading:
@@ -333,7 +336,38 @@ class Loop:
                 self.adopt(sock, _address(address), kind, _address(sock.getsockname()))
 
     def _dial(self, effect: fx.Dial) -> None:
-        raise NotImplementedError
+        """Connect; the node hears `opened` or `refused` when it is decided."""
+        try:
+            infos = socket.getaddrinfo(effect.host, effect.port, type=socket.SOCK_STREAM)
+            family, kind, proto, _, address = infos[0]
+            sock = socket.socket(family, kind, proto)
+            sock.setblocking(False)
+            if effect.source:
+                sock.bind((effect.source, 0))
+            sock.connect(address)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self.node.refused(effect.link, error.strerror or str(error), self.now())
+            return
+        connection = Connection(sock, effect.link)
+        connection.dialling = True
+        connection.writing = True
+        self.connections[connection.fd] = connection
+        self.links[effect.link] = connection
+        self.poller.set(connection.fd, False, True, new=True)
+
+    def _dialled(self, connection: Connection) -> None:
+        error = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._close(connection)
+            self.node.refused(connection.link, os.strerror(error), self.now())
+            return
+        connection.dialling = connection.writing = False
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.poller.set(connection.fd, True, False)
+        peer, local = connection.sock.getpeername(), connection.sock.getsockname()
+        self.node.opened(connection.link, _address(peer), "dialled", self.now(), _address(local))
 
     # --- effects ------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ class RoleLogger(Protocol):
     role: str
 
 
+PIPE_BYTES = 1 << 16
 SYNC_EVERY_BYTES = 4 << 20  # written out now and then, so that the last fsync is not one long stall
 
 
@@ -87,14 +88,23 @@ class Children:
             return
         if pid == 0:
             os.close(reading)
-            os._exit(self._child(node, effect))
+            os._exit(self._child(node, effect, writing))
         os.close(writing)
         self.pids[effect.id] = pid
-        self.loop.logger("*", f"Background saving started by pid {pid}")
-        self.loop.hooks[reading] = lambda: self._ended(effect.id, pid, reading)
+        started = "Background saving" if effect.path else "Background RDB transfer"
+        self.loop.logger("*", f"{started} started by pid {pid}")
+        self.loop.hooks[reading] = lambda: self._readable(effect, pid, reading)
         self.loop.poller.set(reading, True, False, new=True)
 
-    def _child(self, node: "Node", effect: Snapshot) -> int:
+    def _readable(self, effect: Snapshot, pid: int, reading: int) -> None:
+        """Take what the child sends (nothing, when it writes to a file) until it closes its end."""
+        data = os.read(reading, PIPE_BYTES)
+        if data:
+            self.loop.node.snapshot_data(effect.id, data, self.loop.now())
+        else:
+            self._ended(effect.id, pid, reading)
+
+    def _child(self, node: "Node", effect: Snapshot, writing: int) -> int:
         """Write the snapshot; returns the exit status."""
         try:
             if isinstance(self.loop.logger, RoleLogger):
@@ -107,6 +117,14 @@ class Children:
             delay = None
             if delay_us:
                 delay = lambda: time.sleep(delay_us / 1e6) if delay_us > 0 else None  # noqa: E731
+            if not effect.path:
+                for chunk in chunks:
+                    view = memoryview(chunk)
+                    while view:
+                        view = view[os.write(writing, view) :]
+                    if delay is not None:
+                        delay()
+                return 0
             write_file(effect.path, chunks, delay, sync=node.config.rdb_save_incremental_fsync)
             self.loop.logger("*", "DB saved on disk")
         except OSError as error:

@@ -1,0 +1,135 @@
+"""Replication commands: who follows whom, and the replicas' side of the protocol.
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
+"""
+
+from engine import client as flags
+from engine.arguments import integer, parse_integer
+from engine.client import Client
+from engine.errors import SYNTAX, ReplyError
+from engine.replication.master import ReplicaLink
+from engine.replication.replica import CONNECTED
+from engine.resp import NO_REPLY, OK, Argv, Reply, Status
+from engine.table import ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
+
+GROUP = "server"
+
+
+def _link(ctx: Client) -> ReplicaLink:
+    if not isinstance(ctx.extra, ReplicaLink):
+        ctx.extra = ReplicaLink()
+    return ctx.extra
+
+
+def _may_sync(ctx: Client) -> None:
+    node = ctx.node
+    if node.is_replica and node.replica.state != CONNECTED:
+        raise ReplyError(b"NOMASTERLINK Can't SYNC while not connected with my master")
+    if ctx.out:
+        raise ReplyError(b"ERR SYNC and PSYNC are invalid with pending output")
+    if ctx.flags & flags.DENY_BLOCKING:
+        raise ReplyError(b"ERR SYNC is not allowed here")
+
+
+@command("SYNC", NO_ASYNC_LOADING, ADMIN, NO_MULTI, NOSCRIPT, since="1.0.0", complexity="")
+def sync(ctx: Client, argv: Argv) -> Reply:
+    if ctx.flags & flags.REPLICA:
+        return NO_REPLY
+    _may_sync(ctx)
+    link = _link(ctx)
+    link.old_sync = True
+    node = ctx.node
+    node.log("*", f"Replica {node.master.name(ctx, link)} asks for synchronization")
+    node.master.full(ctx, link)
+    return NO_REPLY
+
+
+@command(
+    "PSYNC replicationid offset", NO_ASYNC_LOADING, ADMIN, NO_MULTI, NOSCRIPT, arity=-3, since="2.8.0", complexity=""
+)
+def psync(ctx: Client, argv: Argv) -> Reply:
+    if ctx.flags & flags.REPLICA:
+        return NO_REPLY
+    _may_sync(ctx)
+    link = _link(ctx)
+    node = ctx.node
+    node.log("*", f"Replica {node.master.name(ctx, link)} asks for synchronization")
+    offset = parse_integer(argv[2])
+    if offset is None:
+        raise ReplyError(b"ERR value is not an integer or out of range")
+    if not node.master.partial(ctx, link, argv[1], offset):
+        node.master.full(ctx, link)
+    return NO_REPLY
+
+
+@command("REPLCONF", ADMIN, NOSCRIPT, LOADING, STALE, ALLOW_BUSY, arity=-1, since="3.0.0", complexity="O(1)")
+def replconf(ctx: Client, argv: Argv) -> Reply:
+    if len(argv) % 2 == 0:
+        raise ReplyError(SYNTAX)
+    node = ctx.node
+    link = _link(ctx)
+    for option, value in zip(argv[1::2], argv[2::2]):
+        name = option.lower()
+        if name == b"listening-port":
+            link.listening_port = integer(value)
+        elif name == b"ip-address":
+            if len(value) > 255:
+                raise ReplyError(
+                    b"ERR REPLCONF ip-address provided by replica instance is too long: %d bytes" % len(value)
+                )
+            link.announced_ip = value.decode("utf-8", "replace")
+        elif name == b"capa":
+            link.capa_eof |= value.lower() == b"eof"
+            link.capa_psync2 |= value.lower() == b"psync2"
+        elif name == b"ack":
+            if not ctx.flags & flags.REPLICA or ctx.id not in node.master.replicas:
+                return NO_REPLY
+            offset = parse_integer(value)
+            if offset is None:
+                return NO_REPLY
+            aof = parse_integer(argv[4]) if len(argv) > 4 and argv[3].lower() == b"fack" else None
+            node.master.acknowledged(ctx, offset, aof)
+            node.resume_waiting = True
+            return NO_REPLY
+        elif name == b"getack":
+            return NO_REPLY
+        elif name == b"rdb-only":
+            link.rdb_only = bool(integer(value, low=0, high=1))
+        elif name == b"rdb-filter-only":
+            pass
+        else:
+            raise ReplyError(b"ERR Unrecognized REPLCONF option: %b" % option)
+    return OK
+
+
+def _replicaof(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    if node.cluster_enabled:
+        raise ReplyError(b"ERR REPLICAOF not allowed in cluster mode.")
+    if argv[1].lower() == b"no" and argv[2].lower() == b"one":
+        if node.is_replica:
+            node.promote(f"user request from '{ctx.peer}'")
+        return OK
+    if ctx.flags & flags.REPLICA:
+        raise ReplyError(b"ERR Command is not valid when client is a replica.")
+    port = integer(argv[2], b"ERR Invalid master port", 0, 65535)
+    host = argv[1].decode("utf-8", "replace")
+    master = node.config.replicaof
+    if master is not None and master.host.lower() == host.lower() and master.port == port:
+        node.log(
+            "*",
+            "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.",
+        )
+        return Status(b"OK Already connected to specified master")
+    node.follow(host, port, f"user request from '{ctx.peer}'")
+    return OK
+
+
+@command("REPLICAOF <host port | NO ONE>", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, STALE, since="5.0.0", complexity="O(1)")
+def replicaof(ctx: Client, argv: Argv) -> Reply:
+    return _replicaof(ctx, argv)
+
+
+@command("SLAVEOF <host port | NO ONE>", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, STALE, since="1.0.0", complexity="O(1)")
+def slaveof(ctx: Client, argv: Argv) -> Reply:
+    return _replicaof(ctx, argv)

@@ -1,0 +1,69 @@
+"""The replication backlog: the last bytes of the stream, from which a replica that was away can catch up.
+
+A queue of the very pieces that were sent to the replicas, so that what a replica has not taken yet and what the
+backlog keeps is one copy. Offsets count the bytes of the stream; the first byte of a history has offset 1.
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
+"""
+
+from collections import deque
+
+
+class Backlog:
+    """The last `size_bytes` of a stream."""
+
+    def __init__(self, size_bytes: int, offset: int) -> None:
+        self.size_bytes = size_bytes
+        self.pieces: deque[bytes] = deque()
+        self.first_offset = offset + 1  # of the first byte that is kept
+        self.length = 0  # bytes that are kept
+
+    @property
+    def end(self) -> int:
+        """The offset after the last byte."""
+        return self.first_offset + self.length
+
+    def append(self, data: bytes) -> None:
+        """Add bytes of the stream, dropping the oldest beyond the size."""
+        self.pieces.append(data)
+        self.length += len(data)
+        self._trim()
+
+    def resize(self, size_bytes: int) -> None:
+        """Change the size."""
+        self.size_bytes = size_bytes
+        self._trim()
+
+    def _trim(self) -> None:
+        excess = self.length - self.size_bytes
+        while excess > 0:
+            piece = self.pieces[0]
+            if len(piece) <= excess:
+                self.pieces.popleft()
+                dropped = len(piece)
+            else:
+                self.pieces[0] = piece[excess:]
+                dropped = excess
+            self.length -= dropped
+            self.first_offset += dropped
+            excess -= dropped
+
+    def covers(self, offset: int) -> bool:
+        """Tell whether everything from an offset on is still here."""
+        return self.first_offset <= offset <= self.end
+
+    def since(self, offset: int) -> bytes:
+        """Return the bytes from an offset on."""
+        skip = offset - self.first_offset
+        parts: list[bytes] = []
+        for piece in self.pieces:
+            if skip >= len(piece):
+                skip -= len(piece)
+            else:
+                parts.append(piece[skip:] if skip else piece)
+                skip = 0
+        return b"".join(parts)
+
+    def check(self) -> None:
+        """Raise AssertionError when an invariant does not hold (for tests)."""
+        assert self.length == sum(map(len, self.pieces)) <= max(self.size_bytes, 0)

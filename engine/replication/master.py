@@ -1,0 +1,384 @@
+"""The master's side: who asks for the stream, and what each gets.
+
+A replica that attaches passes through these states:
+
+    wait_bgsave   it waits for a snapshot to be started, or to end; the stream since is kept for it
+    send_bulk     the snapshot has been handed out; it still has to confirm (diskless: by its first ACK)
+    online        it gets the stream as it is made
+
+`decide` is PSYNC's decision, with each condition and its values, so that the log and the laboratory can tell why.
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine import client as flags
+from engine.effects import Read, Snapshot
+from engine.resp import encode_command
+
+if TYPE_CHECKING:
+    from engine.client import Client
+    from engine.node import Node
+    from engine.replication import Replication
+
+WAIT_BGSAVE, SEND_BULK, ONLINE = "wait_bgsave", "send_bulk", "online"
+EOF_MARK_BYTES = 40
+
+
+class ReplicaLink:
+    """What a master knows of one of its replicas."""
+
+    def __init__(self) -> None:
+        self.state = ""  # not attached yet
+        self.listening_port = 0
+        self.announced_ip = ""
+        self.capa_eof = False
+        self.capa_psync2 = False
+        self.rdb_only = False
+        self.old_sync = False  # asked with SYNC: speaks no PSYNC
+        self.snapshot = 0  # the one it waits for; 0: the next
+        self.initial_offset = 0
+        self.pending: list[bytes] = []  # the stream since its snapshot, until it is online
+        self.ack_offset = 0
+        self.aof_offset = 0
+        self.ack_time_s = 0
+        self.since_s = 0
+
+
+class Condition(NamedTuple):
+    """One condition of a decision: what was asked, and whether it held."""
+
+    holds: bool
+    text: str
+
+
+class Decision(NamedTuple):
+    """Whether a partial resynchronization is granted, and the conditions that were checked, in order."""
+
+    granted: bool
+    conditions: list[Condition]
+
+
+def decide(replication: "Replication", replid: bytes, offset: int) -> Decision:
+    """Return whether a replica that names this history and wants the byte at `offset` next can have it."""
+    asked = replid.decode("ascii", "replace")
+    backlog = replication.backlog
+    conditions: list[Condition] = []
+    same = replid.lower() == replication.replid.lower()
+    conditions.append(Condition(same, f"the ID asked for, {asked[:8]}…, is mine, {replication.replid[:8].decode()}…"))
+    if not same:
+        second = replid.lower() == replication.replid2.lower()
+        conditions.append(Condition(second, f"it is my former ID, {replication.replid2[:8].decode()}…"))
+        if not second:
+            return Decision(False, conditions)
+        limit = replication.second_replid_offset
+        valid = offset <= limit
+        conditions.append(
+            Condition(valid, f"offset {offset} is not beyond {limit}, up to which that history is mine")
+        )
+        if not valid:
+            return Decision(False, conditions)
+    conditions.append(Condition(backlog is not None, "there is a backlog"))
+    if backlog is None:
+        return Decision(False, conditions)
+    early = offset >= backlog.first_offset
+    conditions.append(
+        Condition(early, f"offset {offset} is not before the backlog's first byte, {backlog.first_offset}")
+    )
+    late = offset <= backlog.end
+    conditions.append(Condition(late, f"and not beyond its end, {backlog.end}"))
+    return Decision(early and late, conditions)
+
+
+class Master:
+    """The replicas of a node."""
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self.replicas: dict[int, Client] = {}
+        self.selected = -1  # the database that the stream is in; -1: not said yet
+        self.snapshot = 0  # the one that is being made for replicas
+        self.snapshot_to_disk = False
+        self.mark = b""  # the end marker of a diskless one
+        self.start_at_ms: int | None = None  # when the next one is due
+        self.last_ping_us = 0
+        self.no_replicas_since_us = 0
+
+    # --- attaching ----------------------------------------------------------------------------------------------
+
+    def partial(self, client: "Client", link: ReplicaLink, replid: bytes, offset: int) -> bool:
+        """Continue a replica's history, if that is possible; False when it needs a full resynchronization."""
+        node = self.node
+        replication = node.replication
+        decision = decide(replication, replid, offset)
+        peer = self.name(client, link)
+        if not decision.granted:
+            if replid != b"?":
+                reason = decision.conditions[-1].text
+                node.log("*", f"Partial resynchronization not accepted for {peer}: not true that {reason}")
+                node.stats.sync_partial_err += 1
+            else:
+                node.log("*", f"Full resync requested by replica {peer}")
+            return False
+        assert replication.backlog is not None
+        data = replication.backlog.since(offset)
+        self._attach(client, link)
+        link.state = ONLINE
+        answer = b"+CONTINUE %b\r\n" % replication.replid if link.capa_psync2 else b"+CONTINUE\r\n"
+        client.write(answer)
+        if data:
+            client.write(data)
+        node.log(
+            "*",
+            f"Partial resynchronization request from {peer} accepted. Sending {len(data)} bytes of backlog starting "
+            f"from offset {offset}.",
+        )
+        node.stats.sync_partial_ok += 1
+        return True
+
+    def full(self, client: "Client", link: ReplicaLink) -> None:
+        """Attach a replica that needs a snapshot."""
+        node = self.node
+        node.stats.sync_full += 1
+        self._attach(client, link)
+        link.state = WAIT_BGSAVE
+        link.snapshot = 0
+        node.replication.need_backlog()
+        config = node.config
+        if self.snapshot and self.snapshot_to_disk:
+            shared = [
+                other
+                for replica in self.replicas.values()
+                if (other := _link(replica)) is not link
+                and other.state == WAIT_BGSAVE
+                and other.snapshot == self.snapshot
+            ]
+            if shared:
+                link.pending = list(shared[0].pending)
+                self._announce(client, link, self.snapshot, shared[0].initial_offset)
+                node.log("*", "Waiting for end of BGSAVE for SYNC")
+            else:
+                node.log("*", "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC")
+        elif self.snapshot:
+            node.log("*", "Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC")
+        elif config.repl_diskless_sync and link.capa_eof and config.repl_diskless_sync_delay:
+            if self.start_at_ms is None:
+                self.start_at_ms = node.now_ms + config.repl_diskless_sync_delay * 1000
+            node.log("*", "Delay next BGSAVE for diskless SYNC")
+        elif node.persistence.saving:
+            node.log("*", "No BGSAVE in progress, but another BG operation is active. BGSAVE for replication delayed")
+        else:
+            self.start_snapshot()
+
+    def _attach(self, client: "Client", link: ReplicaLink) -> None:
+        client.extra = link
+        client.flags |= flags.REPLICA
+        client.update_gated()
+        link.since_s = link.ack_time_s = self.node.now_us // 1_000_000
+        self.replicas[client.id] = client
+        self.node.update_propagating()
+
+    def detach(self, client: "Client") -> None:
+        """Forget a replica that is gone."""
+        if self.replicas.pop(client.id, None) is None:
+            return
+        link = _link(client)
+        self.node.log("*", f"Connection with replica {self.name(client, link)} lost.")
+        if not self.replicas:
+            self.no_replicas_since_us = self.node.now_us
+        wanted = any(_link(other).snapshot == self.snapshot for other in self.replicas.values())
+        if self.snapshot and not self.snapshot_to_disk and not wanted:
+            self.node.persistence.kill(self.snapshot)
+
+    @staticmethod
+    def name(client: "Client", link: ReplicaLink) -> str:
+        """Return how the log names a replica."""
+        host = link.announced_ip or client.peer.rsplit(":", 1)[0].strip("[]")
+        return f"{host}:{link.listening_port or client.peer.rsplit(':', 1)[-1]}"
+
+    # --- snapshots ----------------------------------------------------------------------------------------------
+
+    def start_snapshot(self) -> None:
+        """Start a snapshot for every replica that waits for one."""
+        node = self.node
+        self.start_at_ms = None
+        waiting = [
+            (client, link)
+            for client in self.replicas.values()
+            if (link := _link(client)).state == WAIT_BGSAVE and not link.snapshot
+        ]
+        if not waiting:
+            return
+        diskless = node.config.repl_diskless_sync and all(link.capa_eof for _, link in waiting)
+        target = "replicas sockets" if diskless else "disk"
+        node.log("*", f"Starting BGSAVE for SYNC with target: {target}")
+        self.snapshot = node.persistence.take_snapshot("" if diskless else node.persistence.path)
+        self.snapshot_to_disk = not diskless
+        self.mark = node.rng.hex(EOF_MARK_BYTES)
+        self.selected = -1  # who joins now must be told where the stream is
+        for client, link in waiting:
+            self._announce(client, link, self.snapshot, node.replication.offset)
+            if diskless:
+                client.write(b"$EOF:%b\r\n" % self.mark)
+
+    def _announce(self, client: "Client", link: ReplicaLink, snapshot: int, offset: int) -> None:
+        link.snapshot = snapshot
+        link.initial_offset = offset
+        if not link.old_sync:
+            client.write(b"+FULLRESYNC %b %d\r\n" % (self.node.replication.replid, offset))
+
+    def snapshot_data(self, snapshot: int, data: bytes) -> None:
+        """A piece of a diskless snapshot is there."""
+        for client in self.replicas.values():
+            if _link(client).snapshot == snapshot:
+                client.write(data)
+
+    def snapshot_ended(self, snapshot: int, error: str | None) -> None:
+        """A snapshot for replicas ended."""
+        if snapshot != self.snapshot:
+            return
+        node = self.node
+        self.snapshot = 0
+        waiting = [client for client in self.replicas.values() if _link(client).snapshot == snapshot]
+        if error is not None:
+            node.log("#", error)
+            for client in waiting:
+                node.log("#", "SYNC failed. BGSAVE child returned an error")
+                node.close_now(client)
+        elif self.snapshot_to_disk:
+            node.log("*", "Background saving terminated with success")
+            self._send_file(waiting)
+        else:
+            node.log("*", "Background RDB transfer terminated with success")
+            for client in waiting:
+                link = _link(client)
+                client.write(self.mark)
+                link.state = SEND_BULK
+                link.snapshot = 0
+                name = self.name(client, link)
+                node.log(
+                    "*",
+                    f"Streamed replica with replica {name} succeeded (socket). Waiting for REPLCONF ACK from "
+                    "replica to enable streaming",
+                )
+        self.start_snapshot()
+
+    def _send_file(self, waiting: list["Client"]) -> None:
+        node = self.node
+        if not waiting:
+            return
+        try:
+            data = node.perform(Read(node.persistence.path))
+        except OSError as error:
+            node.log("#", f"SYNC failed. Can't open/stat DB after BGSAVE: {error.strerror}")
+            for client in waiting:
+                node.close_now(client)
+            return
+        for client in waiting:
+            client.write(b"$%d\r\n" % len(data))
+            client.write(data)
+            _link(client).snapshot = 0
+            self._put_online(client)
+
+    def _put_online(self, client: "Client") -> None:
+        link = _link(client)
+        if link.rdb_only:
+            self.node.log(
+                "*",
+                f"RDB transfer completed, rdb only replica ({self.name(client, link)}) should be disconnected asap",
+            )
+            self.node.close_after_reply(client)
+            return
+        link.state = ONLINE
+        link.ack_time_s = self.node.now_us // 1_000_000
+        for data in link.pending:
+            client.write(data)
+        link.pending = []
+        self.node.log("*", f"Synchronization with replica {self.name(client, link)} succeeded")
+
+    # --- the stream ---------------------------------------------------------------------------------------------
+
+    def feed(self, db: int, argv: list[bytes]) -> None:
+        """Send a command to the replicas and the backlog; `db` -1 is for what belongs to no database."""
+        if db >= 0 and db != self.selected:
+            self.send(encode_command([b"SELECT", b"%d" % db]))
+            self.selected = db
+        self.send(encode_command(argv))
+
+    def send(self, data: bytes) -> None:
+        """Send bytes of the stream to the replicas and the backlog."""
+        replication = self.node.replication
+        assert replication.backlog is not None
+        replication.backlog.append(data)
+        replication.offset += len(data)
+        for client in self.replicas.values():
+            link = _link(client)
+            if link.state == ONLINE:
+                client.write(data)
+            elif link.snapshot or link.state == SEND_BULK:
+                link.pending.append(data)
+
+    def acknowledged(self, client: "Client", offset: int, aof_offset: int | None) -> None:
+        """A replica says up to where it has the stream, and up to where it is on its disk."""
+        link = _link(client)
+        link.ack_offset = max(link.ack_offset, offset)
+        if aof_offset is not None:
+            link.aof_offset = max(link.aof_offset, aof_offset)
+        link.ack_time_s = self.node.now_us // 1_000_000
+        if link.state == SEND_BULK:
+            self._put_online(client)
+
+    def ask_for_acks(self) -> None:
+        """Ask the replicas how far they are (WAIT)."""
+        self.feed(-1, [b"REPLCONF", b"GETACK", b"*"])
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def cron(self) -> None:
+        """Ping replicas, drop dead ones, start what is due, free the backlog when nobody needs it."""
+        node = self.node
+        config = node.config
+        now_s = node.now_us // 1_000_000
+        if self.replicas and node.now_us - self.last_ping_us >= config.repl_ping_replica_period * 1_000_000:
+            self.last_ping_us = node.now_us
+            if not node.pauses.active:
+                self.feed(-1, [b"PING"])
+            for client in self.replicas.values():
+                if _link(client).state == WAIT_BGSAVE and (not self.snapshot or self.snapshot_to_disk):
+                    client.write(b"\n")  # it waits long, and must see that we live
+        for client in list(self.replicas.values()):
+            link = _link(client)
+            if link.state == ONLINE and not link.old_sync and now_s - link.ack_time_s > config.repl_timeout:
+                node.log("#", f"Disconnecting timedout replica (streaming sync): {self.name(client, link)}")
+                node.close_now(client)
+        if (self.start_at_ms is not None and node.now_ms >= self.start_at_ms and not self.snapshot) or (
+            not self.snapshot and self.start_at_ms is None and not node.persistence.saving
+        ):
+            self.start_snapshot()
+        replication = node.replication
+        if (
+            not self.replicas
+            and replication.backlog is not None
+            and config.repl_backlog_ttl
+            and not node.is_replica
+            and node.now_us - self.no_replicas_since_us > config.repl_backlog_ttl * 1_000_000
+        ):
+            replication.free_backlog()
+
+    def good_replicas(self) -> int:
+        """Return how many replicas are online and have been heard of lately (min-replicas-max-lag)."""
+        now_s = self.node.now_us // 1_000_000
+        lag = self.node.config.min_replicas_max_lag
+        return sum(
+            link.state == ONLINE and now_s - link.ack_time_s <= lag for link in map(_link, self.replicas.values())
+        )
+
+
+def _link(client: "Client") -> ReplicaLink:
+    link = client.extra
+    assert isinstance(link, ReplicaLink)
+    return link
+
+
+__all__ = ["Master", "ReplicaLink", "Snapshot", "decide"]

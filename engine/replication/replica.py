@@ -1,0 +1,436 @@
+"""The replica's side: connect, shake hands, receive a snapshot or continue, apply the stream.
+
+The handshake is a table: for each state what is sent, how the answer is judged, and what follows.
+
+    connect → connecting → ping → auth → port → ip → capa → psync → (continue) connected
+                                                                  → (full) transfer → connected
+    any failure → connect, tried again every second
+
+What the replica knows of its history (ID and offset) is the node's own `replid` and `offset`, so it can ask to
+continue from any master that shares it, and after a promotion can be asked itself.
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
+"""
+
+from typing import TYPE_CHECKING
+
+from engine import client as flags
+from engine import dispatch
+from engine.client import Client
+from engine.effects import Dial, Hangup, Rename, Write
+from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE
+from engine.rdb.errors import CorruptRdbError
+from engine.rdb.loader import Loader
+from engine.rdb.objects import Limits
+from engine.resp import Limits as RequestLimits
+from engine.resp import ProtocolError, Request, encode_command
+
+if TYPE_CHECKING:
+    from engine.node import Node
+
+NONE, CONNECT, CONNECTING, HANDSHAKE, TRANSFER, CONNECTED = (
+    "none",
+    "connect",
+    "connecting",
+    "handshake",
+    "sync",
+    "connected",
+)
+LINE_MAX = 1024
+
+
+class Replica:
+    """The node as somebody's replica."""
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self.state = NONE
+        self.link = 0
+        self.step = ""
+        self.client: Client | None = None  # stands for the master once connected
+        self.has_history = False  # the data we hold is a known history's: we may ask to continue it
+        self.buffer = bytearray()
+        self.request = Request()
+        self.transfer_size: int | None = None
+        self.transfer_mark = b""
+        self.initial_offset = 0
+        self.master_id = b""
+        self.last_io_us = 0
+        self.down_since_us = 0
+        self.last_ack_us = 0
+        self.unapplied = bytearray()  # raw bytes of a transaction that is not complete yet
+
+    # --- becoming and ceasing -----------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Start to follow the master that the configuration names."""
+        self.disconnect()
+        self.state = CONNECT
+        self.down_since_us = self.node.now_us
+        self.connect()
+
+    def stop(self) -> None:
+        """Cease to follow."""
+        self.disconnect()
+        self.state = NONE
+
+    def disconnect(self) -> None:
+        """Drop the link to the master, if there is one."""
+        node = self.node
+        if self.client is not None:
+            if self.client.queue is not None:
+                node.discard_transaction(self.client)
+            node.clients.pop(self.client.id, None)
+            self.client = None
+        if self.link:
+            node.dialled.pop(self.link, None)
+            node.effects.append(Hangup(self.link))
+            self.link = 0
+        self.buffer.clear()
+        self.request = Request()
+        self.unapplied.clear()
+        self.transfer_size = None
+        self.transfer_mark = b""
+
+    def lost(self, reason: str) -> None:
+        """The link failed: try again at the next chance."""
+        if self.state == CONNECTED:
+            self.node.log("*", "Connection with master lost.")
+            self.node.log("*", "Caching the disconnected master state.")
+        elif reason:
+            self.node.log("#", reason)
+        was_connected = self.state == CONNECTED
+        self.disconnect()
+        if self.state != NONE:
+            self.state = CONNECT
+            if was_connected:
+                self.down_since_us = self.node.now_us
+                master = self.node.config.replicaof
+                assert master is not None
+                self.node.log("*", f"Reconnecting to MASTER {master.host}:{master.port}")
+                self.connect()
+        self.node.update_role()
+
+    def connect(self) -> None:
+        """Dial the master."""
+        node = self.node
+        master = node.config.replicaof
+        assert master is not None
+        node.log("*", f"Connecting to MASTER {master.host}:{master.port}")
+        node.log("*", "MASTER <-> REPLICA sync started")
+        self.link = node.next_dialled
+        node.next_dialled += 1
+        node.dialled[self.link] = self
+        self.state = CONNECTING
+        self.last_io_us = node.now_us
+        source = node.config.bind_source_addr or ""
+        node.effects.append(Dial(self.link, master.host, master.port, node.config.tls_replication, source))
+
+    # --- what the world tells -----------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The connection stands."""
+        self.node.log("*", "Non blocking connect for SYNC fired the event.")
+        self.state = HANDSHAKE
+        self._send_step("ping")
+
+    def refused(self, error: str) -> None:
+        """The connection could not be made."""
+        self.lost(f"Error condition on socket for SYNC: {error}")
+
+    def closed(self) -> None:
+        """The master hung up."""
+        self.lost("I/O error reading from master" if self.state != HANDSHAKE else "Master closed the link")
+
+    def received(self, data: bytes) -> None:
+        """Bytes came from the master."""
+        self.last_io_us = self.node.now_us
+        self.node.stats.net_repl_input_bytes += len(data)
+        if self.state == CONNECTED:
+            self._apply(data)
+            return
+        self.buffer += data
+        while self.state == HANDSHAKE:
+            end = self.buffer.find(b"\n")
+            if end < 0:
+                if len(self.buffer) > LINE_MAX:
+                    self.lost("The master's answer is too long")
+                return
+            line = bytes(self.buffer[:end]).rstrip(b"\r")
+            del self.buffer[: end + 1]
+            if line:
+                self._answer(line)
+        if self.state == TRANSFER:
+            self._transfer()
+        elif self.state == CONNECTED and self.buffer:
+            rest = bytes(self.buffer)
+            self.buffer.clear()
+            self._apply(rest)
+
+    # --- handshake ----------------------------------------------------------------------------------------------
+
+    def _send_step(self, step: str) -> None:
+        node, config = self.node, self.node.config
+        self.step = step
+        if step == "auth" and not config.masterauth:
+            self._send_step("port")
+            return
+        if step == "ip" and not config.replica_announce_ip:
+            self._send_step("capa")
+            return
+        if step == "ping":
+            argv = [b"PING"]
+        elif step == "auth":
+            user = [config.masteruser.encode()] if config.masteruser else []
+            argv = [b"AUTH", *user, config.masterauth]
+        elif step == "port":
+            port = config.replica_announce_port or (config.tls_port if config.tls_replication else config.port)
+            argv = [b"REPLCONF", b"listening-port", b"%d" % port]
+        elif step == "ip":
+            argv = [b"REPLCONF", b"ip-address", config.replica_announce_ip.encode()]
+        elif step == "capa":
+            argv = [b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]
+        else:
+            argv = self._psync()
+        node.send(self.link, encode_command(argv))
+
+    def _psync(self) -> list[bytes]:
+        replication = self.node.replication
+        if self.has_history:
+            want = replication.offset + 1
+            shown = replication.replid.decode()
+            self.node.log("*", f"Trying a partial resynchronization (request {shown}:{want}).")
+            return [b"PSYNC", replication.replid, b"%d" % want]
+        self.node.log("*", "Partial resynchronization not possible (no cached master)")
+        return [b"PSYNC", b"?", b"-1"]
+
+    def _answer(self, line: bytes) -> None:
+        node = self.node
+        failed = line[:1] == b"-"
+        shown = line.decode("utf-8", "replace")
+        if self.step == "ping":
+            if failed and not line.startswith((b"-NOAUTH", b"-NOPERM", b"-ERR operation not permitted")):
+                self.lost(f"Error reply to PING from master: '{shown}'")
+                return
+            node.log("*", "Master replied to PING, replication can continue...")
+            self._send_step("auth")
+        elif self.step == "auth":
+            if failed:
+                self.lost(f"Unable to AUTH to MASTER: {shown}")
+                return
+            self._send_step("port")
+        elif self.step in ("port", "ip", "capa"):
+            if failed:
+                node.log("*", f"(Non critical) Master does not understand REPLCONF {self.step}: {shown}")
+            self._send_step({"port": "ip", "ip": "capa", "capa": "psync"}[self.step])
+        else:
+            self._psync_answer(line)
+
+    def _psync_answer(self, line: bytes) -> None:
+        node, replication = self.node, self.node.replication
+        shown = line.decode("utf-8", "replace")
+        if line.startswith(b"+FULLRESYNC "):
+            words = line.split(b" ")
+            if len(words) != 3 or len(words[1]) != 40 or not words[2].isdigit():
+                self.lost("Master replied with wrong +FULLRESYNC syntax.")
+                return
+            self.master_id, self.initial_offset = words[1], int(words[2])
+            node.log("*", f"Full resync from master: {words[1].decode()}:{self.initial_offset}")
+            self.state = TRANSFER
+        elif line.startswith(b"+CONTINUE"):
+            node.log("*", "Successful partial resynchronization with master.")
+            new_id = line[9:].strip()
+            if len(new_id) == 40 and new_id != replication.replid:
+                replication.replid2 = replication.replid
+                replication.second_replid_offset = replication.offset + 1
+                replication.replid = new_id
+                node.log("*", f"Master replication ID changed to {new_id.decode()}")
+                replication.drop_replicas()
+            self._connected()
+            node.log("*", "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.")
+        elif line.startswith((b"-NOMASTERLINK", b"-LOADING")):
+            self.lost(f"Master is currently unable to PSYNC but should be in the future: {shown}")
+        else:
+            self.lost(f"Unexpected reply to PSYNC from master: {shown}")
+
+    def _connected(self) -> None:
+        """The stream begins: a client stands for the master from here on."""
+        node = self.node
+        client = Client(node, node.next_client_id, self.link)
+        node.next_client_id += 1
+        client.kind = "dialled"
+        master = node.config.replicaof
+        assert master is not None
+        client.peer = f"{master.host}:{master.port}"
+        client.flags = flags.MASTER | flags.REPLY_OFF
+        client.user = None
+        client.update_gated()
+        node.clients[client.id] = client
+        if node.master.selected >= 0:
+            client.db = node.space.databases[node.master.selected]
+        self.client = client
+        self.state = CONNECTED
+        self.has_history = True
+        node.replication.need_backlog(keep_id=True)
+        node.update_role()
+        self.acknowledge()
+
+    # --- transfer -----------------------------------------------------------------------------------------------
+
+    def _transfer(self) -> None:
+        node, buffer = self.node, self.buffer
+        if self.transfer_size is None and not self.transfer_mark:
+            while buffer[:1] == b"\n":
+                del buffer[:1]  # the master is still busy, and alive
+            end = buffer.find(b"\n")
+            if end < 0:
+                return
+            line = bytes(buffer[:end]).rstrip(b"\r")
+            del buffer[: end + 1]
+            if line[:1] == b"-":
+                self.lost(f"MASTER aborted replication with an error: {line[1:].decode('utf-8', 'replace')}")
+                return
+            if line.startswith(b"$EOF:") and len(line) == 45:
+                self.transfer_mark = line[5:]
+                node.log("*", "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to disk")
+            elif line[:1] == b"$" and line[1:].isdigit():
+                self.transfer_size = int(line[1:])
+                node.log("*", f"MASTER <-> REPLICA sync: receiving {self.transfer_size} bytes from master to disk")
+            else:
+                self.lost(
+                    "Bad protocol from MASTER, the first byte is not '$' (we received "
+                    f"'{line[:64].decode('utf-8', 'replace')}'), are you sure the host and port are right?"
+                )
+                return
+        if self.transfer_mark:
+            at = buffer.find(self.transfer_mark)
+            if at < 0:
+                return
+            data, rest = bytes(buffer[:at]), bytes(buffer[at + len(self.transfer_mark) :])
+        else:
+            assert self.transfer_size is not None
+            if len(buffer) < self.transfer_size:
+                return
+            data, rest = bytes(buffer[: self.transfer_size]), bytes(buffer[self.transfer_size :])
+        buffer.clear()
+        self.transfer_size, self.transfer_mark = None, b""
+        if self._load(data) and rest:
+            self._apply(rest)
+
+    def _load(self, data: bytes) -> bool:
+        node, replication = self.node, self.node.replication
+        node.log("*", "MASTER <-> REPLICA sync: Flushing old data")
+        self.has_history = False
+        node.flush(node.space.databases)
+        node.log("*", "MASTER <-> REPLICA sync: Loading DB in memory")
+        loader = Loader(node.space, Limits.of(node.config), drop_expired=False, checksum=node.config.rdbchecksum)
+        try:
+            loader.feed(data)
+            loader.finish()
+        except CorruptRdbError as error:
+            node.log("#", f"Failed trying to load the MASTER synchronization DB: {error}")
+            node.flush(node.space.databases)
+            self.lost("")
+            return False
+        node.load_functions(loader.functions)
+        self._keep_file(data)
+        replication.drop_replicas()
+        replication.replid = self.master_id
+        replication.clear_second_id()
+        replication.offset = self.initial_offset
+        replication.backlog = None
+        db = loader.aux.get(b"repl-stream-db", b"0")
+        node.master.selected = int(db) if db.isdigit() else 0
+        self._connected()
+        node.log("*", "MASTER <-> REPLICA sync: Finished with success")
+        return True
+
+    def _keep_file(self, data: bytes) -> None:
+        """Keep the master's snapshot as ours: it is what we hold now."""
+        node = self.node
+        if node.config.repl_diskless_load != "disabled":
+            return
+        temporary = f"temp-{node.now_us // 1_000_000}.{node.facts()['pid']}.rdb"
+        try:
+            node.perform(Write(temporary, data))
+            node.perform(Rename(temporary, node.persistence.path))
+        except OSError as error:
+            node.log("#", f"Failed trying to rename the temp DB into {node.persistence.path}: {error.strerror}")
+            return
+        node.persistence.saved_elsewhere()
+
+    # --- the stream ---------------------------------------------------------------------------------------------
+
+    def _apply(self, data: bytes) -> None:
+        """Run what the master sent, and pass the same bytes on to our own replicas."""
+        node = self.node
+        self.request.buffer += data
+        limits = RequestLimits(node.config.proto_max_bulk_len)
+        while self.client is not None:
+            waiting = len(self.request.buffer)
+            before = bytes(self.request.buffer) if not self.request.missing and waiting < 64 else b""
+            try:
+                argv = self.request.next(limits)
+            except ProtocolError as error:
+                self.lost(f"Protocol error from master: {error.args[0].decode('utf-8', 'replace')}")
+                return
+            if argv is None:
+                return
+            if argv:
+                raw = encode_command(argv)
+            else:
+                raw = before[: waiting - len(self.request.buffer)]
+            self.unapplied += raw
+            if argv:
+                self._run(argv)
+            client = self.client
+            if client is not None and not client.flags & flags.MULTI:
+                node.replication.pass_on(bytes(self.unapplied))
+                self.unapplied.clear()
+
+    def _run(self, argv: list[bytes]) -> None:
+        node, client = self.node, self.client
+        assert client is not None
+        if argv[0].lower() == b"replconf" and len(argv) > 1 and argv[1].lower() == b"getack":
+            self.acknowledge(len(self.unapplied))
+            return
+        space = node.space
+        before, space.expire_mode = space.expire_mode, EXPIRE_IGNORE
+        node.mark_us = node.stopwatch()
+        dispatch.process(node, client, argv)
+        space.expire_mode = EXPIRE_HIDE if node.is_replica else before
+
+    def acknowledge(self, ahead: int = 0) -> None:
+        """Tell the master how far we are; `ahead` counts bytes that are applied but not yet counted."""
+        node = self.node
+        self.last_ack_us = node.now_us
+        argv = [b"REPLCONF", b"ACK", b"%d" % (node.replication.offset + ahead)]
+        if node.config.appendonly:
+            argv += [b"FACK", b"%d" % node.replication.fsynced_offset]
+        node.send(self.link, encode_command(argv))
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def cron(self) -> None:
+        """Dial again, give up what takes too long, acknowledge once a second."""
+        node = self.node
+        timeout_us = node.config.repl_timeout * 1_000_000
+        idle_us = node.now_us - self.last_io_us
+        if self.state == CONNECT:
+            self.connect()
+        elif self.state in (CONNECTING, HANDSHAKE) and idle_us > timeout_us:
+            self.lost("Timeout connecting to the MASTER...")
+        elif self.state == TRANSFER and idle_us > timeout_us:
+            self.lost(
+                "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' "
+                "parameter in redis.conf to a larger value."
+            )
+        elif self.state == CONNECTED:
+            if idle_us > timeout_us:
+                node.log("*", "MASTER timeout: no data nor PING received...")
+                self.lost("")
+            elif node.now_us - self.last_ack_us >= 1_000_000:
+                self.acknowledge()
+
+
+__all__ = ["Replica"]
