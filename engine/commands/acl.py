@@ -17,6 +17,7 @@ from engine.dispatch import find_command
 from engine.effects import Log, Rename, Sync, Unlink, Write
 from engine.effects import Read as ReadFile
 from engine.errors import ReplyError
+from engine.help import help_reply
 from engine.resp import OK, Argv, Reply, SetReply
 from engine.table import ACL_CATEGORIES, ADMIN, COMMANDS, LOADING, NOSCRIPT, STALE, command, container
 
@@ -286,3 +287,38 @@ def acl_dryrun(ctx: Client, argv: Argv) -> Reply:
     if denial is None:
         return OK
     return denial_text(denial, user.name, found, request[denial.position])
+
+
+@command("ACL HELP", LOADING, STALE, since="6.0.0", complexity="O(1)")
+def acl_help(ctx: Client, argv: Argv) -> Reply:
+    return help_reply(argv, ACL_HELP)
+
+
+ACL_HELP = """\
+CAT [<category>]
+    List all commands that belong to <category>, or all command categories
+    when no category is specified.
+DELUSER <username> [<username> ...]
+    Delete a list of users.
+DRYRUN <username> <command> [<arg> ...]
+    Returns whether the user can execute the given command without executing the command.
+GETUSER <username>
+    Get the user's details.
+GENPASS [<bits>]
+    Generate a secure 256-bit user password. The optional `bits` argument can
+    be used to specify a different size.
+LIST
+    Show users details in config file format.
+LOAD
+    Reload users from the ACL file.
+LOG [<count> | RESET]
+    Show the ACL log entries.
+SAVE
+    Save the current config to the ACL file.
+SETUSER <username> <attribute> [<attribute> ...]
+    Create or modify a user with the specified attributes.
+USERS
+    List all the registered usernames.
+WHOAMI
+    Return the current connection username.
+"""

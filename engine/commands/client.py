@@ -11,6 +11,7 @@ from engine.arguments import INT64_MAX, integer, parse_integer, timeout
 from engine.client import Client
 from engine.commands.connection import INVALID_NAME, valid_attribute
 from engine.errors import SYNTAX, ReplyError
+from engine.help import help_reply
 from engine.resp import NO_REPLY, OK, Argv, Reply, Verbatim
 from engine.table import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 
@@ -374,3 +375,63 @@ def client_pause(ctx: Client, argv: Argv) -> Reply:
 def client_unpause(ctx: Client, argv: Argv) -> Reply:
     ctx.node.pauses.end(b"client")
     return OK
+
+
+@command("CLIENT HELP", LOADING, STALE, since="5.0.0", complexity="O(1)")
+def client_help(ctx: Client, argv: Argv) -> Reply:
+    return help_reply(argv, CLIENT_HELP)
+
+
+CLIENT_HELP = """\
+CACHING (YES|NO)
+    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.
+GETREDIR
+    Return the client ID we are redirecting to when tracking is enabled.
+GETNAME
+    Return the name of the current connection.
+ID
+    Return the ID of the current connection.
+INFO
+    Return information about the current client connection.
+KILL <ip:port>
+    Kill connection made from <ip:port>.
+KILL <option> <value> [<option> <value> [...]]
+    Kill connections. Options are:
+    * ADDR (<ip:port>|<unixsocket>:0)
+      Kill connections made from the specified address
+    * LADDR (<ip:port>|<unixsocket>:0)
+      Kill connections made to specified local address
+    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
+      Kill connections by type.
+    * USER <username>
+      Kill connections authenticated by <username>.
+    * SKIPME (YES|NO)
+      Skip killing current connection (default: yes).
+LIST [options ...]
+    Return information about client connections. Options:
+    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
+      Return clients of specified type.
+UNPAUSE
+    Stop the current client pause, resuming traffic.
+PAUSE <timeout> [WRITE|ALL]
+    Suspend all, or just write, clients for <timeout> milliseconds.
+REPLY (ON|OFF|SKIP)
+    Control the replies sent to the current connection.
+SETNAME <name>
+    Assign the name <name> to the current connection.
+SETINFO <option> <value>
+    Set client meta attr. Options are:
+    * LIB-NAME: the client lib name.
+    * LIB-VER: the client lib version.
+UNBLOCK <clientid> [TIMEOUT|ERROR]
+    Unblock the specified blocked client.
+TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]
+         [OPTIN] [OPTOUT] [NOLOOP]
+    Control server assisted client side caching.
+TRACKINGINFO
+    Report tracking status for the current connection.
+NO-EVICT (ON|OFF)
+    Protect current client connection from eviction.
+NO-TOUCH (ON|OFF)
+    Will not touch LRU/LFU stats when this mode is on.
+"""

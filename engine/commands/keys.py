@@ -9,10 +9,22 @@ from engine.arguments import INT64_MAX, integer, positive
 from engine.client import BLOCKED_WAIT, BLOCKED_WAITAOF, Client
 from engine.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, ReplyError
 from engine.glob import compile_glob
+from engine.help import help_reply
 from engine.keyspace import NOTIFY_GENERIC, NOTIFY_KEY_MISS, STRING_TYPES, TOUCH_LFU, Database, Entry, Value
 from engine.resp import OK, Argv, Reply, Status
 from engine.scanning import scan_cursor, scan_options
-from engine.table import DENYOOM, FAST, NOSCRIPT, READONLY, TOUCHES_ARBITRARY_KEYS, WRITE, command, container
+from engine.table import (
+    DENYOOM,
+    FAST,
+    LOADING,
+    NOSCRIPT,
+    READONLY,
+    STALE,
+    TOUCHES_ARBITRARY_KEYS,
+    WRITE,
+    command,
+    container,
+)
 from engine.values.string import encoding_of
 
 GROUP = "generic"
@@ -452,3 +464,24 @@ def waitaof(ctx: Client, argv: Argv) -> Reply:
         return [have_local, have]
     node.replication.ask_for_acks = True
     return ctx.block(BLOCKED_WAITAOF, [], until_ms, data=(local, wanted))
+
+
+@command("OBJECT HELP", LOADING, STALE, since="6.2.0", complexity="O(1)")
+def object_help(ctx: Client, argv: Argv) -> Reply:
+    return help_reply(argv, OBJECT_HELP)
+
+
+OBJECT_HELP = """\
+ENCODING <key>
+    Return the kind of internal representation used in order to store the value
+    associated with a <key>.
+FREQ <key>
+    Return the access frequency index of the <key>. The returned integer is
+    proportional to the logarithm of the recent access frequency of the key.
+IDLETIME <key>
+    Return the idle time of the <key>, that is the approximated number of
+    seconds elapsed since the last access to the key.
+REFCOUNT <key>
+    Return the number of references of the value associated with the specified
+    <key>.
+"""

@@ -7,6 +7,7 @@ from engine import client as flags
 from engine.client import Client
 from engine.errors import ReplyError
 from engine.glob import glob_match
+from engine.help import help_reply
 from engine.resp import NO_REPLY, Argv, Reply
 from engine.table import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE, command, container
 
@@ -211,3 +212,23 @@ def pubsub_shardnumsub(ctx: Client, argv: Argv) -> Reply:
 @command("PUBSUB NUMPAT", PUBSUB, LOADING, STALE, since="2.8.0", complexity="O(1)")
 def pubsub_numpat(ctx: Client, argv: Argv) -> Reply:
     return len(ctx.node.pubsub.patterns)
+
+
+@command("PUBSUB HELP", LOADING, STALE, since="6.2.0", complexity="O(1)")
+def pubsub_help(ctx: Client, argv: Argv) -> Reply:
+    return help_reply(argv, PUBSUB_HELP)
+
+
+PUBSUB_HELP = """\
+CHANNELS [<pattern>]
+    Return the currently active channels matching a <pattern> (default: '*').
+NUMPAT
+    Return number of subscriptions to patterns.
+NUMSUB [<channel> ...]
+    Return the number of subscribers for the specified channels, excluding
+    pattern subscriptions(default: no channels).
+SHARDCHANNELS [<pattern>]
+    Return the currently active shard level channels matching a <pattern> (default: '*').
+SHARDNUMSUB [<shardchannel> ...]
+    Return the number of subscribers for the specified shard level channel(s)
+"""

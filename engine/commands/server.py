@@ -8,6 +8,7 @@ from engine import latency as latency_graphs
 from engine.arguments import integer, parse_integer
 from engine.client import Client
 from engine.errors import SYNTAX, ReplyError
+from engine.help import help_reply
 from engine.info import highest_equivalent, info
 from engine.memory import STARTUP_BYTES, clients_bytes, key_usage, overhead, used_memory
 from engine.resp import NO_REPLY, OK, Argv, Reply, Status, Verbatim
@@ -473,3 +474,64 @@ def memory_purge(ctx: Client, argv: Argv) -> Reply:
 
 
 RESET = Status(b"RESET")
+
+
+@command("SLOWLOG HELP", LOADING, STALE, since="6.2.0", complexity="O(1)")
+def slowlog_help(ctx: Client, argv: Argv) -> Reply:
+    return help_reply(argv, SLOWLOG_HELP)
+
+
+SLOWLOG_HELP = """\
+GET [<count>]
+    Return top <count> entries from the slowlog (default: 10, -1 mean all).
+    Entries are made of:
+    id, timestamp, time in microseconds, arguments array, client IP and port,
+    client name
+LEN
+    Return the length of the slowlog.
+RESET
+    Reset the slowlog.
+"""
+
+
+@command("LATENCY HELP", LOADING, STALE, since="2.8.13", complexity="O(1)")
+def latency_help(ctx: Client, argv: Argv) -> Reply:
+    return help_reply(argv, LATENCY_HELP)
+
+
+LATENCY_HELP = """\
+DOCTOR
+    Return a human readable latency analysis report.
+GRAPH <event>
+    Return an ASCII latency graph for the <event> class.
+HISTORY <event>
+    Return time-latency samples for the <event> class.
+LATEST
+    Return the latest latency samples for all events.
+RESET [<event> ...]
+    Reset latency data of one or more <event> classes.
+    (default: reset all data for all event classes)
+HISTOGRAM [COMMAND ...]
+    Return a cumulative distribution of latencies in the format of a histogram for the specified command names.
+    If no commands are specified then all histograms are replied.
+"""
+
+
+@command("MEMORY HELP", LOADING, STALE, since="4.0.0", complexity="O(1)")
+def memory_help(ctx: Client, argv: Argv) -> Reply:
+    return help_reply(argv, MEMORY_HELP)
+
+
+MEMORY_HELP = """\
+DOCTOR
+    Return memory problems reports.
+MALLOC-STATS
+    Return internal statistics report from the memory allocator.
+PURGE
+    Attempt to purge dirty pages for reclamation by the allocator.
+STATS
+    Return information about the memory usage of the server.
+USAGE <key> [SAMPLES <count>]
+    Return memory in bytes used by <key> and its value. Nested values are
+    sampled up to <count> times (default: 5, 0 means sample all).
+"""
