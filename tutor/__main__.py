@@ -81,6 +81,18 @@ def verify(context: click.Context, lessons: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.argument("file", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--bytes", "every_byte", is_flag=True, help="Show all bytes, not only the first of each part.")
+@click.pass_context
+def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) -> None:
+    """Explain every byte of an RDB file, an append-only file or its manifest."""
+    from tutor.explain import print_explanation
+
+    context.exit(print_explanation(file, as_json, every_byte))
+
+
+@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def info(context: click.Context, as_json: bool) -> None:

@@ -98,7 +98,7 @@ def _when(ms: int) -> str:
 
 
 def _id(raw: bytes) -> str:
-    return f"{int.from_bytes(raw[:8], 'big')}-{int.from_bytes(raw[8:], 'big')}"
+    return f"{int.from_bytes(raw[:8], 'big')}-{int.from_bytes(raw[8:16], 'big')}"
 
 
 Block = Callable[["_Walk", bytes, int], None]
@@ -143,10 +143,10 @@ class _Walk:
                 self.note(len(text), field, meaning, show(text))
         elif first != LZF:
             bits = 8 * (end - self.p - 1)
-            self.note(1, f"{field}: form", f"not a length: a {bits}-bit integer stands for the string", "")
+            self.note(1, f"{field}: form", "no length: the string is the text of a number", f"{bits}-bit integer")
             self.note(end - self.p, field, meaning or "integer, little-endian", text.decode())
         else:
-            self.note(1, f"{field}: form", "not a length: a string compressed with LZF", "")
+            self.note(1, f"{field}: form", "no length: the string is compressed", "LZF")
             self.length(f"{field}: packed", "compressed bytes")
             self.length(f"{field}: size", "bytes when decompressed")
             inside: tuple[Span, ...] = ()
@@ -195,7 +195,7 @@ def _listpack(names: Callable[[list[bytes]], list[str]]) -> Block:
             walk.note(
                 width, "length behind", "size of the element before, for walking backwards", str(end - start - width)
             )
-        walk.note(1, "listpack: end", "always FF", "")
+        walk.note(1, "listpack: end", "always", "FF")
 
     return note
 
@@ -241,7 +241,7 @@ def _ziplist(names: Callable[[list[bytes]], list[str]]) -> Block:
             before = int.from_bytes(data[start + 1 : start + 5], "little") if width == 5 else data[start]
             walk.note(width, "length before", "size of the element before, for walking backwards", str(before))
             walk.note(end - start - width, name, "type and length, data", show(item))
-        walk.note(1, "ziplist: end", "always FF", "")
+        walk.note(1, "ziplist: end", "always", "FF")
 
     return note
 
@@ -257,7 +257,7 @@ def _zipmap(walk: _Walk, data: bytes, size: int) -> None:
             spare = data[walk.p]
             walk.note(1, "spare", "unused bytes behind the value", str(spare))
         walk.note(len(item) + spare, "value" if i & 1 else "field", "", show(item))
-    walk.note(1, "zipmap: end", "always FF", "")
+    walk.note(1, "zipmap: end", "always", "FF")
 
 
 def _intset(walk: _Walk, data: bytes, size: int) -> None:
