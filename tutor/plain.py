@@ -73,6 +73,7 @@ class Plain:
         self.session = Session(lesson, server, progress.recorder(lesson) if progress else None)
         self.terminal = lesson.terminals[0]
         self.over = False
+        self.patience = 0.02  # seconds to wait for what another terminal's command sends here
 
     def write(self, text: str = "") -> None:
         """Write lines."""
@@ -101,7 +102,7 @@ class Plain:
     def news(self) -> None:
         """Tell what arrived in any terminal."""
         for name in self.lesson.terminals:
-            self.tell(self.session.arrived(name, self.server.arrived(name, 0.02)))
+            self.tell(self.session.arrived(name, self.server.arrived(name, self.patience)))
 
     def take(self, line: str) -> None:
         """Carry out one line."""
@@ -305,7 +306,9 @@ def rehearse(lesson: Lesson) -> str:
 
     server = EngineServer(lesson.terminals, lesson.arguments, seed=1)
     try:
-        Plain(lesson, server, read, written.append).run()
+        plain = Plain(lesson, server, read, written.append)
+        plain.patience = 0.0
+        plain.run()
     except Exception as error:
         return f"{type(error).__name__}: {error} (after {written[-1] if written else 'nothing'!r})"
     finally:

@@ -9,6 +9,7 @@ brings back both. Free play needs no mode: every command is carried out, noted, 
 at what it did.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -395,7 +396,7 @@ class Session:
     def _execute(self, terminal: str, line: str) -> None:
         argv = split_args(line)
         if argv:
-            self.server.execute(terminal, argv)
+            self.server.execute(terminal, expand(argv))
             for name in self.lesson.terminals:
                 self.server.arrived(name)
 
@@ -493,6 +494,19 @@ class Session:
         for event in events:
             self._record(event)
         return events
+
+
+def expand(argv: Sequence[bytes]) -> list[bytes]:
+    """Expand `{1..1000}` in a set-up's words as a shell does: data sets too long to be written out."""
+    words: list[bytes] = []
+    for word in argv:
+        found = re.search(rb"\{(\d+)\.\.(\d+)\}", word)
+        if found is None:
+            words.append(word)
+        else:
+            head, tail = word[: found.start()], word[found.end() :]
+            words += [b"%b%d%b" % (head, n, tail) for n in range(int(found[1]), int(found[2]) + 1)]
+    return words
 
 
 def _upto(done: frozenset[tuple[int, str]], index: int) -> frozenset[tuple[int, str]]:
