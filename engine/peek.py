@@ -76,6 +76,7 @@ def peek(node: Node, argv: Argv, db: int = 0, now: int | None = None) -> Reply:
 _LOOKS = frozenset(
     (
         b"acl|cat",
+        b"acl|dryrun",
         b"acl|getuser",
         b"acl|list",
         b"acl|log",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import ReplyError
+from engine.resp import Verbatim
 from tutor.course.model import Condition, Range
 from tutor.prompt import split_args, to_text
 
@@ -163,6 +164,10 @@ def _texts(reply: Any) -> Any:
         return to_text(reply)
     if isinstance(reply, ReplyError):
         return f"(error) {to_text(reply.text)}"
+    if isinstance(reply, Verbatim):
+        return to_text(reply.text)
+    if isinstance(reply, dict):
+        return [_texts(each) for pair in reply.items() for each in pair]
     if isinstance(reply, (list, tuple)):
         return [_texts(each) for each in reply]
     if reply is None or isinstance(reply, (int, float)):

@@ -24,6 +24,7 @@ from tutor.course.server import Server, printed
 from tutor.prompt import split_args
 
 KEPT_ATTEMPTS = 500
+MOST_REPEATS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,9 +376,12 @@ class Session:
             return [Typed(terminal, self.server.prompt(terminal), line, "Invalid argument(s)\n")]
         if not argv:
             return []
+        repeat = 1
+        if len(argv) > 1 and argv[0].isdigit():  # redis-cli's own: a number in front repeats the command
+            repeat, argv = max(1, min(int(argv[0]), MOST_REPEATS)), argv[1:]
         prompt, db = self.server.prompt(terminal), self.server.db(terminal)
         self.before(terminal, line)
-        replies = self.server.execute(terminal, argv)
+        replies = [reply for _ in range(repeat) for reply in self.server.execute(terminal, argv)]
         text = "".join(printed(argv, reply) for reply in replies)
         events: list[Event] = [Typed(terminal, prompt, line, text)]
         events += self.after(terminal, argv, replies, typed_for, db)
@@ -515,6 +519,8 @@ def _upto(done: frozenset[tuple[int, str]], index: int) -> frozenset[tuple[int, 
 
 def _line(command: str) -> str:
     argv = split_args(command) or []
+    if len(argv) > 1 and argv[0].isdigit():
+        argv = argv[1:]
     return Attempt("", tuple(argv), "").line
 
 
