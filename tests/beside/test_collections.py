@@ -26,7 +26,8 @@ members = st.one_of(
     st.sampled_from([127, 128, -4096, 4096, 2**15, 2**31, 2**63 - 1, -(2**63)]).map(lambda n: b"%d" % n),
 )
 positions = st.sampled_from([0, 1, 2, 3, -1, -2, -3, 10, -10]).map(lambda n: b"%d" % n)
-scores = st.sampled_from([b"0", b"1", b"-1", b"2.5", b"-2.5", b"0.1", b"1e20", b"inf", b"-inf", b"3", b"4"])
+scores = st.sampled_from([b"0", b"1", b"-1", b"2.5", b"-2.5", b"0.125", b"1e20", b"inf", b"-inf", b"3", b"4"])
+# (0.125 and not 0.1: versions before 7.2 print 17 digits)
 bounds = st.builds(lambda mark, score: mark + score, st.sampled_from([b"", b"("]), scores)
 lex = st.one_of(st.sampled_from([b"-", b"+"]), st.builds(lambda m, x: m + x, st.sampled_from([b"[", b"("]), members))
 sides = st.sampled_from([b"LEFT", b"RIGHT"])
@@ -73,14 +74,13 @@ LISTS = st.one_of(
     words(b"LPOS", keys, members),
     words(b"LMOVE", keys, keys, sides, sides),
     words(b"LMPOP", numbered(some_keys), sides, b"COUNT", positions),
-    words(b"BLPOP", b"missing", keys, b"0.01"),
 )
 HASHES = st.one_of(
     words(b"HSET", keys, alternating(members, members)),
     words(b"HSET", keys, many.map(lambda found: [x for member in found for x in (member, b"v")])),
     words(b"HSETNX", keys, members, members),
     words(b"HINCRBY", keys, members, positions),
-    words(b"HINCRBYFLOAT", keys, members, scores),
+    words(b"HINCRBYFLOAT", keys, members, (b"0.1", b"-3.3", b"1e20", b"5e-5", b"x")),
     words((b"HGET", b"HEXISTS", b"HSTRLEN"), keys, members),
     words((b"HMGET", b"HDEL"), keys, many),
     words((b"HGETALL", b"HKEYS", b"HVALS", b"HLEN"), keys),
@@ -138,8 +138,7 @@ def sorted_reply(data: bytes) -> Any:
 
 
 def compare(pair: Pair, commands: list[list[bytes]], resp: int, configuration: dict[bytes, bytes]) -> None:
-    for who in (pair.ours, pair.theirs):
-        who(b"DEL", b"a", b"b", b"c")
+    pair.both(b"FLUSHALL")
     for name, value in configuration.items():
         pair.both(b"CONFIG", b"SET", name, value)
     for who in (pair.ours, pair.theirs):

@@ -24,8 +24,15 @@ class StillWorld:
 class RecordingNode(Node):
     """A node that keeps what it would propagate."""
 
-    def feed(self, db, argv):
-        self.stream.append(b" ".join(argv))
+    stream = ()
+
+    def update_propagating(self):
+        self.propagating = True
+
+    def flush_propagation(self):
+        unit, self.pending_propagation = self.pending_propagation, []
+        lines = [b" ".join(argv) for _, argv in unit]
+        self.stream += [b"MULTI", *lines, b"EXEC"] if len(lines) > 1 else lines
 
 
 class Drive:
