@@ -124,6 +124,7 @@ class Client:
         "patterns",
         "peer",
         "push_after",
+        "query_room",
         "queue",
         "received_bytes",
         "request",
@@ -161,6 +162,7 @@ class Client:
         self.out_bytes = 0  # handed to the world and not yet drained
         self.sent_bytes = 0
         self.received_bytes = 0
+        self.query_room = 0  # bytes that a real server would have reserved for reading, for CLIENT LIST
         self.request: Request | None = None  # an incomplete request
         self.requests: deque[Argv] = deque()  # complete requests that wait (blocked, paused, held)
         self.queue: list[tuple[Command, Argv]] | None = None  # MULTI
@@ -283,14 +285,14 @@ class Memory:
     def __init__(self, client: Client) -> None:
         request = client.request
         self.query = len(request.buffer) if request is not None else 0
-        self.query += sum(map(len, request.args)) if request is not None else 0
-        self.query_free = 0
         running = client.node.executing is client
         self.argv = sum(map(len, client.node.executing_argv[1:])) if running else 0
         if running:
             # The request that runs still stands in a real server's buffer.
             self.query += self.argv + 16
-            self.query_free = max(0, 16384 + 4090 - self.query)
+        self.query_free = max(0, client.query_room - self.query)
+        if request is not None:
+            self.argv += sum(map(len, request.args))
         self.multi = sum(sum(map(len, argv)) for _, argv in client.queue) if client.queue is not None else 0
         waiting = sum(map(len, client.out)) + client.out_bytes
         self.reply_buffer = REPLY_CHUNK_BYTES

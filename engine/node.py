@@ -33,6 +33,7 @@ from engine.events import ClientClosed, ClientOpened, Event, KeyChanged, KeyExpi
 from engine.eviction import Eviction
 from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
 from engine.latency import LatencyMonitor
+from engine.limits import BIG_REQUEST_BYTES, QUERY_ROOM_BYTES, ClientLimits
 from engine.memory import used_memory
 from engine.pauses import Pauses
 from engine.persistence import Persistence
@@ -110,6 +111,7 @@ class Node:
         self.tracking = Tracking(self)
         self.pauses = Pauses(self)
         self.eviction = Eviction(self)
+        self.limits = ClientLimits(self)
         self.stats = Stats()
         self.command_stats: dict[bytes, CommandStats] = {}
         self.ops = Sampler()
@@ -299,6 +301,8 @@ class Node:
         client.last_us = now
         client.received_bytes += len(data)
         self.stats.net_input_bytes += len(data)
+        if len(data) > client.query_room:
+            client.query_room = max(QUERY_ROOM_BYTES, len(data))
         request = client.request
         if request is None:
             batch, used = self.parser.parse(data)
@@ -334,6 +338,10 @@ class Node:
             if argv is None:
                 if not request.buffer and not request.missing:
                     client.request = None
+                elif request.bulk_length >= BIG_REQUEST_BYTES:
+                    client.query_room = max(client.query_room, request.bulk_length + 2)
+                if len(request.buffer) > self.config.client_query_buffer_limit:
+                    self._query_too_long(client)
                 return
             if argv:
                 dispatch.process(self, client, argv)
@@ -345,6 +353,11 @@ class Node:
         self.count_error(ReplyError(text))
         client.reply(ReplyError(text))
         self.close_after_reply(client)
+
+    def _query_too_long(self, client: Client) -> None:
+        self.stats.query_limit_disconnections += 1
+        self.log("#", "Closing client that reached max query buffer length")
+        self.close_now(client)
 
     def _resume(self, client: Client) -> None:
         """Run what a client sent while it had to wait."""
@@ -437,12 +450,16 @@ class Node:
                 if client is not None and not client.halted:
                     self._resume(client)
         self.stats.rounds += 1
+        if self.config.maxmemory_clients:
+            self.limits.evict()
         if self.resume_waiting or self.replication.ask_for_acks:
             self.resume_waiting = False
             self.replication.serve_waiting()
         effects = self.effects
         for client in self.pending_out:
             out = client.out
+            if out and not self._within_limits(client):
+                continue
             if out:
                 data = out[0] if len(out) == 1 else b"".join(out)
                 client.out = []
@@ -457,6 +474,13 @@ class Node:
         self.pending_out = []
         self.effects = []
         return effects
+
+    def _within_limits(self, client: Client) -> bool:
+        """Check the output that waits for a client; False when it was too much."""
+        if client.out_bytes < self.limits.least and len(client.out) == 1 and len(client.out[0]) < self.limits.least:
+            return True
+        size = client.out_bytes + sum(map(len, client.out))
+        return size < self.limits.least or self.limits.check_output(client, size)
 
     # --- clients ------------------------------------------------------------------------------------------------
 
@@ -493,6 +517,7 @@ class Node:
         self.clients.pop(client.id, None)
         self.links.pop(client.link, None)
         self.undelivered_bytes -= client.out_bytes
+        self.limits.soft_since_us.pop(client.id, None)
         client.halted = True
         client.link = 0
 
@@ -855,6 +880,7 @@ class Node:
                 if db.expiring:
                     db.expire_due(EXPIRED_PER_CYCLE)
         self.persistence.cron()
+        self.limits.cron()
         if self.now_us - self.replication_cron_us >= 1_000_000:
             self.replication_cron_us = self.now_us
             if self.replica.state != NONE:
@@ -906,6 +932,7 @@ class Node:
         if config.latency_monitor_threshold:
             limits.append(config.latency_monitor_threshold * 1000)
         self.slow_us = min(limits, default=NEVER_SLOW)
+        self.limits.configured()
         self.space.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time)
         self.space.set_notifications(config.notify_keyspace_events)
         self.update_gated()
