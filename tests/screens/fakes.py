@@ -182,7 +182,9 @@ class FakeDesk:
         self.post(m.PromptShown(terminal, "127.0.0.1:6379> "))
 
     async def answer(self, terminal: str, question: Question, answer: str) -> None:
-        self.predicted = Prediction(question.id, question.text, answer, answer == "0", "`(integer) 0`")
+        self.predicted = Prediction(
+            question.id, question.text, answer, answer == "0", "0", "A key that is not there has no bytes."
+        )
         self.post(m.PromptShown(terminal, "127.0.0.1:6379> "))
         self.post(m.TypeIn(terminal, [question.command]))
         self.show()

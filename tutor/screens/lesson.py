@@ -56,7 +56,7 @@ class Desk(Protocol):
         """Have a transcript typed."""
 
     async def act(self, action: str) -> None:
-        """Do one of: hint, show, undo, reset, reset_lesson, next, back, why, free."""
+        """Do one of: hint, show, undo, reset, reset_lesson, next, back, why, predict."""
 
 
 COLON = {
@@ -67,7 +67,6 @@ COLON = {
     "next": "next",
     "back": "back",
     "why": "why",
-    "free": "free",
     "run": "run",
     "help": "help",
     "map": "map",
@@ -80,7 +79,6 @@ COLON_HELP = (
     (":reset", "start this step again (:reset lesson for all of it)"),
     (":next :back", "the next step, the one before"),
     (":why", "explain the last error"),
-    (":free", "free play: try anything; again to come back"),
     (":map", "back to the map of the course"),
 )
 
@@ -193,7 +191,7 @@ class LessonScreen(Screen[str | None]):
         Binding("f3", "show_me", "show me", id="lesson.show", priority=True),
         Binding("f4", "undo", "undo", id="lesson.undo", priority=True),
         Binding("f8", "next", "next", id="lesson.next", priority=True),
-        Binding("f7", "run_example", "run example", id="lesson.run", priority=True),
+        Binding("f7", "run_example", "run", id="lesson.run", priority=True),
         Binding("f6", "next_pane", "pane", id="lesson.pane", priority=True),
         Binding("f5", "reset", "reset step", id="lesson.reset", priority=True),
         Binding("f9", "back", "back", id="lesson.back", priority=True),
@@ -316,13 +314,15 @@ class LessonScreen(Screen[str | None]):
         if step is None:
             return
         if step.free_play:
-            line.update(Content.styled("free play: try anything; :free brings the lesson back", "$muted"))
+            line.update(Content.styled("free play: try anything", "$muted"))
         elif task := step.open_task:
             line.update(Content.assemble(("◆ ", "$text-accent"), inline(task.text)))
         elif step.tasks:
             line.update(Content.styled("✓ done; F8 goes on", "$text-success"))
-        elif example := step.next_example:
-            line.update(Content.assemble(("▸ ", "$text-primary"), "F7 runs  ", (example.exchanges[0][0], "bold")))
+        elif isinstance(to_run := step.next_run, Example):
+            line.update(Content.assemble(("▸ ", "$text-primary"), "F7 runs  ", (to_run.exchanges[0][0], "bold")))
+        elif to_run is not None:
+            line.update(Content.assemble(("? ", "$text-warning"), "F7 asks you what you expect"))
         else:
             line.update(Content.styled("F8 goes on", "$muted"))
 
@@ -356,7 +356,7 @@ class LessonScreen(Screen[str | None]):
         self.query_one(TextPane).show_hint(hint)
         if hint is not None and self.tabbed and (terminal := self.terminals.now):
             head = f"Hint {hint.rung} of {hint.of}: " if hint.of else "Hint: "
-            terminal.write_line(head + hint.text, "note")
+            terminal.write_line(head + hint.text.replace("`", ""), "note")
             if hint.command:
                 terminal.write_line(f"  {hint.command}    (F3 types it for you)", "note")
 
@@ -493,8 +493,11 @@ class LessonScreen(Screen[str | None]):
 
     def action_run_example(self) -> None:
         """Run the next example of the text."""
-        if self.step and (example := self.step.next_example):
-            self.run_worker(self.desk.run_example(example), group="act")
+        to_run = self.step.next_run if self.step else None
+        if isinstance(to_run, Example):
+            self.run_worker(self.desk.run_example(to_run), group="act")
+        elif to_run is not None:
+            self._act("predict")
         else:
             self.app.bell()
 
@@ -510,7 +513,7 @@ class LessonScreen(Screen[str | None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what would do something now."""
         if action == "run_example":
-            return bool(self.step and self.step.next_example)
+            return bool(self.step and self.step.next_run)
         if action == "next":
             return bool(self.step and not (self.step.free_play and self.step.of == 1))
         if action == "back":

@@ -9,12 +9,12 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tutor.paths import config_dir
+
 
 def default_path() -> Path:
     """Return where the preferences are kept."""
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("redis-tutor", appauthor=False)) / "settings.json"
+    return config_dir() / "settings.json"
 
 
 @dataclass

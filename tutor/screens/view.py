@@ -54,6 +54,8 @@ class Example:
     exchanges: tuple[tuple[str, str], ...]
     terminal: str = ""
     ran: bool = False
+    passive: bool = False  # only what arrives: there is nothing to type
+    where: str = ""  # the terminal's name, where there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class Prediction:
     text: str
     answer: str = ""  # what the learner said; empty when not asked yet
     right: bool = False
-    outcome: str = ""  # what happened, beside what was predicted
+    correct: str = ""  # the right answer, told once it has been run
+    because: str = ""  # why, in Markdown
 
 
 Block = Prose | Example | Tasks | Prediction
@@ -117,9 +120,14 @@ class StepView:
         return all(task.done for task in self.tasks)
 
     @property
-    def next_example(self) -> "Example | None":
-        """The first transcript not run yet."""
-        return next((block for block in self.blocks if isinstance(block, Example) and not block.ran), None)
+    def next_run(self) -> "Example | Prediction | None":
+        """What F7 does next: the first transcript not run yet, or prediction not made."""
+        for block in self.blocks:
+            if isinstance(block, Example) and not block.ran and not block.passive:
+                return block
+            if isinstance(block, Prediction) and not block.answer:
+                return block
+        return None
 
 
 @dataclass(frozen=True, slots=True)

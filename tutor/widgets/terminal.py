@@ -288,7 +288,7 @@ class Terminal(RowView):
                 )
             )
         if question.choices:
-            rows.append(row("  ↑ ↓ or a number, then Enter", "dim"))
+            rows.append(row("  ↑ ↓ or a number, then Enter   (Esc: later)", "dim"))
         else:
             spans = self._with_cursor(self.editor.text, self.editor.cursor)
             rows.append(Row((("  your guess: ", "dim"), *spans)))
@@ -326,6 +326,7 @@ class Terminal(RowView):
                 return False
             if self.is_typing:
                 self.stop_typing()
+                self.post_message(self.Interrupted(self))
             elif self.busy:
                 self.post_message(self.Interrupted(self))
             else:
@@ -371,7 +372,9 @@ class Terminal(RowView):
 
     def _take_answer(self, question: Question, key: str, character: str | None) -> bool:
         if not question.choices:
-            if key == "enter":
+            if key == "escape":
+                self.put_off()
+            elif key == "enter":
                 if answer := self.editor.text.strip():
                     self._answer(question, answer)
             elif not self.editor.key(key, character):
@@ -384,10 +387,17 @@ class Terminal(RowView):
             self._choice = int(character) - 1
         elif key == "enter":
             self._answer(question, question.choices[self._choice])
+        elif key == "escape":
+            self.put_off()
         else:
             return False
         self._content_changed(follow=True)
         return True
+
+    def put_off(self) -> None:
+        """Take the question away for now."""
+        self.ask(None)
+        self.append([row("  put off; F7 asks it again", "note")])
 
     def _answer(self, question: Question, answer: str) -> None:
         self.question = None

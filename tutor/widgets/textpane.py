@@ -67,12 +67,18 @@ class ExampleBlock(Widget, can_focus=True):
     def render(self) -> Content:
         """Draw commands and replies; the first line carries the mark and the key."""
         lines: list[Content] = []
+        if self.example.passive:
+            head = [Content.styled(f"  in {self.example.where}", "$muted")] if self.example.where else []
+            shown = [line for _, reply in self.example.exchanges for line in reply.splitlines()]
+            return Content("\n").join([*head, *(Content.styled("  " + text, "$muted") for text in shown)])
         mark = "✓" if self.example.ran else "▸"
         for number, (command, reply) in enumerate(self.example.exchanges):
             first = number == 0
             line = Content.assemble((f"{mark if first else ' '} ", "$text-success"), (command, "bold"))
             if first:
                 key = "run again" if self.example.ran else "F7 run" if self.offered else "run"
+                if self.example.where:
+                    key = f"{self.example.where}: {key}"
                 gap = self.content_size.width - line.cell_length - len(key)
                 if gap > 0:
                     line = Content.assemble(line, " " * gap, (key, "$text-primary" if self.offered else "$faint"))
@@ -86,7 +92,8 @@ class ExampleBlock(Widget, can_focus=True):
 
     def action_run(self) -> None:
         """Run it."""
-        self.post_message(self.Run(self.example))
+        if not self.example.passive:
+            self.post_message(self.Run(self.example))
 
 
 class TasksBlock(Widget):
@@ -148,10 +155,15 @@ class PredictionBlock(Static):
             lines.append(Content.styled("  It is asked at the prompt when its turn comes.", "$muted"))
         else:
             mark, style = ("✓ as you said", "$text-success") if prediction.right else ("✗ not so", "$text-error")
-            lines.append(Content.assemble(("  you said  ", "$muted"), prediction.answer))
-            if prediction.outcome:
-                lines.append(Content.assemble(("  it is     ", "$muted"), inline(prediction.outcome)))
-            lines.append(Content.assemble("  ", (mark, style)))
+            lines.append(Content.assemble(("  you said  ", "$muted"), inline(prediction.answer)))
+            if prediction.correct and not prediction.right:
+                lines.append(Content.assemble(("  it is     ", "$muted"), inline(prediction.correct)))
+            if prediction.correct:
+                lines.append(Content.assemble("  ", (mark, style)))
+            if prediction.because:
+                lines.append(Content(""))
+                paragraphs = (" ".join(each.split()) for each in prediction.because.split("\n\n"))
+                lines.append(Content("\n\n").join([inline(each) for each in paragraphs]))
         return Content("\n").join(lines)
 
 
@@ -209,7 +221,7 @@ class TextPane(VerticalScroll, can_focus=True):
         if fresh or old is None or [type(b) for b in old.blocks] != [type(b) for b in step.blocks]:
             await self._rebuild(step)
         else:
-            offered = step.next_example
+            offered = step.next_run
             for widget, block in zip(self._blocks, step.blocks):
                 if isinstance(widget, ExampleBlock) and isinstance(block, Example):
                     widget.show(block, block is offered)
@@ -229,7 +241,7 @@ class TextPane(VerticalScroll, can_focus=True):
         self.query_one("#step-title", Static).update(step.title)
         for widget in self._blocks:
             await widget.remove()
-        offered = step.next_example
+        offered = step.next_run
         self._blocks = [self._widget(block, block is offered) for block in step.blocks]
         await self.mount_all(self._blocks, before="#hint")
         self.show_hint(None)

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from engine.errors import ReplyError
@@ -32,6 +33,11 @@ from tutor.prompt.replies import INCOMPLETE
 from tutor.prompt.state import SUBSCRIBE, UNSUBSCRIBE
 from tutor.widgets.rows import Row, Span, clean, row
 
+BLOCKING = frozenset(
+    b"blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop wait waitaof xread xreadgroup".split()
+)
+PATIENCE_SECONDS = 0.15  # how long the course gives a command that may wait
+ANSWER_SECONDS = 30.0
 MAX_ROWS = 1000  # of one reply
 SLOW_SECONDS = 0.5  # from here on redis-cli says how long a command took
 
@@ -55,9 +61,26 @@ class Done:
 
     line: str
     argv: tuple[bytes, ...]
-    reply: Reply
+    replies: tuple[Reply, ...]
     db: int
     typed_for: str | None
+
+    @property
+    def error(self) -> ReplyError | None:
+        """The error that it was answered with, if any."""
+        return next((reply for reply in self.replies if isinstance(reply, ReplyError)), None)
+
+
+@dataclass(slots=True)
+class _Quiet:
+    """A command that the course runs in this terminal, unseen."""
+
+    argv: list[bytes]
+    replies: "Future[list[Reply]]"
+
+
+class _Abandoned(Exception):  # noqa: N818
+    """Nobody waits for this reply any more: the server went back to before it was asked for."""
 
 
 def reply_rows(reply: Reply, verbatim: bool = False) -> list[Row]:
@@ -89,7 +112,7 @@ def reply_rows(reply: Reply, verbatim: bool = False) -> list[Row]:
 
 
 class Link:
-    """A terminal's connection. `output`, `changed` and `done` are called from the link's thread.
+    """A terminal's connection. `output`, `changed`, `done` and `arrived` are called from the link's thread.
 
     `connect` opens a new connection and is called again after one was lost or interrupted.
     """
@@ -102,12 +125,16 @@ class Link:
         output: Callable[[list[Row]], None],
         changed: Callable[[bool], None],
         done: Callable[[Done], None],
+        arrived: Callable[[Reply], None],
     ) -> None:
         self.name = name
         self.state = state
         self._connect = connect
-        self._output, self._changed, self._done = output, changed, done
-        self._lines: queue.SimpleQueue[tuple[str, str | None] | None] = queue.SimpleQueue()
+        self._show, self._changed, self._done, self._arrived = output, changed, done, arrived
+        self._lines: queue.SimpleQueue[tuple[str, str | None] | _Quiet | None] = queue.SimpleQueue()
+        self.muted = False  # while the course does something in here that the learner is not to see
+        self.busy = False
+        self._abandoned = False
         self._wake_r, self._wake_w = os.pipe()
         self._connection: Connection | None = None
         self._interrupted = False
@@ -124,6 +151,23 @@ class Link:
         """Carry out a line."""
         self._lines.put((line, typed_for))
         self._wake()
+
+    def quietly(self, argv: list[bytes]) -> list[Reply]:
+        """Run a command unseen and return its replies; none for one that waits. Not from the link's own thread."""
+        quiet = _Quiet(argv, Future())
+        self._lines.put(quiet)
+        self._wake()
+        blocking = argv[0].lower() in BLOCKING and not self.state.in_multi
+        try:
+            return quiet.replies.result(PATIENCE_SECONDS if blocking else ANSWER_SECONDS)
+        except TimeoutError:
+            return []
+
+    def abandon(self) -> None:
+        """Stop waiting for a reply that will not come; the connection stays."""
+        if self.busy:
+            self._abandoned = True
+            self._wake()
 
     def interrupt(self) -> None:
         """Give up what runs, as Ctrl-C in redis-cli does while it waits: the connection is closed and opened anew."""
@@ -172,6 +216,10 @@ class Link:
         if error is not None:
             self._output([row(f"Error: {error}", "error")])
 
+    def _output(self, rows: list[Row]) -> None:
+        if not self.muted:
+            self._show(rows)
+
     # -- the thread
 
     def _run(self) -> None:
@@ -206,12 +254,36 @@ class Link:
                 item = self._lines.get()
                 if item is None:
                     return
-                self._carry_out(*item)
+                self.busy = True
+                self._abandoned = False
+                try:
+                    if isinstance(item, _Quiet):
+                        self._run_quietly(item)
+                    else:
+                        self._carry_out(*item)
+                except _Abandoned:
+                    pass
+                finally:
+                    self.busy = False
                 self._changed(False)
                 connection = self._connection
 
+    def _run_quietly(self, quiet: _Quiet) -> None:
+        if self._connection is None and not self._open():
+            quiet.replies.set_result([])
+            return
+        try:
+            replies = self._call(quiet.argv, quiet=True)
+        except LinkError as error:
+            quiet.replies.set_result([ReplyError(f"Error: {error}".encode())])
+            raise
+        quiet.replies.set_result(replies)
+
     def _pushed(self, reply: Reply) -> None:
         """Show what came unasked: a published message, an invalidation."""
+        if self.muted:
+            return
+        self._arrived(reply)
         if is_invalidate(reply):
             self._output([row(to_text(format_invalidate(reply)).rstrip(), "note")])
         else:
@@ -221,54 +293,59 @@ class Link:
         argv = split_args(line)
         if argv is None:
             self._output([row("Invalid argument(s)", "error")])
-            self._done(Done(line, (), None, self.state.db, typed_for))
+            self._done(Done(line, (), (), self.state.db, typed_for))
             return
         repeat = 1
         if len(argv) > 1 and argv[0].isdigit():
             repeat, argv = min(int(argv[0]), 100_000), argv[1:]
         if not argv:
-            self._done(Done(line, (), None, self.state.db, typed_for))
+            self._done(Done(line, (), (), self.state.db, typed_for))
             return
         if argv[0].lower() in (b"help", b"?"):
             text = plain(help_text(argv[1:]))
             self._output([row(each, "note") for each in text.strip("\n").splitlines()])
-            self._done(Done(line, (), None, self.state.db, typed_for))
+            self._done(Done(line, (), (), self.state.db, typed_for))
             return
         for _ in range(max(1, repeat)):
             if self._connection is None and not self._open():
-                self._done(Done(line, (), None, self.state.db, typed_for))
+                self._done(Done(line, (), (), self.state.db, typed_for))
                 return
             db = self.state.db
-            reply = self._call(argv)
-            self._done(Done(line, tuple(argv), reply, db, typed_for))
+            try:
+                replies = self._call(argv)
+            except (LinkError, _Abandoned):
+                self._done(Done(line, (), (), db, typed_for))
+                raise
+            self._done(Done(line, tuple(argv), tuple(replies), db, typed_for))
 
-    def _call(self, argv: list[bytes]) -> Reply:
+    def _call(self, argv: list[bytes], quiet: bool = False) -> list[Reply]:
         connection = self._connection
         assert connection is not None
         started = time.monotonic()
         connection.send(argv)
         name = argv[0].lower()
-        first: Reply = None
+        replies: list[Reply] = []
         for number in range(self._expected(name, argv)):
             reply = self._read(name)
-            if number == 0:
-                first = reply
+            replies.append(reply)
             self.state.after(argv, reply)
-            rows = reply_rows(reply, verbatim=prints_raw(argv))
-            elapsed = time.monotonic() - started
-            if elapsed >= SLOW_SECONDS and number == 0:
-                rows.append(row(f"({elapsed:.2f}s)", "dim"))
-            self._output(rows)
+            self._note_subscription(name, reply)
+            if not quiet:
+                rows = reply_rows(reply, verbatim=prints_raw(argv))
+                elapsed = time.monotonic() - started
+                if elapsed >= SLOW_SECONDS and number == 0:
+                    rows.append(row(f"({elapsed:.2f}s)", "dim"))
+                self._output(rows)
             if isinstance(reply, ReplyError):
                 break
-            self._note_subscription(name, reply)
-        if name == b"monitor" and not isinstance(first, ReplyError):
+        if name == b"monitor" and not quiet and not isinstance(replies[0], ReplyError):
+            self._done(Done("MONITOR", tuple(argv), tuple(replies), self.state.db, None))
             self._output([row("(Ctrl-C stops it)", "note")])
             while True:
                 self._output(reply_rows(self._read(name)))
         if name == b"quit":
             self._lost(None)
-        return first
+        return replies
 
     def _read(self, name: bytes) -> Reply:
         """Return the next reply, showing what is pushed before it. LinkError when interrupted."""
@@ -282,6 +359,8 @@ class Link:
                     connection.receive()
                 else:
                     os.read(self._wake_r, 4096)
+                if self._abandoned:
+                    raise _Abandoned
                 if self._interrupted or self._closing:
                     raise LinkError("interrupted")
             elif subscribing and not isinstance(reply, ReplyError):

@@ -9,7 +9,10 @@ import asyncio
 import contextlib
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import fields
 from typing import Any
 
 from engine import events as ev
@@ -20,7 +23,7 @@ from tutor.screens import messages as m
 from tutor.screens.desk import keyview, wireview
 from tutor.screens.desk.assist import PromptAssist
 from tutor.screens.desk.errors import explain_error
-from tutor.screens.desk.link import Done, Link
+from tutor.screens.desk.link import BLOCKING, PATIENCE_SECONDS, Done, Link
 from tutor.screens.view import EventEntry, Example, KeyEntry, LessonSetup, Prose, StepView, WireEntry
 from tutor.widgets.rows import Row, row
 from tutor.widgets.terminal import Question
@@ -74,7 +77,11 @@ class Playground:
         self._look_again = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._places: list[tuple[int, str, bool]] = []  # for undo: place, line, whether it changed something
+        self._states: dict[int, dict[str, PromptState]] = {}  # of the terminals, by place
+        self._script: deque[tuple[str, str, str | None]] = deque()  # lines to be typed: terminal, line, what for
+        self._script_at = ""  # the terminal in which a line of it is under way
         self._current = ""
+        self._cut = 0  # connections from outside that an undo closed
         self.closed = False
 
     # -- opening and closing
@@ -126,6 +133,7 @@ class Playground:
             output,
             lambda busy: self._changed(name, busy),
             lambda done: self._in_loop(self._line_done, name, done),
+            lambda reply: self._in_loop(self._reply_arrived, name, reply),
         )
 
     async def close(self) -> None:
@@ -168,17 +176,23 @@ class Playground:
         self._current = terminal
         if self.server is not None:
             with contextlib.suppress(HostError):
-                place = await asyncio.to_thread(self.server.mark)
+                place = await asyncio.to_thread(self.mark)
                 self._places.append((place, line, False))
         with self._lock:
             self._touched.clear()
         self._looked.clear()
         self._known_before = dict(self._entries)
         self.links[terminal].submit(line, typed_for)
+        word = line.split(" ", 1)[0].lower().encode()
+        if self._loop is not None and word in BLOCKING:
+            self._loop.call_later(PATIENCE_SECONDS * 2, self._typed_waits, terminal)
 
     async def interrupt(self, terminal: str) -> None:
-        """Stop what runs or blocks there."""
-        self.links[terminal].interrupt()
+        """Stop what runs or blocks there, and what was still to be typed."""
+        self._script.clear()
+        self._script_at = ""
+        if self.links[terminal].busy:
+            self.links[terminal].interrupt()
 
     async def answer(self, terminal: str, question: Question, answer: str) -> None:
         """Take a prediction."""
@@ -186,8 +200,25 @@ class Playground:
     async def run_example(self, example: Example) -> None:
         """Have a transcript typed."""
         terminal = example.terminal or self.terminal_names[0]
-        lines = [command for command, _ in example.exchanges]
-        self._post(m.TypeIn(terminal, lines, example.id))
+        self._type([(terminal, command, example.id) for command, _ in example.exchanges if command])
+
+    def _type(self, lines: Sequence[tuple[str, str, str | None]]) -> None:
+        """Have lines typed, each after the one before is answered, whatever the terminal."""
+        self._script.extend(lines)
+        if not self._script_at:
+            self._type_next()
+
+    def _type_next(self) -> None:
+        self._script_at = ""
+        if self._script:
+            terminal, line, typed_for = self._script.popleft()
+            self._script_at = terminal
+            self._post(m.TypeIn(terminal, [line], typed_for))
+
+    def _typed_waits(self, terminal: str) -> None:
+        """Go on typing elsewhere when the command just typed waits for something to happen."""
+        if self._script and self._script_at == terminal and self._script[0][0] != terminal:
+            self._type_next()
 
     async def act(self, action: str) -> None:
         """Do what was asked for."""
@@ -219,29 +250,50 @@ class Playground:
 
     async def _go_back(self, place: int, text: str) -> bool:
         """Bring the server back; says so. Returns whether it worked."""
-        assert self.server is not None
         try:
-            closed = await asyncio.to_thread(self.server.undo, place)
-        except HostError as error:
+            await asyncio.to_thread(self.undo, place)
+        except (HostError, LookupError) as error:
             self._post(m.Notice(str(error), "error"))
             return False
-        if closed:
-            text += f" ({closed} connection{'s' if closed > 1 else ''} from outside closed)"
+        await self._went_back(text)
+        return True
+
+    async def _went_back(self, text: str) -> None:
+        """Show that the server is back at an earlier moment."""
+        if self._cut:
+            text += f" ({self._cut} connection{'s' if self._cut > 1 else ''} from outside closed)"
+            self._cut = 0
         self._post(m.Cleared("⟲ " + text))
+        self._script.clear()
+        self._script_at = ""
         self._after = ""
         self._known_before = {}
         with self._lock:
             self._touched.clear()
         self._looked.clear()
         self._entries = {}
-        for name, link in self.links.items():
-            await asyncio.to_thread(self._follow, link)
+        for name in self.links:
             self._changed(name, False)
         await self._look()
-        return True
 
-    def _follow(self, link: Link) -> None:
-        """Let a terminal's prompt tell the database of its connection, which an undo may have changed."""
+    def mark(self) -> int:
+        """Note this moment, the terminals' prompts included. Blocks; raises HostError."""
+        assert self.server is not None
+        place = self.server.mark()
+        self._states[place] = {name: copy(link.state) for name, link in self.links.items()}
+        return place
+
+    def undo(self, place: int) -> None:
+        """Bring server and prompts back to a place. Blocks; raises HostError."""
+        assert self.server is not None
+        for link in self.links.values():
+            link.abandon()
+        self._cut += self.server.undo(place)
+        for name, state in self._states.get(place, {}).items():
+            link = self.links[name]
+            for each in fields(PromptState):
+                if each.name != "connected":
+                    setattr(link.state, each.name, getattr(state, each.name))
 
     # -- news from the links and the server
 
@@ -260,14 +312,22 @@ class Playground:
             self._after = done.line
             for key in keyview.keys_of(done.argv):
                 self._looked.add((done.db, key))
-            if isinstance(done.reply, ReplyError):
-                self.last_error = (done.argv, done.reply)
+            if (error := done.error) is not None:
+                self.last_error = (done.argv, error)
                 self._post(m.Output(name, [row("  :why explains it", "note")]))
         self._start(self._after_line(name, done))
 
     async def _after_line(self, name: str, done: Done) -> None:
         """Look at the server once a line is done; lessons check here."""
+        self._script_goes_on(name)
         await self._look()
+
+    def _script_goes_on(self, name: str) -> None:
+        if self._script_at == name:
+            self._type_next()
+
+    def _reply_arrived(self, name: str, reply: Any) -> None:
+        """Take note of what came unasked in a terminal; it is shown already."""
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

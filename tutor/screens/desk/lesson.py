@@ -1,0 +1,339 @@
+"""A lesson on the desk: the course's session over the playground's server and terminals.
+
+The learner's lines go through the terminals as they are; the session is told before and after each, looks at the
+server, and answers with events, which become what the screen shows. What the session itself has to do in a terminal
+(set-ups, steps that were skipped) is done there unseen. Session calls happen in a thread, one at a time, in order.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from engine.errors import ReplyError
+from tutor.course import model, session
+from tutor.course.catalogue import Catalogue
+from tutor.course.hints import Hint as Rung
+from tutor.course.progress import Progress
+from tutor.host import HostError
+from tutor.prompt import History
+from tutor.screens import messages as m
+from tutor.screens.desk.link import Done
+from tutor.screens.desk.playground import Playground
+from tutor.screens.view import Block, Example, Hint, LessonSetup, Prediction, Prose, StepView, TaskEntry, Tasks
+from tutor.widgets.rows import row
+from tutor.widgets.terminal import Question
+
+
+class TerminalServer:
+    """The playground's server as a session uses it (`tutor.course.server.Server`)."""
+
+    def __init__(self, desk: "LessonDesk") -> None:
+        self._desk = desk
+
+    def execute(self, terminal: str, argv: Sequence[bytes]) -> list[Any]:
+        """Run a command in a terminal, unseen."""
+        return self._desk.links[terminal].quietly(list(argv))
+
+    def arrived(self, terminal: str, timeout_s: float = 0.0) -> list[Any]:
+        """Return nothing: what arrives is told by the terminals themselves."""
+        return []
+
+    def prompt(self, terminal: str) -> str:
+        """Return a terminal's prompt."""
+        return self._desk.links[terminal].state.prompt()
+
+    def db(self, terminal: str) -> int:
+        """Return a terminal's database."""
+        return self._desk.links[terminal].state.db
+
+    def peek(self, argv: Sequence[bytes], db: int = 0) -> Any:
+        """Look without a trace."""
+        assert self._desk.server is not None
+        try:
+            return self._desk.server.peek(list(argv), db)
+        except ValueError as error:
+            return ReplyError(str(error).encode())
+
+    def mark(self) -> int:
+        """Note this moment."""
+        return self._desk.mark()
+
+    def undo(self, place: int) -> None:
+        """Go back to a place."""
+        self._desk.undo(place)
+
+    def close(self) -> None:
+        """Nothing: the desk closes its server."""
+
+
+class LessonDesk(Playground):
+    """One lesson being taken."""
+
+    def __init__(
+        self, lesson: model.Lesson, course: Catalogue, progress: Progress, history: History | None = None
+    ) -> None:
+        super().__init__(history)
+        self.lesson = lesson
+        self.title = lesson.title
+        self.terminal_names = lesson.terminals
+        self.arguments = lesson.arguments
+        self._course = course
+        self._progress = progress
+        self._session = session.Session(lesson, TerminalServer(self), progress.recorder(lesson))
+        self._turn = asyncio.Lock()
+        self._outcomes: set[tuple[int, str]] = set()  # predictions whose examples have run
+        self._asked: tuple[int, str] | None = None
+        self._put_off: set[tuple[int, str]] = set()
+        taken = progress.of(lesson.id)
+        self._known_steps = set(taken.steps) if taken else set()
+
+    async def open(self, post: Callable[[m.DeskMessage], object]) -> None:
+        """Start the lesson's server and come to where the learner was."""
+        self._post = post
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._prepare)
+        chapter = self._course.chapters.get(self.lesson.front.chapter, "")
+        post(m.Opened(LessonSetup(self.lesson.id, self.title, chapter, self.terminal_names)))
+        await self._connect_terminals()
+        taken = self._progress.of(self.lesson.id)
+        self._current = self.terminal_names[0]
+        await self._do(self._session.open, taken.step if taken and not taken.done else 0)
+        await self._look()
+        if self._progress.notice:
+            post(m.Notice(self._progress.notice, "error"))
+            self._progress.notice = ""
+
+    # -- the screen's questions
+
+    async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
+        """Carry out a line, noted by the session before it."""
+        async with self._turn:
+            try:
+                await asyncio.to_thread(self._session.before, terminal, line)
+            except HostError as error:
+                self._post(m.Notice(str(error), "error"))
+        await super().submit(terminal, line, typed_for)
+
+    async def answer(self, terminal: str, question: Question, answer: str) -> None:
+        """Take a prediction, then run what it was about."""
+        prediction = next((each for each in self._session.step.predictions if each.id == question.id), None)
+        self._changed(terminal, False)
+        self._asked = None
+        if prediction is None:
+            return
+        async with self._turn:
+            await asyncio.to_thread(self._session.predict, prediction, answer)
+        self._show_step()
+        lines = [
+            (example.terminal, exchange.command, example.id)
+            for example in prediction.examples
+            for exchange in example.exchanges
+            if exchange.command
+        ]
+        if lines:
+            self._type(lines)
+        else:
+            self._tell_outcomes()
+
+    async def act(self, action: str) -> None:
+        """Do what was asked for."""
+        if action == "why":
+            self._why()
+        elif action == "hint":
+            async with self._turn:
+                rung = await asyncio.to_thread(self._session.hint)
+            if isinstance(rung, Rung):
+                command = "\n  ".join(line for _, line in rung.lines)
+                self._post(m.HintShown(Hint(rung.text, rung.rung, rung.of, command)))
+            else:
+                self._post(m.Notice(rung.text))
+        elif action == "show":
+            if lines := self._session.solution():
+                self._type([(terminal, line, None) for terminal, line in lines])
+            else:
+                self._post(m.Notice("Every task of this step is done."))
+        elif action == "predict":
+            self._put_off.clear()
+            self._ask(eager=True)
+        elif action in ("next", "back"):
+            await self._do(getattr(self._session, action))
+            await self._look()
+        elif action == "undo":
+            await self._do(self._session.undo)
+        elif action == "reset":
+            await self._do(self._session.reset_step)
+        elif action == "reset_lesson":
+            await self._do(self._session.reset_lesson)
+
+    # -- the session's answers
+
+    async def _do(self, function: Callable[..., list[session.Event]], *args: Any) -> None:
+        """Have the session do something in the terminals, unseen, and show what came of it."""
+        async with self._turn:
+            self._mute(True)
+            try:
+                events = await asyncio.to_thread(function, *args)
+            except (HostError, LookupError) as error:
+                self._post(m.Notice(str(error), "error"))
+                return
+            finally:
+                self._mute(False)
+        await self._show(events)
+
+    def _mute(self, muted: bool) -> None:
+        for link in self.links.values():
+            link.muted = muted
+
+    async def _after_line(self, name: str, done: Done) -> None:
+        async with self._turn:
+            try:
+                events = await asyncio.to_thread(
+                    self._session.after, name, done.argv, done.replies, done.typed_for, done.db
+                )
+            except HostError as error:
+                self._post(m.Notice(str(error), "error"))
+                events = []
+        await self._show(events)
+        await super()._after_line(name, done)
+        self._ask()
+
+    def _reply_arrived(self, name: str, reply: Any) -> None:
+        async def look() -> None:
+            async with self._turn:
+                events = await asyncio.to_thread(self._session.arrived, name, [reply])
+            await self._show(events)
+
+        self._start(look())
+
+    async def _show(self, events: Sequence[session.Event]) -> None:
+        fresh = False
+        for event in events:
+            match event:
+                case session.StepEntered():
+                    fresh = True
+                case session.TaskDone(task):
+                    done = row(f"✓ {_plain(task.goal)}", "good", indent=2)
+                    done.words = True
+                    self._post(m.Output(self._current, [done]))
+                    self._post(m.HintShown(None))
+                case session.Foreseen(_, text):
+                    self._post(m.HintShown(Hint(text, 0, 0)))
+                case session.Differs(_, command, expected, _):
+                    text = f"The text shows another reply to {command}, for the server is in another state here:"
+                    self._post(m.Notice(f"{text}\n{expected.rstrip()}"))
+                case session.WentBack(text):
+                    await self._went_back(text)
+                    self._outcomes = {each for each in self._outcomes if each[0] <= self._session.state.step}
+                    for name in self.terminal_names:
+                        self._post(m.Asked(name, None))
+                    self._asked = None
+                case session.LessonDone(lesson):
+                    following = self._course.after(lesson)
+                    self._post(
+                        m.Finished(
+                            lesson.title, following.id if following else None, following.title if following else ""
+                        )
+                    )
+                case session.Nothing(text):
+                    self._post(m.Notice(text))
+        if fresh:
+            self._script.clear()
+            self._script_at = ""
+            self._post(m.HintShown(None))
+        self._tell_outcomes(show=False)
+        self._show_step(fresh)
+        if fresh:
+            self._ask()
+
+    def _tell_outcomes(self, show: bool = True) -> None:
+        """Uncover the answers of predictions whose examples have run."""
+        state = self._session.state
+        for prediction in self._session.step.predictions:
+            if self._session.said(prediction) and all(self._session.ran(each) for each in prediction.examples):
+                self._outcomes.add((state.step, prediction.id))
+        if show:
+            self._show_step()
+
+    def _show_step(self, fresh: bool = False) -> None:
+        self._post(m.StepShown(self.step(), fresh))
+
+    def _ask(self, eager: bool = False) -> None:
+        """Ask the prediction whose turn it is: when everything before it in the text is done."""
+        if self._script or self._script_at:
+            return
+        at = self._session.state.step
+        for block in self._session.step.blocks:
+            if isinstance(block, model.Prediction) and not self._session.said(block):
+                if self._asked != (at, block.id) or eager:
+                    self._asked = (at, block.id)
+                    first = next(
+                        (each for example in block.examples for each in example.exchanges if each.command), None
+                    )
+                    terminal = block.examples[0].terminal if block.examples else self._current
+                    choices = tuple(_plain(option) for option in block.options)
+                    question = Question(block.id, _plain(block.question), choices, first.command if first else "")
+                    self._post(m.Asked(terminal, question))
+                return
+            done = (
+                self._session.ran(block) or block.arrives
+                if isinstance(block, model.Example)
+                else self._session.task_done(block)
+                if isinstance(block, model.Task)
+                else True
+            )
+            if not done and not eager:
+                return
+
+    # -- the step as it stands
+
+    def step(self) -> StepView:
+        """Return the step to show."""
+        now, lesson = self._session, self.lesson
+        step = now.step
+        blocks: list[Block] = []
+        for block in step.blocks:
+            entry = self._block(block)
+            if isinstance(entry, Tasks) and blocks and isinstance(blocks[-1], Tasks):
+                blocks[-1] = Tasks((*blocks[-1].tasks, *entry.tasks))
+            else:
+                blocks.append(entry)
+        self._known_steps |= {at for at, each in enumerate(now.steps_done) if each}
+        total = len(lesson.steps)
+        return StepView(
+            lesson.id,
+            lesson.title,
+            self._course.chapters.get(lesson.front.chapter, ""),
+            step.number,
+            total,
+            tuple(at in self._known_steps for at in range(total)),
+            step.title,
+            tuple(blocks),
+            max(1, round(lesson.front.minutes * (total - step.number + 1) / total)),
+        )
+
+    def _block(self, block: model.Block) -> Block:
+        now = self._session
+        match block:
+            case model.Prose():
+                return Prose(block.markdown)
+            case model.Example():
+                exchanges = tuple((each.command, each.reply) for each in block.exchanges)
+                where = block.terminal if len(self.terminal_names) > 1 else ""
+                return Example(block.id, exchanges, block.terminal, now.ran(block), block.arrives, where)
+            case model.Task():
+                return Tasks((TaskEntry(block.id, block.goal, now.task_done(block)),))
+            case model.Prediction():
+                said = now.said(block)
+                known = (now.state.step, block.id) in self._outcomes
+                return Prediction(
+                    block.id,
+                    block.question,
+                    said,
+                    bool(said) and block.right(said),
+                    " or ".join(block.answers) if known else "",
+                    block.because if known else "",
+                )
+
+
+def _plain(markdown: str) -> str:
+    return " ".join(markdown.replace("`", "").replace("**", "").split())
