@@ -211,7 +211,7 @@ class RowView(ScrollView, can_focus=True):
         self.virtual_size = Size(self._width, len(self._lines) + len(self._tail))
         self.refresh()
         if follow or (at_end and self.FOLLOWS):
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.scroll_end(animate=False, immediate=True, force=True, x_axis=False)
 
     FOLLOWS: ClassVar[bool] = False
 

@@ -219,7 +219,7 @@ class TextPane(VerticalScroll, can_focus=True):
         """Show a step: anew when it is another one, else only what changed."""
         old, self.step = self.step, step
         if fresh or old is None or [type(b) for b in old.blocks] != [type(b) for b in step.blocks]:
-            await self._rebuild(step)
+            await self._rebuild(step, home=fresh or old is None)
         else:
             offered = step.next_run
             for widget, block in zip(self._blocks, step.blocks):
@@ -237,15 +237,16 @@ class TextPane(VerticalScroll, can_focus=True):
         else:
             end.update("")
 
-    async def _rebuild(self, step: StepView) -> None:
+    async def _rebuild(self, step: StepView, home: bool) -> None:
         self.query_one("#step-title", Static).update(step.title)
         for widget in self._blocks:
             await widget.remove()
         offered = step.next_run
         self._blocks = [self._widget(block, block is offered) for block in step.blocks]
         await self.mount_all(self._blocks, before="#hint")
-        self.show_hint(None)
-        self.scroll_home(animate=False)
+        if home:
+            self.show_hint(None)
+            self.scroll_home(animate=False)
 
     @staticmethod
     def _widget(block: Block, offered: bool) -> Widget:

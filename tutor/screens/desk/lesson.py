@@ -212,7 +212,7 @@ class LessonDesk(Playground):
                 case session.StepEntered():
                     fresh = True
                 case session.TaskDone(task):
-                    done = row(f"✓ {_plain(task.goal)}", "good", indent=2)
+                    done = row("✓ " + _plain(task.goal).split(". ")[0].rstrip("."), "good", indent=2)
                     done.words = True
                     self._post(m.Output(self._current, [done]))
                     self._post(m.HintShown(None))
@@ -291,7 +291,14 @@ class LessonDesk(Playground):
         now, lesson = self._session, self.lesson
         step = now.step
         blocks: list[Block] = []
+        open_question = False
         for block in step.blocks:
+            if isinstance(block, model.Prediction):
+                open_question = (now.state.step, block.id) not in self._outcomes
+            elif isinstance(block, model.Task):
+                open_question = False
+            elif open_question:
+                continue  # the text behind a question takes its answer as known
             entry = self._block(block)
             if isinstance(entry, Tasks) and blocks and isinstance(blocks[-1], Tasks):
                 blocks[-1] = Tasks((*blocks[-1].tasks, *entry.tasks))
