@@ -595,6 +595,8 @@ class LessonScreen(Screen[str | None]):
         """Show a pane."""
         self.pane = name
         self._focus_pane()
+        if name == "terminal" and (terminal := self.terminals.now):
+            self.set_focus(terminal, scroll_visible=False)
 
     def action_terminal(self, name: str) -> None:
         """Show a terminal."""
@@ -613,8 +615,10 @@ class LessonScreen(Screen[str | None]):
     # -- leaving
 
     def action_leave(self) -> None:
-        """Go back: from the prompt to the text, from there to the map."""
-        if isinstance(self.focused, Terminal):
+        """Go back: from the inspector to the prompt, from there to the text, from there to the map."""
+        if self.focused is not None and self.inspector in self.focused.ancestors:
+            self.action_pane("terminal")
+        elif isinstance(self.focused, Terminal):
             self.pane = "text"
             self.set_focus(self.query_one(TextPane), scroll_visible=False)
         else:

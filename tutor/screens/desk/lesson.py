@@ -249,8 +249,15 @@ class LessonDesk(Playground):
         """Uncover the answers of predictions whose examples have run."""
         state = self._session.state
         for prediction in self._session.step.predictions:
-            if self._session.said(prediction) and all(self._session.ran(each) for each in prediction.examples):
-                self._outcomes.add((state.step, prediction.id))
+            here, said = (state.step, prediction.id), self._session.said(prediction)
+            if said and here not in self._outcomes and all(map(self._session.ran, prediction.examples)):
+                self._outcomes.add(here)
+                if prediction.right(said):
+                    told = row("✓ as you said", "good")
+                else:
+                    told = row("✗ not so: " + _plain(" or ".join(prediction.answers)), "changed", indent=2)
+                    told.words = True
+                self._post(m.Output(self._current, [told]))
         if show:
             self._show_step()
 
