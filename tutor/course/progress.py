@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
 from tutor.course.model import Lesson
 from tutor.course.session import Event, LessonDone, Predicted, StepDone, StepEntered, TaskDone
+from tutor.paths import data_dir
 
 VERSION = 1
 
@@ -53,7 +53,7 @@ class Kept(msgspec.Struct):
 
 def default_path() -> Path:
     """Return where progress is kept."""
-    return Path(platformdirs.user_data_dir("redis-tutor", appauthor=False)) / "progress.json"
+    return data_dir() / "progress.json"
 
 
 class Progress:

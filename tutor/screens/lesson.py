@@ -298,14 +298,14 @@ class LessonScreen(Screen[str | None]):
     @on(m.StepShown)
     async def _step_shown(self, message: m.StepShown) -> None:
         step = self.step = message.step
+        if message.fresh and self.tabbed:
+            self.pane = "text"
         at = f"step {step.number} of {step.of}" if not step.free_play else "free play"
         minutes = f"  about {step.minutes_left} min" if step.minutes_left and self.size.width >= 100 else ""
         where = f"{step.chapter} › {step.lesson}"
         self.query_one(HeaderBar).show(where, f"{at}  {dots(step.done, step.number - 1)}{minutes}")
         await self.query_one(TextPane).show(step, message.fresh)
         self._show_task()
-        if message.fresh and self.tabbed:
-            self.pane = "text"
         self.refresh_bindings()
 
     def _show_task(self) -> None:
