@@ -1,6 +1,8 @@
 """The prompt's mind without a screen: replies, formats, words, completion, colours, history, state."""
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,13 @@ from tutor.prompt.words import spell
 @pytest.fixture(scope="module")
 def table() -> CommandTable:
     return CommandTable.load()
+
+
+def test_no_screen_in_the_mind_and_nothing_heavy_at_the_start() -> None:
+    code = "import sys, tutor.prompt, tutor.cli, tutor.cli.repl; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"prompt_toolkit", "textual", "rich", "click", "ssl", "asyncio", "engine.node", "lupa"}
+    assert heavy.isdisjoint(modules)
 
 
 # --- replies ------------------------------------------------------------------------------------------------------

@@ -32,8 +32,15 @@ def redis_cli() -> Program:
 
 @contextlib.contextmanager
 def fake_server(answer: Callable[[bytes], bytes], context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Serve connections one after the other, answering each packet; yield the port."""
+    """Serve connections, answering each packet; yield the port."""
     listener = socket.create_server(("127.0.0.1", 0))
+
+    def converse(raw: socket.socket) -> None:
+        with contextlib.suppress(OSError), raw:
+            sock = context.wrap_socket(raw, server_side=True) if context else raw
+            with sock:
+                while data := sock.recv(65536):
+                    sock.sendall(answer(data))
 
     def serve() -> None:
         while True:
@@ -41,14 +48,9 @@ def fake_server(answer: Callable[[bytes], bytes], context: ssl.SSLContext | None
                 raw, _ = listener.accept()
             except OSError:
                 return
-            with contextlib.suppress(OSError), raw:
-                sock = context.wrap_socket(raw, server_side=True) if context else raw
-                with sock:
-                    while data := sock.recv(65536):
-                        sock.sendall(answer(data))
+            threading.Thread(target=converse, args=(raw,), daemon=True).start()
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
+    threading.Thread(target=serve, daemon=True).start()
     try:
         yield listener.getsockname()[1]
     finally:

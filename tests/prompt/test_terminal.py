@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.resp import encode2
 from tests.prompt.driver import prepare
 from tests.prompt.screen import Terminal, client
+from tests.prompt.test_modes import fake_server
 from tests.real import RealServer, free_port, start_server
 from tutor.client import Connection
 
@@ -189,10 +191,37 @@ def test_subscribed(terminal: Terminal, real_server: RealServer) -> None:
     ask(terminal, "ping", "\nPONG")
 
 
+def test_peek(terminal: Terminal, real_server: RealServer) -> None:
+    prepare(real_server, "RPUSH l a b", "HSET h f v", "SET s x EX 100", "XADD x 1-1 f v", "SADD m 1", "ZADD z 1 a")
+    ask(terminal, ":peek l", "list, ")
+    terminal.show('2) "b"')
+    ask(terminal, ":peek s", "string, embstr, 1 bytes")
+    terminal.show("expires in ")
+    ask(terminal, ":peek h", '1) "f"')
+    for key, shows in [("x", "1 entries"), ("m", "1 members"), ("z", "zset, "), ("none", "(no such key)")]:
+        ask(terminal, f":peek {key}", shows)
+
+
 def test_help(terminal: Terminal) -> None:
     ask(terminal, "help", "To get help about Redis commands type:")
     ask(terminal, "help getdel", "group: string")
     assert "GETDEL key" in terminal.text()
+
+
+def test_commands_that_only_the_server_knows(history: Path) -> None:
+    arguments = [[b"name", b"key", b"type", b"key"], [b"name", b"path", b"type", b"string"]]
+    docs = [b"json.get", [b"summary", b"Reads JSON.", b"arguments", arguments]]
+
+    def answer(data: bytes) -> bytes:
+        return encode2(docs) if b"DOCS" in data and b"json.get" in data else b"+OK\r\n"
+
+    env = {"REDISCLI_HISTFILE": str(history), "PYTHONPATH": os.getcwd()}
+    with fake_server(answer) as port, client("-p", str(port), env=env) as terminal:
+        terminal.show("Tab completes")
+        terminal.type("json.get ")
+        terminal.show("json.get key path")
+        terminal.type("a ")
+        terminal.show("json.get a path")
 
 
 def test_several_pasted_lines_run_one_by_one(terminal: Terminal) -> None:

@@ -48,7 +48,11 @@ class Repl:
         command = argv[0].lower()
         if command in (b"quit", b"exit"):
             raise Exit(0)
-        if argv[0].startswith(b":"):
+        if command == b":peek" and len(argv) == 2 and session.interruptible:
+            from tutor.cli.peek import peek
+
+            peek(session, argv[1])
+        elif argv[0].startswith(b":"):
             self.set_preference(argv)
         elif command == b"restart":
             session.say("Use 'restart' only in Lua debugging mode.")

@@ -36,6 +36,7 @@ from tutor.client import Connection, LinkError
 from tutor.prompt import Command, CommandTable, Completion, Context, History, complete, highlight, reply_spans, syntax
 from tutor.prompt.completion import CLIENT_COMMANDS
 from tutor.prompt.grammar import Argument
+from tutor.prompt.highlight import CLIENT_COMMANDS as CLIENT_WORDS
 from tutor.prompt.hints import inline_hint
 from tutor.prompt.history import default_path
 from tutor.prompt.replies import elements
@@ -120,6 +121,14 @@ class Lookup:
             return []
         reply = self._ask(b"CONFIG", b"GET", to_bytes(prefix) + b"*")
         return sorted(to_text(name) for name in (elements(reply) or [])[::2])
+
+    def command(self, name: bytes) -> Command | None:
+        """Return what the server knows of a command that our table does not have: a module's, a newer version's."""
+        try:
+            table = CommandTable.from_docs(self._ask(b"COMMAND", b"DOCS", name))
+        except (ValueError, KeyError):
+            return None
+        return next(iter(table.top()), None)
 
     def _ask(self, *words: bytes) -> Any:
         state = self._session.state
@@ -226,6 +235,7 @@ class _Hints(Processor):
             or transformation_input.lineno != document.line_count - 1
         ):
             return Transformation(fragments)
+        self.prompt.learn(document.text)
         text = inline_hint(document.text, self.prompt.commands)
         room = transformation_input.width - get_cwidth(self.prompt.message() + document.text) - 1
         if len(text) > room:
@@ -245,7 +255,8 @@ class Terminal:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.commands = CommandTable.load() or session.docs()
+        self.commands = CommandTable(CommandTable.load().top())
+        self._asked: set[str] = set()
         self.repl = Repl(session)
         self.repl.clear_screen = clear
         self.history = History(default_path())
@@ -272,6 +283,17 @@ class Terminal:
             enable_suspend=True,
             reserve_space_for_menu=5,
         )
+
+    def learn(self, text: str) -> None:
+        """Ask the server about the command being typed if nobody here knows it; once for each name."""
+        name, space, _ = text.lstrip().partition(" ")
+        if not space or name.lower() in self._asked or self.commands.find([name]) is not None:
+            return
+        self._asked.add(name.lower())
+        if name.isdigit() or name.startswith(":") or name.lower() in CLIENT_WORDS:
+            return
+        if (command := self.lookup.command(to_bytes(name))) is not None:
+            self.commands.add(command)
 
     def message(self) -> str:
         """Return the prompt."""

@@ -120,6 +120,10 @@ class CommandTable:
         """Return the commands without their subcommands, by name."""
         return [self._commands[name] for name in sorted(self._commands)]
 
+    def add(self, command: Command) -> None:
+        """Put in a command, in place of one of the same name."""
+        self._commands[command.name] = command
+
     def groups(self) -> list[str]:
         """Return the names of the groups, sorted."""
         return sorted({command.group for command in self._commands.values() if command.group})

@@ -50,6 +50,7 @@ CLIENT_COMMANDS = {
     "exit": "leave",
     "clear": "clear the screen",
     "connect": "connect HOST PORT",
+    ":peek": "what a key is and holds",
     ":set hints": "show hints while typing",
     ":set nohints": "show no hints",
 }
@@ -71,6 +72,8 @@ def complete(text: str, cursor: int | None = None, context: Context | None = Non
     if not before:
         return _first_word(head, current, context)
     first = to_text(before[0].value).lower()
+    if first == ":peek" and len(before) == 1:
+        return _keys(current, context)
     if first.startswith(":"):
         return _client(head[words[0].start :], words[0].start, context)
     if first in ("help", "?"):
@@ -148,14 +151,18 @@ def _arguments(command: Command, words: list[str], current: Word, context: Conte
                 about = "" if one.argument.type == "pure-token" else _about(one.argument)
                 offers.setdefault(one.token, Completion(_case(one.token, current), current.start, "token", about))
         elif one.argument.type == "key":
-            if context.keys is not None:
-                for key in context.keys(current.value, KEYS_SHOWN):
-                    shown = _spell(key, current)
-                    offers.setdefault(shown, Completion(shown, current.start, "key"))
+            for key in _keys(current, context):
+                offers.setdefault(key.text, key)
         elif context.values is not None:
             for value in context.values(command, one.argument, typed):
                 offers.setdefault(value, Completion(value, current.start, "value"))
     return list(offers.values())
+
+
+def _keys(current: Word, context: Context) -> list[Completion]:
+    if context.keys is None:
+        return []
+    return [Completion(_spell(key, current), current.start, "key") for key in context.keys(current.value, KEYS_SHOWN)]
 
 
 def _about(argument: Argument) -> str:

@@ -4,7 +4,8 @@ Colours only repeat what the words say; nothing is told by them alone.
 """
 
 from tutor.prompt.commands import CommandTable
-from tutor.prompt.grammar import Argument
+from tutor.prompt.grammar import Argument, expected, match
+from tutor.prompt.hints import LONG
 from tutor.prompt.words import Word, to_text, tokenize
 
 # Every style that spans of lines and replies may carry, with what it is for.
@@ -36,6 +37,8 @@ CLIENT_COMMANDS = frozenset(["help", "?", "quit", "exit", "connect", "clear", "r
 
 def highlight(text: str, commands: CommandTable | None = None) -> list[tuple[str, str]]:
     """Return the line as (style, text) pairs that joined give the line again."""
+    if len(text) > LONG:
+        return [("", text)]
     table = CommandTable.load() if commands is None else commands
     spans: list[tuple[str, str]] = []
     at = 0
@@ -86,8 +89,6 @@ def _value(word: Word) -> str:
 
 def _kinds(arguments: tuple[Argument, ...], words: list[str]) -> list[str]:
     """Return "token" or "key" for each word that is one by the syntax, else ""."""
-    from tutor.prompt.grammar import expected, match
-
     kinds = []
     for i, word in enumerate(words):
         nodes, whole = match(arguments, words[:i])

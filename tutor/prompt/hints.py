@@ -4,13 +4,15 @@ from tutor.prompt import grammar
 from tutor.prompt.commands import CommandTable
 from tutor.prompt.words import split_args, to_text
 
+LONG = 4000  # characters: nobody types such a line, and nobody reads hints while pasting one
+
 
 def hint(text: str, commands: CommandTable | None = None) -> str | None:
     """Return what redis-cli 7.2 hints after this text; None where no command is known.
 
     The last word counts once a space follows it. No leading space: see `inline_hint`.
     """
-    args = split_args(text)
+    args = split_args(text) if len(text) <= LONG else None
     if args is None:
         return None
     words = [to_text(arg) for arg in args]
@@ -39,9 +41,9 @@ def syntax(text: str, commands: CommandTable | None = None) -> str:
     For a command that only holds others (CONFIG), the subcommands.
     """
     table = CommandTable.load() if commands is None else commands
-    args = split_args(text)
+    args = split_args(text[:LONG])
     if args is None:
-        args = [word.encode() for word in text.split()[:2]]
+        args = [word.encode() for word in text[:LONG].split()[:2]]
     found = table.find(args)
     if found is None:
         return ""
