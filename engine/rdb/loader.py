@@ -171,10 +171,12 @@ class Loader:
         """Read complete records from `p` on; returns the position after the last one."""
         begin = start = p
         size = len(data)
-        space = self.space
         access = self._access()
+        limits = self.limits
         entries, order = self.db.entries, self.db.order
+        plain = self._plain()
         used = 0
+        loaded = 0
         try:
             while True:
                 start = p
@@ -185,9 +187,10 @@ class Loader:
                         if self._at_crc:
                             break
                         entries, order = self.db.entries, self.db.order
+                        plain = self._plain()
                         continue
                     key, p = read_string(data, p + 1)
-                    value, p = load(kind, data, p, self.limits)
+                    value, p = load(kind, data, p, limits)
                 else:
                     n = data[p + 1]
                     if n < 64:
@@ -206,25 +209,29 @@ class Loader:
                     else:
                         text, p = read_string(data, p)
                         value = native_string(text)
-                if self._expire is not None or self._idle >= 0 or self._freq >= 0 or value is None or key in entries:
+                if not plain or value is None or key in entries:
                     used += self._add_slowly(key, value, start)
+                    plain = True
                     continue
                 entry = Entry(key, value, access, len(order))
-                held = type(value)
-                if held is bytes:
-                    entry.size = bytes_ = len(key) + ENTRY_BYTES + len(value)
-                else:
-                    entry.size = bytes_ = len(key) + ENTRY_BYTES + size_of(value)
+                entry.size = bytes_ = (
+                    len(key) + ENTRY_BYTES + (len(value) if type(value) is bytes else size_of(value))
+                )
                 used += bytes_
                 order.append(entry)
                 entries[key] = entry
-                self.keys_loaded += 1
+                loaded += 1
         except (IndexError, TruncatedRdbError):
             p = start
         finally:
-            space.used += used
+            self.space.used += used
+            self.keys_loaded += loaded
         self.crc = crc64(memoryview(data)[begin:p], self.crc)
         return p
+
+    def _plain(self) -> bool:
+        """Tell whether the next key has no attributes."""
+        return self._expire is None and self._idle < 0 and self._freq < 0
 
     def _access(self) -> int:
         space = self.space
