@@ -279,6 +279,8 @@ def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
                 log("#", f"Warning: Could not create server TCP listening socket {host}:{port}: bind: {reason}")
                 opened = 0
                 break
+        if not config.bind:
+            continue  # told to listen on no address: a unix socket may still be there
         if not opened:
             log("#", f"Failed listening on port {port} ({kind}), aborting.")
             return None
