@@ -289,7 +289,7 @@ class Plain:
                     self.over = True
 
 
-def rehearse(lesson: Lesson) -> str:
+def rehearse(lesson: Lesson, server: Server) -> str:
     """Take a lesson from beginning to end with nothing but :run, :show and :next; returns what went wrong."""
     script: list[str] = []
     for step in lesson.steps:
@@ -304,15 +304,12 @@ def rehearse(lesson: Lesson) -> str:
             return "1"
         return script.pop(0) if script else None
 
-    server = EngineServer(lesson.terminals, lesson.arguments, seed=1)
     try:
         plain = Plain(lesson, server, read, written.append)
         plain.patience = 0.0
         plain.run()
     except Exception as error:
         return f"{type(error).__name__}: {error} (after {written[-1] if written else 'nothing'!r})"
-    finally:
-        server.close()
     if not any("The lesson is done" in row for row in written):
         return f"it does not come to its end (last: {written[-1]!r})"
     bad = [row for row in written if "\x1b" in row]

@@ -81,7 +81,9 @@ def _of_error(last: Attempt) -> str:
     name = to_text(last.argv[0]) if last.argv else ""
     if "unknown command" in text:
         names = [command.name for command in CommandTable.load().top()]
-        near = difflib.get_close_matches(name.upper(), names, 1, 0.6)
+        near = difflib.get_close_matches(name.upper(), names, 8, 0.6)
+        # Letters swapped are the commonest slip, and difflib does not think much of them.
+        near.sort(key=lambda each: sorted(each) != sorted(name.upper()))
         return f"Redis knows no command `{name}`." + (f" Did you mean `{near[0]}`?" if near else "")
     if "wrong number of arguments" in text:
         found = CommandTable.load().find(list(last.argv))

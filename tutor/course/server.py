@@ -194,6 +194,16 @@ class EngineServer(_Terminals):
         self._directory = tempfile.TemporaryDirectory(prefix="redis-tutor-")
         self.host = LessonServer.start(self._directory.name, tuple(arguments), seed=seed)
         self._kept: dict[int, Any] = {}
+        self._first = self.host.mark()
+        self.open()
+
+    def renew(self, names: Sequence[str]) -> None:
+        """Make it a fresh server with other terminals: going back to the start is quicker than starting."""
+        for connection in self._connections.values():
+            connection.close()
+        super().__init__(names)
+        self.host.undo(self._first)
+        self._kept.clear()
         self.open()
 
     def _socket(self) -> Any:

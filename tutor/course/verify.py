@@ -14,7 +14,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tutor.course.model import Example, Lesson, Prediction, Problem, Task, split
 from tutor.course.reading import Problems, read_lesson
 from tutor.course.server import EngineServer, ForeignServer, Server, find_real_server, real_server, version_of
 from tutor.course.session import Arrived, Event, Foreseen, Session, TaskDone, Typed
+from tutor.host import HostError
 
 ARRIVAL_SECONDS = 2.0
 SEED = 20240101
@@ -65,7 +66,7 @@ class _Walk:
         for index, step in enumerate(self.lesson.steps):
             try:
                 self.took(self.session.open() if index == 0 else self.session.next())
-            except (OSError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, HostError) as error:
                 self.wrong(step.line, f"the server ended: {error}")
                 return self.proof
             for block in step.blocks:
@@ -181,11 +182,36 @@ def prove_text(lesson: Lesson) -> list[Problem]:
 
 def prove_on_engine(lesson: Lesson) -> Proof:
     """Prove a lesson's transcripts, checks and wrong attempts on this engine."""
-    server = EngineServer(lesson.terminals, lesson.arguments, seed=SEED)
-    try:
+    with _engine(lesson) as server:
         return _Walk(lesson, server, "this engine", True).walk()
-    finally:
+
+
+_kept: list[EngineServer] = []
+
+
+@contextlib.contextmanager
+def _engine(lesson: Lesson) -> Iterator[EngineServer]:
+    """Give a fresh server: the one of the lesson before, taken back to its start, where no argument forbids it."""
+    if lesson.arguments or not _kept:
+        server = EngineServer(lesson.terminals, lesson.arguments, seed=SEED)
+    else:
+        server = _kept.pop()
+        server.renew(lesson.terminals)
+    try:
+        yield server
+    except BaseException:
         server.close()
+        raise
+    if lesson.arguments or _kept:
+        server.close()
+    else:
+        _kept.append(server)
+
+
+def finish() -> None:
+    """End the server that is kept for the next proof."""
+    while _kept:
+        _kept.pop().close()
 
 
 def prove_on_real(lesson: Lesson, program: str, name: str) -> Proof:
@@ -202,7 +228,8 @@ def prove_plain(lesson: Lesson) -> list[Problem]:
     """Prove that a lesson goes from beginning to end in the plain mode, nothing typed by hand."""
     from tutor.plain import rehearse
 
-    trouble = rehearse(lesson)
+    with _engine(lesson) as server:
+        trouble = rehearse(lesson, server)
     return [Problem(lesson.path, 1, f"in the plain mode: {trouble}")] if trouble else []
 
 
@@ -251,7 +278,7 @@ def main(argv: list[str], write: Callable[[str], object] = print) -> int:
     for lesson in lessons:
         try:
             found, proof = prove(lesson, program, name)
-        except (OSError, RuntimeError) as error:
+        except (OSError, HostError) as error:
             write(f"{lesson.path}:1: the proof could not be run: {error}")
             count += 1
             continue
@@ -262,6 +289,7 @@ def main(argv: list[str], write: Callable[[str], object] = print) -> int:
         if sys.stderr.isatty():
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"{'✗' if found else '✓'} {lesson.id}\n")
+    finish()
     servers = f"this engine and {name}" if program else "this engine (no real server found to compare with)"
     write(
         f"{len(lessons)} lessons, {replies} replies, {tasks} tasks, {wrong} wrong attempts on {servers}: "

@@ -1,0 +1,78 @@
+"""Every lesson keeps what it promises: the proofs of `redis-tutor verify`, a test a lesson."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.real import find_servers, missing
+from tutor.course import verify
+from tutor.course.catalogue import default_folder, read_course
+from tutor.course.reading import parse_lesson
+
+COURSE = read_course()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _servers():
+    yield
+    verify.finish()
+
+
+def test_the_course_has_no_problems():
+    assert [str(problem) for problem in COURSE.problems] == []
+
+
+def test_there_are_lessons():
+    assert len(COURSE.lessons) >= 16
+
+
+@pytest.mark.parametrize("lesson", COURSE.lessons, ids=lambda lesson: lesson.id)
+def test_holds_here(lesson):
+    problems = verify.prove_text(lesson) + verify.prove_on_engine(lesson).problems + verify.prove_plain(lesson)
+    assert [str(problem) for problem in problems] == []
+
+
+@pytest.mark.parametrize("lesson", COURSE.lessons, ids=lambda lesson: lesson.id)
+def test_holds_on_a_real_server(lesson):
+    if not find_servers():
+        missing("a real server")
+    program = find_servers()[0]
+    proof = verify.prove_on_real(lesson, program.path, str(program))
+    assert [str(problem) for problem in proof.problems] == []
+
+
+@pytest.mark.parametrize("lesson", COURSE.lessons, ids=lambda lesson: lesson.id)
+def test_is_a_lesson_to_be_taken(lesson):
+    assert lesson.front.summary
+    assert lesson.front.commands
+    assert any(step.tasks for step in lesson.steps)
+    assert any(step.predictions for step in lesson.steps)
+    for step in lesson.steps:
+        for task in step.tasks:
+            assert task.goal.endswith((".", "!", "?", ")")), task.goal
+
+
+def test_the_example_in_the_description_is_a_lesson():
+    text = (default_folder() / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"````markdown\n(.*?)````", text, re.S)
+    lesson = parse_lesson(example[1], "README.md")
+    problems, proof = verify.prove(lesson)
+    assert problems == []
+    assert (proof.replies, proof.tasks, proof.wrong) == (3, 1, 1)
+
+
+def test_the_description_names_every_field():
+    from tutor.course.model import Condition, FrontMatter, TaskSpec
+
+    text = (default_folder() / "README.md").read_text(encoding="utf-8")
+    for kind in (FrontMatter, TaskSpec, Condition):
+        for name in kind.__struct_fields__:
+            assert f"`{name.rstrip('_')}" in text, name
+
+
+def test_lessons_are_in_the_package():
+    import tomllib
+
+    data = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert "lessons" in data["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
