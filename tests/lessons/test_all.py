@@ -50,7 +50,7 @@ def test_is_a_lesson_to_be_taken(lesson):
     assert any(step.predictions for step in lesson.steps)
     for step in lesson.steps:
         for task in step.tasks:
-            assert task.goal.endswith((".", "!", "?", ")")), task.goal
+            assert task.goal.endswith((".", "!", "?", ")", "`")), task.goal
 
 
 def test_the_example_in_the_description_is_a_lesson():

@@ -79,7 +79,7 @@ def test_a_missing_field_is_named():
          "`is` says nothing about a `key`"),
         ("## S\n\n" + TASK.format(spec="check: {db: 1}\nsolution: S\nhints: [a]"), 17, "exactly one of"),
         ("## S\n\n" + TASK.format(spec="check: {replied: '('}\nsolution: S\nhints: [a]"), 17, "not a regular"),
-        ("## S\n\n" + TASK.format(spec="check: {typed: X, terminal: bo}\nsolution: S\nhints: [a]"), 17, "no terminal"),
+        ("## S\n\n" + TASK.format(spec="check: {typed: X, terminal: b}\nsolution: S\nhints: [a]"), 17, "no terminal"),
         ("## S\n\n```yaml task\ncheck: 1\n```\n", 12, "without its goal"),
     ],
 )  # fmt: skip
