@@ -75,7 +75,8 @@ class Repl:
     def set_preference(self, argv: list[bytes], where: str = "") -> None:
         """Follow a line that starts with a colon."""
         command = argv[0].lower()
-        if command in (b":set", b":get") and len(argv) >= 2:
+        reading = command == b":get" and self.session.interruptible  # redis-cli has no :get
+        if (command == b":set" or reading) and len(argv) >= 2:
             name = argv[1].lower()
             if name not in (b"hints", b"nohints"):
                 self.session.say(f"{where}unknown redis-cli preference '{to_text(argv[1])}'")

@@ -98,6 +98,7 @@ class Lookup:
         self._session = session
         self._connection: Connection | None = None
         self._place: tuple[Any, ...] = ()
+        self._names: dict[bytes, None] | None = None
 
     def keys(self, prefix: bytes, limit: int) -> list[bytes]:
         """Return names of keys that start with the prefix, sorted; not all, if there are many."""
@@ -123,7 +124,15 @@ class Lookup:
         return sorted(to_text(name) for name in (elements(reply) or [])[::2])
 
     def command(self, name: bytes) -> Command | None:
-        """Return what the server knows of a command that our table does not have: a module's, a newer version's."""
+        """Return what the server knows of a command that our table does not have: a module's, a newer version's.
+
+        The server is only asked about names it has told itself: what is half typed may be no command at all.
+        """
+        if self._names is None:
+            told = self._ask(b"COMMAND", b"LIST")
+            self._names = {one.lower(): None for one in told if isinstance(one, bytes)} if told else {}
+        if name.lower() not in self._names:
+            return None
         try:
             table = CommandTable.from_docs(self._ask(b"COMMAND", b"DOCS", name))
         except (ValueError, KeyError):

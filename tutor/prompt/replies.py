@@ -75,9 +75,10 @@ class ReplyReader:
         self._buffer += data
 
     def pending(self) -> bytes:
-        """Return and drop the bytes after the last whole reply (for who goes on without this reader)."""
+        """Return and drop the bytes after the last whole reply: what follows is not RESP."""
         rest = bytes(self._buffer[self._position :])
-        self.__init__()  # type: ignore[misc]
+        self._buffer.clear()
+        self._position = self._searched = 0
         return rest
 
     def next(self) -> Reply:
