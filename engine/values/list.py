@@ -53,7 +53,7 @@ class QuicklistNode:
     __slots__ = ("items", "plain", "size")
 
     def __init__(self, items: Iterable[bytes] = (), plain: bool = False) -> None:
-        self.items = deque(items)
+        self.items = list(items)
         self.plain = plain
         if plain:
             self.size = len(self.items[0])
@@ -82,7 +82,8 @@ class ListValue:
 
     def __init__(self, items: Iterable[bytes] = ()) -> None:
         node = QuicklistNode(items)
-        self.nodes: deque[QuicklistNode] = deque((node,))
+        # A deque in a quicklist; in a listpack a list of the one node, because many lists are small.
+        self.nodes: deque[QuicklistNode] = [node]  # type: ignore[assignment]
         self.encoding = LISTPACK
         self.fill = 0  # of a quicklist: it keeps the setting it was made with
         self.length = len(node.items)
@@ -106,7 +107,7 @@ class ListValue:
         value = cls()
         value.encoding = QUICKLIST
         value.fill = max(-5, min(fill, 32767))
-        value.nodes.clear()
+        value.nodes = deque()
         value.memory = 0
         for item in items:
             value.push(item, False)
@@ -123,7 +124,7 @@ class ListValue:
     def copy(self) -> "ListValue":
         """Return an equal list that shares nothing with this one."""
         other = ListValue()
-        other.nodes = deque()
+        other.nodes = deque() if self.encoding == QUICKLIST else []  # type: ignore[assignment]
         for node in self.nodes:
             twin = QuicklistNode()
             twin.items = node.items.copy()
@@ -145,6 +146,7 @@ class ListValue:
             if exceeds_limit(fill, node.size + added_bytes, len(node.items) + added):
                 self.encoding = QUICKLIST
                 self.fill = max(-5, min(fill, 32767))
+                self.nodes = deque(self.nodes)
                 if not node.items:
                     self.nodes.clear()
                     self.memory = 0
@@ -162,6 +164,7 @@ class ListValue:
             count //= 2
         if node.size <= size and len(node.items) <= count:
             self.encoding = LISTPACK
+            self.nodes = [node]  # type: ignore[assignment]
 
     # --- both ends ----------------------------------------------------------------------------------------------
 
@@ -182,7 +185,7 @@ class ListValue:
         else:
             node = nodes[0]
         if head:
-            node.items.appendleft(item)
+            node.items[:0] = (item,)  # quicker than insert
         else:
             node.items.append(item)
         size = entry_size(item)
@@ -195,7 +198,7 @@ class ListValue:
         nodes = self.nodes
         if head:
             node = nodes[0]
-            item = node.items.popleft()
+            item = node.items.pop(0)
         else:
             node = nodes[-1]
             item = node.items.pop()
@@ -231,11 +234,9 @@ class ListValue:
                     else:
                         nodes.pop()
             else:
-                take = node.items.popleft if head else node.items.pop
-                removed = 0
-                for _ in range(count):
-                    removed += entry_size(take())
-                self._resize(node, node.size - removed)
+                gone = slice(0, count) if head else slice(held - count, held)
+                self._resize(node, node.size - sum(map(entry_size, node.items[gone])))
+                del node.items[gone]
                 self.length -= count
                 count = 0
 
@@ -246,7 +247,7 @@ class ListValue:
         nodes = self.nodes
         items = nodes[0].items
         if stop < len(items):
-            return list(islice(items, start, stop + 1))
+            return items[start : stop + 1]
         count = stop - start + 1
         at, offset = self._seek(start)
         result: list[bytes] = []
@@ -254,7 +255,7 @@ class ListValue:
             items = node.items
             end = offset + count - len(result)
             if offset or end < len(items):
-                result += islice(items, offset, end)
+                result += items[offset:end]
                 if end <= len(items):
                     break
             else:
@@ -358,7 +359,7 @@ class ListValue:
             if not found:
                 continue
             if found <= left:
-                node.items = deque([other for other in node.items if other != item])
+                node.items = [other for other in node.items if other != item]
             else:
                 found = left
                 if backwards:
@@ -426,11 +427,10 @@ class ListValue:
     def _split(self, at: int, offset: int, after: bool) -> QuicklistNode:
         """Take the elements after (or before) the one at `offset` out of a node; returns them as a new node."""
         node = self.nodes[at]
-        items = list(node.items)
+        items = node.items
         cut = offset + 1 if after else offset
-        kept, moved = (items[:cut], items[cut:]) if after else (items[cut:], items[:cut])
+        node.items, moved = (items[:cut], items[cut:]) if after else (items[cut:], items[:cut])
         new = QuicklistNode(moved)
-        node.items = deque(kept)
         self._resize(node, node.size - new.size + HEADER_BYTES)
         return new
 
