@@ -95,6 +95,15 @@ def test_last_word_counts_after_a_space(table: CommandTable) -> None:
     assert hint('GET "abc', table) is None
 
 
+def test_hints_for_an_older_server() -> None:
+    table = CommandTable.load().for_version((6, 0, 16))
+    assert hint("set k v ", table) == "[NX|XX] [EX seconds|PX milliseconds|KEEPTTL]"
+    assert hint("getdel ", table) is None
+    assert hint("get ", table) == "key"
+    assert hint("client kill ", CommandTable.load().for_version((7, 0, 15))) == hint("client kill ")
+    assert CommandTable.load().for_version((7, 2, 4)).find(["getdel"]) is not None
+
+
 def test_bottom_line(table: CommandTable) -> None:
     assert syntax("get", table) == "GET key"
     assert syntax("config", table).startswith("CONFIG GET|HELP")

@@ -227,6 +227,17 @@ def test_commands_that_only_the_server_knows(history: Path) -> None:
         terminal.show("json.get a path")
 
 
+def test_hints_know_the_version_of_the_server(history: Path) -> None:
+    def answer(data: bytes) -> bytes:
+        return encode2(b"# Server\r\nredis_version:6.0.16\r\n") if b"INFO" in data else b"+OK\r\n"
+
+    env = {"REDISCLI_HISTFILE": str(history), "PYTHONPATH": os.getcwd()}
+    with fake_server(answer) as port, client("-p", str(port), env=env) as terminal:
+        terminal.show("Tab completes")
+        terminal.type("set k v ")
+        terminal.show("set k v [NX|XX] [EX seconds|PX milliseconds|KEEPTTL]")
+
+
 def test_several_pasted_lines_run_one_by_one(terminal: Terminal) -> None:
     terminal.type("\x1b[200~echo one\necho two\x1b[201~" + ENTER)
     terminal.show('"one"')

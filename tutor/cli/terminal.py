@@ -6,6 +6,7 @@ MONITOR) any key or Ctrl-C comes back. Nothing is told by colour alone, and NO_C
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -34,6 +35,7 @@ from tutor.cli.repl import Repl
 from tutor.cli.session import Session
 from tutor.client import Connection, LinkError
 from tutor.prompt import Command, CommandTable, Completion, Context, History, complete, highlight, reply_spans, syntax
+from tutor.prompt.commands import parse_version
 from tutor.prompt.completion import CLIENT_COMMANDS
 from tutor.prompt.grammar import Argument
 from tutor.prompt.highlight import CLIENT_COMMANDS as CLIENT_WORDS
@@ -86,6 +88,7 @@ _SGR = {
 _REST = "Tab completes   Ctrl-R searches the history   HELP command   Ctrl-D leaves"
 
 KEYS_WAIT_S = 0.3
+OUR_VERSION = (7, 2)
 
 
 class Lookup:
@@ -138,6 +141,12 @@ class Lookup:
         except (ValueError, KeyError):
             return None
         return next(iter(table.top()), None)
+
+    def version(self) -> tuple[int, ...]:
+        """Return the version of Redis that the server says it is; () if it does not say."""
+        reply = self._ask(b"INFO", b"server")
+        found = re.search(rb"redis_version:([\d.]+)", getattr(reply, "text", reply) or b"")
+        return parse_version(to_text(found[1])) if found else ()
 
     def _ask(self, *words: bytes) -> Any:
         state = self._session.state
@@ -266,6 +275,7 @@ class Terminal:
         self.session = session
         self.commands = CommandTable(CommandTable.load().top())
         self._asked: set[str] = set()
+        self._version: tuple[int, ...] | None = None
         self.repl = Repl(session)
         self.repl.clear_screen = clear
         self.history = History(default_path())
@@ -294,8 +304,13 @@ class Terminal:
         )
 
     def learn(self, text: str) -> None:
-        """Ask the server about the command being typed if nobody here knows it; once for each name."""
+        """Fit the table to the server: its version, once; a command that nobody here knows, once for each name."""
         name, space, _ = text.lstrip().partition(" ")
+        if space and self._version is None and self.session.state.connected:
+            self._version = self.lookup.version()
+            if () < self._version < OUR_VERSION:
+                # in place: every part of the prompt holds this table
+                self.commands.become(self.commands.for_version(self._version))
         if not space or name.lower() in self._asked or self.commands.find([name]) is not None:
             return
         self._asked.add(name.lower())

@@ -7,7 +7,9 @@ A prompt should be there at once, so the table reads as little as it can: argume
 that are typed, and the declarations (groups, versions) are asked only for HELP, since asking imports the server.
 """
 
+import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,20 @@ from tutor.prompt.replies import elements
 from tutor.prompt.words import to_text
 
 Facts = Mapping[str, Any]
+Version = tuple[int, ...]
+
+
+def parse_version(text: str) -> Version:
+    """Read `7.2.4`; nothing is the oldest version of all."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def _prune(arguments: Iterable[Argument], version: Version) -> tuple[Argument, ...]:
+    return tuple(
+        dataclasses.replace(argument, arguments=_prune(argument.arguments, version))
+        for argument in arguments
+        if parse_version(argument.since or "") <= version
+    )
 
 
 class Command:
@@ -30,6 +46,17 @@ class Command:
         self.subcommands: dict[str, Command] = {}
         self._facts = facts
         self._declared = declared
+
+    def for_version(self, version: Version) -> "Command":
+        """Return the command as a server of this version knows it."""
+        older = Command(self.name, self._facts, self._declared)
+        older.arguments = _prune(self.arguments, version)
+        older.subcommands = {
+            name: command.for_version(version)
+            for name, command in self.subcommands.items()
+            if parse_version(command.since) <= version
+        }
+        return older
 
     def __repr__(self) -> str:
         return f"<Command {self.name}>"
@@ -119,6 +146,18 @@ class CommandTable:
     def top(self) -> list[Command]:
         """Return the commands without their subcommands, by name."""
         return [self._commands[name] for name in sorted(self._commands)]
+
+    def for_version(self, version: Version) -> "CommandTable":
+        """Return the commands and arguments that a server of this version knows."""
+        return CommandTable(
+            command.for_version(version)
+            for command in self._commands.values()
+            if parse_version(command.since) <= version
+        )
+
+    def become(self, other: "CommandTable") -> None:
+        """Take over another table's commands."""
+        self._commands = dict(other._commands)
 
     def add(self, command: Command) -> None:
         """Put in a command, in place of one of the same name."""
