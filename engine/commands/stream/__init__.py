@@ -1,0 +1,8 @@
+"""Stream commands: adding, reading and removing entries, groups of consumers, information.
+
+https://redis.io/docs/latest/commands/?group=stream
+"""
+
+from engine.commands.stream import entries
+
+__all__ = ["entries"]

@@ -1,0 +1,543 @@
+"""Streams: entries of fields and values under growing IDs, and the groups of consumers that read them.
+
+Redis keeps a radix tree of nodes; each is a listpack of up to stream-node-max-entries entries (and about
+stream-node-max-bytes bytes) under the ID of its first one, its master. Where nodes end can be seen: approximate
+trimming removes whole nodes only, and RDB files hold them. So the nodes are the same here: a list of them in order,
+in each the IDs and the rows of its entries; the size of the listpack that it would be is kept as it grows.
+
+An entry that is deleted stays in its node, marked dead, until its last living one goes and the node with it (or it is
+trimmed away). The ID counters tell the rest: `last_id` never goes back, `max_deleted_id` and `entries_added` let
+`lag` count what a group has still to read without looking at an entry, as long as nothing was deleted in between.
+
+Costs: adding O(1), finding an ID two bisections, a range what it returns. Rows are flat lists of fields and values;
+whoever gets one must not change it.
+
+https://redis.io/docs/latest/develop/data-types/streams/
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from operator import attrgetter
+from typing import ClassVar
+
+from engine.values.listpack import HEADER_BYTES, entry_size, integer_size
+from engine.values.pending import UNKNOWN_ENTRIES_READ, Consumer, Group, Id, Nack
+
+Row = list[bytes]
+
+MIN_ID: Id = (0, 0)
+MAX_ID: Id = (2**64 - 1, 2**64 - 1)
+MAX_NODE_BYTES = 1 << 30
+
+_MASK64 = 2**64 - 1
+_NODE_BYTES = 64  # what a node costs besides its listpack
+_GROUP_BYTES = 160
+_CONSUMER_BYTES = 96
+_NACK_BYTES = 72  # with its places in the trees of group and consumer
+_master = attrgetter("master")
+
+
+def format_id(id: Id) -> bytes:
+    """Return an ID as clients see it: 1526919030474-55."""
+    return b"%d-%d" % id
+
+
+def next_id(id: Id) -> Id:
+    """Return the ID after this one; 0-0 after the greatest."""
+    ms, sequence = id
+    if sequence < _MASK64:
+        return ms, sequence + 1
+    return (ms + 1 & _MASK64), 0
+
+
+def previous_id(id: Id) -> Id:
+    """Return the ID before this one; the greatest before 0-0."""
+    ms, sequence = id
+    if sequence:
+        return ms, sequence - 1
+    return (ms - 1 & _MASK64), _MASK64
+
+
+def _signed(difference: int) -> int:
+    difference &= _MASK64
+    return difference - (1 << 64) if difference >> 63 else difference
+
+
+class StreamNode:
+    """Entries that follow each other. `dead` holds the positions of deleted ones; before `head` all are dead."""
+
+    __slots__ = ("body", "dead", "fields", "head", "ids", "master", "rows")
+
+    def __init__(self, master: Id, fields: list[bytes]) -> None:
+        self.master = master
+        self.fields = fields
+        self.ids: list[Id] = []
+        self.rows: list[Row] = []
+        self.dead: set[int] = set()
+        self.head = 0
+        # of the listpack, without its two counters of entries
+        self.body = HEADER_BYTES + integer_size(len(fields)) + sum(map(entry_size, fields)) + integer_size(0)
+
+    @property
+    def live(self) -> int:
+        """How many entries are not deleted."""
+        return len(self.ids) - len(self.dead)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the listpack."""
+        return self.body + integer_size(len(self.ids) - len(self.dead)) + integer_size(len(self.dead))
+
+    def append(self, id: Id, row: Row) -> None:
+        """Add an entry at the end."""
+        fields = self.fields
+        ms, sequence = self.master
+        body = self.body + integer_size(_signed(id[0] - ms)) + integer_size(_signed(id[1] - sequence))
+        if len(row) == 2 * len(fields) and row[::2] == fields:
+            row[::2] = fields  # one copy of the names of fields for all entries that have the same
+            body += 2 + sum(map(entry_size, row[1::2])) + integer_size(len(fields) + 3)
+        else:
+            body += 2 + integer_size(len(row) // 2) + sum(map(entry_size, row)) + integer_size(len(row) + 4)
+        self.body = body
+        self.ids.append(id)
+        self.rows.append(row)
+
+    def position(self, id: Id) -> int:
+        """Return where a living entry stands; -1 if there is none with this ID."""
+        ids = self.ids
+        at = bisect_left(ids, id, self.head)
+        if at == len(ids) or ids[at] != id or at in self.dead:
+            return -1
+        return at
+
+    def bury(self, at: int) -> None:
+        """Mark a living entry as deleted."""
+        dead = self.dead
+        dead.add(at)
+        if at == self.head:
+            at += 1
+            while at in dead:
+                at += 1
+            self.head = at
+
+    def between(self, start: Id, end: Id, count: int, reverse: bool) -> list[tuple[Id, Row]]:
+        """Return the living entries from `start` to `end`, `count` of them (0: all); last ones first if `reverse`."""
+        ids, rows, dead = self.ids, self.rows, self.dead
+        low = bisect_left(ids, start, self.head)
+        high = bisect_right(ids, end, low) if ids[-1] > end else len(ids)
+        if len(dead) > self.head:
+            places = range(high - 1, low - 1, -1) if reverse else range(low, high)
+            return [(ids[at], rows[at]) for at in islice((at for at in places if at not in dead), count or None)]
+        if reverse:
+            if count:
+                low = max(low, high - count)
+            return list(zip(ids[low:high], rows[low:high]))[::-1]
+        if count:
+            high = min(high, low + count)
+        return list(zip(ids[low:high], rows[low:high]))
+
+    def last(self) -> Id | None:
+        """Return the last living entry's ID; None if there is none."""
+        ids, dead = self.ids, self.dead
+        at = len(ids) - 1
+        while at in dead:
+            at -= 1
+        return ids[at] if at >= 0 else None
+
+    def copy(self) -> "StreamNode":
+        """Return an equal node; the rows are the same, as nobody changes them."""
+        other = StreamNode(self.master, self.fields)
+        other.ids = self.ids.copy()
+        other.rows = self.rows.copy()
+        other.dead = self.dead.copy()
+        other.head = self.head
+        other.body = self.body
+        return other
+
+
+class StreamValue:
+    """A stream. `length` counts living entries; `first_id` is the first one's ID, 0-0 when there is none."""
+
+    __slots__ = (
+        "entries_added",
+        "first_id",
+        "groups",
+        "last_id",
+        "length",
+        "max_deleted_id",
+        "memory",
+        "nodes",
+    )
+
+    type_name: ClassVar[str] = "stream"
+    encoding: ClassVar[bytes] = b"stream"
+
+    def __init__(self) -> None:
+        self.nodes: list[StreamNode] = []
+        self.length = 0
+        self.first_id: Id = MIN_ID
+        self.last_id: Id = MIN_ID
+        self.max_deleted_id: Id = MIN_ID
+        self.entries_added = 0
+        self.groups: dict[bytes, Group] = {}
+        self.memory = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    # --- adding -------------------------------------------------------------------------------------------------
+
+    def new_id(self, now_ms: int) -> Id:
+        """Return the ID that an entry gets by itself: of this time, or after the last one if that is not before."""
+        return (now_ms, 0) if now_ms > self.last_id[0] else next_id(self.last_id)
+
+    def append(self, id: Id, row: Row, max_bytes: int, max_entries: int) -> None:
+        """Add an entry; its ID must be greater than the last one's. Limits of a node: 0 is without.
+
+        The row is kept: the caller gives it away.
+        """
+        nodes = self.nodes
+        if nodes:
+            node = nodes[-1]
+            limit = max_bytes if 0 < max_bytes < MAX_NODE_BYTES else MAX_NODE_BYTES
+            full = max_entries and len(node.ids) >= max_entries
+            if full or node.size + sum(map(len, row)) >= limit:
+                node = StreamNode(id, row[::2])
+                nodes.append(node)
+                self.memory += node.size + _NODE_BYTES
+        else:
+            node = StreamNode(id, row[::2])
+            nodes.append(node)
+            self.memory += node.size + _NODE_BYTES
+        size = node.size
+        node.append(id, row)
+        self.memory += node.size - size
+        self.length += 1
+        self.entries_added += 1
+        self.last_id = id
+        if self.length == 1:
+            self.first_id = id
+
+    # --- finding ------------------------------------------------------------------------------------------------
+
+    def _seek(self, id: Id) -> int:
+        """Return the place of the node in which an ID would stand."""
+        return max(0, bisect_right(self.nodes, id, key=_master) - 1)
+
+    def range(self, start: Id, end: Id, count: int = 0, reverse: bool = False) -> list[tuple[Id, Row]]:
+        """Return the entries from `start` to `end`, both included, `count` of them (0: all).
+
+        With `reverse` from the end backwards.
+        """
+        nodes = self.nodes
+        found: list[tuple[Id, Row]] = []
+        if start > end or not nodes:
+            return found
+        low = self._seek(start)
+        high = self._seek(end) if end < self.last_id else len(nodes) - 1
+        for at in range(high, low - 1, -1) if reverse else range(low, high + 1):
+            found += nodes[at].between(start, end, count - len(found) if count else 0, reverse)
+            if count and len(found) >= count:
+                break
+        return found
+
+    def get(self, id: Id) -> Row | None:
+        """Return an entry's fields and values; None if it is not there."""
+        if not self.nodes or id > self.last_id:
+            return None
+        node = self.nodes[self._seek(id)]
+        at = node.position(id)
+        return node.rows[at] if at >= 0 else None
+
+    def top(self) -> Id:
+        """Return the last living entry's ID; 0-0 when there is none."""
+        for node in reversed(self.nodes):
+            id = node.last()
+            if id is not None:
+                return id
+        return MIN_ID
+
+    def _find_first(self) -> Id:
+        for node in self.nodes:
+            if node.head < len(node.ids):
+                return node.ids[node.head]
+        return MIN_ID
+
+    def edge(self) -> Id:
+        """Return the first entry's ID, deleted or not, that a node still holds; the greatest ID without any."""
+        return self.nodes[0].ids[0] if self.nodes else MAX_ID
+
+    # --- removing -----------------------------------------------------------------------------------------------
+
+    def remove(self, id: Id) -> bool:
+        """Delete an entry; False if it is not there."""
+        if not self.nodes or id > self.last_id:
+            return False
+        place = self._seek(id)
+        node = self.nodes[place]
+        at = node.position(id)
+        if at < 0:
+            return False
+        size = node.size
+        if node.live == 1:
+            del self.nodes[place]
+            self.memory -= size + _NODE_BYTES
+        else:
+            node.bury(at)
+            self.memory += node.size - size
+        self.length -= 1
+        if id > self.max_deleted_id:
+            self.max_deleted_id = id
+        if not self.length:
+            self.first_id = MIN_ID
+        elif id == self.first_id:
+            self.first_id = self._find_first()
+        return True
+
+    def trim_by_length(self, length: int, approximate: bool = False, limit: int = 0) -> int:
+        """Remove the oldest entries until `length` are left; returns how many were removed.
+
+        `approximate` removes whole nodes only; of these no more than have `limit` entries together (0: any number).
+        """
+        removed = dropped = 0
+        for node in self.nodes:
+            live = node.live
+            if self.length - removed <= length or (limit and removed + live > limit):
+                break
+            if self.length - removed - live < length:
+                if not approximate:
+                    self._drop(dropped)
+                    dropped = 0
+                    removed += self._bury_head(node, self.length - removed - length)
+                break
+            removed += live
+            dropped += 1
+        self._drop(dropped)
+        return self._trimmed(removed)
+
+    def trim_by_id(self, id: Id, approximate: bool = False, limit: int = 0) -> int:
+        """Remove the entries with IDs below this one; see `trim_by_length`."""
+        removed = dropped = 0
+        for node in self.nodes:
+            live = node.live
+            if limit and removed + live > limit:
+                break
+            if node.ids[-1] >= id:
+                if not approximate:
+                    self._drop(dropped)
+                    dropped = 0
+                    below = bisect_left(node.ids, id)
+                    buried = sum([at < below for at in node.dead]) if node.dead else 0
+                    removed += self._bury_head(node, below - buried)
+                break
+            removed += live
+            dropped += 1
+        self._drop(dropped)
+        return self._trimmed(removed)
+
+    def _drop(self, count: int) -> None:
+        """Remove the first nodes."""
+        self.memory -= sum([node.size + _NODE_BYTES for node in self.nodes[:count]])
+        del self.nodes[:count]
+
+    def _bury_head(self, node: StreamNode, count: int) -> int:
+        """Delete the first `count` living entries of a node, which stays."""
+        size = node.size
+        for _ in range(count):
+            node.bury(node.head)
+        self.memory += node.size - size
+        return count
+
+    def _trimmed(self, removed: int) -> int:
+        self.length -= removed
+        if not self.length:
+            self.first_id = MIN_ID
+        elif removed:
+            self.first_id = self._find_first()
+        return removed
+
+    # --- groups -------------------------------------------------------------------------------------------------
+
+    def create_group(self, name: bytes, last_id: Id, entries_read: int) -> bool:
+        """Add a group that has read up to an ID; False if there is one of this name."""
+        if name in self.groups:
+            return False
+        self.groups[name] = Group(name, last_id, entries_read)
+        self.memory += _GROUP_BYTES + len(name)
+        return True
+
+    def destroy_group(self, name: bytes) -> bool:
+        """Remove a group with its consumers; False if there is none of this name."""
+        group = self.groups.pop(name, None)
+        if group is None:
+            return False
+        self.memory -= _group_memory(group)
+        return True
+
+    def groups_in_order(self) -> list[Group]:
+        """Return the groups in the order of their names."""
+        return [self.groups[name] for name in sorted(self.groups)]
+
+    def create_consumer(self, group: Group, name: bytes, now_ms: int, active_ms: int = -1) -> Consumer:
+        """Add a consumer whose name is new."""
+        consumer = group.consumers[name] = Consumer(name, now_ms, active_ms)
+        self.memory += _CONSUMER_BYTES + len(name)
+        return consumer
+
+    def delete_consumer(self, group: Group, consumer: Consumer) -> int:
+        """Remove a consumer and what it has not acknowledged; returns how much that was."""
+        count = len(consumer.pending)
+        for id in consumer.pending.nacks:
+            group.pending.remove(id)
+        del group.consumers[consumer.name]
+        self.memory -= _CONSUMER_BYTES + len(consumer.name) + count * _NACK_BYTES
+        return count
+
+    def assign(self, group: Group, consumer: Consumer, id: Id, delivered_ms: int, deliveries: int = 1) -> Nack:
+        """Note that an entry was delivered to a consumer, whoever had it before."""
+        nack = group.pending.get(id)
+        if nack is None:
+            nack = Nack(consumer, delivered_ms, deliveries)
+            group.pending.add(id, nack)
+            consumer.pending.add(id, nack)
+            self.memory += _NACK_BYTES
+        else:
+            self.hand_over(nack, id, consumer)
+            nack.delivered_ms = delivered_ms
+            nack.deliveries = deliveries
+        return nack
+
+    def hand_over(self, nack: Nack, id: Id, consumer: Consumer) -> None:
+        """Make a consumer the owner of what is pending."""
+        if nack.consumer is not consumer:
+            nack.consumer.pending.remove(id)
+            consumer.pending.add(id, nack)
+            nack.consumer = consumer
+
+    def acknowledge(self, group: Group, id: Id) -> bool:
+        """Take an entry off what is pending; False if it is not pending."""
+        nack = group.pending.get(id)
+        if nack is None:
+            return False
+        group.pending.remove(id)
+        nack.consumer.pending.remove(id)
+        self.memory -= _NACK_BYTES
+        return True
+
+    def advance(self, group: Group, id: Id) -> None:
+        """Note that a group has read the entry after those it had read."""
+        if group.entries_read != UNKNOWN_ENTRIES_READ and not self.deleted_since(id):
+            group.entries_read += 1
+        elif self.entries_added:
+            group.entries_read = self.estimate_entries_read(id)
+        group.last_id = id
+
+    def deleted_since(self, id: Id) -> bool:
+        """Tell whether an entry may have been deleted from an ID on, among those that are left."""
+        if not self.length or self.max_deleted_id == MIN_ID or self.first_id > self.max_deleted_id:
+            return False
+        return id <= self.max_deleted_id
+
+    def estimate_entries_read(self, id: Id) -> int:
+        """Return how many entries were ever added up to an ID, where the counters tell."""
+        if not self.entries_added:
+            return 0
+        if (not self.length and id <= self.last_id) or id == self.last_id:
+            return self.entries_added
+        if id > self.last_id:
+            return UNKNOWN_ENTRIES_READ
+        if self.max_deleted_id == MIN_ID or self.max_deleted_id < self.first_id:
+            if id < self.first_id:
+                return self.entries_added - self.length
+            if id == self.first_id:
+                return self.entries_added - self.length + 1
+        return UNKNOWN_ENTRIES_READ
+
+    def lag(self, group: Group) -> int | None:
+        """Return how many entries a group has still to read; None when that cannot be told."""
+        if not self.entries_added:
+            return 0
+        if group.entries_read != UNKNOWN_ENTRIES_READ and not self.deleted_since(group.last_id):
+            return self.entries_added - group.entries_read
+        entries_read = self.estimate_entries_read(group.last_id)
+        return None if entries_read == UNKNOWN_ENTRIES_READ else self.entries_added - entries_read
+
+    # --- the whole ----------------------------------------------------------------------------------------------
+
+    def radix_tree_nodes(self) -> int:
+        """Return how many nodes Redis's radix tree of the master IDs has (XINFO STREAM).
+
+        Its keys are the 16 bytes of the IDs. It has a node for each key's end, one for each place where keys part,
+        and one for each stretch of bytes before these that all keys below share.
+        """
+        keys = [ms << 64 | sequence for ms, sequence in map(_master, self.nodes)]
+        if not keys:
+            return 1
+        nodes = len(keys)
+        above = -1  # the depth in bytes at which a key leaves the one before it
+        path: list[int] = []  # depths at which keys part, on the way down to the last key
+        for depth in [*[16 - ((a ^ b).bit_length() + 7) // 8 for a, b in pairwise(keys)], -1]:
+            nodes += max(above, depth) < 15  # a stretch before the key's end
+            while path and path[-1] > depth:
+                parting = path.pop()
+                nodes += 1 + (parting > max(depth, path[-1] if path else -1) + 1)
+            if depth >= 0 and (not path or path[-1] < depth):
+                path.append(depth)
+            above = depth
+        return nodes
+
+    def digest_parts(self) -> Iterator[bytes]:
+        """Iterate over what DEBUG DIGEST mixes: ID, fields and values of each entry."""
+        for id, row in self.range(MIN_ID, MAX_ID):
+            yield b"%d.%d" % id
+            yield from row
+
+    def copy(self) -> "StreamValue":
+        """Return an equal stream that shares nothing with this one but rows."""
+        other = StreamValue()
+        other.nodes = [node.copy() for node in self.nodes]
+        other.length = self.length
+        other.first_id = self.first_id
+        other.last_id = self.last_id
+        other.max_deleted_id = self.max_deleted_id
+        other.entries_added = self.entries_added
+        other.groups = {name: group.copy() for name, group in self.groups.items()}
+        other.memory = self.memory
+        return other
+
+    def check(self) -> None:
+        """Raise AssertionError when an invariant does not hold (for tests)."""
+        ids = [id for node in self.nodes for id in node.ids]
+        assert all(a < b for a, b in pairwise(ids))
+        assert not ids or ids[-1] <= self.last_id
+        assert self.length == sum(node.live for node in self.nodes)
+        memory = 0
+        for node in self.nodes:
+            assert node.ids
+            assert node.master <= node.ids[0]
+            assert len(node.ids) == len(node.rows)
+            assert all(0 <= at < len(node.ids) for at in node.dead)
+            assert set(range(node.head)) <= node.dead
+            assert node.head not in node.dead
+            twin = StreamNode(node.master, node.fields)
+            for id, row in zip(node.ids, node.rows):
+                twin.append(id, row)
+            assert node.body == twin.body
+            memory += node.size + _NODE_BYTES
+        if self.length:
+            assert self.first_id == self._find_first()
+        for name, group in self.groups.items():
+            assert group.name == name
+            group.check()
+            memory += _group_memory(group)
+        assert self.memory == memory
+
+
+def _group_memory(group: Group) -> int:
+    return (
+        _GROUP_BYTES
+        + len(group.name)
+        + sum(_CONSUMER_BYTES + len(name) for name in group.consumers)
+        + len(group.pending) * _NACK_BYTES
+    )
