@@ -59,7 +59,6 @@ def block(node: "Node", client: Client, blocking: Blocking) -> None:
     else:
         blocking.since_us = node.now_us
     blocking.command = node.executing_command
-    blocking.argv = node.executing_argv
     client.blocking = blocking
     client.flags |= flags.BLOCKED
     client.halted = True

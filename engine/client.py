@@ -200,16 +200,24 @@ class Client:
         self.node.redacted = (self.node.executing_argv, positions)
 
     def block(
-        self, kind: str, keys: list[bytes], until_ms: int | None, on_nokey: bool = False, data: object = None
+        self,
+        kind: str,
+        keys: list[bytes],
+        until_ms: int | None,
+        on_nokey: bool = False,
+        data: object = None,
+        argv: Argv | None = None,
     ) -> Reply:
         """Block on keys until one is ready (the command then runs again) or time is up (until_ms; None: never).
 
+        It runs with `argv`, where that differs from the request: an argument that meant the time of the request.
         The handler returns what this returns. Check `can_block` first: inside EXEC and scripts blocking commands
         answer at once as if their time were up.
         """
         blocking = Blocking(kind, self.db.index, list(dict.fromkeys(keys)), until_ms)
         blocking.on_nokey = on_nokey
         blocking.data = data
+        blocking.argv = self.node.executing_argv if argv is None else argv
         self.node.block_client(self, blocking)
         return NO_REPLY
 

@@ -3,6 +3,6 @@
 https://redis.io/docs/latest/commands/?group=stream
 """
 
-from engine.commands.stream import entries
+from engine.commands.stream import entries, reading
 
-__all__ = ["entries"]
+__all__ = ["entries", "reading"]
