@@ -87,9 +87,9 @@ class Eviction:
                     self._consider(Candidate(db.index, entry.key, self._idle(db, entry, policy)))
             while self.pool:
                 best = self.pool.pop()
-                entry = databases[best.db].entries.get(best.key)
-                if entry is not None and (entry.expire is not None or not volatile):
-                    return databases[best.db], entry
+                held = databases[best.db].entries.get(best.key)
+                if held is not None and (held.expire is not None or not volatile):
+                    return databases[best.db], held
             if not total:
                 return None
         return None

@@ -37,7 +37,7 @@ class HostedLoop(Loop):
 
     def __init__(self, journal: Journal, channel: socket.socket) -> None:
         self.shift_us = 0
-        super().__init__(journal, lambda level, text: None)  # type: ignore[arg-type]
+        super().__init__(journal, lambda level, text: None)
         self.journal = journal
         self.channel = channel
         self.adopted: set[str] = set()

@@ -6,7 +6,7 @@ https://redis.io/docs/latest/commands/sort/
 from engine.arguments import integer, parse_float
 from engine.client import Client
 from engine.errors import SYNTAX, WRONGTYPE, ReplyError
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_LIST, STRING_TYPES
+from engine.keyspace import NOTIFY_GENERIC, NOTIFY_LIST
 from engine.movable import sort_keys, sort_ro_keys
 from engine.resp import Argv, Reply
 from engine.table import DENYOOM, READONLY, WRITE, command
@@ -82,7 +82,7 @@ def _by_pattern(ctx: Client, pattern: bytes, element: bytes) -> bytes | None:
     value = ctx.db.lookup_read(pattern[:star] + element + pattern[star + 1 :])
     if field is not None:
         return value.get(field) if type(value) is HashValue else None
-    return as_bytes(value) if type(value) in STRING_TYPES else None
+    return as_bytes(value) if isinstance(value, int | bytes | bytearray) else None
 
 
 def _score(text: bytes | None) -> float:

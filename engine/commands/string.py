@@ -211,10 +211,9 @@ def mget(ctx: Client, argv: Argv) -> Reply:
     reply: list[bytes | None] = []
     for key in argv[1:]:
         value = lookup(key)
-        kind = type(value)
-        if kind is bytes:
+        if isinstance(value, bytes):
             reply.append(value)
-        elif kind is int or kind is bytearray:
+        elif isinstance(value, int | bytearray):
             reply.append(as_bytes(value))
         else:
             reply.append(None)

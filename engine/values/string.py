@@ -26,25 +26,23 @@ def native(text: bytes) -> bytes | int:
 
 def as_bytes(value: StringValue) -> bytes:
     """Return a string's bytes, as an object of its own."""
-    kind = type(value)
-    if kind is bytes:
-        return value  # type: ignore[return-value]
-    return b"%d" % value if kind is int else bytes(value)  # type: ignore[arg-type]
+    if isinstance(value, bytes):
+        return value
+    return b"%d" % value if isinstance(value, int) else bytes(value)
 
 
 def length(value: StringValue) -> int:
     """Return a string's length in bytes."""
-    return len(b"%d" % value) if type(value) is int else len(value)  # type: ignore[arg-type]
+    return len(b"%d" % value) if isinstance(value, int) else len(value)
 
 
 def encoding_of(value: StringValue) -> bytes:
     """Return the name of a string's encoding (OBJECT ENCODING)."""
-    kind = type(value)
-    if kind is int:
+    if isinstance(value, int):
         return b"int"
-    return b"embstr" if kind is bytes and len(value) <= EMBSTR_MAX else b"raw"  # type: ignore[arg-type]
+    return b"embstr" if isinstance(value, bytes) and len(value) <= EMBSTR_MAX else b"raw"
 
 
 def mutable(value: StringValue) -> bytearray:
     """Return a string as one that can be changed in place: itself, if it is one already."""
-    return value if type(value) is bytearray else bytearray(as_bytes(value))
+    return value if isinstance(value, bytearray) else bytearray(as_bytes(value))

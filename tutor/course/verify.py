@@ -21,6 +21,7 @@ from pathlib import Path
 from tutor.course import hints as ladder
 from tutor.course import transcript
 from tutor.course.catalogue import Catalogue, read_course
+from tutor.course.checks import check
 from tutor.course.model import Example, Lesson, Prediction, Problem, Task, split_line
 from tutor.course.reading import Problems, read_lesson
 from tutor.course.server import EngineServer, ForeignServer, Server, find_real_server, real_server, version_of
@@ -139,7 +140,7 @@ class _Walk:
             for name in self.lesson.terminals:
                 self.took(session.arrived(name, self.server.arrived(name, 0.05)))
         if not session.task_done(task):
-            finding = ladder.check(task.conditions, self.server.peek, session.state.attempts[session.state.since :])
+            finding = check(task.conditions, self.server.peek, session.state.attempts[session.state.since :])
             typed = "; ".join(f"{each.line} → {each.printed.strip()}" for each in session.state.attempts[-3:])
             self.wrong(task.spec_line, f"the solution does not satisfy the check: {finding.missing} ({typed})")
 

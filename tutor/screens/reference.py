@@ -191,9 +191,9 @@ class ReferenceScreen(Screen[None]):
             elif event.key == "down":
                 options.action_cursor_down()
             elif event.key == "pageup":
-                options.action_page_up()
+                options.action_page_up()  # type: ignore[no-untyped-call]
             else:
-                options.action_page_down()
+                options.action_page_down()  # type: ignore[no-untyped-call]
             event.stop()
 
     def action_move(self) -> None:
