@@ -32,11 +32,13 @@ from engine.rdb.primitives import (
     read_text_double,
     string,
 )
+from engine.rdb.stream_values import load_stream, save_stream
 from engine.resp import format_double
 from engine.values import set as values_set
 from engine.values.hash import HashValue
 from engine.values.list import ListValue, QuicklistNode
 from engine.values.set import SetLimits, SetValue
+from engine.values.stream import StreamValue
 from engine.values.zset import ZSetValue
 
 STRING = 0
@@ -166,12 +168,14 @@ _TYPES: dict[type, dict[bytes, int]] = {
     SetValue: {b"intset": SET_INTSET, b"listpack": SET_LISTPACK, b"hashtable": SET},
     HashValue: {b"listpack": HASH_LISTPACK, b"hashtable": HASH},
     ZSetValue: {b"listpack": ZSET_LISTPACK, b"skiplist": ZSET_2},
+    StreamValue: {b"stream": STREAM_LISTPACKS_3},
 }
 _SAVERS: dict[type, Saver] = {
     ListValue: _save_list,
     SetValue: _save_set,
     HashValue: _save_hash,
     ZSetValue: _save_zset,
+    StreamValue: save_stream,
     int: string,
     bytes: string,
     bytearray: lambda value, compressed: string(bytes(value), compressed),
@@ -339,6 +343,10 @@ def _load_zset(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int
     return (ZSetValue.of(scores, limits.zset_entries, max_value) if scores else None), p
 
 
+def _load_stream(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]:
+    return load_stream(kind, data, p, limits.lenient)
+
+
 def _refuse_module(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]:
     if kind == MODULE_PRE_GA:
         raise CorruptRdbError("Pre-release module format not supported", p)
@@ -376,6 +384,9 @@ LOADERS: dict[int, Loader] = {
     ZSET_LISTPACK: _load_zset,
     LIST_QUICKLIST_2: _load_list,
     SET_LISTPACK: _load_set,
+    STREAM_LISTPACKS: _load_stream,
+    STREAM_LISTPACKS_2: _load_stream,
+    STREAM_LISTPACKS_3: _load_stream,
 }
 
 

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.rdb import layouts, primitives, streams
+from engine.rdb import dump, layouts, primitives, streams
 from engine.rdb.compression import crc64
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.explain import explain
+from engine.rdb.objects import Limits
+from engine.rdb.stream_values import record_of, value_of
 from engine.rdb.streams import Consumer, Entry, Group, Node, Pending, Stream
 
 texts = st.binary(max_size=12) | st.integers(-1000, 10**12).map(lambda n: b"%d" % n)
@@ -69,6 +71,20 @@ def test_what_is_written_is_read_and_explained(stream, compressed):
     assert not any(span.field == "element" for span in spans)
 
 
+@given(made)
+@settings(deadline=None)
+def test_values_survive_dump_and_restore(stream):
+    value = value_of(stream)
+    value.check()
+    back = dump.restore(dump.dump(value), Limits())
+    back.check()
+    record = record_of(value)
+    assert record_of(back) == record
+    assert back.memory == value.memory
+    alive = [node for node in stream.nodes if not all(entry.deleted for entry in node.entries)]
+    assert record == stream._replace(nodes=alive)
+
+
 def old_body(kind: int, stream: Stream) -> bytes:
     """Return a stream as an older type has it: without what came later."""
     number = primitives.length
@@ -125,6 +141,7 @@ def test_damaged_streams_are_read_or_refused(stream, damage, lenient):
         read, _ = streams.read_stream(streams.STREAM_LISTPACKS_3, bytes(body), 0, lenient)
     except CorruptRdbError:
         return
+    value_of(read).check()
     ids = [entry.id for node in read.nodes for entry in node.entries]
     assert all(a < b for a, b in pairwise(ids))
     assert read.length == sum(not entry.deleted for node in read.nodes for entry in node.entries)
