@@ -107,8 +107,8 @@ _EXACT = float(2**62)  # integers up to here are printed as such
 
 def format_double(value: float) -> bytes:
     """Return a text that reads back as the same double, in Redis's spelling (`3`, `0.1`, `1e+20`, `inf`)."""
-    if -_EXACT <= value <= _EXACT and value == (whole := int(value)):
-        return b"%d" % whole if whole or copysign(1.0, value) > 0 else b"-0"
+    if value.is_integer() and -_EXACT <= value <= _EXACT:
+        return b"%d" % value if value or copysign(1.0, value) > 0 else b"-0"
     if value != value:
         return b"nan"
     if value in (inf, -inf):
