@@ -226,7 +226,7 @@ def _load_list(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int
         items, p = _read_strings(data, p, count)
         return (ListValue.from_items(items, limits.list_size) if items else None), p
     if kind == LIST_ZIPLIST:
-        items, p = _read_block(layouts.read_ziplist, data, p)
+        items, p = _read_block(layouts.read_ziplist, data, p, "List")
         return (ListValue.from_items(items, limits.list_size) if items else None), p
     count, p = read_length(data, p)
     nodes: list[QuicklistNode] = []
@@ -249,13 +249,14 @@ def _load_list(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int
     return (ListValue.from_nodes(nodes, limits.list_size) if nodes else None), p
 
 
-def _read_block(read: Callable[[bytes], list[Any]], data: bytes, p: int) -> tuple[list[Any], int]:
-    """Read a string that is a listpack or one of its kin."""
+def _read_block(read: Callable[[bytes], list[Any]], data: bytes, p: int, what: str = "") -> tuple[list[Any], int]:
+    """Read a string that is a listpack or one of its kin; `what` it holds stands at the head of error texts."""
     block, end = read_string(data, p)
     try:
         return read(block), end
     except CorruptRdbError as error:
-        raise CorruptRdbError(error.reason, p) from None
+        reason = f"{what} {error.reason[0].lower()}{error.reason[1:]}" if what else error.reason
+        raise CorruptRdbError(reason, p) from None
 
 
 def _load_set(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]:
@@ -265,7 +266,7 @@ def _load_set(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]
         ints, p = _read_block(lambda block: layouts.read_intset(block, limits.lenient), data, p)
         return SetValue.of_integers(ints, limits.sets), p
     if kind == SET_LISTPACK:
-        members, p = _read_block(limits.read_listpack, data, p)
+        members, p = _read_block(limits.read_listpack, data, p, "Set")
         if limits.lenient:
             members = list(dict.fromkeys(members))
         small = len(members) <= limits.set_entries
@@ -278,7 +279,8 @@ def _load_set(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int]
         else:
             value = SetValue.of(members, limits.sets)
     if len(value) != len(members):
-        raise CorruptRdbError("Duplicate set members detected", start)
+        blocks = "Set listpack integrity check failed: repeated members"
+        raise CorruptRdbError(blocks if kind == SET_LISTPACK else "Duplicate set members detected", start)
     return (value if members else None), p
 
 
@@ -290,21 +292,28 @@ def _load_hash(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int
         count, p = read_length(data, p)
         items, p = _read_strings(data, p, 2 * count)
     elif kind == HASH_LISTPACK:
-        items, p = _read_block(limits.read_listpack, data, p)
+        items, p = _read_block(limits.read_listpack, data, p, "Hash")
         max_value = _ANY_SIZE
         if lenient and len(items) & 1:
             items.pop()
     elif kind == HASH_ZIPLIST:
-        items, p = _read_block(layouts.read_ziplist, data, p)
+        items, p = _read_block(layouts.read_ziplist, data, p, "Hash")
         max_value = _ANY_SIZE
     else:
         items, p = _read_block(layouts.read_zipmap, data, p)
+    block = "ziplist" if kind == HASH_ZIPLIST else "listpack"
     if len(items) & 1:
-        raise CorruptRdbError("Hash listpack integrity check failed: a field without a value", start)
+        raise CorruptRdbError(f"Hash {block} integrity check failed: a field without a value", start)
     value = HashValue.of(items[::2], items[1::2], limits.hash_entries, max_value)
-    # Redis finds repeated fields in any hash table, and in a listpack when it makes a hash table of it.
-    if 2 * len(value) != len(items) and not (lenient and len(items) // 2 <= limits.hash_entries):
-        raise CorruptRdbError("Duplicate hash fields detected (listpack with dup elements)", start)
+    if 2 * len(value) != len(items):
+        # Redis finds repeated fields in any hash table, and in a listpack when it makes a hash table of it.
+        if kind == HASH:
+            if not lenient or len(items) // 2 > limits.hash_entries:
+                raise CorruptRdbError("Duplicate hash fields detected", start)
+        elif not lenient:
+            raise CorruptRdbError(f"Hash {block} integrity check failed: repeated fields", start)
+        elif len(items) // 2 > limits.hash_entries:
+            raise CorruptRdbError("Hash listpack with dup elements", start)
     return (value if items else None), p
 
 
@@ -313,29 +322,33 @@ def _load_zset(kind: int, data: bytes, p: int, limits: Limits) -> tuple[Any, int
     max_value = limits.zset_value
     scores: dict[bytes, float] = {}
     if kind in (ZSET, ZSET_2):
-        read = read_double if kind == ZSET_2 else read_text_double
+        read_score = read_double if kind == ZSET_2 else read_text_double
         count, p = read_length(data, p)
         for _ in range(count):
             member, p = read_string(data, p)
-            scores[member], p = read(data, p)
+            scores[member], p = read_score(data, p)
     else:
-        items, p = _read_block(layouts.read_ziplist if kind == ZSET_ZIPLIST else limits.read_listpack, data, p)
+        block = "ziplist" if kind == ZSET_ZIPLIST else "listpack"
+        read = layouts.read_ziplist if kind == ZSET_ZIPLIST else limits.read_listpack
+        items, p = _read_block(read, data, p, "Zset")
         max_value = _ANY_SIZE
         lenient = limits.lenient and kind == ZSET_LISTPACK
         if lenient and len(items) & 1:
             items.pop()
         if len(items) & 1:
-            raise CorruptRdbError("Zset listpack integrity check failed: a member without a score", start)
+            raise CorruptRdbError(f"Zset {block} integrity check failed: a member without a score", start)
         count = len(items) // 2
         for i in range(0, len(items), 2):
             score = parse_float(items[i + 1])
             if score is None and lenient:
                 score = 0.0  # strtod's answer to what is no number
             if score is None:
-                raise CorruptRdbError("Zset listpack integrity check failed: score", start)
+                raise CorruptRdbError(f"Zset {block} integrity check failed: score", start)
             scores[items[i]] = score
         if lenient:
             count = len(scores)
+        elif len(scores) != count:
+            raise CorruptRdbError(f"Zset {block} integrity check failed: repeated members", start)
     if len(scores) != count:
         raise CorruptRdbError("Duplicate zset fields detected", start)
     if any(score != score for score in scores.values()):
