@@ -93,11 +93,13 @@ class _Terminals:
 
     def execute(self, terminal: str, argv: Sequence[bytes]) -> list[Reply]:
         """See `Server`."""
+        self.arrived(terminal)
+        if terminal in self._waiting:  # as Ctrl-C does in redis-cli: nothing can be typed while it waits
+            self._drop(terminal)
         connection, state = self._connection(terminal), self._states[terminal]
         words = list(argv)
         name = words[0].lower()
         replies: list[Reply] = []
-        self.arrived(terminal)
         try:
             connection.send(words)
             expected = self._expected(terminal, name, words)
@@ -153,7 +155,7 @@ class _Terminals:
         return 1
 
     def _count(self, terminal: str, reply: Reply) -> None:
-        if isinstance(reply, list) and len(reply) == 3 and bytes(reply[0] or b"").endswith(b"subscribe"):
+        if self._states[terminal].is_pubsub(reply) and reply[0].endswith(b"subscribe"):
             self._channels[terminal] = reply[2]
             if reply[2] == 0:
                 self._states[terminal].subscribed = False
