@@ -219,6 +219,12 @@ class StreamValue:
         if self.length == 1:
             self.first_id = id
 
+    def adopt(self, node: StreamNode) -> None:
+        """Add a node with its entries, which were not added just now; the counters of IDs stay what they are."""
+        self.nodes.append(node)
+        self.length += node.live
+        self.memory += node.size + _NODE_BYTES
+
     # --- finding ------------------------------------------------------------------------------------------------
 
     def _seek(self, id: Id) -> int:

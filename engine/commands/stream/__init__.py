@@ -3,6 +3,6 @@
 https://redis.io/docs/latest/commands/?group=stream
 """
 
-from engine.commands.stream import entries, reading
+from engine.commands.stream import entries, groups, info, reading
 
-__all__ = ["entries", "reading"]
+__all__ = ["entries", "groups", "info", "reading"]

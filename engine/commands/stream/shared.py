@@ -8,7 +8,7 @@ import re
 from engine.client import Client
 from engine.errors import ReplyError
 from engine.keyspace import NOTIFY_STREAM
-from engine.resp import Reply
+from engine.resp import Argv, Reply
 from engine.values.pending import Id
 from engine.values.stream import MAX_ID, MIN_ID, Row, next_id, previous_id
 
@@ -106,3 +106,16 @@ def changed(ctx: Client, key: bytes, event: bytes, dirty: int = 1) -> None:
     ctx.db.space.dirty += dirty
     ctx.db.resized(key)
     ctx.db.notify(NOTIFY_STREAM, event, key)
+
+
+def no_such_group(key: bytes, name: bytes) -> ReplyError:
+    """The error for a group that a stream does not have."""
+    return ReplyError(b"NOGROUP No such consumer group '%b' for key name '%b'" % (name, key))
+
+
+def subcommand_syntax(argv: Argv) -> ReplyError:
+    """The error for arguments of a subcommand that do not fit."""
+    return ReplyError(
+        b"ERR unknown subcommand or wrong number of arguments for '%b'. Try %b HELP."
+        % (argv[1][:128], argv[0].upper())
+    )
