@@ -2,7 +2,7 @@
 
 from engine.rdb import streams
 from engine.rdb.streams import Consumer, Entry, Group, Node, Pending, Stream
-from engine.values.stream import _NODE_BYTES, MIN_ID, StreamNode, StreamValue
+from engine.values.stream import MIN_ID, StreamNode, StreamValue
 
 
 def record_of(value: StreamValue) -> Stream:
@@ -35,21 +35,16 @@ def record_of(value: StreamValue) -> Stream:
 
 
 def value_of(record: Stream) -> StreamValue:
-    """Return the stream of a record. Nodes without a living entry, which Redis never writes, are left out."""
+    """Return the stream of a record."""
     value = StreamValue()
     for made in record.nodes:
-        if all(entry.deleted for entry in made.entries):
-            continue
         node = StreamNode(made.master, made.fields)
         for entry in made.entries:
             node.append(entry.id, entry.pairs)
         for at, entry in enumerate(made.entries):
             if entry.deleted:
                 node.bury(at)
-        value.nodes.append(node)
-        value.memory += node.size + _NODE_BYTES
-    value.length = sum([node.live for node in value.nodes])
-    value.first_id = next((node.ids[node.head] for node in value.nodes), MIN_ID)
+        value.adopt(node)
     value.last_id = max(record.last_id, value.nodes[-1].ids[-1] if value.nodes else MIN_ID)
     value.max_deleted_id = record.max_deleted_id
     value.entries_added = record.entries_added

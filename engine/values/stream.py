@@ -220,8 +220,10 @@ class StreamValue:
             self.first_id = id
 
     def adopt(self, node: StreamNode) -> None:
-        """Add a node with its entries, which were not added just now; the counters of IDs stay what they are."""
+        """Add a node that was read with its entries. Even all of them may be dead: XTRIM MINID leaves such nodes."""
         self.nodes.append(node)
+        if node.live and not self.length:
+            self.first_id = node.ids[node.head]
         self.length += node.live
         self.memory += node.size + _NODE_BYTES
 
