@@ -31,7 +31,7 @@ async def until(pilot: Pilot, condition, what: str, seconds: float = 15) -> None
 
 
 async def enter(pilot: Pilot, text: str) -> None:
-    terminal = pilot.app.screen.query_one("Terminal.-shown", Terminal)
+    terminal = next(each for each in pilot.app.screen.query(Terminal) if each.display)
     await until(pilot, lambda: not terminal.busy, "the prompt")
     await pilot.press(*(NAMES.get(character, character) for character in text), "enter")
     await until(pilot, lambda: not terminal.busy, f"the reply to {text}")
@@ -50,12 +50,12 @@ async def lesson(pilot: Pilot) -> LessonScreen:
 
 async def finish_step(pilot: Pilot, screen: LessonScreen) -> None:
     """Run every example, answer every question with the first choice, have every task shown."""
-    terminal, desk = screen.terminals.now, screen.desk
-    assert terminal is not None
+    desk = screen.desk
     assert isinstance(desk, LessonDesk)
+    terminals = list(screen.query(Terminal))
 
     def idle() -> bool:
-        return not terminal.busy and not terminal.is_typing and not desk._script_at and not desk._turn.locked()
+        return not desk._script_at and not desk._turn.locked() and not any(each.is_typing for each in terminals)
 
     for _ in range(30):
         await until(pilot, idle, "the prompt")
@@ -63,7 +63,7 @@ async def finish_step(pilot: Pilot, screen: LessonScreen) -> None:
         assert screen.step is not None
         if not idle():
             continue
-        if terminal.question is not None:
+        if any(each.question is not None for each in terminals):
             await pilot.press("1", "enter")
         elif screen.step.next_run is not None:
             await pilot.press("f7")
@@ -154,3 +154,25 @@ async def test_the_sandbox_has_a_server_and_marks_what_changed() -> None:
         await until(pilot, lambda: not terminal.busy, "the prompt after Ctrl-C")
         await enter(pilot, "PING")
         assert "PONG" in screen_text(app)
+
+
+def lesson_names() -> list[str]:
+    from tutor.course.catalogue import read_course
+
+    return [lesson.id for lesson in read_course().lessons if lesson.id != "strings"]
+
+
+@pytest.mark.parametrize("name", lesson_names())
+async def test_every_lesson_works_at_80x24(name: str) -> None:
+    app = TutorApp(name, None, Preferences())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await lesson(pilot)
+        assert screen.step is not None
+        while True:
+            await finish_step(pilot, screen)
+            number = screen.step.number
+            await pilot.press("f8")
+            if number == screen.step.of:
+                break
+            await until(pilot, lambda n=number: screen.step.number == n + 1, "the next step")
+        await until(pilot, lambda: "That was the lesson." in screen_text(app), "the end of the lesson")

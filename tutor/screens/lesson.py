@@ -109,7 +109,7 @@ class PaneBar(Static):
             if name == chosen:
                 parts.append(f"[b $text-primary]▸{title}[/]")
             else:
-                parts.append(f"[$muted @click=screen.pane('{name}')] {title}[/]")
+                parts.append(f"[$muted @click=screen.place('{name}')] {title}[/]")
         self.update(Content.from_markup("  ".join(parts)))
 
 
@@ -119,8 +119,7 @@ class Terminals(Container):
     DEFAULT_CSS = """
     Terminals { border: round $panel-lighten-2; border-title-color: $muted; layout: horizontal; }
     Terminals:focus-within { border: round $primary; border-title-color: $foreground; }
-    Terminals > Terminal { display: none; width: 1fr; height: 1fr; }
-    Terminals > Terminal.-shown { display: block; }
+    Terminals > Terminal { width: 1fr; height: 1fr; }
     """
 
     current: var[str] = var("")
@@ -143,7 +142,7 @@ class Terminals(Container):
             return
         beside = 1 < len(self.names) <= 3 and self.size.width >= 45 * len(self.names)
         for number, name in enumerate(self.names):
-            self[name].set_class(beside or name == self.current, "-shown")
+            self[name].display = beside or name == self.current  # at once, for the focus may go there next
             self[name].styles.border_left = (
                 ("vkey", self.app.theme_variables["panel-lighten-2"]) if beside and number else ("none", "black")
             )
@@ -243,6 +242,7 @@ class LessonScreen(Screen[str | None]):
         self.step: StepView | None = None
         self.setup: LessonSetup | None = None
         self.closing = False
+        self._wanted: Widget | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
@@ -542,8 +542,23 @@ class LessonScreen(Screen[str | None]):
         return self.has_class("-narrow") and self.has_class("-short")
 
     def panes(self) -> list[tuple[str, str]]:
-        """Return the names and titles of what F6 goes through."""
-        return [("text", "Text"), ("terminal", "Terminal"), ("keys", "Keys"), ("wire", "Wire"), ("events", "Events")]
+        """Return the names and titles of what F6 goes through; several terminals by their names."""
+        names = self.terminals.names
+        terminals = [(f"terminal {name}", name) for name in names] if len(names) > 1 else [("terminal", "Terminal")]
+        return [("text", "Text"), *terminals, ("keys", "Keys"), ("wire", "Wire"), ("events", "Events")]
+
+    @property
+    def _place(self) -> str:
+        """Which of `panes` is shown."""
+        several = self.pane == "terminal" and len(self.terminals.names) > 1
+        return f"terminal {self.terminals.current}" if several else self.pane
+
+    def _go_to(self, place: str) -> None:
+        kind, _, name = place.partition(" ")
+        if name:
+            self.terminals.current = name
+        self.action_pane(kind)
+        self.query_one(PaneBar).show(self.panes(), self._place)
 
     def watch_pane(self) -> None:
         """Show a pane where only one fits."""
@@ -554,7 +569,7 @@ class LessonScreen(Screen[str | None]):
             self.set_class(name == kind, f"-pane-{name}")
         if self.pane in Inspector.TABS:
             self.inspector.tab = self.pane
-        self.query_one(PaneBar).show(self.panes(), self.pane)
+        self.query_one(PaneBar).show(self.panes(), self._place)
         self._focus_pane()
 
     def _focus_pane(self) -> None:
@@ -566,18 +581,30 @@ class LessonScreen(Screen[str | None]):
         else:
             target = self.terminals.now
         if target is not None:
-            self.set_focus(target, scroll_visible=False)
+            self._focus_soon(target)
 
     def _to_terminal(self, terminal: Terminal) -> None:
-        self.pane = "terminal"
         self.terminals.current = terminal.channel
-        self.set_focus(terminal, scroll_visible=False)
+        self.pane = "terminal"
+        self.query_one(PaneBar).show(self.panes(), self._place)
+        self._focus_soon(terminal)
+
+    def _focus_soon(self, widget: Widget) -> None:
+        """Focus a widget, once it is in sight: one that is not takes no focus."""
+        self._wanted = widget
+        self.set_focus(widget, scroll_visible=False)
+
+        def again() -> None:
+            if self._wanted is widget and self.focused is not widget:
+                self.set_focus(widget, scroll_visible=False)
+
+        self.call_after_refresh(again)
 
     def action_next_pane(self) -> None:
         """Go to the next pane."""
         if self.tabbed:
             names = [name for name, _ in self.panes()]
-            self.pane = names[(names.index(self.pane) + 1) % len(names)]
+            self._go_to(names[(names.index(self._place) + 1) % len(names)])
             return
         order: list[Widget] = [self.query_one(TextPane), *(t for t in self.terminals.query(Terminal) if t.display)]
         order.append(self.inspector.query_one(f"#{self.inspector.tab}"))
@@ -591,12 +618,17 @@ class LessonScreen(Screen[str | None]):
         if names:
             self._to_terminal(self.terminals[names[(names.index(self.terminals.current) + 1) % len(names)]])
 
+    def action_place(self, name: str) -> None:
+        """Show what a tab of a narrow window stands for."""
+        self._go_to(name)
+
     def action_pane(self, name: str) -> None:
         """Show a pane."""
         self.pane = name
-        self._focus_pane()
         if name == "terminal" and (terminal := self.terminals.now):
-            self.set_focus(terminal, scroll_visible=False)
+            self._focus_soon(terminal)
+        else:
+            self._focus_pane()
 
     def action_terminal(self, name: str) -> None:
         """Show a terminal."""

@@ -121,8 +121,10 @@ class StepView:
 
     @property
     def next_run(self) -> "Example | Prediction | None":
-        """What F7 does next: the first transcript not run yet, or prediction not made."""
+        """What F7 does next: the first transcript not run yet, or prediction not made, before the task to be done."""
         for block in self.blocks:
+            if isinstance(block, Tasks) and not all(task.done for task in block.tasks):
+                return None
             if isinstance(block, Example) and not block.ran and not block.passive:
                 return block
             if isinstance(block, Prediction) and not block.answer:

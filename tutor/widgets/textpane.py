@@ -18,7 +18,7 @@ from textual.widgets import Static
 
 from tutor.screens.view import Block, Example, Hint, Prediction, Prose, StepView, TaskEntry, Tasks
 
-_CODE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
+_CODE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|(?<![\w*])\*([^*\s](?:[^*]*[^*\s])?)\*(?![\w*])|\[([^\]]+)\]\([^)]*\)")
 
 
 def inline(text: str, style: str = "") -> Content:
@@ -27,7 +27,9 @@ def inline(text: str, style: str = "") -> Content:
     at = 0
     for match in _CODE.finditer(text):
         parts.append((text[at : match.start()], style))
-        parts.append((match[1] or match[2], f"{style} bold {'$text-accent' if match[1] else ''}".strip()))
+        code, strong, emphasis, link = match.groups()
+        look = "bold $text-accent" if code else "bold" if strong else "italic" if emphasis else ""
+        parts.append((code or strong or emphasis or link, f"{style} {look}".strip()))
         at = match.end()
     parts.append((text[at:], style))
     return Content.assemble(*parts)

@@ -6,6 +6,8 @@ server, and answers with events, which become what the screen shows. What the se
 """
 
 import asyncio
+import itertools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -124,13 +126,7 @@ class LessonDesk(Playground):
         async with self._turn:
             await asyncio.to_thread(self._session.predict, prediction, answer)
         self._show_step()
-        lines = [
-            (example.terminal, exchange.command, example.id)
-            for example in prediction.examples
-            for exchange in example.exchanges
-            if exchange.command
-        ]
-        if lines:
+        if lines := [line for example in prediction.examples for line in _lines(example)]:
             self._type(lines)
         else:
             self._tell_outcomes()
@@ -149,7 +145,19 @@ class LessonDesk(Playground):
                 self._post(m.Notice(rung.text))
         elif action == "show":
             if lines := self._session.solution():
-                self._type([(terminal, line, None) for terminal, line in lines])
+                # The solution builds on what the text before it does.
+                before = itertools.takewhile(
+                    lambda block: block is not self._session.open_task, self._session.step.blocks
+                )
+                missing = [
+                    block for block in before if isinstance(block, model.Example) and not self._session.ran(block)
+                ]
+                self._type(
+                    [
+                        *(line for example in missing for line in _lines(example)),
+                        *((terminal, line, None) for terminal, line in lines),
+                    ]
+                )
             else:
                 self._post(m.Notice("Every task of this step is done."))
         elif action == "predict":
@@ -349,5 +357,12 @@ class LessonDesk(Playground):
                 )
 
 
+def _lines(example: model.Example) -> list[tuple[str, str, str | None]]:
+    """Return an example's commands as they are to be typed: terminal, line, what for."""
+    return [(example.terminal, each.command, example.id) for each in example.exchanges if each.command]
+
+
 def _plain(markdown: str) -> str:
-    return " ".join(markdown.replace("`", "").replace("**", "").split())
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    text = re.sub(r"(?<![\w*])\*(\S(?:[^*]*\S)?)\*(?![\w*])", r"\1", text.replace("**", ""))
+    return " ".join(text.replace("`", "").split())
