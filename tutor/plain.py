@@ -5,6 +5,7 @@ coloured. Commands of the tutor begin with a colon, as at the prompt of the full
 """
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from tutor.course import transcript
 from tutor.course.catalogue import read_course
 from tutor.course.model import Example, Lesson, Prediction, Prose, Task
 from tutor.course.progress import Progress
+from tutor.course.reading import Problems, read_lesson
 from tutor.course.server import EngineServer, Server
 from tutor.course.session import (
     Arrived,
@@ -70,6 +72,7 @@ class Plain:
     ) -> None:
         self.lesson, self.server, self.read, self.following = lesson, server, read, following
         self._write = write
+        self.progress = progress
         self.session = Session(lesson, server, progress.recorder(lesson) if progress else None)
         self.terminal = lesson.terminals[0]
         self.over = False
@@ -229,10 +232,7 @@ class Plain:
                 self.write("")
                 self.write("Running the example above first.")
                 self.tell(session.run_example(example))
-        self.write("")
-        self.write(f"Predict: {to_plain(prediction.question)}")
-        for number, option in enumerate(prediction.options, start=1):
-            self.write(f"  {number}. {to_plain(option)}")
+        self.ask(prediction)
         answer = self.read("Your answer (empty to skip): ")
         if answer is None:
             self.over = True
@@ -250,6 +250,36 @@ class Plain:
             else:
                 self.tell(session.run_example(example))
         self.write(to_plain(prediction.because))
+
+    def review(self) -> None:
+        """Ask the predictions once more that were missed."""
+        taken = self.progress.of(self.lesson.id) if self.progress else None
+        if self.progress is None or taken is None or not taken.missed:
+            return
+        self.write("Before you go: what you predicted otherwise, once more.")
+        for miss in list(taken.missed):
+            step = self.lesson.steps[miss.step] if miss.step < len(self.lesson.steps) else None
+            found = [each for each in step.predictions if each.id == miss.prediction] if step else []
+            if not found:  # the lesson has changed since
+                self.progress.settle(self.lesson.id, miss)
+                continue
+            self.ask(found[0])
+            answer = self.read("Your answer (empty to skip): ")
+            if not answer or not answer.strip():
+                continue
+            right = found[0].right(answer)
+            self.write("Right." if right else f"Not so. It is: {to_plain(found[0].answers[0])}.")
+            if right:
+                self.progress.settle(self.lesson.id, miss)
+            else:
+                self.write(to_plain(found[0].because))
+
+    def ask(self, prediction: Prediction) -> None:
+        """Tell a prediction's question and options."""
+        self.write("")
+        self.write(f"Predict: {to_plain(prediction.question)}")
+        for number, option in enumerate(prediction.options, start=1):
+            self.write(f"  {number}. {to_plain(option)}")
 
     def tell(self, events: Sequence[Event], typed_here: bool = False) -> None:
         """Tell events."""
@@ -283,6 +313,7 @@ class Plain:
                 case Nothing(text):
                     self.write(text)
                 case LessonDone():
+                    self.review()
                     self.write("The lesson is done. Well done.")
                     if self.following is not None:
                         self.write(f"What follows: redis-tutor learn {self.following.id} --plain")
@@ -322,7 +353,10 @@ def run(name: str) -> int:
     if progress.notice:
         print(progress.notice)
     try:
-        lesson = course.find(name)
+        lesson = read_lesson(Path(name), name) if os.path.exists(name) else course.find(name)
+    except Problems as error:
+        print(error, file=sys.stderr)
+        return 1
     except LookupError as error:
         broken = [problem for problem in course.problems if Path(problem.path).stem == name]
         for problem in broken:
@@ -331,9 +365,10 @@ def run(name: str) -> int:
             print(f"redis-tutor: {error.args[0]}", file=sys.stderr)
         return 1
     taken = progress.of(lesson.id)
+    following = course.after(lesson) if lesson in course.lessons else None
     server = EngineServer(lesson.terminals, lesson.arguments)
     try:
-        plain = Plain(lesson, server, _read, print, progress, course.after(lesson))
+        plain = Plain(lesson, server, _read, print, progress, following)
         with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
             plain.run(taken.step if taken and not taken.done else 0)
     finally:

@@ -112,6 +112,13 @@ class Progress:
         """Return how far a lesson has come, or None."""
         return self.kept.lessons.get(lesson)
 
+    def settle(self, lesson: str, miss: Miss) -> None:
+        """Strike out a missed prediction that was answered right in a review."""
+        taken = self.kept.lessons.get(lesson)
+        if taken is not None and miss in taken.missed:
+            taken.missed.remove(miss)
+            self.save()
+
     def recorder(self, lesson: Lesson) -> "Recorder":
         """Return what a session calls with its events."""
         return Recorder(self, lesson)

@@ -38,6 +38,7 @@ class State:
     attempts: tuple[Attempt, ...] = ()  # of this step
     since: int = 0  # where in `attempts` the open task begins
     prepared: frozenset[tuple[int, str]] = frozenset()  # tasks whose set-up was typed
+    foreseen: str = ""  # the hint for a foreseen mistake that was given last
 
 
 # -- events
@@ -252,6 +253,7 @@ class Session:
     def _complete(self) -> None:
         """Do what is left of the step, so that the next one finds what it builds on."""
         index = self.state.step
+        typed = [each.line for each in self.state.attempts if each.argv]
         for block in self.step.blocks:
             examples = (
                 block.examples if isinstance(block, Prediction) else [block] if isinstance(block, Example) else []
@@ -259,7 +261,9 @@ class Session:
             for example in examples:
                 if (index, example.id) not in self.state.ran:
                     for exchange in example.exchanges:
-                        if exchange.command:
+                        if _line(exchange.command) in typed:  # once is enough: it may push or count
+                            typed.remove(_line(exchange.command))
+                        elif exchange.command:
                             self._execute(example.terminal, exchange.command)
             if isinstance(block, Task) and not self.task_done(block):
                 self._ready(block, now=True)
@@ -441,8 +445,12 @@ class Session:
             text = ladder.foreseen(
                 task, self.server.peek, self.state.attempts[self.state.since :], self.lesson.terminals
             )
-            if text:
+            last = self.state.attempts[-1]
+            # A state that is still wrong is no news after a look around; a line typed again is.
+            news = text != self.state.foreseen or not last.argv or not only_looks(last.argv)
+            if text and (news or any(wrong.when is None and wrong.hint == text for wrong in task.wrong)):
                 events.append(Foreseen(task, text))
+            self.state = replace(self.state, foreseen=text)
         return events
 
     # -- help
