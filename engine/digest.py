@@ -6,8 +6,10 @@ something are mixed in one after the other (`mix`), parts whose order means noth
 
 import hashlib
 from collections.abc import Iterable
+from math import copysign, isinf
 
 from engine.keyspace import STRING_TYPES, Entry, Keyspace
+from engine.numbers import format_fraction
 from engine.values.hash import HashValue
 from engine.values.list import ListValue
 from engine.values.set import SetValue
@@ -36,6 +38,12 @@ def _xor(digest: int, element: int) -> int:
     return digest ^ _sha1(element.to_bytes(20, "big"))
 
 
+def _score_text(score: float) -> bytes:
+    if score == 0:
+        return b"-0" if copysign(1, score) < 0 else b"0"
+    return (b"inf" if score > 0 else b"-inf") if isinf(score) else format_fraction(score)
+
+
 def value_digest(digest: int, entry: Entry) -> int:
     """Return a digest with an entry's value and the fact that it expires mixed in."""
     value = entry.value
@@ -54,7 +62,7 @@ def value_digest(digest: int, entry: Entry) -> int:
     elif kind is ZSetValue:
         digest = _mix(digest, (3).to_bytes(4, "big"))
         for member, score in value.items():
-            digest = _xor(digest, _mix_all((member, b"%.17g" % score)))
+            digest = _xor(digest, _mix_all((member, _score_text(score))))
     elif kind is HashValue:
         digest = _mix(digest, (4).to_bytes(4, "big"))
         for field, content in value.items():

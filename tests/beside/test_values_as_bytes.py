@@ -198,3 +198,25 @@ def test_dump_and_restore(pair, texts, kind, ttl):
 def test_restore_refuses(pair, options):
     reset(pair)
     pair.both(b"RESTORE", b"k", *options)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), items, st.booleans()), max_size=30), st.integers(0, 5))
+@settings(deadline=None, max_examples=40)
+def test_streams_come_back_as_they_were(pair, rows, read):
+    reset(pair)
+    pair.theirs(b"XGROUP", b"CREATE", b"s", b"g", b"0", b"MKSTREAM")
+    ms = 1
+    for number, (step, value, _) in enumerate(rows, 1):
+        ms += step
+        fields = [b"f", value] if number % 3 else [b"f", value, b"other", b"1"]
+        pair.theirs(b"XADD", b"s", b"%d-%d" % (ms, number), *fields)
+        if rows[number - 1][2] and number > 1:
+            pair.theirs(b"XDEL", b"s", b"%d-%d" % (ms, number))
+    for name in (b"alice", b"bob"):
+        pair.theirs(b"XREADGROUP", b"GROUP", b"g", name, b"COUNT", b"%d" % (read + 1), b"STREAMS", b"s", b">")
+    theirs = pair.theirs(b"DUMP", b"s")
+    payload = theirs.split(b"\r\n", 1)[1][:-2]
+    assert pair.ours(b"RESTORE", b"s", b"0", payload) == b"+OK\r\n"
+    if payload[-10:-8] == b"\x0b\x00":
+        assert pair.ours(b"DUMP", b"s") == theirs
+    assert pair.ours(b"DEBUG", b"DIGEST-VALUE", b"s") == pair.theirs(b"DEBUG", b"DIGEST-VALUE", b"s")
