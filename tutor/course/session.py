@@ -10,6 +10,7 @@ at what it did.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -253,7 +254,7 @@ class Session:
     def _complete(self) -> None:
         """Do what is left of the step, so that the next one finds what it builds on."""
         index = self.state.step
-        typed = [each.line for each in self.state.attempts if each.argv]
+        typed = [(each.terminal, each.line) for each in self.state.attempts if each.argv]
         for block in self.step.blocks:
             examples = (
                 block.examples if isinstance(block, Prediction) else [block] if isinstance(block, Example) else []
@@ -261,8 +262,9 @@ class Session:
             for example in examples:
                 if (index, example.id) not in self.state.ran:
                     for exchange in example.exchanges:
-                        if _line(exchange.command) in typed:  # once is enough: it may push or count
-                            typed.remove(_line(exchange.command))
+                        entry = (example.terminal, _line(exchange.command))
+                        if entry in typed:  # once is enough: it may push or count
+                            typed.remove(entry)
                         elif exchange.command:
                             self._execute(example.terminal, exchange.command)
             if isinstance(block, Task) and not self.task_done(block):
@@ -410,22 +412,31 @@ class Session:
 
     def _examples(self, attempt: Attempt, typed_for: str | None) -> list[Event]:
         events: list[Event] = []
-        typed = [each.line for each in self.state.attempts if each.argv]
+        # What was typed is shared out among the examples, in order: two of them may have a command in common.
+        typed = Counter((each.terminal, each.line) for each in self.state.attempts if each.argv)
         for example in self.step.examples:
-            if example.arrives or self.ran(example):
+            if example.arrives or example.setup:
                 continue
-            lines = [_line(command) for command in transcript.commands(example.exchanges)]
-            if typed_for == example.id and attempt.line in lines:
-                exchange = next(each for each in example.exchanges if _line(each.command) == attempt.line)
-                count = sum(_line(each.command) == attempt.line for each in example.exchanges)
-                waits = example.waits and exchange is example.exchanges[-1]
-                same = transcript.matches(exchange.reply, attempt.printed, example.unordered)
-                if count == 1 and not waits and not same:
-                    events.append(Differs(example, exchange.command, exchange.reply, attempt.printed))
-            if all(typed.count(line) >= lines.count(line) for line in lines):
-                self.state = replace(self.state, ran=self.state.ran | {(self.state.step, example.id)})
-                events.append(ExampleRan(example))
+            lines = Counter((example.terminal, _line(each)) for each in transcript.commands(example.exchanges))
+            ran = self.ran(example)
+            if typed_for == example.id and not ran:
+                events += self._compare(example, attempt)
+            if lines <= typed:
+                typed -= lines
+                if not ran:
+                    self.state = replace(self.state, ran=self.state.ran | {(self.state.step, example.id)})
+                    events.append(ExampleRan(example))
         return events
+
+    @staticmethod
+    def _compare(example: Example, attempt: Attempt) -> list[Event]:
+        """Tell when an example's command gave another reply than the text shows."""
+        found = [each for each in example.exchanges if each.command and _line(each.command) == attempt.line]
+        if len(found) != 1 or (example.waits and found[0] is example.exchanges[-1]):
+            return []
+        if transcript.matches(found[0].reply, attempt.printed, example.unordered):
+            return []
+        return [Differs(example, found[0].command, found[0].reply, attempt.printed)]
 
     def _tasks(self) -> list[Event]:
         events: list[Event] = []
