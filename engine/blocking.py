@@ -114,8 +114,9 @@ def serve_ready(node: "Node") -> None:
 
 
 def _wakes(db: Database, key: bytes, blocking: Blocking) -> bool:
-    entry = db.entry(key)
-    if entry is None:
+    # Only a look: a key whose time has come serves nobody, but it is not for us to remove it.
+    entry = db.entries.get(key)
+    if entry is None or (entry.expire is not None and entry.expire <= db.space.now_ms):
         return blocking.on_nokey
     if type(entry.value) in STRING_TYPES:
         return blocking.on_nokey
