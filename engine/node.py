@@ -172,6 +172,7 @@ class Node:
         self.cron_at_us = now
         self.cron_loops = 0
         self.exiting = False
+        self.stalled_until_us = 0
         self.observers: list[Callable[[Event], None]] = []
         self.configured()
 
@@ -578,6 +579,8 @@ class Node:
         ctx = self.executing
         self.after_unit()
         if self.waiting.ready and ctx is None:
+            if self.stalled_until_us > self.now_us:
+                self.set_time(self.stalled_until_us)  # DEBUG SLEEP: to those who waited the time has passed
             blocking.serve_ready(self)
 
     def after_unit(self) -> None:

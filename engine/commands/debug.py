@@ -55,7 +55,10 @@ def _sleep(ctx: Client, argv: Argv) -> Reply:
     seconds = parse_float(argv[2])
     if seconds is None:
         raise ReplyError(NOT_A_FLOAT)
-    ctx.node.perform(Stall(ctx.node.now_us, int(seconds * 1_000_000)))
+    node = ctx.node
+    duration_us = int(seconds * 1_000_000)
+    node.perform(Stall(node.now_us, duration_us))
+    node.stalled_until_us = node.now_us + duration_us
     return OK
 
 
