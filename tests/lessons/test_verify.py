@@ -1,0 +1,96 @@
+"""What does not hold is told as a compiler does: file, line, what was expected, what came."""
+
+import pytest
+
+from tutor.course import verify
+from tutor.course.reading import parse_lesson
+
+LESSON = """---
+id: sample
+title: Sample
+chapter: 2
+order: 1
+minutes: 5
+wrong_idea: none
+---
+
+## One
+
+```redis
+127.0.0.1:6379> SET a 1
+OK
+127.0.0.1:6379> GET a
+"1"
+```
+
+> **Your turn.** Store 2 under b.
+
+<details><summary>x</summary>
+
+```yaml task
+check: {key: b, value: 2}
+solution: SET b 2
+wrong:
+  - try: SET b 3
+    hint: That is 3.
+hints: [Think.]
+```
+
+</details>
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _servers():
+    yield
+    verify.finish()
+
+
+def problems(old, new):
+    assert old in LESSON
+    lesson = parse_lesson(LESSON.replace(old, new), "sample.md")
+    return [str(problem) for problem in verify.prove(lesson)[0]]
+
+
+def test_a_lesson_that_holds():
+    assert problems("Sample", "Sample") == []
+
+
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        ('"1"', '"2"',
+         'sample.md:15: `GET a` gives another reply\n    expected  "2"\n    came      "1"\n    [this engine]'),
+        ("> GET a", "(TX)> GET a", "sample.md:15: the prompt is another one\n    expected  127.0.0.1:6379(TX)> \n"),
+        ("SET a 1", "SET b 2", "sample.md:19: the task is done by the example at line 12 already"),
+        ("solution: SET b 2", "solution: SET b 4",
+         "sample.md:24: the solution does not satisfy the check: `b` is there, but it does not hold"),
+        ("try: SET b 3", "try: SET b 2", "sample.md:24: the wrong attempt `SET b 2` satisfies the check"),
+        ("hint: That is 3.", "when: {key: zz}\n    hint: That is 3.",
+         "sample.md:24: the wrong attempt `SET b 3` gets no hint: expected 'That is 3.'"),
+        ("[Think.]", "['Try set  B 2!']", "sample.md:24: the hint 'Try set  B 2!' contains the solution `SET b 2`"),
+        ("hint: That is 3.", "hint: 'No, SET b 2.'", "contains the solution `SET b 2`"),
+    ],
+)  # fmt: skip
+def test_what_does_not_hold_is_told(old, new, told):
+    found = "\n".join(problems(old, new))
+    assert told in found
+
+
+def test_the_command(capsys, tmp_path, monkeypatch):
+    good, bad, broken = tmp_path / "good.md", tmp_path / "bad.md", tmp_path / "broken.md"
+    good.write_text(LESSON)
+    bad.write_text(LESSON.replace('"1"', '"2"'))
+    broken.write_text("nothing")
+    monkeypatch.setattr(verify, "find_real_server", lambda: None)
+    assert verify.main([str(good)]) == 0
+    assert "1 lessons, 2 replies, 1 tasks, 1 wrong attempts on this engine (no real server found" in (
+        capsys.readouterr().out
+    )
+    assert verify.main([str(good), str(bad), str(broken)]) == 1
+    told = capsys.readouterr().out
+    assert f"{broken}:1: there is no front matter" in told
+    assert f"{bad}:15: `GET a` gives another reply" in told
+    assert "2 problems" in told
+    assert verify.main(["nosuch"]) == 1
+    assert "there is no lesson 'nosuch'" in capsys.readouterr().out
