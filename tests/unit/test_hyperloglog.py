@@ -75,7 +75,7 @@ def test_merging_is_the_register_wise_maximum(mine, theirs, sparse_max, dense):
 @pytest.mark.parametrize("size", [1, 10, 100, 1000, 20_000])
 def test_estimate_is_near_and_equal_for_both_forms(size):
     items = [b"%d" % i for i in range(size)]
-    sparse, dense = build(items, 16000), build(items, 0)
+    sparse, dense = build(items), build(items, 0)
     assert hll.count(sparse) == hll.count(dense)
     assert abs(hll.count(dense) - size) <= max(1, 0.03 * size)
 
