@@ -30,6 +30,11 @@ class TutorApp(App[None]):
         Binding("f11", "reference", "reference", show=False, id="reference"),
     ]
     CSS = """
+    * {
+        scrollbar-color: $rule; scrollbar-color-hover: $faint; scrollbar-color-active: $faint;
+        scrollbar-background: $background; scrollbar-background-hover: $background;
+        scrollbar-background-active: $background; scrollbar-corner-color: $background;
+    }
     Toast { background: $panel; }
     ToastRack { align: right bottom; }
     """
@@ -58,7 +63,7 @@ class TutorApp(App[None]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return what the stylesheets need before a theme is there."""
-        return {"muted": "#999999", "faint": "#666666"}
+        return {"muted": "#999999", "faint": "#666666", "rule": "#444444"}
 
     def on_mount(self) -> None:
         """Show the map."""

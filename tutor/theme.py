@@ -44,7 +44,7 @@ DEFAULT = DARK.name
 
 
 def shades(variables: dict[str, str]) -> dict[str, str]:
-    """Return `$muted` and `$faint`: the text colour drawn towards the background, for any theme.
+    """Return `$muted`, `$faint` and `$rule`: the text colour drawn towards the background, for any theme.
 
     Textual's own `$text-muted` is a translucent "auto" colour, which a span of text cannot carry.
     """
@@ -54,7 +54,11 @@ def shades(variables: dict[str, str]) -> dict[str, str]:
         return dict(_ANSI)
     if text.ansi is not None or ground.ansi is not None:
         return dict(_ANSI)
-    return {"muted": ground.blend(text, 0.78).hex6, "faint": ground.blend(text, 0.45).hex6}
+    return {
+        "muted": ground.blend(text, 0.78).hex6,
+        "faint": ground.blend(text, 0.5).hex6,
+        "rule": ground.blend(text, 0.24).hex6,
+    }
 
 
-_ANSI = {"muted": "ansi_default", "faint": "ansi_bright_black"}
+_ANSI = {"muted": "ansi_default", "faint": "ansi_bright_black", "rule": "ansi_bright_black"}

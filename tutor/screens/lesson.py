@@ -16,7 +16,7 @@ from textual.content import Content
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Markdown, Static
 
 from tutor.screens import messages as m
 from tutor.screens.view import Example, LessonSetup, StepView
@@ -100,7 +100,7 @@ After an error, `:why` explains it.
 class PaneBar(Static):
     """The tabs of a narrow window."""
 
-    DEFAULT_CSS = "PaneBar { height: 1; padding: 0 1; background: $surface; display: none; }"
+    DEFAULT_CSS = "PaneBar { height: 1; padding: 0 1; background: $surface; display: none; link-style: none; }"
 
     def show(self, panes: list[tuple[str, str]], chosen: str) -> None:
         """Show the tabs, the chosen one marked."""
@@ -117,9 +117,14 @@ class Terminals(Container):
     """The lesson's terminals: tabs in the border, or beside each other where there is room."""
 
     DEFAULT_CSS = """
-    Terminals { border: round $panel-lighten-2; border-title-color: $muted; layout: horizontal; }
+    Terminals { border: round $rule; border-title-color: $muted; layout: horizontal; }
     Terminals:focus-within { border: round $primary; border-title-color: $foreground; }
-    Terminals > Terminal { width: 1fr; height: 1fr; }
+    Terminals > Terminal { width: 1fr; height: 1fr; border-title-color: $muted; }
+    Terminals.-tiled { border: none; }
+    Terminals.-tiled:focus-within { border: none; }
+    Terminals.-tiled > Terminal { border: round $rule; padding: 0; }
+    Terminals.-tiled > Terminal:focus { border: round $primary; border-title-color: $foreground; }
+    Terminals.-stacked { layout: vertical; }
     """
 
     current: var[str] = var("")
@@ -127,6 +132,7 @@ class Terminals(Container):
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
         self.names: list[str] = []
+        self.unseen: set[str] = set()  # where something was said that is not in sight
 
     async def set_up(self, names: tuple[str, ...], make: Callable[[str], Terminal]) -> None:
         """Make the terminals."""
@@ -140,12 +146,16 @@ class Terminals(Container):
         """Show the chosen one, or all beside each other."""
         if not self.is_attached or not self.names:
             return
-        beside = 1 < len(self.names) <= 3 and self.size.width >= 45 * len(self.names)
-        for number, name in enumerate(self.names):
-            self[name].display = beside or name == self.current  # at once, for the focus may go there next
-            self[name].styles.border_left = (
-                ("vkey", self.app.theme_variables["panel-lighten-2"]) if beside and number else ("none", "black")
-            )
+        count = len(self.names)
+        width, height = self.size.width, self.size.height
+        beside = 1 < count <= 3 and width >= 44 * count
+        stacked = count > 1 and not beside and not self.screen.has_class("-narrow") and height >= 6 * count
+        self.set_class(beside or stacked, "-tiled")
+        self.set_class(stacked, "-stacked")
+        for name in self.names:
+            self[name].display = beside or stacked or name == self.current  # at once: the focus may go there next
+            if self[name].display:
+                self.unseen.discard(name)
         if len(self.names) == 1:
             self.border_title = self.names[0]
         else:
@@ -207,7 +217,7 @@ class LessonScreen(Screen[str | None]):
     CSS = """
     LessonScreen { background: $background; }
     LessonScreen #body { height: 1fr; }
-    LessonScreen #text-box { width: 46%; max-width: 84; border: round $panel-lighten-2; border-title-color: $muted; }
+    LessonScreen #text-box { width: 46%; max-width: 84; border: round $rule; border-title-color: $muted; }
     LessonScreen #text-box:focus-within { border: round $primary; border-title-color: $foreground; }
     LessonScreen #right { width: 1fr; }
     LessonScreen Terminals { height: 3fr; }
@@ -282,6 +292,7 @@ class LessonScreen(Screen[str | None]):
         def make(name: str) -> Terminal:
             terminal = Terminal(assist=self.desk.assist(name), history=self.desk.history(name))
             terminal.channel = name
+            terminal.border_title = name
             return terminal
 
         await self.terminals.set_up(message.setup.terminals, make)
@@ -328,7 +339,13 @@ class LessonScreen(Screen[str | None]):
 
     @on(m.Output)
     def _output(self, message: m.Output) -> None:
-        self.terminals[message.terminal].write(message.rows)
+        terminals = self.terminals
+        terminal = terminals[message.terminal]
+        terminal.write(message.rows)
+        hidden = (self.tabbed and self.pane != "terminal") or not terminal.display
+        if hidden and terminal.channel not in terminals.unseen:
+            terminals.unseen.add(terminal.channel)
+            self._show_tabs()
 
     @on(m.PromptShown)
     def _prompt_shown(self, message: m.PromptShown) -> None:
@@ -453,6 +470,18 @@ class LessonScreen(Screen[str | None]):
     def _run(self, message: ExampleBlock.Run) -> None:
         self.run_worker(self.desk.run_example(message.example), group="act")
 
+    @on(Markdown.LinkClicked)
+    def _link(self, message: Markdown.LinkClicked) -> None:
+        """Follow a link: a term into the glossary, a lesson by its title's page, anything else is shown."""
+        message.stop()
+        target, _, fragment = message.href.partition("#")
+        if target.endswith("glossary.md"):
+            self.app.action_reference(fragment.replace("-", " "))  # type: ignore[attr-defined]
+        elif "://" in target:
+            self.app.open_url(message.href)
+        else:
+            self.notify(message.href, title="A link inside the course", timeout=4, markup=False)
+
     def _act(self, action: str) -> None:
         self.run_worker(self.desk.act(action), group="act")
 
@@ -545,7 +574,14 @@ class LessonScreen(Screen[str | None]):
         """Return the names and titles of what F6 goes through; several terminals by their names."""
         names = self.terminals.names
         terminals = [(f"terminal {name}", name) for name in names] if len(names) > 1 else [("terminal", "Terminal")]
-        return [("text", "Text"), *terminals, ("keys", "Keys"), ("wire", "Wire"), ("events", "Events")]
+        panes = [("text", "Text"), *terminals, ("keys", "Keys"), ("wire", "Wire"), ("events", "Events")]
+        unseen = {f"terminal {name}" if len(names) > 1 else "terminal" for name in self.terminals.unseen}
+        return [(place, f"{title} •" if place in unseen else title) for place, title in panes]
+
+    def _show_tabs(self) -> None:
+        if self.pane == "terminal":
+            self.terminals.unseen.discard(self.terminals.current)
+        self.query_one(PaneBar).show(self.panes(), self._place)
 
     @property
     def _place(self) -> str:
@@ -558,7 +594,7 @@ class LessonScreen(Screen[str | None]):
         if name:
             self.terminals.current = name
         self.action_pane(kind)
-        self.query_one(PaneBar).show(self.panes(), self._place)
+        self._show_tabs()
 
     def watch_pane(self) -> None:
         """Show a pane where only one fits."""
@@ -569,7 +605,7 @@ class LessonScreen(Screen[str | None]):
             self.set_class(name == kind, f"-pane-{name}")
         if self.pane in Inspector.TABS:
             self.inspector.tab = self.pane
-        self.query_one(PaneBar).show(self.panes(), self._place)
+        self._show_tabs()
         self._focus_pane()
 
     def _focus_pane(self) -> None:
@@ -586,7 +622,7 @@ class LessonScreen(Screen[str | None]):
     def _to_terminal(self, terminal: Terminal) -> None:
         self.terminals.current = terminal.channel
         self.pane = "terminal"
-        self.query_one(PaneBar).show(self.panes(), self._place)
+        self._show_tabs()
         self._focus_soon(terminal)
 
     def _focus_soon(self, widget: Widget) -> None:

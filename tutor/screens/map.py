@@ -70,13 +70,13 @@ class MapScreen(Screen[None]):
     CSS = """
     MapScreen { background: $background; }
     MapScreen #map-body { height: 1fr; }
-    MapScreen #lessons { width: 1fr; height: 1fr; border: round $panel-lighten-2; background: $background;
+    MapScreen #lessons { width: 1fr; height: 1fr; border: round $rule; background: $background;
         border-title-color: $muted; padding: 0 1; scrollbar-size-vertical: 1; }
     MapScreen #lessons:focus { border: round $primary; border-title-color: $foreground; }
     MapScreen #lessons > .option-list--option-highlighted { background: $primary; color: $background;
         text-style: bold; }
     MapScreen #lessons > .option-list--option-disabled { color: $foreground; text-style: bold; }
-    MapScreen #about-box { width: 40%; max-width: 60; border: round $panel-lighten-2; padding: 0 2; }
+    MapScreen #about-box { width: 40%; max-width: 60; border: round $rule; padding: 0 2; }
     MapScreen #about { height: auto; margin: 1 0; }
     MapScreen.-narrow #map-body { layout: vertical; }
     MapScreen.-narrow #about-box { width: 100%; max-width: 100%; height: 4; border: none; padding: 0 2; }

@@ -93,13 +93,13 @@ class ReferenceScreen(Screen[None]):
     CSS = """
     ReferenceScreen { background: $background; }
     ReferenceScreen #ref-body { height: 1fr; }
-    ReferenceScreen #ref-left { width: 34; border: round $panel-lighten-2; }
+    ReferenceScreen #ref-left { width: 34; border: round $rule; }
     ReferenceScreen #ref-left:focus-within { border: round $primary; }
     ReferenceScreen Input { border: none; height: 1; padding: 0 1; background: $surface; }
     ReferenceScreen OptionList { border: none; height: 1fr; background: $background; padding: 0 1;
         scrollbar-size-vertical: 1; }
     ReferenceScreen OptionList > .option-list--option-highlighted { background: $primary; color: $background; }
-    ReferenceScreen #ref-page { width: 1fr; border: round $panel-lighten-2; padding: 1 2;
+    ReferenceScreen #ref-page { width: 1fr; border: round $rule; padding: 1 2;
         border-title-color: $text-primary; border-title-style: bold; scrollbar-size-vertical: 1; }
     ReferenceScreen #ref-page:focus { border: round $primary; }
     ReferenceScreen #ref-page Static { height: auto; }

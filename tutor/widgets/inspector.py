@@ -177,7 +177,7 @@ class Inspector(Container):
     tab: var[str] = var("keys")
 
     DEFAULT_CSS = """
-    Inspector { border: round $panel-lighten-2; border-title-color: $muted; padding: 0 0 0 1; }
+    Inspector { border: round $rule; border-title-color: $muted; padding: 0 0 0 1; }
     Inspector:focus-within { border: round $primary; border-title-color: $foreground; }
     Inspector > RowView { display: none; height: 1fr; }
     Inspector > RowView.-shown { display: block; }

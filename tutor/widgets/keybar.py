@@ -112,7 +112,8 @@ class KeyBar(Widget):
 
     def on_click(self, event: Click) -> None:
         """Press the key that was clicked."""
-        x = event.x - self.styles.padding.left
+        offset = event.get_content_offset(self)
+        x = offset.x if offset else -1
         for start, end, key in self._places:
             if start <= x < end:
                 self.app.simulate_key(key)

@@ -284,7 +284,10 @@ class RowView(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Tell who clicked which row."""
-        at = event.y + self.scroll_offset.y
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        at = offset.y + self.scroll_offset.y
         lines = (*self._lines[at : at + 1], *self._tail[at - len(self._lines) :][:1]) if at >= 0 else ()
         for _, each in lines[:1]:
             if each is not None and each.data is not None:

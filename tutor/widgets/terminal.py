@@ -84,8 +84,8 @@ class Terminal(RowView):
 
     DEFAULT_CSS = """
     Terminal { padding: 0 0 0 1; }
-    Terminal .rows--cursor { text-style: none; background: $foreground 35%; }
-    Terminal:focus .rows--cursor { text-style: reverse; background: $background; }
+    Terminal .rows--cursor { text-style: none; background: $rule; }
+    Terminal:focus .rows--cursor { text-style: none; background: $foreground; color: $background; }
     """
 
     busy: var[bool] = var(False)
@@ -299,6 +299,16 @@ class Terminal(RowView):
         self._content_changed(follow=True)
 
     # -- keys
+
+    def on_focus(self) -> None:
+        """Show a lively cursor."""
+        self._style_cache.clear()
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Show a faint cursor."""
+        self._style_cache.clear()
+        self.refresh()
 
     async def on_key(self, event: events.Key) -> None:
         """Take what a terminal takes; let the rest go to the screen."""
