@@ -9,7 +9,7 @@ from engine.rdb.writer import write
 from engine.resp import encode_command
 from engine.values.hash import HashValue
 from tests.unit.test_rdb_files import filled
-from tutor.__main__ import cli
+from tutor.commandline import cli
 
 
 def run(path: Path, *options: str) -> tuple[int, str]:

@@ -1,0 +1,100 @@
+"""The commands of `redis-tutor`, as click declares them.
+
+Each command imports what it needs when it runs, so that none pays for another's libraries.
+"""
+
+import click
+
+_RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspersed_args": False}
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Without a command, the tutor opens on the map of the course.",
+)
+@click.version_option(package_name="redis-tutor", prog_name="redis-tutor")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Learn Redis by using it: a course, a laboratory and a Redis 7.2 compatible server."""
+    if context.invoked_subcommand is None:
+        from tutor.app import run
+
+        context.exit(run())
+
+
+@cli.command(context_settings=_RAW)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def serve(context: click.Context, arguments: tuple[str, ...]) -> None:
+    """Run the server on a real port. Takes redis-server's arguments: [redis.conf] [--directive value ...]."""
+    from engine.live.server import main as serve_main
+
+    context.exit(serve_main(list(arguments)))
+
+
+@cli.command("cli", context_settings=_RAW)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def cli_command(context: click.Context, arguments: tuple[str, ...]) -> None:
+    """Talk to a server: redis-cli's options and output, with completion and hints."""
+    from tutor.cli import main as cli_main
+
+    context.exit(cli_main(list(arguments)))
+
+
+@cli.command()
+@click.argument("lesson")
+@click.option("--plain", is_flag=True, help="Line by line, for screen readers and pipes.")
+@click.pass_context
+def learn(context: click.Context, lesson: str, plain: bool) -> None:
+    """Open one lesson."""
+    if plain:
+        from tutor.plain import run as run_plain
+
+        context.exit(run_plain(lesson))
+    from tutor.app import run
+
+    context.exit(run(lesson))
+
+
+@cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def list_command(context: click.Context, as_json: bool) -> None:
+    """List the lessons with what is done."""
+    from tutor.course.listing import print_list
+
+    context.exit(print_list(as_json))
+
+
+@cli.command()
+@click.argument("lessons", nargs=-1)
+@click.pass_context
+def verify(context: click.Context, lessons: tuple[str, ...]) -> None:
+    """Prove lessons: transcripts, checks, hints, links. Status 1 when one does not hold."""
+    from tutor.course.verify import main as verify_main
+
+    context.exit(verify_main(list(lessons)))
+
+
+@cli.command()
+@click.argument("file", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--bytes", "every_byte", is_flag=True, help="Show all bytes, not only the first of each part.")
+@click.pass_context
+def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) -> None:
+    """Explain every byte of an RDB file, an append-only file or its manifest."""
+    from tutor.explain import print_explanation
+
+    context.exit(print_explanation(file, as_json, every_byte))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def info(context: click.Context, as_json: bool) -> None:
+    """Say where files are kept and which versions run."""
+    from tutor.about import print_info
+
+    context.exit(print_info(as_json))
