@@ -1,7 +1,7 @@
 """`redis-tutor`, and `python -m tutor`.
 
-`serve` and `cli` parse their arguments themselves, as redis-server and redis-cli do, and scripts start them often: they
-go past the library that the other commands need.
+`serve` and `cli` parse their arguments themselves, as redis-server and redis-cli do, and scripts start them often:
+they go past the library that the other commands need.
 """
 
 import sys
