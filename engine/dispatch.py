@@ -94,7 +94,7 @@ def process(node: "Node", ctx: "Client", argv: Argv) -> None:
     if ctx.push_after:
         ctx.flush_pushes()
     if node.aftermath:
-        node.after_command()
+        node.after_command(command)
         ctx.written_offset = node.replication.offset
     if ctx.flags & (flags.REPLY_SKIP | flags.REPLY_SKIP_NEXT):
         # CLIENT REPLY SKIP silences the command after it and no more.
@@ -109,10 +109,10 @@ def reject(node: "Node", ctx: "Client", command: Command | None, error: ReplyErr
     """Answer a request that did not pass; inside MULTI the transaction is lost with it."""
     if ctx.queue is not None and (command is None or command.name != b"exec"):
         ctx.flags |= flags.DIRTY_EXEC
-    elif command is not None and command.name == b"exec" and ctx.queue is not None:
+    elif command is not None and command.name == b"exec":
         # A refused EXEC ends its transaction and says why.
         node.discard_transaction(ctx)
-        error = ReplyError(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"-"))
+        error = ReplyError(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"ERR "))
     if command is not None:
         node.stats_of(command).rejected += 1
     node.count_error(error)
@@ -164,11 +164,13 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
             b"in this context" % name
         )
     if node.gated:
-        if node.stale and not mask & STALE:
+        if node.stale and not _allowed(ctx, command, STALE):
             raise ReplyError(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
-        if node.loading and not mask & ALLOWED_WHILE_LOADING:
+        if node.loading and not _allowed(ctx, command, ALLOWED_WHILE_LOADING):
             raise ReplyError(LOADING)
-        if node.async_loading and mask & NO_ASYNC_LOADING:
+        if node.async_loading and (
+            mask & NO_ASYNC_LOADING or (name == b"exec" and _queue_has(ctx, NO_ASYNC_LOADING))
+        ):
             raise ReplyError(LOADING)
         if node.busy and not mask & ALLOW_BUSY:
             raise ReplyError(node.busy_error())
@@ -201,6 +203,13 @@ _NEVER_QUEUED = frozenset((b"exec", b"discard", b"multi", b"watch", b"quit", b"r
 
 def _queue_has(ctx: "Client", mask: int) -> bool:
     return any(command.flags & mask for command, _ in ctx.queue or ())
+
+
+def _allowed(ctx: "Client", command: Command, mask: int) -> bool:
+    """Tell whether a command has a flag that lets it run; for EXEC, all that is queued must have it too."""
+    if not command.flags & mask:
+        return False
+    return command.name != b"exec" or all(queued.flags & mask for queued, _ in ctx.queue or ())
 
 
 def _denied_by_memory(ctx: "Client", command: Command) -> bool:

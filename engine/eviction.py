@@ -52,6 +52,7 @@ class Eviction:
             evicted = True
         if evicted:
             node.aftermath = True
+            node.flush_propagation(as_unit=False)
         return True
 
     def _evict(self, db: Database, entry: Entry) -> None:

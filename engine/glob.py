@@ -31,6 +31,8 @@ def compile_glob(pattern: bytes, nocase: bool = False) -> re.Pattern[bytes]:
                 c = pattern[i : i + 1]
             pieces[-1] += re.escape(c)
         i += 1
+    if pattern and not pattern.strip(b"*"):
+        return re.compile(rb".+\Z", re.DOTALL)  # in Redis, nothing but an empty pattern matches an empty text
     source = pieces[0] + b"".join([b"(?>.*?%b)" % piece for piece in pieces[1:-1] if piece])
     if len(pieces) > 1:
         source += b".*" + pieces[-1]

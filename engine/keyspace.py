@@ -466,7 +466,8 @@ class Database:
             assert entry.index == i
             assert self.entries[entry.key] is entry
         assert self.expiring == sum(e.expire is not None for e in self.order)
-        assert all(e.size == len(e.key) + ENTRY_BYTES + size_of(e.value) for e in self.order)
+        for entry in self.order:
+            assert entry.size == len(entry.key) + ENTRY_BYTES + size_of(entry.value), entry.key
 
     # --- LFU ----------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request
 from engine.rng import Rng
 from engine.slowlog import SlowLog, redacted
 from engine.stats import CommandStats, Sampler, ScriptingMemory, Stats
-from engine.table import ADMIN, COMMANDS, FAST, SKIP_MONITOR, SKIP_SLOWLOG, Command
+from engine.table import ADMIN, COMMANDS, FAST, SKIP_MONITOR, SKIP_SLOWLOG, TOUCHES_ARBITRARY_KEYS, Command
 from engine.tracking import Tracking
 
 load_all()
@@ -573,11 +573,12 @@ class Node:
         shown = " ".join(repr(arg[:64])[1:] for arg in argv[:8])
         self.log("#", f"Internal error in command {shown}: {trace}")
 
-    def after_command(self) -> None:
+    def after_command(self, command: Command | None = None) -> None:
         """End a unit of execution: propagate it, tell who must be told, serve blocked clients."""
         self.aftermath = False
         ctx = self.executing
-        self.after_unit()
+        if self.pending_propagation:
+            self.flush_propagation(command is None or not command.flags & TOUCHES_ARBITRARY_KEYS)
         if self.waiting.ready and ctx is None:
             if self.stalled_until_us > self.now_us:
                 self.set_time(self.stalled_until_us)  # DEBUG SLEEP: to those who waited the time has passed
@@ -604,10 +605,13 @@ class Node:
             self.pending_propagation.append((db, argv))
             self.aftermath = True
 
-    def flush_propagation(self) -> None:
-        """Feed the stream; what several commands changed at once is wrapped in MULTI and EXEC."""
+    def flush_propagation(self, as_unit: bool = True) -> None:
+        """Feed the stream; what several commands changed at once is wrapped in MULTI and EXEC.
+
+        Deletions of keys that nobody named (found expired by cron, SCAN or RANDOMKEY, or evicted) make no unit.
+        """
         unit, self.pending_propagation = self.pending_propagation, []
-        if len(unit) > 1:
+        if as_unit and len(unit) > 1:
             unit = [(-1, [b"MULTI"]), *unit, (-1, [b"EXEC"])]
         # A replica passes on its master's bytes as they are, and adds nothing to them.
         if self.replication.backlog is not None and self.config.replicaof is None:
@@ -890,7 +894,7 @@ class Node:
                 self.replica.cron()
             self.master.cron()
         if self.pending_propagation:
-            self.flush_propagation()
+            self.flush_propagation(as_unit=False)
 
     def slow_command(self, ctx: Client, command: Command, argv: Argv, elapsed_us: int) -> None:
         """Note a command that took longer than the slow log's or the latency monitor's limit."""

@@ -9,7 +9,7 @@ https://redis.io/docs/latest/commands/?group=bitmap
 from collections.abc import Callable
 from typing import NamedTuple
 
-from engine.arguments import integer, parse_integer
+from engine.arguments import INT64_MAX, integer, parse_integer
 from engine.client import Client
 from engine.errors import NOT_AN_INTEGER, SYNTAX, ReplyError
 from engine.keyspace import NOTIFY_GENERIC, NOTIFY_STRING
@@ -65,6 +65,8 @@ def setbit(ctx: Client, argv: Argv) -> Reply:
         else:
             text[offset >> 3] &= ~mask
         db.modified(key, NOTIFY_STRING, b"setbit")
+    else:
+        db.resized(key)  # an integer has become text
     return old
 
 
@@ -98,8 +100,6 @@ class _Range(NamedTuple):
 def _range(size: int, start: int, stop: int, in_bits: bool) -> _Range:
     """Resolve a range of bytes or bits of a string of `size` bytes."""
     total = size * 8 if in_bits else size
-    if start < 0 and stop < 0 and start > stop:
-        return _Range(1, 0, 255, 255)
     start = max(0, start + total if start < 0 else start)
     stop = max(0, stop + total if stop < 0 else stop)
     stop = min(stop, total - 1)
@@ -131,16 +131,19 @@ def _masked(text: bytes | bytearray, part: _Range, fill: int = 0) -> bytearray:
 
 @command("BITCOUNT key [start end [BYTE | BIT]]", READONLY, keys=("1 RO access",), since="2.6.0", complexity="O(N)")
 def bitcount(ctx: Client, argv: Argv) -> Reply:
+    # Redis looks at the key before the other arguments, here and in BITPOS.
+    text = _read(ctx, argv[1])
+    if text is None:
+        return 0
     start, stop, in_bits = 0, -1, False
     if len(argv) in (4, 5):
         start, stop = integer(argv[2]), integer(argv[3])
+        if start < 0 and stop < 0 and start > stop:
+            return 0
         if len(argv) == 5:
             in_bits = _in_bits(argv[4])
     elif len(argv) != 2:
         raise ReplyError(SYNTAX)
-    text = _read(ctx, argv[1])
-    if text is None:
-        return 0
     part = _range(len(text), start, stop, in_bits)
     return 0 if part.empty else int.from_bytes(_masked(text, part), "big").bit_count()
 
@@ -154,6 +157,9 @@ def bitpos(ctx: Client, argv: Argv) -> Reply:
         raise ReplyError(NOT_AN_INTEGER)
     if bit not in (0, 1):
         raise ReplyError(b"ERR The bit argument must be 1 or 0.")
+    text = _read(ctx, argv[1])
+    if text is None:
+        return -1 if bit else 0
     if len(argv) > 6:
         raise ReplyError(SYNTAX)
     start, stop, in_bits = 0, -1, False
@@ -163,9 +169,6 @@ def bitpos(ctx: Client, argv: Argv) -> Reply:
         in_bits = _in_bits(argv[5])
     if len(argv) > 4:
         stop = integer(argv[4])
-    text = _read(ctx, argv[1])
-    if text is None:
-        return -1 if bit else 0
     part = _range(len(text), start, stop, in_bits)
     if part.empty:
         return -1
@@ -263,11 +266,11 @@ def _steps(ctx: Client, argv: Argv, read_only: bool) -> list[_Step]:
         offset = _bit_offset(ctx, argv[i + 2], width)
         value = 0
         if name != b"get":
-            if read_only:
-                raise ReplyError(b"ERR BITFIELD_RO only supports the GET subcommand")
             value = integer(argv[i + 3])
         steps.append(_Step(name, offset, width, signed, value, overflow))
         i += operands + 1
+    if read_only and any(step.name != b"get" for step in steps):
+        raise ReplyError(b"ERR BITFIELD_RO only supports the GET subcommand")
     return steps
 
 
@@ -298,7 +301,8 @@ def _fit(step: _Step, value: int) -> int | None:
     if step.overflow == b"fail":
         return None
     if step.overflow == b"sat":
-        return high if value > high else low
+        # Redis's own check wraps round for a SET next to the smallest integer, and takes it for a large one.
+        return high if value > high or (step.name == b"set" and high - value > INT64_MAX) else low
     value &= (1 << step.width) - 1
     return value - (1 << step.width) if step.signed and value >> (step.width - 1) else value
 
@@ -318,7 +322,7 @@ def _bitfield(ctx: Client, argv: Argv, read_only: bool) -> Reply:
     held = db.write_string(key)
     size = 0 if held is None else len(as_bytes(held))
     target = _writable(ctx, key, max(step.offset + step.width for step in writes))
-    changed = len(target) != size
+    grown = held is None or len(target) != size
     replies: list[int | None] = []
     changes = 0
     for step in steps:
@@ -334,10 +338,11 @@ def _bitfield(ctx: Client, argv: Argv, read_only: bool) -> Reply:
         replies.append(old if step.name == b"set" else new)
         if new != old:
             _put_field(target, step, new)
-            changed = True
-        changes += 1
-    if changed:
-        db.modified(key, NOTIFY_STRING, b"setbit", dirty=max(1, changes))
+        changes += grown or new != old
+    if changes:
+        db.modified(key, NOTIFY_STRING, b"setbit", dirty=changes)
+    else:
+        db.resized(key)
     return replies
 
 

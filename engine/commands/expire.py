@@ -62,7 +62,8 @@ def _expire(ctx: Client, argv: Argv, name: bytes, base_ms: int, unit_ms: int) ->
         db.modified(key, NOTIFY_GENERIC, b"del")
         return 1
     db.set_expire(key, when)
-    ctx.rewrite([b"PEXPIREAT", key, b"%d" % when])
+    if name != b"pexpireat":
+        ctx.rewrite([b"PEXPIREAT", key, b"%d" % when, *argv[3:]])
     db.modified(key, NOTIFY_GENERIC, b"expire")
     return 1
 

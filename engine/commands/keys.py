@@ -376,7 +376,7 @@ def object_idletime(ctx: Client, argv: Argv) -> Reply:
         return None
     if ctx.node.space.touch == TOUCH_LFU:
         raise ReplyError(b"ERR An LFU maxmemory policy is selected, idle time not tracked." + _ADJUST)
-    return max(0, ctx.node.now_ms // 1000 - entry.access)
+    return max(0, ctx.node.space.lru_clock - entry.access)
 
 
 @command(

@@ -14,17 +14,17 @@ from engine.values.hash import HashValue
 from engine.values.list import ListValue
 from engine.values.set import SetValue
 from engine.values.string import as_bytes
-from engine.values.zset import ZSetValue
+from engine.values.zset import SKIPLIST, ZSetValue
 
 GROUP = "generic"
 NOT_A_DOUBLE = b"ERR One or more scores can't be converted into double"
 
 
 class _Options:
-    __slots__ = ("alpha", "by", "count", "descending", "gets", "start", "store")
+    __slots__ = ("alpha", "by", "count", "descending", "gets", "start", "store", "unsorted")
 
     def __init__(self, ctx: Client, argv: Argv, may_store: bool) -> None:
-        self.alpha = self.descending = False
+        self.alpha = self.descending = self.unsorted = False
         self.by: bytes | None = None
         self.gets: list[bytes] = []
         self.start, self.count = 0, -1
@@ -48,10 +48,11 @@ class _Options:
                 self.by = argv[i + 1]
                 if b"*" in self.by:
                     self._check_external(ctx, b"BY")
+                else:
+                    self.unsorted = True
                 i += 1
             elif option == b"get" and more:
-                if argv[i + 1] != b"#":
-                    self._check_external(ctx, b"GET")
+                self._check_external(ctx, b"GET")
                 self.gets.append(argv[i + 1])
                 i += 1
             else:
@@ -62,9 +63,9 @@ class _Options:
     def _check_external(ctx: Client, option: bytes) -> None:
         """Refuse keys that nobody can name beforehand where keys must be known."""
         if ctx.node.cluster_enabled:
-            raise ReplyError(b"ERR %b option of SORT denied in cluster mode." % option)
+            raise ReplyError(b"ERR %b option of SORT denied in Cluster mode." % option)
         if not ctx.node.acl.reads_every_key(ctx):
-            raise ReplyError(b"ERR %b option of SORT denied due to insufficient ACL permissions" % option)
+            raise ReplyError(b"ERR %b option of SORT denied due to insufficient ACL permissions." % option)
 
 
 def _by_pattern(ctx: Client, pattern: bytes, element: bytes) -> bytes | None:
@@ -86,9 +87,10 @@ def _by_pattern(ctx: Client, pattern: bytes, element: bytes) -> bytes | None:
 
 
 def _score(text: bytes | None) -> float:
-    if text is None:
+    # As C's strtod reads it: a zero byte ends the text, nothing is 0, white space may lead.
+    text = text.split(b"\0", 1)[0] if text is not None else b""
+    if not text:
         return 0.0
-    # C's strtod takes leading white space.
     score = parse_float(text.lstrip(b" \t\n\v\f\r"))
     if score is None:
         raise ReplyError(NOT_A_DOUBLE)
@@ -137,8 +139,11 @@ def _sort(ctx: Client, argv: Argv, may_store: bool) -> Reply:
     value = db.lookup_read(argv[1])
     if value is not None and type(value) not in (ListValue, SetValue, ZSetValue):
         raise ReplyError(WRONGTYPE)
+    if type(value) is ZSetValue and value.encoding != SKIPLIST:
+        value.convert()  # as Redis does, even if this is all that SORT_RO changes
+        db.resized(argv[1])
     by, alpha = options.by, options.alpha
-    in_own_order = by is not None and b"*" not in by
+    in_own_order = options.unsorted
     if in_own_order and type(value) is SetValue and (options.store is not None or ctx.in_script):
         # A set has no order of its own: what is stored or given to a script must not depend on chance.
         in_own_order, alpha, by = False, True, None

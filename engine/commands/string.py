@@ -23,16 +23,16 @@ def get(ctx: Client, argv: Argv) -> Reply:
 class _Options:
     """The options that SET and GETEX share."""
 
-    __slots__ = ("absolute", "expire", "get", "keep_ttl", "nx", "persist", "unit_ms", "xx")
+    __slots__ = ("absolute", "expire", "get", "keep_ttl", "nx", "persist", "unit", "unit_ms", "xx")
 
     def __init__(self, argv: Argv, start: int, of_set: bool) -> None:
         self.nx = self.xx = self.get = self.keep_ttl = self.persist = self.absolute = False
         self.expire: bytes | None = None
+        self.unit: bytes | None = None
         self.unit_ms = 1
         i, size = start, len(argv)
         while i < size:
             option = argv[i].lower()
-            once = self.expire is None and not self.keep_ttl and not self.persist
             if option == b"nx" and of_set and not self.xx:
                 self.nx = True
             elif option == b"xx" and of_set and not self.nx:
@@ -43,13 +43,18 @@ class _Options:
                 self.keep_ttl = True
             elif option == b"persist" and not of_set and self.expire is None:
                 self.persist = True
-            elif option in _UNITS and once and i + 1 < size:
+            elif option in _UNITS and self._may_follow(option) and i + 1 < size:
+                self.unit = option
                 self.unit_ms, self.absolute = _UNITS[option]
                 i += 1
                 self.expire = argv[i]
             else:
                 raise ReplyError(SYNTAX)
             i += 1
+
+    def _may_follow(self, unit: bytes) -> bool:
+        # The same unit may be given again (the last one counts), another may not.
+        return self.unit in (None, unit) and not self.keep_ttl and not self.persist
 
     def deadline_ms(self, ctx: Client, name: bytes) -> int | None:
         """Return the Unix time in ms that the options set, or None."""
@@ -105,7 +110,8 @@ def set_(ctx: Client, argv: Argv) -> Reply:
     db.modified(key, NOTIFY_STRING, b"set")
     if when is not None:
         db.set_expire(key, when)
-        ctx.rewrite([b"SET", key, value, b"PXAT", b"%d" % when])
+        if options.unit != b"pxat":
+            ctx.rewrite([b"SET", key, value, b"PXAT", b"%d" % when])
         db.notify(NOTIFY_GENERIC, b"expire", key)
     elif options.get:
         ctx.rewrite([arg for i, arg in enumerate(argv) if i < 3 or arg.lower() != b"get"])

@@ -340,10 +340,10 @@ class Master:
         node = self.node
         config = node.config
         now_s = node.now_us // 1_000_000
-        if self.replicas and node.now_us - self.last_ping_us >= config.repl_ping_replica_period * 1_000_000:
+        if node.now_us - self.last_ping_us >= config.repl_ping_replica_period * 1_000_000:
             self.last_ping_us = node.now_us
-            if not node.pauses.active:
-                self.feed(-1, [b"PING"])
+            if self.replicas and not node.pauses.active:
+                self.feed(-1, [b"ping"])
             for client in self.replicas.values():
                 if _link(client).state == WAIT_BGSAVE and (not self.snapshot or self.snapshot_to_disk):
                     client.write(b"\n")  # it waits long, and must see that we live
