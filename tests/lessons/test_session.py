@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tutor.course.progress import Progress
 from tutor.course.reading import parse_lesson
-from tutor.course.server import EngineServer
+from tutor.course.server import EngineServer, ForeignServer
 from tutor.course.session import (
     Differs,
     ExampleRan,
@@ -351,3 +351,24 @@ def test_progress_that_cannot_be_written_harms_nothing(tmp_path):
     progress = Progress(tmp_path / "file" / "progress.json")
     progress.save()
     assert "cannot be kept" in progress.notice
+
+
+def test_a_foreign_server_goes_back_as_far_as_commands_can(real_server):
+    foreign = ForeignServer(LESSON.terminals, real_server.host, real_server.port)
+    try:
+        foreign.peek([b"FLUSHALL"])
+        session = Session(LESSON, foreign)
+        session.open()
+        session.submit("alice", "SET keep 1 EX 1000")
+        session.submit("bob", "SELECT 3")
+        session.submit("bob", "HSET h f v")
+        session.submit("alice", "FLUSHALL")
+        session.undo()
+        assert foreign.peek([b"HGET", b"h", b"f"], 3) == b"v"
+        assert 0 < foreign.peek([b"TTL", b"keep"]) <= 1000
+        assert foreign.prompt("bob") == "127.0.0.1:6379[3]> "
+        session.reset_lesson()
+        assert foreign.peek([b"DBSIZE"]) == 0
+    finally:
+        foreign.peek([b"FLUSHALL"])
+        foreign.close()
