@@ -126,12 +126,11 @@ def gives_away(task: Task, text: str, terminals: tuple[str, ...]) -> str:
     return ""
 
 
-def keys_of(conditions: Sequence[Condition]) -> list[str]:
-    """Return the keys that conditions name."""
+def said(conditions: Sequence[Condition]) -> list[str]:
+    """Return what conditions tell the learner, those inside others included."""
     found: list[str] = []
     for each in conditions:
-        if each.key is not None:
-            found.append(each.key)
-        inner = [*(each.any or ()), *(each.all or ()), *([each.not_] if each.not_ else [])]
-        found += keys_of(inner)
-    return list(dict.fromkeys(found))
+        if each.say is not None:
+            found.append(each.say)
+        found += said([*(each.any or ()), *(each.all or ()), *([each.not_] if each.not_ else [])])
+    return found

@@ -5,7 +5,7 @@
 2. Every check fails before its task and holds after the task's solution.
 3. Every wrong attempt fails the check and gets its hint; no hint but the last contains the solution.
 4. Front matter fits the schema, ids are unique, links and glossary terms lead somewhere.
-5. The lesson goes from beginning to end in the plain mode.
+5. The lesson goes from beginning to end in the plain mode. (The full screen's part stands with its tests.)
 
 What breaks is told as a compiler does: file, line, what was expected, what came.
 """
