@@ -23,6 +23,7 @@ from engine.errors import (
     wrong_arity,
 )
 from engine.events import CommandExecuted
+from engine.keyspace import TOUCH_NOT
 from engine.resp import QUEUED, Argv, NoReply, Reply
 from engine.table import (
     ALLOW_BUSY,
@@ -37,6 +38,7 @@ from engine.table import (
     Command,
 )
 from engine.table import LOADING as ALLOWED_WHILE_LOADING
+from engine.table import READONLY as READONLY_COMMAND
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -88,7 +90,10 @@ def process(node: "Node", ctx: "Client", argv: Argv) -> None:
         if not passed:
             return
     ctx.current = command
-    reply = call(node, ctx, command, argv)
+    if ctx.gated:
+        reply = _call_gated(node, ctx, command, argv)
+    else:
+        reply = call(node, ctx, command, argv)
     if type(reply) is not NoReply:
         ctx.reply(reply)
     if ctx.push_after:
@@ -103,6 +108,20 @@ def process(node: "Node", ctx: "Client", argv: Argv) -> None:
         if skip_next:
             ctx.flags |= flags.REPLY_SKIP
         ctx.update_gated()
+
+
+def _call_gated(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
+    """Run a command of a client with special wishes: NO-TOUCH, CLIENT CACHING."""
+    space = node.space
+    touch = space.touch
+    if ctx.flags & flags.NO_TOUCH and command.name != b"touch":
+        space.touch = TOUCH_NOT
+    reply = call(node, ctx, command, argv)
+    if space.touch == TOUCH_NOT:
+        space.touch = touch
+    if ctx.flags & flags.TRACKING_CACHING and not ctx.flags & flags.MULTI and command.name != b"client|caching":
+        ctx.flags &= ~flags.TRACKING_CACHING  # it concerns the next command and no more
+    return reply
 
 
 def reject(node: "Node", ctx: "Client", command: Command | None, error: ReplyError) -> None:
@@ -254,6 +273,8 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
         node.slow_command(ctx, command, argv, elapsed)
     if node.monitors:
         node.feed_monitors(ctx, command, argv)
+    if node.tracks and command.flags & READONLY_COMMAND:
+        node.tracking.remember(node.script_caller or ctx, command, argv)
     if node.observers:
         node.emit(CommandExecuted(node.now_us, ctx.id, ctx.db.index, argv, reply, elapsed))
     if space.dirty != dirty or node.force_propagation or node.instead is not None:

@@ -109,6 +109,7 @@ class Node:
         self.acl = Acl(self)
         self.pubsub = PubSub(self)
         self.tracking = Tracking(self)
+        self.tracks = False  # some client tracks what it reads
         self.pauses = Pauses(self)
         self.eviction = Eviction(self)
         self.limits = ClientLimits(self)
@@ -450,6 +451,9 @@ class Node:
                 client = self.clients.get(client_id)
                 if client is not None and not client.halted:
                     self._resume(client)
+        if self.tracks:
+            self.tracking.limit()
+            self.tracking.broadcast()
         self.stats.rounds += 1
         if self.config.maxmemory_clients:
             self.limits.evict()
@@ -546,6 +550,11 @@ class Node:
     def is_replica(self) -> bool:
         """Whether the node follows a master."""
         return self.config.replicaof is not None
+
+    def executing_client_id(self) -> int:
+        """Return the id of the client whose command runs, a script's caller for its script; 0 for none."""
+        client = self.script_caller or self.executing
+        return client.id if client is not None else 0
 
     # --- commands -----------------------------------------------------------------------------------------------
 
@@ -685,6 +694,8 @@ class Node:
         """A key changed: transactions that watch it will fail."""
         if key in db.watchers:
             self._touch_watchers(db, key)
+        if self.tracks:
+            self.tracking.changed(key)
         if self.observers:
             self.emit(KeyChanged(self.now_us, db.index, key))
 

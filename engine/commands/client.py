@@ -12,8 +12,9 @@ from engine.client import Client
 from engine.commands.connection import INVALID_NAME, valid_attribute
 from engine.errors import SYNTAX, ReplyError
 from engine.help import help_reply
-from engine.resp import NO_REPLY, OK, Argv, Reply, Verbatim
+from engine.resp import NO_REPLY, OK, Argv, Reply, SetReply, Verbatim
 from engine.table import ADMIN, LOADING, NOSCRIPT, STALE, command, container
+from engine.tracking import TrackingState
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -375,6 +376,125 @@ def client_pause(ctx: Client, argv: Argv) -> Reply:
 def client_unpause(ctx: Client, argv: Argv) -> Reply:
     ctx.node.pauses.end(b"client")
     return OK
+
+
+_TRACKING_OPTIONS = {
+    b"bcast": flags.TRACKING_BCAST,
+    b"optin": flags.TRACKING_OPTIN,
+    b"optout": flags.TRACKING_OPTOUT,
+    b"noloop": flags.TRACKING_NOLOOP,
+}
+
+
+@command(
+    "CLIENT TRACKING <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+    NOSCRIPT,
+    LOADING,
+    STALE,
+    since="6.0.0",
+    complexity="O(1). Some options may introduce additional complexity.",
+)
+def client_tracking(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    redirect, options = 0, 0
+    prefixes: list[bytes] = []
+    i = 3
+    while i < len(argv):
+        option, more = argv[i].lower(), i + 1 < len(argv)
+        if option == b"redirect" and more:
+            i += 1
+            if redirect:
+                raise ReplyError(b"ERR A client can only redirect to a single other client")
+            redirect = integer(argv[i])
+            if redirect not in node.clients:
+                raise ReplyError(b"ERR The client ID you want redirect to does not exist")
+        elif option in _TRACKING_OPTIONS:
+            options |= _TRACKING_OPTIONS[option]
+        elif option == b"prefix" and more:
+            i += 1
+            prefixes.append(argv[i])
+        else:
+            raise ReplyError(SYNTAX)
+        i += 1
+    mode = argv[2].lower()
+    if mode == b"off":
+        node.tracking.disable(ctx)
+        return OK
+    if mode != b"on":
+        raise ReplyError(SYNTAX)
+    _check_tracking(ctx, options, prefixes)
+    node.tracking.enable(ctx, redirect, options, prefixes)
+    return OK
+
+
+def _check_tracking(ctx: Client, options: int, prefixes: list[bytes]) -> None:
+    """Refuse options that do not go together, or not with what the client has now."""
+    bcast = options & flags.TRACKING_BCAST
+    optin, optout = options & flags.TRACKING_OPTIN, options & flags.TRACKING_OPTOUT
+    if prefixes and not bcast:
+        raise ReplyError(b"ERR PREFIX option requires BCAST mode to be enabled")
+    if ctx.flags & flags.TRACKING and bool(ctx.flags & flags.TRACKING_BCAST) != bool(bcast):
+        raise ReplyError(
+            b"ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling "
+            b"it with a different mode."
+        )
+    if bcast and (optin or optout):
+        raise ReplyError(b"ERR OPTIN and OPTOUT are not compatible with BCAST")
+    if optin and optout:
+        raise ReplyError(b"ERR You can't specify both OPTIN mode and OPTOUT mode")
+    if (optin and ctx.flags & flags.TRACKING_OPTOUT) or (optout and ctx.flags & flags.TRACKING_OPTIN):
+        raise ReplyError(
+            b"ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling "
+            b"it with a different mode."
+        )
+
+
+@command("CLIENT CACHING <YES | NO>", NOSCRIPT, LOADING, STALE, since="6.0.0", complexity="O(1)")
+def client_caching(ctx: Client, argv: Argv) -> Reply:
+    if not ctx.flags & flags.TRACKING:
+        raise ReplyError(
+            b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode "
+            b"enabled"
+        )
+    mode = argv[2].lower()
+    if mode == b"yes":
+        if not ctx.flags & flags.TRACKING_OPTIN:
+            raise ReplyError(b"ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
+    elif mode == b"no":
+        if not ctx.flags & flags.TRACKING_OPTOUT:
+            raise ReplyError(b"ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
+    else:
+        raise ReplyError(SYNTAX)
+    ctx.flags |= flags.TRACKING_CACHING
+    return OK
+
+
+@command("CLIENT GETREDIR", NOSCRIPT, LOADING, STALE, since="6.0.0", complexity="O(1)")
+def client_getredir(ctx: Client, argv: Argv) -> Reply:
+    return ctx.node.tracking.redirection(ctx)
+
+
+@command("CLIENT TRACKINGINFO", NOSCRIPT, LOADING, STALE, since="6.2.0", complexity="O(1)")
+def client_trackinginfo(ctx: Client, argv: Argv) -> Reply:
+    held = ctx.flags
+    shown = [b"on" if held & flags.TRACKING else b"off"]
+    caching = held & flags.TRACKING_CACHING
+    if held & flags.TRACKING_BCAST:
+        shown.append(b"bcast")
+    if held & flags.TRACKING_OPTIN:
+        shown += [b"optin", b"caching-yes"] if caching else [b"optin"]
+    if held & flags.TRACKING_OPTOUT:
+        shown += [b"optout", b"caching-no"] if caching else [b"optout"]
+    if held & flags.TRACKING_NOLOOP:
+        shown.append(b"noloop")
+    if held & flags.TRACKING_BROKEN_REDIR:
+        shown.append(b"broken_redirect")
+    state = ctx.tracking
+    return {
+        b"flags": SetReply(shown),
+        b"redirect": ctx.node.tracking.redirection(ctx),
+        b"prefixes": sorted(state.prefixes) if isinstance(state, TrackingState) else [],
+    }
 
 
 @command("CLIENT HELP", LOADING, STALE, since="5.0.0", complexity="O(1)")

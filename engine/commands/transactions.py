@@ -77,12 +77,14 @@ def exec_(ctx: Client, argv: Argv) -> Reply:
             node.count_error(error)
             replies.append(error)
             continue
+        earlier = ctx.take_pushes()
         reply = node.call(ctx, queued, request)
         if type(reply) is not NoReply:
             replies.append(reply)
-        elif ctx.push_after:
+        else:
             # What SUBSCRIBE confirms stands in the place of its reply.
             replies += [RawReply(data) for data in ctx.take_pushes()]
+        ctx.push_after = earlier + ctx.push_after
     ctx.flags &= ~(flags.DENY_BLOCKING | flags.MULTI)
     ctx.flags |= denied_before
     ctx.update_gated()
