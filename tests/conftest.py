@@ -2,7 +2,13 @@
 
 import pytest
 
+from hypothesis import settings
+
 from tests.real import real_server
+
+# A busy machine makes no test wrong: time limits are pytest-timeout's.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 __all__ = ["real_server"]
 
