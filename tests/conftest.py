@@ -1,7 +1,6 @@
 """What all tests share: the real server to compare with, and `--rewrite` for what is recorded."""
 
 import pytest
-
 from hypothesis import settings
 
 from tests.real import real_server

@@ -29,10 +29,10 @@ class RecordingNode(Node):
     def update_propagating(self):
         self.propagating = True
 
-    def flush_propagation(self):
+    def flush_propagation(self, as_unit=True):
         unit, self.pending_propagation = self.pending_propagation, []
         lines = [b" ".join(argv) for _, argv in unit]
-        self.stream += [b"MULTI", *lines, b"EXEC"] if len(lines) > 1 else lines
+        self.stream += [b"MULTI", *lines, b"EXEC"] if as_unit and len(lines) > 1 else lines
 
 
 class Drive:
