@@ -76,7 +76,8 @@ def test_set(steps, limits):
         if value.encoding == b"listpack":
             assert value.to_list() == list(model)
         elif value.encoding == b"intset":
-            assert value.to_list() == sorted(model, key=int)
+            model = dict.fromkeys(sorted(model, key=int))  # the order that a listpack made of it starts with
+            assert value.to_list() == list(model)
             assert len(model) <= limits.intset_entries
     copy = pickle.loads(pickle.dumps(value.copy()))
     copy.check()
