@@ -47,14 +47,15 @@ class _Condition:
 
 def _expire(ctx: Client, argv: Argv, name: bytes, base_ms: int, unit_ms: int) -> Reply:
     key, db, node = argv[1], ctx.db, ctx.node
-    condition = _Condition(argv[3:])
+    condition = _Condition(argv[3:]) if len(argv) > 3 else None
     when = integer(argv[2])
-    invalid = ReplyError(b"ERR invalid expire time in '%b' command" % name)
     when *= unit_ms
     if not -INT64_MAX - 1 <= when <= INT64_MAX or when > INT64_MAX - base_ms:
-        raise invalid
+        raise ReplyError(b"ERR invalid expire time in '%b' command" % name)
     when += base_ms
-    if db.lookup_write(key) is None or not condition.takes(db.entries[key].expire, when):
+    if db.lookup_write(key) is None:
+        return 0
+    if condition is not None and not condition.takes(db.entries[key].expire, when):
         return 0
     if when <= node.now_ms and node.space.expire_mode == EXPIRE_DELETE and not node.loading:
         db.delete(key)

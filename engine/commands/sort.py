@@ -121,7 +121,10 @@ def _sorted(ctx: Client, options: _Options, elements: list[bytes], by: bytes | N
             reverse=options.descending,
         )
         return [element for _, element in ranked]
-    scores = [_score(element if by is None else _by_pattern(ctx, by, element)) for element in elements]
+    texts: list[bytes | None] = (
+        list(elements) if by is None else [_by_pattern(ctx, by, element) for element in elements]
+    )
+    scores = [_score(text) for text in texts]
     return [element for _, element in sorted(zip(scores, elements), reverse=options.descending)]
 
 

@@ -69,14 +69,11 @@ _UNITS = {b"ex": (1000, False), b"px": (1, False), b"exat": (1000, True), b"pxat
 def expire_at(ctx: Client, arg: bytes, unit_ms: int, absolute: bool, name: bytes) -> int:
     """Read a time to live that must lie in the future, as a Unix time in ms."""
     value = integer(arg)
-    invalid = ReplyError(b"ERR invalid expire time in '%b' command" % name)
-    if value <= 0 or value > INT64_MAX // unit_ms:
-        raise invalid
     when = value * unit_ms
-    if not absolute:
+    if not absolute and 0 < when <= INT64_MAX:
         when += ctx.node.now_ms
-        if when > INT64_MAX:
-            raise invalid
+    if not 0 < when <= INT64_MAX:
+        raise ReplyError(b"ERR invalid expire time in '%b' command" % name)
     return when
 
 
@@ -93,8 +90,7 @@ def set_(ctx: Client, argv: Argv) -> Reply:
     key, value = argv[1], argv[2]
     db = ctx.db
     if len(argv) == 3:
-        db.set(key, native(value))
-        db.modified(key, NOTIFY_STRING, b"set")
+        db.put(key, native(value))
         return OK
     options = _Options(argv, 3, of_set=True)
     when = options.deadline_ms(ctx, b"set")
@@ -227,10 +223,9 @@ def mget(ctx: Client, argv: Argv) -> Reply:
 
 
 def _set_many(ctx: Client, argv: Argv) -> None:
-    db = ctx.db
+    put = ctx.db.put
     for i in range(1, len(argv), 2):
-        db.set(argv[i], native(argv[i + 1]))
-        db.modified(argv[i], NOTIFY_STRING, b"set")
+        put(argv[i], native(argv[i + 1]))
 
 
 @command(
@@ -272,8 +267,18 @@ def msetnx(ctx: Client, argv: Argv) -> Reply:
 # --- counters ---------------------------------------------------------------------------------------------------
 
 
+INCREMENT_OVERFLOW = b"ERR increment or decrement would overflow"
+
+
 def _increment(ctx: Client, key: bytes, by: int) -> int:
     db = ctx.db
+    entry = db.entries.get(key)
+    if entry is not None and entry.expire is None and type(entry.value) is int:
+        total = entry.value + by
+        if not INT64_MIN <= total <= INT64_MAX:
+            raise ReplyError(INCREMENT_OVERFLOW)
+        db.put(key, total, b"incrby")
+        return total
     value = db.write_string(key)
     if type(value) is not int:
         if value is None:
@@ -285,7 +290,7 @@ def _increment(ctx: Client, key: bytes, by: int) -> int:
             value = number
     result = value + by
     if not INT64_MIN <= result <= INT64_MAX:
-        raise ReplyError(b"ERR increment or decrement would overflow")
+        raise ReplyError(INCREMENT_OVERFLOW)
     db.set(key, result, keep_ttl=True)
     db.modified(key, NOTIFY_STRING, b"incrby")
     return result

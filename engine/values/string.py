@@ -15,11 +15,11 @@ StringValue = int | bytes | bytearray
 
 def native(text: bytes) -> bytes | int:
     """Return a client's string as the keyspace holds it (Redis's tryObjectEncoding)."""
-    if len(text) < 21:
+    if len(text) < 21 and text and text[0] < 58:  # else it begins with what no number begins with
         if text.isdigit():
             if (text[0] != 48 or len(text) == 1) and (value := int(text)) <= _INT64_MAX:
                 return value
-        elif text[:1] == b"-" and text[1:].isdigit() and text[1] != 48 and (value := int(text)) >= -_INT64_MAX - 1:
+        elif text[0] == 45 and text[1:].isdigit() and text[1] != 48 and (value := int(text)) >= -_INT64_MAX - 1:
             return value
     return text
 
