@@ -7,7 +7,7 @@ a link (`link == 0`) stands for the node itself: scripts, the append-only file b
 from collections import deque
 from typing import TYPE_CHECKING
 
-from engine.resp import NO_REPLY, Argv, Reply, Request, encode2, encode3
+from engine.resp import NO_REPLY, Argv, Reply, Request, canonical_length, encode2, encode3
 
 if TYPE_CHECKING:
     from engine.keyspace import Database
@@ -294,10 +294,10 @@ class Memory:
         request = client.request
         self.query = len(request.buffer) if request is not None else 0
         running = client.node.executing is client
-        self.argv = sum(map(len, client.node.executing_argv[1:])) if running else 0
+        self.argv = sum(map(len, client.node.executing_argv)) if running else 0
         if running:
             # The request that runs still stands in a real server's buffer.
-            self.query += self.argv + 16
+            self.query += canonical_length(client.node.executing_argv)
         self.query_free = max(0, client.query_room - self.query)
         if request is not None:
             self.argv += sum(map(len, request.args))

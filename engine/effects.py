@@ -156,6 +156,20 @@ class Stall(NamedTuple):
     duration_us: int
 
 
+class Exchange(NamedTuple):
+    """Send requests to another server and wait for the first line of each reply (MIGRATE; to be performed).
+
+    Ends in the lines that came within the time for each step, without their ends; fewer than `replies` mean that the
+    rest did not come. An OSError means that the server could not be reached or written to.
+    """
+
+    host: str
+    port: int
+    data: bytes
+    replies: int
+    timeout_ms: int
+
+
 class Log(NamedTuple):
     """A line for the server's log; `level` is one of `.-*#` as in Redis's log files."""
 
@@ -196,6 +210,7 @@ Effect = (
     | Snapshot
     | KillSnapshot
     | Stall
+    | Exchange
     | Log
     | Title
     | Exit

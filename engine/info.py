@@ -217,7 +217,10 @@ def stats(node: "Node") -> Lines:
         ("eventloop_duration_sum", total.active_time_us),
         ("eventloop_duration_cmd_sum", sum(stats.usec for stats in node.command_stats.values())),
         ("instantaneous_eventloop_cycles_per_sec", round(node.cycles.rate)),
-        ("instantaneous_eventloop_duration_usec", 0),
+        (
+            "instantaneous_eventloop_duration_usec",
+            round(node.active.rate / node.cycles.rate) if node.cycles.rate else 0,
+        ),
         ("acl_access_denied_auth", total.acl_access_denied_auth),
         ("acl_access_denied_cmd", total.acl_access_denied_cmd),
         ("acl_access_denied_key", total.acl_access_denied_key),

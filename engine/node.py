@@ -119,6 +119,8 @@ class Node:
         self.net_in = Sampler()
         self.net_out = Sampler()
         self.cycles = Sampler()
+        self.active = Sampler()
+        self.round_began_us = 0
         self.slowlog = SlowLog()
         self.latency = LatencyMonitor()
         self.persistence = Persistence(self)
@@ -303,6 +305,8 @@ class Node:
         client.last_us = now
         client.received_bytes += len(data)
         self.stats.net_input_bytes += len(data)
+        if not self.round_began_us:
+            self.round_began_us = self.mark_us
         if len(data) > client.query_room:
             client.query_room = max(QUERY_ROOM_BYTES, len(data))
         request = client.request
@@ -455,6 +459,9 @@ class Node:
             self.tracking.limit()
             self.tracking.broadcast()
         self.stats.rounds += 1
+        if self.round_began_us:
+            self.stats.active_time_us += self.stopwatch() - self.round_began_us
+            self.round_began_us = 0
         if self.config.maxmemory_clients:
             self.limits.evict()
         if self.resume_waiting or self.replication.ask_for_acks:
@@ -893,6 +900,7 @@ class Node:
         self.net_in.sample(self.stats.net_input_bytes, self.now_us)
         self.net_out.sample(self.stats.net_output_bytes, self.now_us)
         self.cycles.sample(self.stats.rounds, self.now_us)
+        self.active.sample(self.stats.active_time_us, self.now_us)
         if self.active_expire and self.space.expire_mode == EXPIRE_DELETE:
             for db in self.space.databases:
                 if db.expiring:

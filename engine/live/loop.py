@@ -18,6 +18,7 @@ from typing import Any
 
 from engine import effects as fx
 from engine.journal import Journal
+from engine.live.exchange import exchange
 from engine.live.facts import process_facts
 from engine.live.files import FILE_EFFECTS, carry_out
 from engine.live.snapshots import Children, save_now
@@ -145,6 +146,8 @@ class Loop:
             return carry_out(effect)
         if isinstance(effect, fx.Stall):
             return self._stall(effect)
+        if isinstance(effect, fx.Exchange):
+            return exchange(effect)
         if isinstance(effect, fx.Snapshot):
             try:
                 return save_now(node, effect.path)
@@ -265,6 +268,10 @@ class Loop:
         self.poller.forget(connection.fd)
         self.connections.pop(connection.fd, None)
         self.links.pop(connection.link, None)
+        if self.children.pids:
+            # A child that writes a snapshot holds a copy of the socket: closing ours would tell the peer nothing.
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
         connection.sock.close()
 
     # --- listening and connecting -------------------------------------------------------------------------------
