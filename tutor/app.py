@@ -4,6 +4,7 @@ It starts with the map of the course and imports the rest (Markdown, the engine'
 is first needed, so that the first frame comes about as soon as that of an empty Textual program.
 """
 
+import gc
 import sys
 from collections.abc import Iterable
 from typing import ClassVar
@@ -182,6 +183,7 @@ def run(lesson: str | None = None) -> int:
         return 1
     # A terminal's thread that reads a long reply hands over more often: the screen comes first.
     sys.setswitchinterval(0.001)
+    gc.set_threshold(20_000, 20, 50)
     app = TutorApp(lesson)
     app.run()
     return app.return_code or 0

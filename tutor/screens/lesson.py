@@ -204,6 +204,7 @@ class LessonScreen(Screen[str | None]):
         Binding("f6", "next_pane", "pane", id="lesson.pane", priority=True),
         Binding("f5", "reset", "reset step", id="lesson.reset", priority=True),
         Binding("f9", "back", "back", id="lesson.back", priority=True),
+        Binding("ctrl+o", "turn_inspector", "inspector's next tab", id="lesson.inspector", show=False),
         Binding("shift+f6", "next_terminal", "next terminal", id="lesson.terminal", priority=True, show=False),
         Binding("ctrl+underscore,ctrl+z", "undo", "undo", show=False, id="lesson.undo2"),
         Binding("u", "undo", "undo", show=False),
@@ -672,9 +673,16 @@ class LessonScreen(Screen[str | None]):
 
     def action_inspect(self, name: str) -> None:
         """Show a tab of the inspector."""
+        inside = self.focused is not None and self.inspector in self.focused.ancestors
         self.inspector.tab = name
         if self.tabbed:
             self.pane = name
+        elif inside:
+            self._focus_soon(self.inspector.query_one(f"#{name}"))
+
+    def action_turn_inspector(self) -> None:
+        """Show the inspector's next tab, wherever the learner types."""
+        self.inspector.action_turn(1)
 
     def on_resize(self) -> None:
         """Keep the focus on something that is in sight."""

@@ -1,5 +1,6 @@
 """The map of the course: what there is, what is done, what comes next. Nothing is locked."""
 
+import gc
 from typing import ClassVar
 
 from textual import work
@@ -33,7 +34,7 @@ def mark(lesson: LessonEntry, is_next: bool) -> tuple[str, str]:
     if lesson.done:
         return "✓", "$text-success"
     if is_next:
-        return "▸", "bold $text-primary"
+        return "▸", "bold"
     if lesson.started:
         return "◐", "$text-accent"
     return "○", "$faint"
@@ -71,7 +72,8 @@ class MapScreen(Screen[None]):
     MapScreen { background: $background; }
     MapScreen #map-body { height: 1fr; }
     MapScreen #lessons { width: 1fr; height: 1fr; border: round $rule; background: $background;
-        border-title-color: $muted; padding: 0 1; scrollbar-size-vertical: 1; }
+        border-title-color: $muted; padding: 0 1; scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable; text-wrap: nowrap; }
     MapScreen #lessons:focus { border: round $primary; border-title-color: $foreground; }
     MapScreen #lessons > .option-list--option-highlighted { background: $primary; color: $background;
         text-style: bold; }
@@ -117,6 +119,11 @@ class MapScreen(Screen[None]):
         """Read the course in a thread."""
         view = self.app.course.view()  # type: ignore[attr-defined]
         self.app.call_from_thread(self.show, view)
+        # What the first lesson needs is read while the learner looks at the map.
+        import tutor.screens.desk.lesson
+        import tutor.screens.lesson  # noqa: F401
+
+        gc.freeze()  # all of that stays: collecting garbage need not go through it again, while a frame waits
 
     def show(self, view: CourseView) -> None:
         """Show the course, the bar on what comes next or where it was."""
@@ -136,7 +143,7 @@ class MapScreen(Screen[None]):
 
     def _fill(self) -> None:
         lessons = self.lessons
-        width = max(30, lessons.scrollable_content_region.width)
+        width = max(30, lessons.scrollable_content_region.width - 2)
         lessons.clear_options()
         options: list[Option | None] = []
         for chapter in self.view.chapters:

@@ -178,7 +178,7 @@ class ReferenceScreen(Screen[None]):
             lessons = self.app.course.lessons_with(page.title)  # type: ignore[attr-defined]
             if lessons:
                 parts.append(("lessons ", "$muted"))
-                parts.append("\n        ".join(title for _, title in lessons))
+                parts.append(", ".join(title for _, title in lessons))
         self.query_one("#ref-text", Static).update(Content.assemble(*parts))
         self.query_one("#ref-page").border_title = page.title
 

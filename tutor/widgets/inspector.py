@@ -24,7 +24,7 @@ def _fit(text: str, width: int) -> str:
 
 
 class KeysPane(RowView):
-    """The keys, one a line, with what the last command did to them. A click or Enter opens a key."""
+    """The keys, one a line, with what the last command did to them. A click opens a key."""
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
@@ -173,6 +173,7 @@ class EventsPane(RowView):
 class Inspector(Container):
     """Keys, Wire and Events, one at a time."""
 
+    BINDINGS: ClassVar = [("left", "turn(-1)", "tab before"), ("right", "turn(1)", "next tab")]
     TABS: ClassVar[tuple[str, ...]] = ("keys", "wire", "events")
     tab: var[str] = var("keys")
 
@@ -203,6 +204,10 @@ class Inspector(Container):
             f"[b]▸{name.title()}[/b]" if name == self.tab else f"[@click=screen.inspect('{name}')]{name.title()}[/]"
             for name in self.TABS
         )
+
+    def action_turn(self, step: int) -> None:
+        """Go to the next tab, or the one before."""
+        self.screen.action_inspect(self.TABS[(self.TABS.index(self.tab) + step) % len(self.TABS)])  # type: ignore
 
     @property
     def keys(self) -> KeysPane:

@@ -89,7 +89,7 @@ def read_keys(
 
 def _names(peeks: Peeks, counts: dict[int, int], db: int, first: Sequence[Place]) -> list[Place]:
     """Return some keys: those in `first` before any other, and this database before the others."""
-    found = dict.fromkeys(first)
+    found = dict.fromkeys(first[:MAX_KEYS])
     for number in sorted(counts, key=lambda each: (each != db, each)):
         cursor = b"0"
         while len(found) < MAX_KEYS:
@@ -101,7 +101,7 @@ def _names(peeks: Peeks, counts: dict[int, int], db: int, first: Sequence[Place]
                 found[(number, bytes(name))] = None
             if cursor == b"0":
                 break
-    return list(found)[: max(MAX_KEYS, len(first))]
+    return list(found)[:MAX_KEYS]
 
 
 def _entry(place: Place, kind: str, encoding: Any, ttl: Any, found: list[Any], marks: dict[Place, str]) -> KeyEntry:

@@ -32,6 +32,7 @@ FLUSH_SECONDS = 0.05
 KEYS_SECONDS = 0.15  # the least time between two looks at the keys
 EVENTS_SHOWN = 40  # of one flush
 WIRE_SHOWN = 24
+TOUCHED_KEPT = 200
 
 CLIENT_COMMANDS = {
     "help": "about commands and groups",
@@ -97,10 +98,10 @@ class Playground:
 
     def _prepare(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="redis-tutor-")
+        reading = threading.Thread(target=_read_tables)  # while the server starts
+        reading.start()
         self.server = LessonServer.start(self._directory.name, self.arguments, self._hear)
-        import engine.node  # noqa: F401 - declares all commands
-
-        CommandTable.load()  # here, not with the first key that is typed
+        reading.join()
 
     async def _connect_terminals(self) -> None:
         for name in self.terminal_names:
@@ -339,7 +340,8 @@ class Playground:
         with self._lock:
             self._heard.append(event)
             if isinstance(event, ev.KeyChanged | ev.KeyExpired):
-                self._touched.add((event.db, event.key))
+                if len(self._touched) < TOUCHED_KEPT:
+                    self._touched.add((event.db, event.key))
                 if self._places and isinstance(event, ev.KeyChanged):
                     place, line, _ = self._places[-1]
                     self._places[-1] = (place, line, True)
@@ -445,6 +447,13 @@ class Playground:
         }
         view, self._entries = keyview.read_keys(self._peeks, db, marks, gone, self._after)
         return view
+
+
+def _read_tables() -> None:
+    """Read the command table, so that the first key typed does not wait for it."""
+    import engine.node  # noqa: F401 - declares all commands
+
+    CommandTable.load()
 
 
 def _word(word: bytes) -> str:
