@@ -65,9 +65,12 @@ def _signed(difference: int) -> int:
 
 
 class StreamNode:
-    """Entries that follow each other. `dead` holds the positions of deleted ones; before `head` all are dead."""
+    """Entries that follow each other. `dead` holds the positions of deleted ones; before `head` all are dead.
 
-    __slots__ = ("body", "dead", "fields", "head", "ids", "master", "rows")
+    `size` is that of the listpack in bytes. The entries whose fields are the node's leave them out there.
+    """
+
+    __slots__ = ("dead", "fields", "head", "ids", "master", "rows", "same_bytes", "size")
 
     def __init__(self, master: Id, fields: list[bytes]) -> None:
         self.master = master
@@ -76,32 +79,37 @@ class StreamNode:
         self.rows: list[Row] = []
         self.dead: set[int] = set()
         self.head = 0
-        # of the listpack, without its two counters of entries
-        self.body = HEADER_BYTES + integer_size(len(fields)) + sum(map(entry_size, fields)) + integer_size(0)
+        # counters of living and deleted entries and of fields, the fields, the end of the master entry
+        self.size = HEADER_BYTES + 4 + integer_size(len(fields)) + sum(map(entry_size, fields)) + 2
+        self.same_bytes = 2 + integer_size(len(fields) + 3)  # flags, elements of the entry
 
     @property
     def live(self) -> int:
         """How many entries are not deleted."""
         return len(self.ids) - len(self.dead)
 
-    @property
-    def size(self) -> int:
-        """The bytes of the listpack."""
-        return self.body + integer_size(len(self.ids) - len(self.dead)) + integer_size(len(self.dead))
-
-    def append(self, id: Id, row: Row) -> None:
-        """Add an entry at the end."""
+    def append(self, id: Id, row: Row) -> int:
+        """Add an entry at the end; returns by how many bytes the listpack grows."""
         fields = self.fields
-        ms, sequence = self.master
-        body = self.body + integer_size(_signed(id[0] - ms)) + integer_size(_signed(id[1] - sequence))
-        if len(row) == 2 * len(fields) and row[::2] == fields:
-            row[::2] = fields  # one copy of the names of fields for all entries that have the same
-            body += 2 + sum(map(entry_size, row[1::2])) + integer_size(len(fields) + 3)
+        if row[::2] == fields:
+            row[::2] = fields  # one copy of the names for all entries that have the same
+            grown = self.same_bytes
+            for item in row[1::2]:
+                grown += entry_size(item)
         else:
-            body += 2 + integer_size(len(row) // 2) + sum(map(entry_size, row)) + integer_size(len(row) + 4)
-        self.body = body
+            grown = 2 + integer_size(len(row) // 2) + sum(map(entry_size, row)) + integer_size(len(row) + 4)
+        master = self.master
+        ms = id[0] - master[0]
+        sequence = id[1] - master[1]
+        grown += 2 if 0 <= ms < 128 else integer_size(_signed(ms))
+        grown += 2 if 0 <= sequence < 128 else integer_size(_signed(sequence))
         self.ids.append(id)
         self.rows.append(row)
+        live = len(self.ids) - len(self.dead)
+        if live > 127:
+            grown += integer_size(live) - integer_size(live - 1)
+        self.size += grown
+        return grown
 
     def position(self, id: Id) -> int:
         """Return where a living entry stands; -1 if there is none with this ID."""
@@ -115,6 +123,10 @@ class StreamNode:
         """Mark a living entry as deleted."""
         dead = self.dead
         dead.add(at)
+        buried = len(dead)
+        live = len(self.ids) - buried
+        if live > 126 or buried > 127:
+            self.size += integer_size(live) - integer_size(live + 1) + integer_size(buried) - integer_size(buried - 1)
         if at == self.head:
             at += 1
             while at in dead:
@@ -145,6 +157,19 @@ class StreamNode:
             at -= 1
         return ids[at] if at >= 0 else None
 
+    def measured(self) -> int:
+        """Return the size of the listpack as its elements make it (for tests)."""
+        size = HEADER_BYTES + sum(map(integer_size, (self.live, len(self.dead), len(self.fields), 0)))
+        size += sum(map(entry_size, self.fields))
+        for (ms, sequence), row in zip(self.ids, self.rows):
+            same = row[::2] == self.fields
+            items = row[1::2] if same else row
+            size += integer_size(0) + integer_size(_signed(ms - self.master[0]))
+            size += integer_size(_signed(sequence - self.master[1])) + sum(map(entry_size, items))
+            size += integer_size(len(items) + 3 if same else len(items) + 4)
+            size += 0 if same else integer_size(len(row) // 2)
+        return size
+
     def copy(self) -> "StreamNode":
         """Return an equal node; the rows are the same, as nobody changes them."""
         other = StreamNode(self.master, self.fields)
@@ -152,7 +177,7 @@ class StreamNode:
         other.rows = self.rows.copy()
         other.dead = self.dead.copy()
         other.head = self.head
-        other.body = self.body
+        other.size = self.size
         return other
 
 
@@ -201,23 +226,23 @@ class StreamValue:
         if nodes:
             node = nodes[-1]
             limit = max_bytes if 0 < max_bytes < MAX_NODE_BYTES else MAX_NODE_BYTES
-            full = max_entries and len(node.ids) >= max_entries
-            if full or node.size + sum(map(len, row)) >= limit:
-                node = StreamNode(id, row[::2])
-                nodes.append(node)
-                self.memory += node.size + _NODE_BYTES
+            if 0 < max_entries <= len(node.ids) or node.size + sum(map(len, row)) >= limit:
+                node = self._open(id, row)
         else:
-            node = StreamNode(id, row[::2])
-            nodes.append(node)
-            self.memory += node.size + _NODE_BYTES
-        size = node.size
-        node.append(id, row)
-        self.memory += node.size - size
+            node = self._open(id, row)
+        self.memory += node.append(id, row)
         self.length += 1
         self.entries_added += 1
         self.last_id = id
         if self.length == 1:
             self.first_id = id
+
+    def _open(self, id: Id, row: Row) -> StreamNode:
+        """Begin a node with an entry that is about to be added."""
+        node = StreamNode(id, row[::2])
+        self.nodes.append(node)
+        self.memory += node.size + _NODE_BYTES
+        return node
 
     def adopt(self, node: StreamNode) -> None:
         """Add a node that was read with its entries. Even all of them may be dead: XTRIM MINID leaves such nodes."""
@@ -531,7 +556,10 @@ class StreamValue:
             twin = StreamNode(node.master, node.fields)
             for id, row in zip(node.ids, node.rows):
                 twin.append(id, row)
-            assert node.body == twin.body
+            for at in node.dead:
+                twin.bury(at)
+            assert node.size == twin.size
+            assert twin.size == node.measured()
             memory += node.size + _NODE_BYTES
         if self.length:
             assert self.first_id == self._find_first()

@@ -162,7 +162,7 @@ def xadd(ctx: Client, argv: Argv) -> Reply:
     if trimmed:
         db.notify(NOTIFY_STREAM, b"xtrim", key)
     text = b"%d-%d" % id
-    if automatic or (trimming is not None and trimming.approximate):
+    if ctx.node.propagating and (automatic or (trimming is not None and trimming.approximate)):
         instead = argv.copy()
         instead[at] = text
         if trimming is not None and trimming.approximate:

@@ -227,13 +227,15 @@ def _deliver(
     """Give a consumer what its group has not read yet."""
     now = ctx.node.now_ms
     entries = value.range(next_id(group.last_id), MAX_ID, options.limit)
+    propagating = ctx.node.propagating
     for id, _ in entries:
         value.advance(group, id)
         if not options.noack:
             # It may be pending all the same: XGROUP SETID lets a group read again.
             nack = value.assign(group, consumer, id, now)
             consumer.active_ms = now
-            propagate_claim(ctx, key, group, format_id(id), nack)
+            if propagating:
+                propagate_claim(ctx, key, group, format_id(id), nack)
     if options.noack:
         propagate_last_id(ctx, key, group)
     return entries_reply(entries)
