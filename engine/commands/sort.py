@@ -121,10 +121,9 @@ def _sorted(ctx: Client, options: _Options, elements: list[bytes], by: bytes | N
             reverse=options.descending,
         )
         return [element for _, element in ranked]
-    texts: list[bytes | None] = (
-        list(elements) if by is None else [_by_pattern(ctx, by, element) for element in elements]
-    )
-    scores = [_score(text) for text in texts]
+    # All keys are looked up before any text is judged.
+    weights = elements if by is None else [_by_pattern(ctx, by, element) for element in elements]
+    scores = [_score(weight) for weight in weights]
     return [element for _, element in sorted(zip(scores, elements), reverse=options.descending)]
 
 
