@@ -961,7 +961,7 @@ class Node:
         self.limits.configured()
         self.space.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time)
         self.space.set_notifications(config.notify_keyspace_events)
-        self.update_gated()
+        self.update_role()
 
     def not_counted_for_eviction(self) -> int:
         """Return the bytes that no eviction could free: buffers of replicas and of the append-only file."""
