@@ -297,7 +297,7 @@ class Generator:
         return [self.case(words[0]), *words[1:]]
 
 
-TIMES = re.compile(rb"(?<![0-9])[0-9]{4,16}(?![0-9])")
+TIMES = re.compile(rb"(?<![0-9])[0-9]{4,19}(?![0-9])")
 
 
 def same(ours: bytes, theirs: bytes) -> bool:
