@@ -88,6 +88,14 @@ def integer(arg: bytes, error: bytes = NOT_AN_INTEGER, low: int = INT64_MIN, hig
     return value
 
 
+def int32(arg: bytes) -> int:
+    """Read what is an `int` in Redis: the numbers of databases."""
+    value = integer(arg)
+    if not -(2**31) <= value < 2**31:
+        raise ReplyError(b"ERR value is out of range, value must between -2147483648 and 2147483647")
+    return value
+
+
 def positive(arg: bytes, error: bytes = b"ERR value is out of range, must be positive") -> int:
     """Read an integer of at least 0; the same error for what is none at all."""
     return integer(arg, error, 0)

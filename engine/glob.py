@@ -36,6 +36,9 @@ def compile_glob(pattern: bytes, nocase: bool = False) -> re.Pattern[bytes]:
     source = pieces[0] + b"".join([b"(?>.*?%b)" % piece for piece in pieces[1:-1] if piece])
     if len(pieces) > 1:
         source += b".*" + pieces[-1]
+    if pattern:
+        # Nothing but the empty pattern matches the empty text, stars or not.
+        source = b"(?=.)" + source
     return re.compile(source + rb"\Z", re.DOTALL | (re.IGNORECASE if nocase else 0))
 
 

@@ -4,7 +4,7 @@ https://redis.io/docs/latest/commands/?group=connection
 """
 
 from engine import client as flags
-from engine.arguments import integer, parse_integer
+from engine.arguments import int32, parse_integer
 from engine.client import Client
 from engine.errors import SYNTAX, ReplyError, wrong_arity
 from engine.resp import NO_REPLY, OK, PONG, Argv, Push, Reply, Status
@@ -37,7 +37,7 @@ def echo(ctx: Client, argv: Argv) -> Reply:
 
 @command("SELECT index", LOADING, STALE, FAST, since="1.0.0", complexity="O(1)")
 def select(ctx: Client, argv: Argv) -> Reply:
-    index = integer(argv[1])
+    index = int32(argv[1])
     node = ctx.node
     if node.cluster_enabled and index != 0:
         raise ReplyError(b"ERR SELECT is not allowed in cluster mode")

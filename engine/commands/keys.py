@@ -5,7 +5,7 @@ https://redis.io/docs/latest/commands/?group=generic
 
 from collections.abc import Callable
 
-from engine.arguments import INT64_MAX, integer, positive
+from engine.arguments import INT64_MAX, int32, integer, positive
 from engine.client import BLOCKED_WAIT, BLOCKED_WAITAOF, Client
 from engine.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, ReplyError
 from engine.glob import compile_glob
@@ -239,7 +239,7 @@ def renamenx(ctx: Client, argv: Argv) -> Reply:
 
 
 def _database(ctx: Client, arg: bytes) -> Database:
-    index = integer(arg, low=-(2**31), high=2**31 - 1)
+    index = int32(arg)
     if not 0 <= index < len(ctx.node.space.databases):
         raise ReplyError(b"ERR DB index is out of range")
     return ctx.node.space.databases[index]

@@ -153,6 +153,14 @@ def spublish(ctx: Client, argv: Argv) -> Reply:
 container("PUBSUB", since="2.8.0", group="pubsub")
 
 
+def _pattern(argv: Argv) -> bytes | None:
+    if len(argv) > 3:
+        raise ReplyError(
+            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try PUBSUB HELP." % argv[1][:128]
+        )
+    return argv[2] if len(argv) == 3 else None
+
+
 @command(
     "PUBSUB CHANNELS [pattern]",
     PUBSUB,
@@ -162,7 +170,7 @@ container("PUBSUB", since="2.8.0", group="pubsub")
     complexity="O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively short channels and patterns)",
 )
 def pubsub_channels(ctx: Client, argv: Argv) -> Reply:
-    pattern = argv[2] if len(argv) > 2 else None
+    pattern = _pattern(argv)
     return [name for name in ctx.node.pubsub.channels if pattern is None or glob_match(pattern, name)]
 
 
@@ -175,7 +183,7 @@ def pubsub_channels(ctx: Client, argv: Argv) -> Reply:
     complexity="O(N) where N is the number of active shard channels, and assuming constant time pattern matching (relatively short shard channels).",
 )
 def pubsub_shardchannels(ctx: Client, argv: Argv) -> Reply:
-    pattern = argv[2] if len(argv) > 2 else None
+    pattern = _pattern(argv)
     return [name for name in ctx.node.pubsub.shard_channels if pattern is None or glob_match(pattern, name)]
 
 
