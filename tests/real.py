@@ -47,7 +47,8 @@ def _embedded(name: str) -> str | None:
     return str(path) if path.exists() else None
 
 
-def _examine(path: str) -> Program | None:
+def examine(path: str) -> Program | None:
+    """Return what a binary is, or None if it cannot be run."""
     try:
         text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20).stdout
     except (OSError, subprocess.SubprocessError):
@@ -63,7 +64,7 @@ def _find(variable: str, *names: str) -> list[Program]:
     paths = [os.environ.get(variable), *map(shutil.which, names), _embedded(names[-1])]
     programs: dict[str, Program] = {}
     for path in paths:
-        if path and (program := _examine(path)) is not None:
+        if path and (program := examine(path)) is not None:
             programs.setdefault(os.path.realpath(path), program)
     return list(programs.values())
 

@@ -1,0 +1,65 @@
+"""Compare with real servers for longer than the tests do.
+
+    python -m tests.beside [--examples N] [--seed N] [--server PATH] [GROUP …]
+
+Prints each difference with the shortest sequence found that shows it, and ends with status 1 if there was one.
+"""
+
+import argparse
+import sys
+import time
+from random import Random
+
+from tests.beside.sequences import CONFIGURATIONS, MAKERS, DifferenceError, beside, compare, make_steps, shrink
+from tests.real import examine, find_servers
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.beside")
+    parser.add_argument("groups", nargs="*", metavar="GROUP")
+    parser.add_argument("--examples", type=int, default=500, help="sequences for each group")
+    parser.add_argument("--length", type=int, default=40, help="commands of a sequence")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--server", help="compare with this binary only")
+    options = parser.parse_args()
+    programs = [examine(options.server)] if options.server else find_servers()
+    failures = 0
+    for program in programs:
+        assert program is not None, options.server
+        with beside(program) as other:
+            for group in options.groups or MAKERS:
+                started = time.perf_counter()
+                seen: set[str] = set()
+                for number in range(options.examples):
+                    chance = Random(f"{group} {options.seed + number}")
+                    steps = make_steps(group, chance, options.length)
+                    resp = chance.choice((2, 3))
+                    configuration = chance.choice(CONFIGURATIONS)
+                    try:
+                        compare(other, steps, resp, configuration)
+                    except DifferenceError as difference:
+                        lines = str(difference).split("\n")
+                        kind = lines[0].split("[", 1)[-1][:14]
+                        if kind in seen:
+                            continue
+                        seen.add(kind)
+                        failures += 1
+                        steps = shrink(other, steps, resp, configuration)
+                        try:
+                            compare(other, steps, resp, configuration)
+                        except DifferenceError as shorter:
+                            difference = shorter
+                        print(f"--- {program}, {group}, seed {options.seed + number}, RESP{resp}, {configuration}")
+                        for link, argv in steps:
+                            print(f"  {link}> {argv}")
+                        print(difference, flush=True)
+                took = time.perf_counter() - started
+                print(
+                    f"{program} {group}: {options.examples} sequences, {len(seen)} differences, {took:.1f} s",
+                    flush=True,
+                )
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

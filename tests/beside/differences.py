@@ -1,0 +1,106 @@
+"""What other versions than 7.2 answer otherwise, each with its reason; `differences.md` says it in prose.
+
+Two kinds: commands and words that a version does not know, or knows more of (those sequences are not asked of it),
+and replies whose text changed (those are brought to 7.2's form before they are compared).
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tests.real import Program
+
+Argv = list[bytes]
+Rule = tuple[Callable[[Program], bool], Callable[[Argv], bool], str]
+
+
+def _before_72(program: Program) -> bool:
+    return program.kind == "redis" and program.version < (7, 2)
+
+
+def _valkey(program: Program) -> bool:
+    return program.kind == "valkey"
+
+
+def _other(program: Program) -> bool:
+    return program.kind == "valkey" or program.version[:2] != (7, 2)
+
+
+def _named(*names: bytes) -> Callable[[Argv], bool]:
+    return lambda argv: argv[0].upper() in names
+
+
+def _sub(container: bytes, *names: bytes) -> Callable[[Argv], bool]:
+    return lambda argv: argv[0].upper() == container and len(argv) > 1 and argv[1].upper() in names
+
+
+def _has(*words: bytes) -> Callable[[Argv], bool]:
+    return lambda argv: any(arg.upper() in words for arg in argv)
+
+
+def _endless(argv: Argv) -> bool:
+    return b"inf" in argv or b"1e30" in argv
+
+
+NOT_ASKED: list[Rule] = [
+    (_before_72, _named(b"WAITAOF"), "new in 7.2"),
+    (_before_72, _sub(b"CLIENT", b"NO-TOUCH", b"SETINFO"), "new in 7.2"),
+    (
+        _before_72,
+        lambda argv: argv[0].upper() in (b"ZRANK", b"ZREVRANK") and len(argv) != 3,
+        "WITHSCORE is new in 7.2",
+    ),
+    (_before_72, _named(b"GEODIST"), "up to 7.0 the text of a distance or score has up to 17 digits"),
+    (_before_72, _has(b"WITHDIST", b"WITHCOORD"), "as for GEODIST"),
+    (_before_72, _named(b"GEOPOS"), "as for GEODIST"),
+    (_valkey, _sub(b"COMMAND", b"LIST", b"COUNT", b"INFO", b"DOCS"), "Valkey has commands of its own"),
+    (_other, _sub(b"CONFIG", b"GET"), "each version has directives of its own"),
+    (_other, lambda argv: argv[1:] and argv[1].upper() == b"HELP", "the texts of HELP change with each version"),
+    (
+        _before_72,
+        lambda argv: argv[0][:1] in b"bB" and _endless(argv),
+        "7.0 takes a timeout out of range for a negative",
+    ),
+    (
+        _before_72,
+        lambda argv: _sub(b"COMMAND", b"GETKEYS", b"GETKEYSANDFLAGS")(argv) and len(argv) == 3,
+        "7.0 asks for one argument more",
+    ),
+]
+
+_E17 = re.compile(rb"^[,$]-?\d+\.\d{15,}(e[-+]\d+)?$")
+
+
+def asked(program: Program, argv: Argv) -> bool:
+    """Return whether a command is the same in this version."""
+    return not any(applies(program) and matches(argv) for applies, matches, _ in NOT_ASKED)
+
+
+def alike(program: Program, argv: Argv, ours: Any, theirs: Any) -> bool:
+    """Return whether two unequal replies differ by nothing but the version."""
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(
+            mine == other or alike(program, argv, mine, other) for mine, other in zip(ours, theirs)
+        )
+    if (
+        argv[0].upper() in (b"BITPOS", b"BITCOUNT")
+        and _other(program)
+        and theirs[:1] == b"-"
+        and ours in (b":0", b":-1")
+    ):
+        return True  # 7.2 looks at the key first, Valkey 8 at the other arguments
+    if _before_72(program) and isinstance(ours, str):  # the line of a user, in a bag
+        return re.sub(" (skip-)?sanitize-payload", "", ours) == re.sub(" (skip-)?sanitize-payload", "", theirs)
+    if ours == b"-ERR MULTI calls can not be nested" and _other(program):
+        return theirs == b"-ERR Command not allowed inside a transaction"
+    if not isinstance(ours, bytes) or not isinstance(theirs, bytes):
+        return False
+    if _before_72(program) and _E17.match(theirs) and ours[:1] == theirs[:1]:
+        # Up to 7.0 a double is printed with 17 digits, from 7.2 on with the fewest that read back the same.
+        return float(ours[1:]) == float(theirs[1:])
+    return False
+
+
+def digest_has_scores_in_full(program: Program) -> bool:
+    """Return whether DEBUG DIGEST is made from scores with 17 digits, as it was before 7.2."""
+    return _before_72(program)

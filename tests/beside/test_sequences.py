@@ -1,0 +1,66 @@
+"""Generated sequences of commands, group by group and mixed, beside every real server that is found.
+
+`EXAMPLES=500 pytest tests/beside/test_sequences.py` tries more; `python -m tests.beside` is quicker for thousands.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.beside.sequences import (
+    CONFIGURATIONS,
+    MAKERS,
+    SEVERAL_CLIENTS,
+    DifferenceError,
+    Other,
+    beside,
+    compare,
+    make_steps,
+    shrink,
+)
+from tests.real import find_servers, server_program
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "12"))
+
+
+@pytest.fixture(scope="module", params=find_servers() or [None], ids=str)
+def other(request: pytest.FixtureRequest) -> Iterator[Other]:
+    with beside(request.param or server_program()) as connected:
+        yield connected
+
+
+chances = st.randoms(use_true_random=False)
+
+
+def sequences(group: str) -> st.SearchStrategy[list]:
+    steps = chances.map(lambda chance: make_steps(group, chance, 1)[0])
+    return st.lists(steps, min_size=5, max_size=30)
+
+
+@pytest.mark.parametrize("group", MAKERS)
+def test_group(other: Other, group: str) -> None:
+    # What differs is made shorter here: Hypothesis, which knows nothing of servers, would take minutes.
+    @settings(
+        deadline=None,
+        max_examples=EXAMPLES,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate],
+    )
+    @given(sequences(group), st.sampled_from([2, 3]), st.sampled_from(CONFIGURATIONS))
+    def run(steps, resp, configuration):
+        try:
+            compare(other, steps, resp, configuration)
+        except DifferenceError:
+            steps = shrink(other, steps, resp, configuration)
+            compare(other, steps, resp, configuration)
+            raise
+
+    run()
+
+
+def test_several_clients_are_in_the_groups_that_need_them() -> None:
+    assert set(MAKERS) >= SEVERAL_CLIENTS
