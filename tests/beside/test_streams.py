@@ -1,5 +1,6 @@
 """Streams beside a real server: generated sequences with equal replies, equal payloads, equal propagation."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.resp import Argv
-from tests.beside.pair import Pair
+from engine.effects import Send
+from engine.resp import Argv, encode_command
+from tests.beside.pair import LINK, Pair
 from tests.real import RealServer
+
+OTHER, LISTENER = 2, 3
 
 
 class StreamPair(Pair):
@@ -36,9 +40,58 @@ class StreamPair(Pair):
             snapshot += self.replica.recv(1 << 16)
         self.reader.feed(snapshot[int(size) :])
 
+        # A third party that listens to keyspace events, and watches keys.
+        self.events: list[Any] = []
+        self.other = socket.create_connection((server.host, server.port), timeout=20)
+        self.listener = socket.create_connection((server.host, server.port), timeout=20)
+        self.heard = hiredis.Reader()
+        for link in (OTHER, LISTENER):
+            self.node.opened(link, f"127.0.0.1:{link}", "tcp", self.now)
+        self.both(b"CONFIG", b"SET", b"notify-keyspace-events", b"KEA")
+        self.listener.sendall(encode_command([b"PSUBSCRIBE", b"__keyevent@*", b"heard"]))
+        self.our_reply(LISTENER, b"PSUBSCRIBE", b"__keyevent@*", b"heard")
+        self.events.clear()
+
     def close(self) -> None:
         super().close()
-        self.replica.close()
+        for sock in (self.replica, self.other, self.listener):
+            sock.close()
+
+    def ours(self, *argv: bytes) -> bytes:
+        return self.our_reply(LINK, *argv)
+
+    def our_reply(self, link: int, *argv: bytes) -> bytes:
+        self.node.received(link, encode_command(list(argv)), self.now)
+        reply = b""
+        for effect in self.node.settled(self.now):
+            if isinstance(effect, Send) and effect.link == link:
+                reply += effect.data
+            elif isinstance(effect, Send) and effect.link == LISTENER:
+                reader = hiredis.Reader()
+                reader.feed(effect.data)
+                while (message := reader.gets()) is not False:
+                    self.events.append(message[2:])
+        return reply
+
+    def same_by_other(self, *argv: bytes) -> None:
+        """Let another client send both a command."""
+        self.other.sendall(encode_command(list(argv)))
+        theirs = receive(self.other)
+        ours = parsed(self.our_reply(OTHER, *argv))
+        assert ours == theirs, f"{argv!r}: ours {ours!r}, theirs {theirs!r}"
+
+    def same_events(self) -> None:
+        """Fail unless both have sent the same keyspace events."""
+        theirs: list[Any] = []
+        self.theirs(b"PUBLISH", b"heard", b"")
+        while not theirs or theirs[-1][0] != b"heard":
+            message: Any = self.heard.gets()
+            if message is False:
+                self.heard.feed(self.listener.recv(1 << 16))
+            elif message[0] == b"pmessage":
+                theirs.append(message[2:])
+        ours, self.events = self.events, []
+        assert ours == [event for event in theirs if event[0] != b"heard"]
 
     def their_changes(self) -> list[Argv]:
         """Return what the real server has propagated since the last time."""
@@ -48,10 +101,17 @@ class StreamPair(Pair):
             argv: Any = self.reader.gets()
             if argv is False:
                 self.reader.feed(self.replica.recv(1 << 16))
-            elif argv[0].upper() == b"PUBLISH":
+            elif argv[:2] == [b"PUBLISH", b"mark"]:
                 return changes
-            elif argv[0].upper() not in (b"PING", b"SELECT"):
+            elif argv[0].upper() not in (b"PING", b"SELECT", b"PUBLISH"):
                 changes.append(argv)
+
+    def forget(self) -> None:
+        """Forget what was propagated and sent until now."""
+        self.their_changes()
+        self.our_changes.clear()
+        with contextlib.suppress(AssertionError):
+            self.same_events()
 
     def same(self, *argv: bytes) -> Any:
         """Give both a command; fail unless they answer the same, but for times. Returns the answer."""
@@ -66,6 +126,13 @@ class StreamPair(Pair):
         ours = [without_time(argv) for argv in self.our_changes]
         self.our_changes.clear()
         assert ours == theirs
+
+
+def receive(sock: socket.socket) -> Any:
+    reader = hiredis.Reader(replyError=lambda text: "-" + text)
+    while (reply := reader.gets()) is False:
+        reader.feed(sock.recv(1 << 16))
+    return reply
 
 
 def parsed(data: bytes) -> Any:
@@ -225,8 +292,7 @@ def play(pair: StreamPair, commands: list[str], node_bytes: int, node_entries: i
     pair.both(b"FLUSHALL")
     pair.both(b"CONFIG", b"SET", b"stream-node-max-bytes", b"%d" % node_bytes)
     pair.both(b"CONFIG", b"SET", b"stream-node-max-entries", b"%d" % node_entries)
-    pair.their_changes()
-    pair.our_changes.clear()
+    pair.forget()
     step = 0
     for command in commands:
         if "NEXT" in command:
@@ -236,6 +302,7 @@ def play(pair: StreamPair, commands: list[str], node_bytes: int, node_entries: i
         for entry in pair.node.space.databases[0].order:
             entry.value.check()
         pair.node.space.databases[0].check()
+    pair.same_events()
     if pair.is_reference:
         for look in looks:
             for key in "st":
@@ -295,3 +362,114 @@ def test_containers(pair, command):
     if "HELP" in command and not pair.is_reference:
         pytest.skip("the texts differ between versions")
     pair.both(*words(command))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "XADD s 5-0 f v",
+        "XADD s MAXLEN 2 5-0 f v",
+        "XADD new 5-0 f v",
+        "XADD s 1-0 f v",
+        "XTRIM s MAXLEN 1",
+        "XTRIM s MAXLEN 9",
+        "XDEL s 2-0",
+        "XDEL s 9-0",
+        "XSETID s 9-0",
+        "XGROUP CREATE s new 0",
+        "XGROUP CREATE new g 0 MKSTREAM",
+        "XGROUP SETID s g 0",
+        "XGROUP DESTROY s g",
+        "XGROUP CREATECONSUMER s g new",
+        "XGROUP DELCONSUMER s g a",
+        "XREADGROUP GROUP g a STREAMS s >",
+        "XREADGROUP GROUP g a STREAMS s 0",
+        "XREADGROUP GROUP g new NOACK STREAMS s >",
+        "XACK s g 1-0",
+        "XCLAIM s g new 0 1-0",
+        "XCLAIM s g new 0 2-0 FORCE",
+        "XAUTOCLAIM s g new 0 0",
+        "COPY s new",
+    ],
+)
+def test_who_is_told_of_a_change(pair, command):
+    """Whether the change fails a transaction that watches the key, which events it makes, what is propagated."""
+    pair.both(b"FLUSHALL")
+    for line in (
+        "XADD s 1-0 f v",
+        "XADD s 2-0 f v",
+        "XADD s 3-0 f v",
+        "XGROUP CREATE s g 0",
+        "XREADGROUP GROUP g a COUNT 1 STREAMS s >",
+    ):
+        pair.same(*words(line))
+    pair.forget()
+    pair.same_by_other(b"WATCH", b"s", b"new")
+    pair.same(*words(command))
+    pair.same_by_other(b"MULTI")
+    pair.same_by_other(b"EXEC")
+    pair.same_events()
+    if pair.is_reference:
+        pair.same_changes()
+
+
+def test_errors(pair):
+    pair.both(b"FLUSHALL")
+    for line in """
+        SET str x
+        XADD s 1-1 f v
+        XADD str * f v
+        XLEN str
+        XRANGE str - +
+        XDEL str 1
+        XTRIM str MAXLEN 1
+        XSETID str 1
+        XSETID nokey 1
+        XREAD STREAMS str 0
+        XREADGROUP GROUP g c STREAMS str >
+        XACK str g 1
+        XPENDING str g
+        XCLAIM str g c 0 1
+        XAUTOCLAIM str g c 0 1
+        XGROUP CREATE str g 0
+        XGROUP DESTROY nokey g
+        XINFO STREAM str
+        XINFO STREAM nokey FULL x
+        XINFO STREAM s FULL COUNT
+        XINFO STREAM s FULL COUNT x
+        XINFO CONSUMERS s nogroup
+        XADD s *
+        XADD s * f
+        XADD s * f v g
+        XADD s NOMKSTREAM
+        XADD s MAXLEN
+        XADD s MAXLEN x * f v
+        XADD s MAXLEN -1 * f v
+        XADD s MAXLEN ~ x * f v
+        XADD s MINID x * f v
+        XADD s LIMIT 5 * f v
+        XADD s LIMIT 0 * f v
+        XADD s LIMIT -5 * f v
+        XADD s MAXLEN 5 LIMIT 5 * f v
+        XADD s MAXLEN 5 MINID 5 * f v
+        XADD s 0-0 f v
+        XADD s 1--* f v
+        XTRIM s LIMIT 5 x
+        XTRIM s LIMIT 0
+        XREAD STREAMS s t 0
+        XREAD BLOCK -1 STREAMS s 0
+        XREAD BLOCK x STREAMS s 0
+        XREAD COUNT x STREAMS s 0
+        XREAD COUNT 5 BLOCK 5
+        XREAD STREAMS s >
+        XREAD GROUP g c STREAMS s 0
+        XREAD NOACK STREAMS s 0
+        XREADGROUP NOACK BLOCK 5 STREAMS s >
+        XREADGROUP GROUP g c STREAMS s $
+        XADD s 18446744073709551615-18446744073709551615 f v
+        XADD s * f v
+        XADD s 5-* f v
+        XRANGE s (18446744073709551615-18446744073709551615 +
+        XRANGE s - (0-0
+    """.strip().splitlines():
+        pair.same(*words(line))
