@@ -28,7 +28,6 @@ from engine.resp import QUEUED, Argv, NoReply, Reply
 from engine.table import (
     ALLOW_BUSY,
     DENYOOM,
-    MAY_REPLICATE,
     NO_ASYNC_LOADING,
     NO_AUTH,
     NO_MULTI,
@@ -145,6 +144,8 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
     """
     mask = command.flags
     name = command.name
+    if command.group == "scripting" and name in _SCRIPT_RUNNERS:
+        mask = node.scripting.flags_of(command, argv)
     if ctx.flags & (flags.CLOSE_AFTER_REPLY | flags.CLOSE_ASAP):
         return False
     if mask & PROTECTED:
@@ -163,10 +164,10 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
             node.config.maxmemory
             and not node.busy
             and not node.make_room(command, ctx)
-            and _denied_by_memory(ctx, command)
+            and _denied_by_memory(ctx, command, mask)
         ):
             raise ReplyError(OOM)
-        may_write = mask & (WRITE | MAY_REPLICATE) or (name == b"exec" and _queue_has(ctx, WRITE | MAY_REPLICATE))
+        may_write = mask & WRITE or (name == b"exec" and _queue_has(ctx, WRITE))
         if may_write:
             refusal = node.write_refusal(ctx, command)
             if refusal is not None:
@@ -217,6 +218,7 @@ _SUBSCRIBED_COMMANDS = frozenset(
         b"reset",
     )
 )
+_SCRIPT_RUNNERS = frozenset((b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro"))
 _NEVER_QUEUED = frozenset((b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"))
 
 
@@ -231,13 +233,13 @@ def _allowed(ctx: "Client", command: Command, mask: int) -> bool:
     return command.name != b"exec" or all(queued.flags & mask for queued, _ in ctx.queue or ())
 
 
-def _denied_by_memory(ctx: "Client", command: Command) -> bool:
+def _denied_by_memory(ctx: "Client", command: Command, mask: int) -> bool:
     if command.name == b"exec":
         return _queue_has(ctx, DENYOOM)
     if ctx.queue is not None and command.name not in _NEVER_QUEUED:
         # Queueing itself takes memory: refuse whatever is not sure to free it.
         return command.name != b"discard"
-    return bool(command.flags & DENYOOM)
+    return bool(mask & DENYOOM)
 
 
 def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
@@ -266,7 +268,7 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
         stats.durations.append(elapsed)
     else:
         ctx.blocking.spent_us += elapsed  # a blocked call is counted once, when it ends
-    if type(reply) is ReplyError:
+    if type(reply) is ReplyError and not reply.counted:
         stats.failed += 1
         node.count_error(reply)
     if elapsed >= node.slow_us:

@@ -8,6 +8,8 @@ may quote what the client sent. They are Redis 7.2's to the byte: clients and te
 class ReplyError(Exception):
     """An error reply. `text` starts with its code, for example `b"ERR syntax error"`."""
 
+    counted = False  # True where the statistics have it already: an error of a command that a script passes on
+
     def __init__(self, text: bytes) -> None:
         super().__init__(text)
         self.text = text

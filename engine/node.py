@@ -45,6 +45,7 @@ from engine.replication.master import Master
 from engine.replication.replica import CONNECTED, NONE, Replica
 from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request, encode2, encode3
 from engine.rng import Rng
+from engine.scripting.runtime import Scripting
 from engine.slowlog import SlowLog, redacted
 from engine.stats import CommandStats, Sampler, ScriptingMemory, Stats
 from engine.table import ADMIN, COMMANDS, FAST, SKIP_MONITOR, SKIP_SLOWLOG, TOUCHES_ARBITRARY_KEYS, Command
@@ -122,6 +123,7 @@ class Node:
         self.active = Sampler()
         self.round_began_us = 0
         self.slowlog = SlowLog()
+        self.scripting = Scripting(self)
         self.latency = LatencyMonitor()
         self.persistence = Persistence(self)
         self.replication = Replication(self)
@@ -884,7 +886,7 @@ class Node:
 
     def busy_error(self) -> bytes:
         """Return what clients get while a script runs too long."""
-        return b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+        return self.scripting.busy_error()
 
     def postpones(self, ctx: Client, command: Command, argv: Argv) -> bool:
         """Postpone a command while clients are paused; True when that was done."""
@@ -937,7 +939,12 @@ class Node:
 
     def feed_monitors(self, ctx: Client, command: Command, argv: Argv) -> None:
         """Show a command to the clients that MONITOR."""
-        if command.flags & (ADMIN | SKIP_MONITOR):
+        if not command.flags & (ADMIN | SKIP_MONITOR):
+            self.show_to_monitors(ctx, argv)
+
+    def show_to_monitors(self, ctx: Client, argv: Argv) -> None:
+        """Show a command to the clients that MONITOR, now (a script stands before the commands that it runs)."""
+        if not self.monitors:
             return
         if ctx.flags & flags.SCRIPT:
             source = "lua"
@@ -973,14 +980,15 @@ class Node:
 
     def function_sources(self) -> list[bytes]:
         """Return the sources of the function libraries."""
-        return []
+        return [library.source for library in self.scripting.libraries.values()]
 
     def load_functions(self, sources: list[bytes]) -> None:
         """Take over function libraries from a snapshot."""
+        self.scripting.load_all(sources)
 
     def scripting_memory(self) -> ScriptingMemory:
         """Return what scripts and functions take."""
-        return ScriptingMemory()
+        return self.scripting.memory()
 
     # --- the end ------------------------------------------------------------------------------------------------
 

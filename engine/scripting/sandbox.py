@@ -1,0 +1,285 @@
+"""A Lua interpreter that scripts cannot leave.
+
+What a script may reach is decided by the prelude (see there for why it holds). Here: what Python gives it, that no
+exception passes from here into Lua, and the limit on memory. The limit counts from what is used when a script starts;
+whatever is handed over from here is measured before, as running out of memory in the middle of it would be fatal.
+"""
+
+import hashlib
+from typing import Any, Protocol
+
+from engine.errors import ReplyError
+from engine.resp import Argv, Reply
+from engine.scripting import bundled, conversion, prelude
+from engine.version import VERSION, VERSION_NUMBER
+
+MEMORY_BYTES = 512 << 20  # what one script may use beyond what is used already
+SPARE_BYTES = 1 << 20
+NO_MEMORY = b"ERR not enough memory"
+
+EVAL = b"eval"
+FUNCTIONS = b"functions"
+
+
+class ScriptError(Exception):
+    """A script failed: `text` is the error reply without the place, `source` and `line` where it happened."""
+
+    def __init__(self, text: bytes | None, source: bytes = b"", line: int = 0, counted: bool = False) -> None:
+        super().__init__(text)
+        self.text = text
+        self.source = source
+        self.line = line
+        self.counted = counted  # in the statistics of errors
+
+
+class Host(Protocol):
+    """What a sandbox asks for while a script runs."""
+
+    def command(self, argv: Argv) -> tuple[Reply, int]:
+        """Run a command of the script's; returns its reply, and the protocol version in which the script wants it."""
+
+    def interrupt(self) -> bytes | None:
+        """Return why the script must end, or None."""
+
+    def log(self, level: int, text: bytes) -> None:
+        """Write a line to the server's log."""
+
+    def control(self, what: bytes, value: int) -> bytes | None:
+        """Set the protocol (`resp`) or the propagation (`repl`) of the script; returns an error."""
+
+    def may_run(self, argv: Argv) -> bool:
+        """Tell whether the user may run a command; raises ReplyError for an unknown one."""
+
+    def random(self) -> int:
+        """Return the next random number, of 31 bits."""
+
+    def seed(self, value: int) -> None:
+        """Begin another sequence of random numbers."""
+
+    def register(self, name: bytes, description: bytes | None, flags: bytes) -> bytes | None:
+        """Note a function of the library that is being loaded; returns an error."""
+
+
+class Sandbox:
+    """One interpreter, for scripts (`EVAL`) or for the functions of libraries (`FUNCTIONS`)."""
+
+    def __init__(self, host: Host, flavour: bytes) -> None:
+        from lupa.lua51 import LuaError, LuaRuntime  # here: it takes time, and few servers run scripts
+
+        self._lua_error: type[Exception] = LuaError
+        self.host = host
+        self.lua = lua = LuaRuntime(
+            encoding=None,
+            register_eval=False,
+            register_builtins=False,
+            unpack_returned_tuples=True,
+            attribute_filter=_nothing,
+            max_memory=1 << 40,
+        )
+        self.table = lua.table_from
+        source = prelude.LUA.replace(b"@LIBRARIES@", bundled.LUA)
+        source = source.replace(b"@VERSION@", VERSION.encode()).replace(b"@VERSION_NUM@", b"%d" % VERSION_NUMBER)
+        self._define, self._run_script, self._run_function, self._load, self._forget = lua.execute(
+            source,
+            self._call,
+            self._interrupt,
+            self._log,
+            _sha1,
+            self._control,
+            self._acl,
+            self._random,
+            self._seed,
+            self._register,
+            _guarded(conversion.bits),
+            _guarded(conversion.double),
+            flavour,
+            name=b"=sandbox",
+        )
+
+    @property
+    def memory(self) -> int:
+        """The bytes in use."""
+        used: int = self.lua.get_memory_used()
+        return used
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    def define(self, digest: bytes, source: bytes) -> bytes | None:
+        """Compile a script; returns what is wrong with it."""
+        self.lua.set_max_memory(self.memory + MEMORY_BYTES)
+        try:
+            error: bytes | None = self._define(digest, _text(source), b"@user_script")
+        except (self._lua_error, MemoryError):
+            error = b"not enough memory"
+        return error
+
+    def run_script(self, digest: bytes, keys: Argv, args: Argv) -> tuple[Any, ...]:
+        """Run a compiled script: see `_ended`."""
+        return self._ended(self._run_script, (digest,), keys, args)
+
+    def run_function(self, library: bytes, name: bytes, keys: Argv, args: Argv) -> tuple[Any, ...]:
+        """Run a function of a loaded library: see `_ended`."""
+        return self._ended(self._run_function, (library, name), keys, args)
+
+    def _ended(self, runner: Any, names: tuple[bytes, ...], keys: Argv, args: Argv) -> tuple[Any, ...]:
+        """Return what a script returned: (value,) or, for a table, (flat list, depth). Raises ScriptError."""
+        lua = self.lua
+        room = sum(map(len, keys)) + sum(map(len, args)) + 64 * (len(keys) + len(args))
+        lua.set_max_memory(self.memory + 2 * room + MEMORY_BYTES)
+        try:
+            result = runner(*names, self.table(keys), self.table(args))
+        except (self._lua_error, MemoryError):
+            raise ScriptError(None, b"not enough memory") from None
+        return self._unpacked(result)
+
+    @staticmethod
+    def _unpacked(result: Any) -> tuple[Any, ...]:
+        if result is True:
+            return (None,)
+        if result[0]:
+            if len(result) == 2:
+                return (result[1],)
+            _, flat, count, depth = result
+            return ([flat[i] for i in range(1, int(count) + 1)], int(depth))
+        if len(result) == 2:
+            raise ScriptError(None, result[1])
+        _, text, source, line, counted = result
+        raise ScriptError(text or b"ERR unknown error", source or b"", int(line), counted)
+
+    def load(self, name: bytes, source: bytes) -> bytes | None:
+        """Run a library, which registers its functions; returns an error that is one of compilation.
+
+        Raises ScriptError when it fails as it runs.
+        """
+        self.lua.set_max_memory(self.memory + MEMORY_BYTES)
+        try:
+            result = self._load(name, _text(source), b"@user_function")
+        except (self._lua_error, MemoryError):
+            raise ScriptError(b"ERR not enough memory") from None
+        if isinstance(result, tuple) and result[0] is None:
+            message: bytes = result[1]
+            return message
+        self._unpacked(result)
+        return None
+
+    def forget(self, library: bytes) -> None:
+        """Drop a library's functions."""
+        self._forget(library)
+
+    # --- what Lua calls; nothing here may raise -----------------------------------------------------------------
+
+    def _call(self, *args: Any) -> Any:
+        try:
+            argv = _arguments(args)
+            if argv is None:
+                return self.table({b"err": _WRONG_ARGUMENTS if args else _NO_ARGUMENTS})
+            reply, resp = self.host.command(argv)
+            if type(reply) is bytes and len(reply) < SPARE_BYTES:
+                return reply
+            if not self._room_for(reply):
+                return self.table({b"err": NO_MEMORY})
+            return conversion.to_lua(reply, resp, self.table)
+        except BaseException as error:
+            return self._failed(error)
+
+    def _room_for(self, reply: Reply) -> bool:
+        lua = self.lua
+        room = 2 * conversion.room_of(reply) + SPARE_BYTES
+        if self.memory + room > lua.get_max_memory():
+            lua.gccollect()
+        return bool(self.memory + room <= lua.get_max_memory())
+
+    def _failed(self, error: BaseException) -> Any:
+        try:
+            text = error.text if isinstance(error, ReplyError) else b"ERR internal error in a script's call"
+            return self.table({b"err": text})
+        except BaseException:
+            return None
+
+    def _interrupt(self) -> Any:
+        try:
+            return self.host.interrupt()
+        except BaseException:
+            return b"ERR internal error while a script ran"
+
+    def _log(self, level: Any, text: Any) -> None:
+        try:
+            self.host.log(int(level), text)
+        except BaseException:
+            return
+
+    def _control(self, what: Any, value: Any) -> Any:
+        try:
+            return self.host.control(what, int(value))
+        except BaseException:
+            return b"ERR wrong argument"
+
+    def _acl(self, *args: Any) -> Any:
+        try:
+            argv = _arguments(args)
+            if argv is None:
+                return self.table({b"err": _WRONG_ARGUMENTS if args else _NO_ARGUMENTS})
+            return self.host.may_run(argv)
+        except BaseException as error:
+            return self._failed(error)
+
+    def _random(self) -> Any:
+        try:
+            return self.host.random()
+        except BaseException:
+            return 0
+
+    def _seed(self, value: Any) -> None:
+        try:
+            self.host.seed(int(value))
+        except BaseException:
+            return
+
+    def _register(self, name: Any, description: Any, flags: Any) -> Any:
+        try:
+            return self.host.register(name, description or None, flags)
+        except BaseException:
+            return b"internal error while a function was registered"
+
+
+_NO_ARGUMENTS = b"ERR Please specify at least one argument for this redis lib call"
+_WRONG_ARGUMENTS = b"ERR Lua redis lib command arguments must be strings or integers"
+
+
+def _nothing(held: object, name: object, setting: bool) -> Any:
+    raise AttributeError("no attribute of anything is reachable from Lua")
+
+
+def _text(source: bytes) -> bytes:
+    # Precompiled code can break out of the interpreter: with a space before it, it is text, and wrong.
+    return b" " + source if source[:1] == b"\x1b" else conversion.keep_frames(source)
+
+
+def _arguments(args: tuple[Any, ...]) -> Argv | None:
+    argv = []
+    for arg in args:
+        kind = type(arg)
+        if kind is bytes:
+            argv.append(arg)
+        elif kind is int or kind is float:
+            argv.append(conversion.format_number(arg))
+        else:
+            return None
+    return argv or None
+
+
+def _sha1(text: Any) -> Any:
+    try:
+        return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+    except BaseException:
+        return b""
+
+
+def _guarded(function: Any) -> Any:
+    def call(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except BaseException:
+            return 0.0
+
+    return call
