@@ -284,6 +284,12 @@ class LessonScreen(Screen[str | None]):
             self.log.error(error)
             self.post_message(m.OpenFailed(str(error) or type(error).__name__))
 
+    async def on_unmount(self) -> None:
+        """End the lesson's server however the screen goes."""
+        if not self.closing:
+            self.closing = True
+            await self.desk.close()
+
     # -- news from the desk
 
     @on(m.Opened)

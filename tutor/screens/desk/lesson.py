@@ -85,7 +85,7 @@ class LessonDesk(Playground):
         self._turn = asyncio.Lock()
         self._outcomes: set[tuple[int, str]] = set()  # predictions whose examples have run
         self._asked: tuple[int, str] | None = None
-        self._put_off: set[tuple[int, str]] = set()
+        self._answering = False
         taken = progress.of(lesson.id)
         self._known_steps = set(taken.steps) if taken else set()
 
@@ -123,8 +123,12 @@ class LessonDesk(Playground):
         self._asked = None
         if prediction is None:
             return
-        async with self._turn:
-            await asyncio.to_thread(self._session.predict, prediction, answer)
+        self._answering = True  # meanwhile no question is asked, not even this one again
+        try:
+            async with self._turn:
+                await asyncio.to_thread(self._session.predict, prediction, answer)
+        finally:
+            self._answering = False
         self._show_step()
         if lines := [line for example in prediction.examples for line in _lines(example)]:
             self._type(lines)
@@ -161,7 +165,6 @@ class LessonDesk(Playground):
             else:
                 self._post(m.Notice("Every task of this step is done."))
         elif action == "predict":
-            self._put_off.clear()
             self._ask(eager=True)
         elif action in ("next", "back"):
             await self._do(getattr(self._session, action))
@@ -274,7 +277,7 @@ class LessonDesk(Playground):
 
     def _ask(self, eager: bool = False) -> None:
         """Ask the prediction whose turn it is: when everything before it in the text is done."""
-        if self._script or self._script_at:
+        if self._script or self._script_at or self._answering:
             return
         at = self._session.state.step
         for block in self._session.step.blocks:

@@ -102,6 +102,9 @@ class Playground:
         reading.start()
         self.server = LessonServer.start(self._directory.name, self.arguments, self._hear)
         reading.join()
+        if self.closed:  # the learner left while the server was starting
+            self._stop()
+            raise HostError("left")
 
     async def _connect_terminals(self) -> None:
         for name in self.terminal_names:
