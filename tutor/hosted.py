@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.client import Client
+from engine.config import FatalConfigError
 from engine.errors import ReplyError
 from engine.events import CommandExecuted, Event
 from engine.journal import Journal
@@ -175,7 +176,11 @@ def main(argv: list[str]) -> int:
     seed = int(argv[1]) or int.from_bytes(os.urandom(8), "big")
     os.chdir(argv[2])
     os.nice(5)  # where processors are few, the screen goes first
-    config = configure(argv[3:])
+    try:
+        config = configure(argv[3:])
+    except FatalConfigError as error:
+        sys.stderr.buffer.write(error.text)
+        return 1
     node = Node(config, seed, time.time_ns() // 1000)
     journal = _Listening(node)
     loop = HostedLoop(journal, channel)
