@@ -18,11 +18,11 @@ https://redis.io/docs/latest/develop/data-types/streams/
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import islice, pairwise
-from operator import attrgetter
 from typing import ClassVar
 
 from engine.values.listpack import HEADER_BYTES, entry_size, integer_size
 from engine.values.pending import UNKNOWN_ENTRIES_READ, Consumer, Group, Id, Nack
+from engine.values.radix import count_nodes, nodes_of_key
 
 Row = list[bytes]
 
@@ -35,7 +35,6 @@ _NODE_BYTES = 64  # what a node costs besides its listpack
 _GROUP_BYTES = 160
 _CONSUMER_BYTES = 96
 _NACK_BYTES = 72  # with its places in the trees of group and consumer
-_master = attrgetter("master")
 
 
 def format_id(id: Id) -> bytes:
@@ -190,9 +189,11 @@ class StreamValue:
         "groups",
         "last_id",
         "length",
+        "masters",
         "max_deleted_id",
         "memory",
         "nodes",
+        "tree_nodes",
     )
 
     type_name: ClassVar[str] = "stream"
@@ -200,6 +201,8 @@ class StreamValue:
 
     def __init__(self) -> None:
         self.nodes: list[StreamNode] = []
+        self.masters: list[Id] = []  # of the nodes
+        self.tree_nodes = 1  # of the radix tree that Redis has of them
         self.length = 0
         self.first_id: Id = MIN_ID
         self.last_id: Id = MIN_ID
@@ -240,23 +243,27 @@ class StreamValue:
     def _open(self, id: Id, row: Row) -> StreamNode:
         """Begin a node with an entry that is about to be added."""
         node = StreamNode(id, row[::2])
-        self.nodes.append(node)
-        self.memory += node.size + _NODE_BYTES
+        self._enter(node)
         return node
+
+    def _enter(self, node: StreamNode) -> None:
+        self.nodes.append(node)
+        self.masters.append(node.master)
+        self.tree_nodes += nodes_of_key(self.masters, len(self.masters) - 1)
+        self.memory += node.size + _NODE_BYTES
 
     def adopt(self, node: StreamNode) -> None:
         """Add a node that was read with its entries. Even all of them may be dead: XTRIM MINID leaves such nodes."""
-        self.nodes.append(node)
+        self._enter(node)
         if node.live and not self.length:
             self.first_id = node.ids[node.head]
         self.length += node.live
-        self.memory += node.size + _NODE_BYTES
 
     # --- finding ------------------------------------------------------------------------------------------------
 
     def _seek(self, id: Id) -> int:
         """Return the place of the node in which an ID would stand."""
-        return max(0, bisect_right(self.nodes, id, key=_master) - 1)
+        return max(0, bisect_right(self.masters, id) - 1)
 
     def range(self, start: Id, end: Id, count: int = 0, reverse: bool = False) -> list[tuple[Id, Row]]:
         """Return the entries from `start` to `end`, both included, `count` of them (0: all).
@@ -314,7 +321,9 @@ class StreamValue:
             return False
         size = node.size
         if node.live == 1:
+            self.tree_nodes -= nodes_of_key(self.masters, place)
             del self.nodes[place]
+            del self.masters[place]
             self.memory -= size + _NODE_BYTES
         else:
             node.bury(at)
@@ -371,8 +380,11 @@ class StreamValue:
 
     def _drop(self, count: int) -> None:
         """Remove the first nodes."""
-        self.memory -= sum([node.size + _NODE_BYTES for node in self.nodes[:count]])
+        for at in range(count):
+            self.tree_nodes -= nodes_of_key(self.masters, at, at)
+            self.memory -= self.nodes[at].size + _NODE_BYTES
         del self.nodes[:count]
+        del self.masters[:count]
 
     def _bury_head(self, node: StreamNode, count: int) -> int:
         """Delete the first `count` living entries of a node, which stays."""
@@ -498,28 +510,6 @@ class StreamValue:
 
     # --- the whole ----------------------------------------------------------------------------------------------
 
-    def radix_tree_nodes(self) -> int:
-        """Return how many nodes Redis's radix tree of the master IDs has (XINFO STREAM).
-
-        Its keys are the 16 bytes of the IDs. It has a node for each key's end, one for each place where keys part,
-        and one for each stretch of bytes before these that all keys below share.
-        """
-        keys = [ms << 64 | sequence for ms, sequence in map(_master, self.nodes)]
-        if not keys:
-            return 1
-        nodes = len(keys)
-        above = -1  # the depth in bytes at which a key leaves the one before it
-        path: list[int] = []  # depths at which keys part, on the way down to the last key
-        for depth in [*[16 - ((a ^ b).bit_length() + 7) // 8 for a, b in pairwise(keys)], -1]:
-            nodes += max(above, depth) < 15  # a stretch before the key's end
-            while path and path[-1] > depth:
-                parting = path.pop()
-                nodes += 1 + (parting > max(depth, path[-1] if path else -1) + 1)
-            if depth >= 0 and (not path or path[-1] < depth):
-                path.append(depth)
-            above = depth
-        return nodes
-
     def digest_parts(self) -> Iterator[bytes]:
         """Iterate over what DEBUG DIGEST mixes: ID, fields and values of each entry."""
         for id, row in self.range(MIN_ID, MAX_ID):
@@ -530,6 +520,8 @@ class StreamValue:
         """Return an equal stream that shares nothing with this one but rows."""
         other = StreamValue()
         other.nodes = [node.copy() for node in self.nodes]
+        other.masters = self.masters.copy()
+        other.tree_nodes = self.tree_nodes
         other.length = self.length
         other.first_id = self.first_id
         other.last_id = self.last_id
@@ -545,6 +537,8 @@ class StreamValue:
         assert all(a < b for a, b in pairwise(ids))
         assert not ids or ids[-1] <= self.last_id
         assert self.length == sum(node.live for node in self.nodes)
+        assert self.masters == [node.master for node in self.nodes]
+        assert self.tree_nodes == count_nodes(self.masters)
         memory = 0
         for node in self.nodes:
             assert node.ids

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.values.pending import BLOCK, Consumer, Nack, Pending
+from engine.values.radix import count_nodes, nodes_of_key
 from engine.values.stream import MAX_ID, MIN_ID, StreamValue, next_id, previous_id
 
 rows = st.sampled_from(
@@ -111,7 +112,19 @@ def test_radix_tree_nodes(masters, nodes):
     value = StreamValue()
     for id in masters:
         value.append(id, [b"a", b"1"], 0, 1)
-    assert value.radix_tree_nodes() == nodes
+    assert value.tree_nodes == nodes
+
+
+parts = st.sampled_from([0, 1, 2, 255, 256, 2**32, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(st.tuples(parts, parts), unique=True, min_size=1, max_size=20), st.data())
+def test_radix_tree_nodes_of_a_key(keys, data):
+    keys.sort()
+    at = data.draw(st.integers(0, len(keys) - 1))
+    start = data.draw(st.integers(0, at))
+    without = keys[start:at] + keys[at + 1 :]
+    assert count_nodes(without) + nodes_of_key(keys, at, start) == count_nodes(keys[start:])
 
 
 @settings(deadline=None)

@@ -50,7 +50,7 @@ def xinfo_stream(ctx: Client, argv: Argv) -> Reply:
     reply: dict[bytes, Reply] = {
         b"length": value.length,
         b"radix-tree-keys": len(value.nodes),
-        b"radix-tree-nodes": value.radix_tree_nodes(),
+        b"radix-tree-nodes": value.tree_nodes,
         b"last-generated-id": format_id(value.last_id),
         b"max-deleted-entry-id": format_id(value.max_deleted_id),
         b"entries-added": value.entries_added,
