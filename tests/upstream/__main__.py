@@ -1,0 +1,131 @@
+"""Run the test suite of Redis itself, from an unpacked source tree, against our server.
+
+    python -m tests.upstream SOURCE [--all] [--port N] [--limit SECONDS] [--logs FOLDER] [FILE …]
+
+SOURCE is an unpacked Redis 7.2 source tree. Only its tests are used, in a copy; of a built tree the tools too
+(redis-cli, redis-benchmark), else those in PATH. Needs tclsh 8.5 or newer. FILE is named as the suite does
+(`unit/type/hash`); without any, all that `tests/upstream.md` lists are run. The tests that its table names are left
+out: an exception in one would end its whole file. `--all` runs them too.
+
+Prints a row a file: how many tests passed, failed and were left out. Exit status 1 when one failed.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.real import free_port
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "tests" / "upstream.md"
+TOOLS = ("redis-cli", "redis-benchmark", "redis-check-aof", "redis-check-rdb")
+_ROW = re.compile(
+    r"^\| `(?P<file>(?:unit|integration)/[^`]+)` \| (?P<test>`.+`|—) \| (?P<part>.+?) \|$", re.MULTILINE
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def listed() -> dict[str, list[str]]:
+    """Return the page's table: the files, and the names of the tests in each that are left out."""
+    files: dict[str, list[str]] = {}
+    for row in _ROW.finditer(PAGE.read_text()):
+        names = files.setdefault(row["file"], [])
+        if row["test"] != "—":
+            names.append(row["test"][1:-1])
+    return files
+
+
+def prepare(source: Path, folder: Path) -> None:
+    """Copy what is needed of the suite, with our server in the place of redis-server."""
+    for name in ("tests", "utils"):
+        shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("tmp"))
+    shutil.copy(source / "runtest", folder)
+    (folder / "tests" / "tmp").mkdir()
+    bin_ = folder / "src"
+    bin_.mkdir()
+    server = bin_ / "redis-server"
+    command = shlex.join([sys.executable, "-m", "tutor", "serve"])
+    server.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {command} "$@"\n')
+    server.chmod(0o755)
+    for tool in TOOLS:
+        built = source / "src" / tool
+        found = str(built) if built.exists() else shutil.which(tool)
+        if found is not None:
+            (bin_ / tool).symlink_to(found)
+
+
+def run(
+    folder: Path, file: str, left_out: list[str], port: int, limit: int, log: Path
+) -> tuple[int, int, int | None]:
+    """Run one file; return how many tests passed and failed, and the exit status (None: took too long)."""
+    command = ["./runtest", "--single", file, "--clients", "1", "--baseport", str(port)]
+    for name in left_out:
+        command += ["--skiptest", name]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        status: int | None
+        try:
+            status = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            end(process.pid)
+            process.wait()
+    text = _COLOUR.sub("", log.read_bytes().replace(b"\0", b"").decode("utf-8", "replace"))
+    passed = len(re.findall(r"^\[ok\]", text, re.MULTILINE))
+    failed = len(re.findall(r"^\[(?:err|exception)\]", text, re.MULTILINE))
+    return passed, failed, status
+
+
+def end(group: int) -> None:
+    """End what the suite started: its processes share its process group."""
+    try:
+        os.killpg(group, 9)
+    except ProcessLookupError:
+        return
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.upstream")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("files", nargs="*", metavar="FILE")
+    parser.add_argument("--all", action="store_true", help="also the tests that tests/upstream.md names")
+    parser.add_argument("--port", type=int, help="the first port to use")
+    parser.add_argument("--limit", type=int, default=600, help="seconds for one file")
+    parser.add_argument("--logs", type=Path, help="where the suite's output goes, one file each")
+    options = parser.parse_args()
+    if not (options.source / "tests" / "test_helper.tcl").exists():
+        parser.error(f"{options.source} is not an unpacked Redis source tree")
+    if not any(shutil.which(name) for name in ("tclsh8.5", "tclsh8.6", "tclsh8.7")):
+        parser.error("tclsh is not found; the suite is written in Tcl")
+    files = listed()
+    failed_files = 0
+    with tempfile.TemporaryDirectory(prefix="upstream-") as name:
+        folder = Path(name)
+        prepare(options.source, folder)
+        logs = options.logs or folder
+        logs.mkdir(parents=True, exist_ok=True)
+        for file in options.files or files:
+            left_out = [] if options.all else files.get(file, [])
+            started = time.monotonic()
+            log = logs / f"{file.replace('/', '_')}.log"
+            passed, failed, status = run(folder, file, left_out, options.port or free_port(), options.limit, log)
+            failed_files += failed > 0 or status != 0
+            ended = "took too long" if status is None else f"status {status}"
+            took = time.monotonic() - started
+            print(
+                f"{file:34} {passed:4} passed  {failed:3} failed  {len(left_out):3} left out  {ended:13} {took:4.0f} s"
+            )
+            sys.stdout.flush()
+    return 1 if failed_files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
