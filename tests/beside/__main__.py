@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--length", type=int, default=40, help="commands of a sequence")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--server", help="compare with this binary only")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     programs = [examine(options.server)] if options.server else find_servers()
     failures = 0
     for program in programs:

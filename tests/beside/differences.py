@@ -61,11 +61,9 @@ NOT_ASKED: list[Rule] = [
         lambda argv: argv[0][:1] in b"bB" and _endless(argv),
         "7.0 takes a timeout out of range for a negative",
     ),
-    (
-        _before_72,
-        lambda argv: _sub(b"COMMAND", b"GETKEYS", b"GETKEYSANDFLAGS")(argv) and len(argv) == 3,
-        "7.0 asks for one argument more",
-    ),
+    (_before_72, _sub(b"COMMAND", b"GETKEYS"), "7.0 checks less: arity, numbers of keys"),
+    (_other, _sub(b"COMMAND", b"GETKEYSANDFLAGS"), "the flags of some keys changed"),
+    (_before_72, _sub(b"ACL", b"GETUSER"), "sanitize-payload is shown from 7.2 on"),
 ]
 
 _E17 = re.compile(rb"^[,$]-?\d+\.\d{15,}(e[-+]\d+)?$")

@@ -100,7 +100,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, help="the first port to use")
     parser.add_argument("--limit", type=int, default=600, help="seconds for one file")
     parser.add_argument("--logs", type=Path, help="where the suite's output goes, one file each")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if not (options.source / "tests" / "test_helper.tcl").exists():
         parser.error(f"{options.source} is not an unpacked Redis source tree")
     if not any(shutil.which(name) for name in ("tclsh8.5", "tclsh8.6", "tclsh8.7")):
@@ -118,10 +118,10 @@ def main() -> int:
             log = logs / f"{file.replace('/', '_')}.log"
             passed, failed, status = run(folder, file, left_out, options.port or free_port(), options.limit, log)
             failed_files += failed > 0 or status != 0
-            ended = "took too long" if status is None else f"status {status}"
+            ended = "too long" if status is None else f"status {status}"
             took = time.monotonic() - started
             print(
-                f"{file:34} {passed:4} passed  {failed:3} failed  {len(left_out):3} left out  {ended:13} {took:4.0f} s"
+                f"{file:34} {passed:4} passed  {failed:3} failed  {len(left_out):3} left out  {ended:9} {took:4.0f} s"
             )
             sys.stdout.flush()
     return 1 if failed_files else 0
