@@ -410,10 +410,23 @@ local function control(what, missing)
   end
 end
 
+-- Arguments lie on C's stack on their way to Python, which is small: many go in a table (of ours).
+local MANY = 64
+
+local function command(...)
+  local count = select("#", ...)
+  if count > MANY then return py_call(true, {...}, count) end
+  return py_call(false, ...)
+end
+
 local redis = {
-  call = function(...) return answered(py_call(...)) end,
-  pcall = function(...) return py_call(...) end,
-  acl_check_cmd = function(...) return answered(py_acl(...)) end,
+  call = function(...) return answered(command(...)) end,
+  pcall = function(...) return command(...) end,
+  acl_check_cmd = function(...)
+    local count = select("#", ...)
+    if count > MANY then return answered(py_acl(true, {...}, count)) end
+    return answered(py_acl(false, ...))
+  end,
   error_reply = single("err"),
   status_reply = single("ok"),
   log = log,

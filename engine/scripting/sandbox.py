@@ -172,7 +172,7 @@ class Sandbox:
         try:
             argv = _arguments(args)
             if argv is None:
-                return self.table({b"err": _WRONG_ARGUMENTS if args else _NO_ARGUMENTS})
+                return self.table({b"err": _WRONG_ARGUMENTS if len(args) > 1 else _NO_ARGUMENTS})
             reply, resp = self.host.command(argv)
             if type(reply) is bytes and len(reply) < SPARE_BYTES:
                 return reply
@@ -218,7 +218,7 @@ class Sandbox:
         try:
             argv = _arguments(args)
             if argv is None:
-                return self.table({b"err": _WRONG_ARGUMENTS if args else _NO_ARGUMENTS})
+                return self.table({b"err": _WRONG_ARGUMENTS if len(args) > 1 else _NO_ARGUMENTS})
             return self.host.may_run(argv)
         except BaseException as error:
             return self._failed(error)
@@ -257,7 +257,7 @@ def _text(source: bytes) -> bytes:
 
 def _arguments(args: tuple[Any, ...]) -> Argv | None:
     argv = []
-    for arg in args:
+    for arg in [args[1][i] for i in range(1, int(args[2]) + 1)] if args[0] is True else args[1:]:
         kind = type(arg)
         if kind is bytes:
             argv.append(arg)
