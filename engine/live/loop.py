@@ -448,7 +448,15 @@ class Loop:
         self.restart = effect.restart
 
     def close(self) -> None:
-        """Close every socket, after giving what is still unsent a last chance."""
+        """Close every socket, after giving what is still unsent a last chance.
+
+        Listeners go first: whoever sees its connection end may be sure that no new one is taken.
+        """
+        for kind, host, port in list(self.addresses):
+            self._unlisten(fx.Unlisten(kind, host, port))
+            if kind == "unix":
+                with contextlib.suppress(OSError):
+                    os.unlink(host)
         for connection in list(self.connections.values()):
             if connection.unsent:
                 with contextlib.suppress(OSError):
@@ -456,11 +464,6 @@ class Loop:
                     connection.sock.settimeout(1)
                     connection.sock.sendall(connection.unsent)
             self._close(connection)
-        for kind, host, port in list(self.addresses):
-            self._unlisten(fx.Unlisten(kind, host, port))
-            if kind == "unix":
-                with contextlib.suppress(OSError):
-                    os.unlink(host)
 
 
 def _address(address: Any) -> str:

@@ -79,7 +79,7 @@ class Scripting:
         self.node = node
         self.scripts: dict[bytes, Script] = {}
         self.libraries: dict[bytes, Library] = {}
-        self.functions: dict[bytes, Function] = {}
+        self.functions: dict[bytes, Function] = {}  # by name in lower case
         self.rng_state = _FIRST_RANDOM
         self.run: Run | None = None
         self.registering: Library | None = None  # the library that is being loaded
@@ -142,7 +142,7 @@ class Scripting:
         script: int | None = None
         name = command.name
         if name.startswith(b"fcall"):
-            function = self.functions.get(argv[1])
+            function = self.functions.get(argv[1].lower())
             script = function.flags if function is not None else None
         elif name.startswith(b"eval"):
             sha = name.startswith(b"evalsha")
@@ -432,7 +432,7 @@ class Scripting:
 
     def fcall(self, ctx: Client, argv: Argv, keys: Argv, args: Argv, read_only: bool) -> Reply:
         """Run a function."""
-        function = self.functions[argv[1]]
+        function = self.functions[argv[1].lower()]
         run = self._prepared(ctx, argv, function.name, function.flags, read_only, is_eval=False)
         sandbox = self._function_sandbox()
         return self._perform(run, lambda: sandbox.run_function(function.library, function.name, keys, args))
@@ -474,7 +474,7 @@ class Scripting:
             if not library.functions:
                 raise ReplyError(b"ERR No functions registered")
             for function in library.functions:
-                present = self.functions.get(function)
+                present = self.functions.get(function.lower())
                 if present is not None and present.library != name:
                     raise ReplyError(b"ERR Function %b already exists" % function)
         except ReplyError:
@@ -483,13 +483,13 @@ class Scripting:
         if old is not None:
             self._unlink(old)
         self.libraries[name] = library
-        self.functions |= library.functions
+        self.functions |= _by_lower_name(library)
         return name
 
     def _unlink(self, library: Library) -> None:
         del self.libraries[library.name]
         for name in library.functions:
-            del self.functions[name]
+            del self.functions[name.lower()]
 
     def delete_library(self, name: bytes) -> None:
         """Remove a library; raises ReplyError."""
@@ -531,10 +531,10 @@ class Scripting:
                 raise ReplyError(b"ERR Library %b already exists" % name)
         functions: dict[bytes, Function] = {}
         for library in kept.values():
-            functions |= library.functions
-        for name in self.functions:
+            functions |= _by_lower_name(library)
+        for name, function in self.functions.items():
             if name in functions:
-                raise ReplyError(b"ERR Function %b already exists" % name)
+                raise ReplyError(b"ERR Function %b already exists" % function.name)
         self.libraries = kept | new
         self.functions = functions | self.functions
 
@@ -558,6 +558,10 @@ class Scripting:
         told.function_bytes += code + 120 * len(self.functions)
         told.vm_functions += 4 * code
         return told
+
+
+def _by_lower_name(library: Library) -> dict[bytes, Function]:
+    return {name.lower(): function for name, function in library.functions.items()}
 
 
 _FIRST_RANDOM = 0x1234ABCD330E
