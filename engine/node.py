@@ -982,9 +982,10 @@ class Node:
         """Return the sources of the function libraries."""
         return [library.source for library in self.scripting.libraries.values()]
 
-    def load_functions(self, sources: list[bytes]) -> None:
-        """Take over function libraries from a snapshot."""
-        self.scripting.load_all(sources)
+    def load_functions(self, sources: list[bytes], replace: bool = False) -> None:
+        """Take over function libraries from a snapshot, beside those that are there; raises ReplyError."""
+        for source in sources:
+            self.scripting.load_library(source, replace, limited=False)
 
     def scripting_memory(self) -> ScriptingMemory:
         """Return what scripts and functions take."""

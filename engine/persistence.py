@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.effects import KillSnapshot, Log, Read, Snapshot
+from engine.errors import ReplyError
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
 from engine.rdb.objects import Limits
@@ -196,7 +197,11 @@ class Persistence:
             raise LoadError from None
         self._tell(loader)
         self.keys_loaded, self.keys_expired = loader.keys_loaded, loader.keys_expired
-        node.load_functions(loader.functions)
+        try:
+            node.load_functions(loader.functions, replace=merge)
+        except ReplyError as error:
+            node.log("#", f"Failed creating the library: {error.text.decode(errors='replace')}")
+            raise LoadError from None
         node.replication.loaded_identity(loader.aux)
         node.log("*", f"DB loaded from disk: {(node.stopwatch() - started) / 1e6:.3f} seconds")
         return True

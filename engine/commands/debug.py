@@ -278,6 +278,7 @@ def _reload(ctx: Client, argv: Argv) -> Reply:
     if b"noflush" not in options:
         for db in node.space.databases:
             db.clear()
+        node.scripting.flush_functions()
     try:
         node.persistence.load(merge=b"merge" in options)
     except LoadError:

@@ -322,6 +322,7 @@ class Replica:
         node.log("*", "MASTER <-> REPLICA sync: Flushing old data")
         self.has_history = False
         node.flush(node.space.databases)
+        node.scripting.flush_functions()
         node.log("*", "MASTER <-> REPLICA sync: Loading DB in memory")
         loader = Loader(node.space, Limits.of(node.config), drop_expired=False, checksum=node.config.rdbchecksum)
         try:
@@ -332,7 +333,7 @@ class Replica:
             node.flush(node.space.databases)
             self.lost("")
             return False
-        node.load_functions(loader.functions)
+        node.load_functions(loader.functions, replace=True)
         self._keep_file(data)
         replication.drop_replicas()
         replication.replid = self.master_id

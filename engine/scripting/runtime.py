@@ -538,12 +538,6 @@ class Scripting:
         self.libraries = kept | new
         self.functions = functions | self.functions
 
-    def load_all(self, sources: list[bytes]) -> None:
-        """Take over the libraries of a snapshot, in the place of those that are there."""
-        self.flush_functions()
-        for source in sources:
-            self.load_library(source, replace=True, limited=False)
-
     # --- INFO ---------------------------------------------------------------------------------------------------
 
     def memory(self) -> ScriptingMemory:
