@@ -10,8 +10,8 @@ def record_of(value: StreamValue) -> Stream:
     nodes = [
         Node(
             node.master,
-            node.fields,
-            [Entry(id, row, at in node.dead) for at, (id, row) in enumerate(zip(node.ids, node.rows))],
+            list(node.fields),
+            [Entry(id, list(row), at in node.dead) for at, (id, row) in enumerate(zip(node.ids, node.rows))],
         )
         for node in value.nodes
     ]
@@ -38,9 +38,9 @@ def value_of(record: Stream) -> StreamValue:
     """Return the stream of a record."""
     value = StreamValue()
     for made in record.nodes:
-        node = StreamNode(made.master, made.fields)
+        node = StreamNode(made.master, tuple(made.fields))
         for entry in made.entries:
-            node.append(entry.id, entry.pairs)
+            node.append(entry.id, tuple(entry.pairs))
         for at, entry in enumerate(made.entries):
             if entry.deleted:
                 node.bury(at)

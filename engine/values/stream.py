@@ -9,22 +9,22 @@ An entry that is deleted stays in its node, marked dead, until its last living o
 trimmed away). The ID counters tell the rest: `last_id` never goes back, `max_deleted_id` and `entries_added` let
 `lag` count what a group has still to read without looking at an entry, as long as nothing was deleted in between.
 
-Costs: adding O(1), finding an ID two bisections, a range what it returns. Rows are flat lists of fields and values;
-whoever gets one must not change it.
+Costs: adding O(1), finding an ID two bisections, a range what it returns. Rows are flat tuples of fields and
+values: the garbage collector passes over tuples of bytes, a million lists would cost it a second now and then.
 
 https://redis.io/docs/latest/develop/data-types/streams/
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import ClassVar
 
 from engine.values.listpack import HEADER_BYTES, entry_size, integer_size
 from engine.values.pending import UNKNOWN_ENTRIES_READ, Consumer, Group, Id, Nack
 from engine.values.radix import count_nodes, nodes_of_key
 
-Row = list[bytes]
+Row = tuple[bytes, ...]
 
 MIN_ID: Id = (0, 0)
 MAX_ID: Id = (2**64 - 1, 2**64 - 1)
@@ -71,7 +71,7 @@ class StreamNode:
 
     __slots__ = ("dead", "fields", "head", "ids", "master", "rows", "same_bytes", "size")
 
-    def __init__(self, master: Id, fields: list[bytes]) -> None:
+    def __init__(self, master: Id, fields: Row) -> None:
         self.master = master
         self.fields = fields
         self.ids: list[Id] = []
@@ -91,9 +91,11 @@ class StreamNode:
         """Add an entry at the end; returns by how many bytes the listpack grows."""
         fields = self.fields
         if row[::2] == fields:
-            row[::2] = fields  # one copy of the names for all entries that have the same
+            values = row[1::2]
+            # One copy of the names for all entries that have the same.
+            row = tuple(chain.from_iterable(zip(fields, values))) if len(fields) > 1 else fields + values
             grown = self.same_bytes
-            for item in row[1::2]:
+            for item in values:
                 grown += entry_size(item)
         else:
             grown = 2 + integer_size(len(row) // 2) + sum(map(entry_size, row)) + integer_size(len(row) + 4)
@@ -170,7 +172,7 @@ class StreamNode:
         return size
 
     def copy(self) -> "StreamNode":
-        """Return an equal node; the rows are the same, as nobody changes them."""
+        """Return an equal node."""
         other = StreamNode(self.master, self.fields)
         other.ids = self.ids.copy()
         other.rows = self.rows.copy()
@@ -221,10 +223,7 @@ class StreamValue:
         return (now_ms, 0) if now_ms > self.last_id[0] else next_id(self.last_id)
 
     def append(self, id: Id, row: Row, max_bytes: int, max_entries: int) -> None:
-        """Add an entry; its ID must be greater than the last one's. Limits of a node: 0 is without.
-
-        The row is kept: the caller gives it away.
-        """
+        """Add an entry; its ID must be greater than the last one's. Limits of a node: 0 is without."""
         nodes = self.nodes
         if nodes:
             node = nodes[-1]
@@ -517,7 +516,7 @@ class StreamValue:
             yield from row
 
     def copy(self) -> "StreamValue":
-        """Return an equal stream that shares nothing with this one but rows."""
+        """Return an equal stream that shares nothing with this one that changes."""
         other = StreamValue()
         other.nodes = [node.copy() for node in self.nodes]
         other.masters = self.masters.copy()

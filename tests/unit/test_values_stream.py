@@ -11,7 +11,7 @@ from engine.values.radix import count_nodes, nodes_of_key
 from engine.values.stream import MAX_ID, MIN_ID, StreamValue, next_id, previous_id
 
 rows = st.sampled_from(
-    [[b"a", b"1"], [b"a", b"x" * 70], [b"a", b"1", b"b", b"-4097"], [b"b", b""], [b"a", b"1", b"a", b"2"]]
+    [(b"a", b"1"), (b"a", b"x" * 70), (b"a", b"1", b"b", b"-4097"), (b"b", b""), (b"a", b"1", b"a", b"2")]
 )
 places = st.integers(0, 60)
 steps = st.lists(
@@ -29,7 +29,7 @@ class Model:
     """What a stream is: a list of entries. Which ones approximate trimming may keep is not its business."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[int, int], list[bytes]] = {}
+        self.rows: dict[tuple[int, int], tuple[bytes, ...]] = {}
         self.added = 0
 
     def step(self, value: StreamValue, max_bytes: int, max_entries: int, what: str, *arguments) -> None:
@@ -38,7 +38,7 @@ class Model:
             ms, sequence, row = arguments
             last = value.last_id
             id = (last[0] + ms, sequence if ms else last[1] + 1 + sequence)
-            value.append(id, row.copy(), max_bytes, max_entries)
+            value.append(id, row, max_bytes, max_entries)
             self.rows[id] = row
             self.added += 1
         elif what == "remove":
@@ -83,7 +83,7 @@ def test_against_a_plain_list(actions, limits, data):
     assert [value.get(id) for id in points] == [model.rows.get(id) for id in points]
     twin = pickle.loads(pickle.dumps(value.copy()))
     twin.check()
-    twin.append(next_id(twin.last_id), [b"n", b"1"], *limits)
+    twin.append(next_id(twin.last_id), (b"n", b"1"), *limits)
     twin.check()
     assert value.range(MIN_ID, MAX_ID) == list(model.rows.items())
 
@@ -111,7 +111,7 @@ def test_ids_follow_each_other():
 def test_radix_tree_nodes(masters, nodes):
     value = StreamValue()
     for id in masters:
-        value.append(id, [b"a", b"1"], 0, 1)
+        value.append(id, (b"a", b"1"), 0, 1)
     assert value.tree_nodes == nodes
 
 

@@ -126,7 +126,7 @@ def xadd(ctx: Client, argv: Argv) -> Reply:
     if trimming is not None or limit is not None:
         trimming = trimming or Trimming()
         trimming.settle_limit(ctx, limit)
-    row = argv[at + 1 :]
+    row = tuple(argv[at + 1 :])
     if len(row) < 2 or len(row) % 2:
         raise wrong_arity(b"xadd")
     if id == MIN_ID and not automatic:
