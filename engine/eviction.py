@@ -36,6 +36,7 @@ class Eviction:
         self.node = node
         self.pool: list[Candidate] = []  # the best last
         self.next_db = 0
+        self.due = False  # maxmemory was set: look soon whether keys must go, without waiting for a command
 
     def make_room(self) -> bool:
         """Evict until memory is within maxmemory; False when nothing more can go."""

@@ -907,6 +907,10 @@ class Node:
             for db in self.space.databases:
                 if db.expiring:
                     db.expire_due(EXPIRED_PER_CYCLE)
+        if self.eviction.due:
+            self.eviction.due = False
+            if self.config.maxmemory and not (self.is_replica and self.config.replica_ignore_maxmemory):
+                self.eviction.make_room()
         self.persistence.cron()
         self.limits.cron()
         if self.now_us - self.replication_cron_us >= 1_000_000:

@@ -189,6 +189,9 @@ def _maxmemory(node: "Node", old: dict[str, Any]) -> str | None:
             f"({used}). This will result in key eviction and/or the inability to accept new write commands depending "
             "on the maxmemory-policy.",
         )
+    if limit:
+        node.eviction.due = True
+        node.cron_at_us = node.now_us
     return None
 
 
