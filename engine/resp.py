@@ -131,6 +131,12 @@ _header_of = _HEADERS.__getitem__
 def _sequence(kind: bytes, count: int, items: Any, encoders: "dict[type, Encoder]") -> bytes:
     """Encode an aggregate. Lists of nothing but bytes, the usual ones, are put together in C: four times as fast."""
     size = len(items)
+    if size == 2 and type(items[0]) is bytes:
+        # Pairs within arrays, such as entries of streams: half the time.
+        first, second = items
+        if type(second) is bytes:
+            return b"%b%d\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (kind, count, len(first), first, len(second), second)
+        return b"%b%d\r\n$%d\r\n%b\r\n%b" % (kind, count, len(first), first, encoders[type(second)](second))
     if size > 4 and list(map(type, items)).count(bytes) == size:
         lengths = list(map(len, items))
         if lengths.count(lengths[0]) == size:
