@@ -142,10 +142,8 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
 
     Returns False when the command was queued or postponed and must not be called now; raises what is to be answered.
     """
-    mask = command.flags
+    mask = _flags(ctx, command, argv)
     name = command.name
-    if command.group == "scripting" and name in _SCRIPT_RUNNERS:
-        mask = node.scripting.flags_of(command, argv)
     if ctx.flags & (flags.CLOSE_AFTER_REPLY | flags.CLOSE_ASAP):
         return False
     if mask & PROTECTED:
@@ -184,9 +182,9 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
             b"in this context" % name
         )
     if node.gated:
-        if node.stale and not _allowed(ctx, command, STALE):
+        if node.stale and not _allowed(ctx, command, mask, STALE):
             raise ReplyError(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
-        if node.loading and not _allowed(ctx, command, ALLOWED_WHILE_LOADING):
+        if node.loading and not _allowed(ctx, command, mask, ALLOWED_WHILE_LOADING):
             raise ReplyError(LOADING)
         if node.async_loading and (
             mask & NO_ASYNC_LOADING or (name == b"exec" and _queue_has(ctx, NO_ASYNC_LOADING))
@@ -222,15 +220,20 @@ _SCRIPT_RUNNERS = frozenset((b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"f
 _NEVER_QUEUED = frozenset((b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"))
 
 
+def _flags(ctx: "Client", command: Command, argv: Argv) -> int:
+    """Return a command's flags; those of a script or function depend on what it declares."""
+    return ctx.node.scripting.flags_of(command, argv) if command.name in _SCRIPT_RUNNERS else command.flags
+
+
 def _queue_has(ctx: "Client", mask: int) -> bool:
-    return any(command.flags & mask for command, _ in ctx.queue or ())
+    return any(_flags(ctx, command, argv) & mask for command, argv in ctx.queue or ())
 
 
-def _allowed(ctx: "Client", command: Command, mask: int) -> bool:
+def _allowed(ctx: "Client", command: Command, flags_of_it: int, mask: int) -> bool:
     """Tell whether a command has a flag that lets it run; for EXEC, all that is queued must have it too."""
-    if not command.flags & mask:
+    if not flags_of_it & mask:
         return False
-    return command.name != b"exec" or all(queued.flags & mask for queued, _ in ctx.queue or ())
+    return command.name != b"exec" or all(_flags(ctx, queued, argv) & mask for queued, argv in ctx.queue or ())
 
 
 def _denied_by_memory(ctx: "Client", command: Command, mask: int) -> bool:
@@ -268,9 +271,10 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
         stats.durations.append(elapsed)
     else:
         ctx.blocking.spent_us += elapsed  # a blocked call is counted once, when it ends
-    if type(reply) is ReplyError and not reply.counted:
+    if type(reply) is ReplyError:
         stats.failed += 1
-        node.count_error(reply)
+        if not reply.counted:
+            node.count_error(reply)
     if elapsed >= node.slow_us:
         node.slow_command(ctx, command, argv, elapsed)
     if node.monitors:

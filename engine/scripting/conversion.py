@@ -152,6 +152,8 @@ def from_lua(kinds: list[Any], resp: int, client_resp: int, deepest: int, told: 
     """
     if deepest > DEEP:
         return RawReply(b"".join(_encoded(kinds, resp, client_resp, told)))
+    if kinds[0] == b"-":  # counted as the reply of the command that it is
+        return ReplyError(kinds[1])
     value, _ = _value(kinds, 0, resp, told)
     return value
 
