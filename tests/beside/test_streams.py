@@ -477,3 +477,34 @@ def test_errors(pair):
         XRANGE s - (0-0
     """.strip().splitlines():
         pair.same(*words(line))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "return redis.call('XREAD', 'BLOCK', '0', 'STREAMS', 's', '$')",
+        "return redis.call('XREAD', 'STREAMS', 's', '0')",
+        "return redis.call('XRANGE', 's', '-', '+')",
+        "return redis.call('XADD', 's', 'MAXLEN', '~', '1', '7-*', 'f', 'v')",
+        "return redis.call('XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', 's', '>')",
+        "redis.setresp(3); return redis.call('XREAD', 'STREAMS', 's', '0')",
+        "return redis.call('XPENDING', 's', 'g')",
+        "return redis.call('XAUTOCLAIM', 's', 'g', 'd', '0', '0')",
+    ],
+)
+def test_in_scripts(pair, script):
+    if not pair.is_reference:
+        pytest.skip("errors of scripts are compared with 7.2")
+    pair.both(b"FLUSHALL")
+    for line in ("XADD s 1-0 f v", "XADD s 2-0 f v", "XGROUP CREATE s g 1-0"):
+        pair.same(*words(line))
+    pair.forget()
+    pair.same(b"EVAL", script.encode(), b"0")
+    pair.same(b"MULTI")
+    pair.same(b"EVAL", script.encode(), b"0")
+    pair.same(*words("XADD s 9-* f v"))
+    pair.same(*words("XREADGROUP GROUP g c COUNT 1 BLOCK 0 STREAMS s >"))
+    pair.same(b"EXEC")
+    pair.same_events()
+    pair.same_changes()
+    pair.both(*words("XINFO STREAM s"))
