@@ -275,9 +275,9 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
         stats.failed += 1
         if not reply.counted:
             node.count_error(reply)
-    if elapsed >= node.slow_us:
+    if elapsed >= node.slow_us and ctx.blocking is None:
         node.slow_command(ctx, command, argv, elapsed)
-    if node.monitors:
+    if node.monitors and not ctx.flags & flags.REEXECUTING:
         node.feed_monitors(ctx, command, argv)
     if node.tracks and command.flags & READONLY_COMMAND:
         node.tracking.remember(node.script_caller or ctx, command, argv)

@@ -929,7 +929,7 @@ class Node:
             event = b"fast-command" if command.flags & FAST else b"command"
             self.latency.note(event, self.now_us // 1_000_000, elapsed_us // 1000)
         limit_us = config.slowlog_log_slower_than
-        if 0 <= limit_us <= elapsed_us and not command.flags & SKIP_SLOWLOG and not ctx.flags & flags.REEXECUTING:
+        if 0 <= limit_us <= elapsed_us and not command.flags & SKIP_SLOWLOG:
             shown = self._shown(argv)
             who = self.script_caller or ctx
             self.slowlog.note(

@@ -113,7 +113,7 @@ class Sampler:
 
     def sample(self, value: int, now_us: int) -> None:
         """Note the total `value` at a time."""
-        if self.last_us and now_us > self.last_us:
+        if self.last_us and now_us > self.last_us and value >= self.last_value:  # less: it was reset
             self.rates.append((value - self.last_value) * 1e6 / (now_us - self.last_us))
             if len(self.rates) > self.SAMPLES:
                 del self.rates[0]

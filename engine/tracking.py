@@ -145,6 +145,8 @@ class Tracking:
         held = client.flags
         if not held & flags.TRACKING or held & flags.TRACKING_BCAST or command.flags & PUBSUB:
             return
+        if command.group == "scripting":
+            return  # what a script really reads is noted when it does
         caching = held & flags.TRACKING_CACHING
         if (held & flags.TRACKING_OPTIN and not caching) or (held & flags.TRACKING_OPTOUT and caching):
             return
