@@ -118,7 +118,7 @@ def test_every_command_has_its_long_facts() -> None:
 def _usage(argument: reference.Facts) -> str:
     kind, token, flags = argument["type"], argument.get("token"), argument.get("flags", [])
     if kind == "pure-token":
-        text = token
+        text = token or '""'
     elif kind == "oneof":
         text = "<" + " | ".join(map(_usage, argument["arguments"])) + ">"
     elif kind == "block":
