@@ -137,7 +137,7 @@ class StreamNode:
     def between(self, start: Id, end: Id, count: int, reverse: bool) -> list[tuple[Id, Row]]:
         """Return the living entries from `start` to `end`, `count` of them (0: all); last ones first if `reverse`."""
         ids, rows, dead = self.ids, self.rows, self.dead
-        low = bisect_left(ids, start, self.head)
+        low = self.head if start <= self.master else bisect_left(ids, start, self.head)
         high = bisect_right(ids, end, low) if ids[-1] > end else len(ids)
         if len(dead) > self.head:
             places = range(high - 1, low - 1, -1) if reverse else range(low, high)
@@ -262,7 +262,7 @@ class StreamValue:
 
     def _seek(self, id: Id) -> int:
         """Return the place of the node in which an ID would stand."""
-        return max(0, bisect_right(self.masters, id) - 1)
+        return 0 if id <= self.masters[0] else bisect_right(self.masters, id) - 1
 
     def range(self, start: Id, end: Id, count: int = 0, reverse: bool = False) -> list[tuple[Id, Row]]:
         """Return the entries from `start` to `end`, both included, `count` of them (0: all).
