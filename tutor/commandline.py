@@ -16,7 +16,7 @@ _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspe
 @click.version_option(package_name="redis-tutor", prog_name="redis-tutor")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Learn Redis by using it: a course, a laboratory and a Redis 7.2 compatible server."""
+    """Learn Redis by using it: a course, and a Redis 7.2 compatible server."""
     if context.invoked_subcommand is None:
         from tutor.app import run
 
