@@ -82,8 +82,9 @@ def exec_(ctx: Client, argv: Argv) -> Reply:
         if type(reply) is not NoReply:
             replies.append(reply)
         else:
-            # What SUBSCRIBE confirms stands in the place of its reply.
-            replies += [RawReply(data) for data in ctx.take_pushes()]
+            # What SUBSCRIBE confirms stands in the place of its reply: of one reply, however many channels it names,
+            # as the length of the array counts commands.
+            replies.append(RawReply(b"".join(ctx.take_pushes())))
         ctx.push_after = earlier + ctx.push_after
     ctx.flags &= ~(flags.DENY_BLOCKING | flags.MULTI)
     ctx.flags |= denied_before
