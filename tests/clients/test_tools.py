@@ -100,6 +100,6 @@ def test_the_opening_conversation_of_a_gui(ask):
     assert ask("OBJECT", "ENCODING", "user:1") == b"$listpack"
     assert ask("HSCAN", "user:1", "0", "COUNT", "500") == [b"*", b"$0", [b"*", b"$name", b"$Ada"]]
     assert b"name=gui" in ask("CLIENT", "LIST")
-    assert ask("SLOWLOG", "GET", "128") == [b"*"]
+    assert ask("SLOWLOG", "GET", "128")[0] == b"*"
     assert ask("DBSIZE") == b":1"
     assert ask("MODULE", "LIST") in ([b"*"], b"-ERR unknown command 'MODULE', with args beginning with: 'LIST' ")
