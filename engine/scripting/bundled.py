@@ -117,7 +117,7 @@ do -- struct: C structures in strings
 
   local function number(value, position, name, count)
     local converted = (type(value) == "number" or type(value) == "string") and tonumber(value)
-    if not converted then bad(position, name, "number expected, got " .. typename(value, count, position)) end
+    if not converted then bad(position, name, "number expected, got " .. type(value)) end
     return converted
   end
 
@@ -146,7 +146,7 @@ do -- struct: C structures in strings
         local text = arguments[argument]
         if type(text) == "number" then text = tostring(text) end
         if type(text) ~= "string" then
-          bad(argument, "pack", "string expected, got " .. typename(text, count, argument))
+          bad(argument, "pack", "string expected, got " .. type(text))
         end
         argument = argument + 1
         if size == 0 then size = #text end
@@ -221,9 +221,9 @@ do -- struct: C structures in strings
       bytes, at = size_of(option, layout, at)
       position = position + padding(position, state.align, option, bytes)
       if option == "s" then
-        bad(1, "size", "variable-size format in 'size'")
+        bad(1, "size", "option 's' has no fixed size")
       elseif option == "c" and bytes == 0 then
-        bad(1, "size", "variable-length format in 'size'")
+        bad(1, "size", "option 'c0' has no fixed size")
       end
       if not find(option, "[bBhHlLTiIxfdc]") then at = control(state, option, layout, at, "size") end
       position = position + bytes
@@ -277,7 +277,7 @@ do -- cjson, https://kyne.com.au/~mark/software/lua-cjson.php
 
     local encode_value
     local function encode_table(t, out, depth)
-      if depth > settings.encode_depth then fail(format("Cannot serialise, excessive depth (%d)", depth)) end
+      if depth > settings.encode_depth then fail(format("Cannot serialise, excessive nesting (%d)", depth)) end
       t = hidden[t] or t
       local length = array_length(t)
       if length and length > 0 then
@@ -350,7 +350,7 @@ do -- cjson, https://kyne.com.au/~mark/software/lua-cjson.php
       local p = start
       while true do
         local stop = find(text, '["\\]', p)
-        if not stop then return "T_ERROR", "unexpected end of string", at, #text + 1 end
+        if not stop then return "T_ERROR", "unexpected end of string", #text + 1, #text + 1 end
         parts[#parts + 1] = sub(text, p, stop - 1)
         if byte(text, stop) == 34 then return "T_STRING", concat(parts), at, stop + 1 end
         local letter = sub(text, stop + 1, stop + 1)
@@ -387,31 +387,31 @@ do -- cjson, https://kyne.com.au/~mark/software/lua-cjson.php
         return literal[3], literal[2], at, at + #literal[1]
       end
       local stop
-      if find(letter, "[%d%-]") then
+      if find(letter, "[%d%-%+]") then
         local _
-        _, stop = find(text, "^%-?%d+%.?%d*[eE][%+%-]?%d+", at)
-        if not stop then _, stop = find(text, "^%-?%d+%.?%d*", at) end
+        _, stop = find(text, "^[%+%-]?%d+%.?%d*[eE][%+%-]?%d+", at)
+        if not stop then _, stop = find(text, "^[%+%-]?%d+%.?%d*", at) end
         if settings.invalid_decode then
-          local _, hex = find(text, "^%-?0[xX]%x+", at)
+          local _, hex = find(text, "^[%+%-]?0[xX]%x+", at)
           stop = hex or stop
-        elseif stop and find(text, "^%-?0%d", at) then
+        elseif find(text, "^%-?0%d", at) or letter == "+" then
           stop = nil
         end
         if stop then
           local digits = sub(text, at, stop)
           local value
           if find(digits, "[xX]") then
-            value = tonumber((gsub(digits, "^%-", "")))
+            value = tonumber((gsub(digits, "^[%+%-]", "")))
             if byte(digits) == 45 then value = -value end
           else
-            value = tonumber(digits)
+            value = tonumber((gsub(digits, "^%+", "")))
           end
           return "T_NUMBER", value, at, stop + 1
         end
       end
       if settings.invalid_decode then
         local word = string.lower(sub(text, at, at + 9))
-        local sign, name = string.match(word, "^(%-?)(%a+)")
+        local sign, name = string.match(word, "^([%+%-]?)(%a+)")
         if name then
           local value
           if sub(name, 1, 8) == "infinity" then
@@ -424,7 +424,7 @@ do -- cjson, https://kyne.com.au/~mark/software/lua-cjson.php
           if value then return "T_NUMBER", sign == "-" and -value or value, at, stop end
         end
       end
-      return "T_ERROR", "invalid token", at, at + 1
+      return "T_ERROR", find(letter, "[%d%-]") and "invalid number" or "invalid token", at, at + 1
     end
 
     local function unexpected(expected, kind, value, at)
@@ -432,12 +432,14 @@ do -- cjson, https://kyne.com.au/~mark/software/lua-cjson.php
     end
 
     local decode_value
-    local function deeper(depth)
-      if depth > settings.decode_depth then fail(format("Found too many nested data structures (%d)", depth)) end
+    local function deeper(depth, at)
+      if depth > settings.decode_depth then
+        fail(format("Found too many nested data structures (%d) at character %d", depth, at))
+      end
     end
 
     local function decode_object(text, p, depth)
-      deeper(depth)
+      deeper(depth, p - 1)
       local result = {}
       local kind, value, at
       kind, value, at, p = token(text, p)
@@ -457,7 +459,7 @@ do -- cjson, https://kyne.com.au/~mark/software/lua-cjson.php
     end
 
     local function decode_array(text, p, depth)
-      deeper(depth)
+      deeper(depth, p - 1)
       local result, n = {}, 0
       local kind, value, at
       kind, value, at, p = token(text, p)
@@ -697,7 +699,8 @@ do -- cmsgpack, https://github.com/msgpack/msgpack/blob/master/spec.md
       data, at = bytes(text, at, kind == 202 and 4 or 8)
       return py_double(false, option, data), at
     end
-    if kind >= 204 and kind <= 207 then return unsigned(text, at, 2 ^ (kind - 204)) end
+    if kind == 207 then return signed(text, at, 8) end
+    if kind >= 204 and kind <= 206 then return unsigned(text, at, 2 ^ (kind - 204)) end
     if kind >= 208 and kind <= 211 then return signed(text, at, 2 ^ (kind - 208)) end
     if kind == 220 then size, at = unsigned(text, at, 2) return array(text, at, size) end
     if kind == 221 then size, at = unsigned(text, at, 4) return array(text, at, size) end

@@ -34,6 +34,7 @@ local floor, huge, frexp, ldexp = math.floor, math.huge, math.frexp, math.ldexp
 local version, newproxy = _VERSION, newproxy
 local private = getfenv(1)
 local SELF = "=sandbox"
+local BASE = "=base"  -- what stands below a script, where Redis has C: an error told from there has no place
 local STEP = 100000
 
 for name in pairs(private) do private[name] = nil end
@@ -46,7 +47,7 @@ local function frame(level)
   while true do
     local info = getinfo(level, "Sl")
     if not info then return nil end
-    if info.what ~= "C" and info.source ~= SELF and info.currentline > 0 then return info end
+    if info.what ~= "C" and info.source ~= SELF and info.source ~= BASE and info.currentline > 0 then return info end
     level = level + 1
   end
 end
@@ -70,7 +71,7 @@ end
 local function ours(err)  -- an error as it may be shown to a script
   local kind = type(err)
   if kind == "userdata" then return "internal error" end
-  if kind == "string" then return (gsub(err, "^sandbox:%d+: ", "")) end
+  if kind == "string" then return (gsub(gsub(err, "^sandbox:%d+: ", ""), "^base:%d+: ", "")) end
   return err
 end
 
@@ -669,6 +670,13 @@ local function replied(value)
   return out, n, depth
 end
 
+local below = loadstring([[
+  local f, first, second, replied = ...
+  return function()
+    local value = f(first, second)
+    return replied(value)
+  end]], BASE)
+
 local scripts = {}  -- what EVAL has compiled, by digest
 
 local function define(digest, source, name)
@@ -682,18 +690,12 @@ local function run_script(digest, keys, args)
   setfenv(f, G)  -- the script may have changed it
   rawset(names, "KEYS", keys)
   rawset(names, "ARGV", args)
-  return perform(function()
-    local value = f()
-    return replied(value)
-  end)
+  return perform(below(f, nil, nil, replied))
 end
 
 local function run_function(library, name, keys, args)
   local f = libraries[library][name]
-  return perform(function()
-    local value = f(keys, args)
-    return replied(value)
-  end)
+  return perform(below(f, keys, args, replied))
 end
 
 local function loaded(name, functions, ok, ...)
