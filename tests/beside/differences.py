@@ -63,7 +63,7 @@ NOT_ASKED: list[Rule] = [
     ),
     (_before_72, _sub(b"COMMAND", b"GETKEYS"), "7.0 checks less: arity, numbers of keys"),
     (_other, _sub(b"COMMAND", b"GETKEYSANDFLAGS"), "the flags of some keys changed"),
-    (_before_72, _sub(b"ACL", b"GETUSER"), "sanitize-payload is shown from 7.2 on"),
+    (_before_72, _sub(b"ACL", b"GETUSER", b"DRYRUN"), "texts changed; sanitize-payload is shown from 7.2 on"),
 ]
 
 _E17 = re.compile(rb"^[,$]-?\d+\.\d{15,}(e[-+]\d+)?$")

@@ -5,8 +5,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Put together from halves, so that this file does not find itself.
-FORBIDDEN = re.compile("|".join(("XXX", "FIXME", "TODO", "/work/", "import pdb", "breakpoint" r"\(\)")))
+FORBIDDEN = re.compile(r"\b(?:XXX|FIXME|TODO)\b|/work/|import pdb|breakpoint\(\)")
 TEXT = {".py", ".md", ".toml", ".json", ".txt", ".yml", ".yaml", ".cfg", ""}
 
 
@@ -21,7 +20,7 @@ def test_no_file_holds_leftovers() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
         for path in files()
-        if path.is_file() and path.suffix in TEXT
+        if path.is_file() and path.suffix in TEXT and path != Path(__file__)
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
         if FORBIDDEN.search(line)
     ]
