@@ -15,6 +15,7 @@ from engine.version import VERSION, VERSION_NUMBER
 
 MEMORY_BYTES = 512 << 20  # what one script may use beyond what is used already
 SPARE_BYTES = 1 << 20
+SMALL_BYTES = 1 << 12  # a reply that may be handed over without being measured
 NO_MEMORY = b"ERR not enough memory"
 
 EVAL = b"eval"
@@ -174,7 +175,9 @@ class Sandbox:
             if argv is None:
                 return self.table({b"err": _WRONG_ARGUMENTS if len(args) > 1 else _NO_ARGUMENTS})
             reply, resp = self.host.command(argv)
-            if type(reply) is bytes and len(reply) < SPARE_BYTES:
+            if type(reply) is int:
+                return float(reply)
+            if type(reply) is bytes and len(reply) < SMALL_BYTES:
                 return reply
             if not self._room_for(reply):
                 return self.table({b"err": NO_MEMORY})
