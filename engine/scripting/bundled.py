@@ -37,9 +37,15 @@ do -- bit: 32-bit integers, http://bitop.luajit.org
     local value, digits = ...
     local count = select("#", ...)
     value = number(value, 1, count, "tohex")
+    afford()
     return py_bits("tohex", value, digits == nil and 8 or number(digits, 2, count, "tohex"))
   end
   names.bit = seal(bit)
+end
+
+local function double(little, option, value)
+  afford()
+  return py_double(little, option, value)
 end
 
 do -- struct: C structures in strings
@@ -140,7 +146,7 @@ do -- struct: C structures in strings
       elseif option == "x" then
         piece = "\0"
       elseif option == "f" or option == "d" then
-        piece = py_double(state.little, option, number(arguments[argument], argument, "pack", count))
+        piece = double(state.little, option, number(arguments[argument], argument, "pack", count))
         argument = argument + 1
       elseif option == "c" or option == "s" then
         local text = arguments[argument]
@@ -186,7 +192,7 @@ do -- struct: C structures in strings
           or option == "l" or option == "i")
       elseif option == "f" or option == "d" then
         n = n + 1
-        values[n] = py_double(state.little, option, sub(data, position + 1, position + size))
+        values[n] = double(state.little, option, sub(data, position + 1, position + size))
       elseif option == "c" then
         if size == 0 then
           if n == 0 or type(values[n]) ~= "number" then fail("format 'c0' needs a previous size") end
@@ -597,11 +603,11 @@ do -- cmsgpack, https://github.com/msgpack/msgpack/blob/master/spec.md
       if value == floor(value) and value >= -9223372036854775808 and value < 9223372036854775808 then
         out[#out + 1] = pack_integer(value)
       else
-        local single = py_double(false, "f", value)
-        if py_double(false, "f", single) == value then
+        local single = double(false, "f", value)
+        if double(false, "f", single) == value then
           out[#out + 1] = "\202" .. single
         else
-          out[#out + 1] = "\203" .. py_double(false, "d", value)
+          out[#out + 1] = "\203" .. double(false, "d", value)
         end
       end
     elseif kind == "boolean" then
@@ -697,7 +703,7 @@ do -- cmsgpack, https://github.com/msgpack/msgpack/blob/master/spec.md
       local option = kind == 202 and "f" or "d"
       local data
       data, at = bytes(text, at, kind == 202 and 4 or 8)
-      return py_double(false, option, data), at
+      return double(false, option, data), at
     end
     if kind == 207 then return signed(text, at, 8) end
     if kind >= 204 and kind <= 206 then return unsigned(text, at, 2 ^ (kind - 204)) end

@@ -280,8 +280,8 @@ def bits(name: bytes, first: float, second: float) -> Any:
 _LUA_PIECES = re.compile(
     rb"--\[(?P<c>=*)\[.*?\](?P=c)\]|--[^\n]*|\[(?P<s>=*)\[.*?\](?P=s)\]"
     rb"|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
-    rb"|(?P<tail>(?<![\w.])return(?=[ \t\r\n]+(?:redis[ \t]*\.[ \t]*\w+|[sg]etfenv|math\.random\w*|cjson\.\w+|bit\.\w+"
-    rb"|struct\.(?:pack|size)|cmsgpack\.pack)[ \t]*[({\"']))",
+    rb"|(?P<tail>(?<![\w.])return(?=[ \t\r\n]+(?:redis[ \t]*\.[ \t]*\w+|[sg]etfenv|math\.random\w*|cjson\.\w+"
+    rb"|bit\.\w+|struct\.(?:pack|size)|cmsgpack\.pack)[ \t]*[({\"']))",
     re.S,
 )
 

@@ -18,7 +18,7 @@ Text positions: an error that one of our functions raises is told as if the scri
 
 LUA = rb"""
 local py_call, py_interrupt, py_log, py_sha1, py_control, py_acl, py_random, py_seed, py_register, py_bits, py_double,
-      flavour = ...
+      flavour, allowance = ...
 
 local assert, error, getfenv, getmetatable, ipairs, loadstring, next, pairs, pcall, rawequal, rawget, rawset, select,
       setfenv, setmetatable, tonumber, tostring, type, unpack, xpcall, collectgarbage, gcinfo =
@@ -75,13 +75,26 @@ local function ours(err)  -- an error as it may be shown to a script
   return err
 end
 
+local full = huge  -- KB in use above which nothing more is handed over to Python and back
+
+-- An allocation that fails within Python would leave it in pieces: see to it beforehand that none can.
+local function afford()
+  if collectgarbage("count") > full then
+    collectgarbage("collect")
+    if collectgarbage("count") > full then error("not enough memory", 0) end
+  end
+end
+
+local verdicts = {"ERR Script killed by user with SCRIPT KILL...", "ERR FUNCTION LOAD timeout",
+  "ERR The server is shutting down", "ERR internal error while a script ran"}
+
 local function raise(text) error({err = text}, 0) end
 
 local function hook()
   if not dead then
     local verdict = py_interrupt()
-    if verdict == nil then return end
-    dead = {err = type(verdict) == "string" and verdict or "ERR internal error"}
+    if verdict == 0 then return end
+    dead = {err = verdicts[verdict] or verdicts[4]}
   end
   error(dead, 0)
 end
@@ -379,6 +392,7 @@ local function log(...)
     local value = select(i, ...)
     if type(value) == "string" or type(value) == "number" then parts[#parts + 1] = tostring(value) end
   end
+  afford()
   py_log(level, concat(parts, " "))
 end
 
@@ -406,6 +420,7 @@ local function control(what, missing)
   return function(...)
     if select("#", ...) ~= 1 then raise("ERR " .. missing) end
     local value = tonumber((...)) or 0
+    afford()
     local problem = py_control(what, floor(value))
     if problem then raise(problem) end
   end
@@ -415,6 +430,7 @@ end
 local MANY = 64
 
 local function command(...)
+  afford()
   local count = select("#", ...)
   if count > MANY then return py_call(true, {...}, count) end
   return py_call(false, ...)
@@ -424,6 +440,7 @@ local redis = {
   call = function(...) return answered(command(...)) end,
   pcall = function(...) return command(...) end,
   acl_check_cmd = function(...)
+    afford()
     local count = select("#", ...)
     if count > MANY then return answered(py_acl(true, {...}, count)) end
     return answered(py_acl(false, ...))
@@ -435,6 +452,7 @@ local redis = {
     if select("#", ...) ~= 1 then raise("ERR wrong number of arguments") end
     local text = ...
     if type(text) == "number" then text = tostring(text) end
+    afford()
     return py_sha1(type(text) == "string" and text or "")
   end,
   setresp = control("resp", "redis.setresp() requires one argument."),
@@ -526,6 +544,7 @@ local function register_function(...)
       problem = "second argument to redis.register_function must be a function"
     end
   end
+  afford()
   problem = problem or py_register(name, description or false, flags or "")
   if problem then raise("ERR " .. problem) end
   loading[name] = callback
@@ -656,6 +675,7 @@ end
 
 local function perform(body)
   dead = nil
+  full = collectgarbage("count") + allowance
   sethook(hook, "", STEP)
   return finish(xpcall(body, told))
 end

@@ -30,7 +30,16 @@ from engine.scripting.libraries import (
     Library,
     Script,
 )
-from engine.scripting.sandbox import EVAL, FUNCTIONS, Sandbox, ScriptError
+from engine.scripting.sandbox import (
+    EVAL,
+    FUNCTIONS,
+    GO_ON,
+    KILLED,
+    LOAD_TIMEOUT,
+    SHUTTING_DOWN,
+    Sandbox,
+    ScriptError,
+)
 from engine.stats import ScriptingMemory
 from engine.table import DENYOOM, MAY_REPLICATE, NOSCRIPT, STALE, WRITE, Command
 
@@ -323,20 +332,20 @@ class Scripting:
         if run.oom and mask & DENYOOM and not run.allow_oom and not obeys:
             raise ReplyError(OOM)
 
-    def interrupt(self) -> bytes | None:
+    def interrupt(self) -> int:
         """Look at the clock, now and then; serve other clients when the script runs too long."""
         node, run = self.node, self.run
         if self.registering is not None:
             if self.load_limited and node.stopwatch() - self.load_started_us > LOAD_TIMEOUT_US:
-                return b"ERR FUNCTION LOAD timeout"
-            return None
+                return LOAD_TIMEOUT
+            return GO_ON
         threshold_ms = node.config.busy_reply_threshold
         if run is None or not threshold_ms:
-            return None
+            return GO_ON
         if not run.late:
             elapsed_ms = (node.stopwatch() - run.started_us) // 1000
             if elapsed_ms < threshold_ms:
-                return None
+                return GO_ON
             run.late = node.busy = True
             node.update_gated()
             kill = "SCRIPT KILL" if run.is_eval else "FUNCTION KILL"
@@ -347,11 +356,11 @@ class Scripting:
             )
         self._serve_others()
         if node.exiting:
-            return b"ERR The server is shutting down"
+            return SHUTTING_DOWN
         if run.killed:
             node.log("*", "Lua script killed by user with SCRIPT KILL.")
-            return b"ERR Script killed by user with SCRIPT KILL..."
-        return None
+            return KILLED
+        return GO_ON
 
     def _serve_others(self) -> None:
         """Have the world deliver what waits. The script's own changes, and its time, stay as they are."""

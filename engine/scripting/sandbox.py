@@ -18,6 +18,9 @@ SPARE_BYTES = 1 << 20
 SMALL_BYTES = 1 << 12  # a reply that may be handed over without being measured
 NO_MEMORY = b"ERR not enough memory"
 
+# Why a script must end; the texts are in the prelude: there may be no memory left to hand one over.
+GO_ON, KILLED, LOAD_TIMEOUT, SHUTTING_DOWN, FAILED = range(5)
+
 EVAL = b"eval"
 FUNCTIONS = b"functions"
 
@@ -39,8 +42,8 @@ class Host(Protocol):
     def command(self, argv: Argv) -> tuple[Reply, int]:
         """Run a command of the script's; returns its reply, and the protocol version in which the script wants it."""
 
-    def interrupt(self) -> bytes | None:
-        """Return why the script must end, or None."""
+    def interrupt(self) -> int:
+        """Return why the script must end (KILLED …), or GO_ON."""
 
     def log(self, level: int, text: bytes) -> None:
         """Write a line to the server's log."""
@@ -94,6 +97,7 @@ class Sandbox:
             _guarded(conversion.bits),
             _guarded(conversion.double),
             flavour,
+            float((MEMORY_BYTES - 2 * SPARE_BYTES) // 1024),
             name=b"=sandbox",
         )
 
@@ -201,9 +205,9 @@ class Sandbox:
 
     def _interrupt(self) -> Any:
         try:
-            return self.host.interrupt()
+            return float(self.host.interrupt())
         except BaseException:
-            return b"ERR internal error while a script ran"
+            return float(FAILED)
 
     def _log(self, level: Any, text: Any) -> None:
         try:

@@ -241,6 +241,20 @@ def test_memory_is_bounded(small, script):
     assert run(small, b"return #string.rep('x', 1000)") == b":1000\r\n"
 
 
+def test_calls_at_the_limit_of_memory_fail_as_errors(small):
+    """An allocation that failed within a call of Python's would take the process along."""
+    script = b"""
+        local t, errors = {}, 0
+        pcall(function() while true do t[#t + 1] = 'x' .. #t end end)
+        for _, call in ipairs({redis.call, redis.pcall, redis.sha1hex, redis.acl_check_cmd, bit.tohex, bit.band}) do
+          for i = 1, 200 do if not pcall(call, i, 'x', {}, print) then errors = errors + 1 end end
+        end
+        pcall(struct.pack, 'd', 1)
+        return errors > 0 and 'failed' or 'held'"""
+    assert b"failed" in run(small, script) or b"not enough memory" in run(small, script)
+    assert run(small, b"return redis.call('ping')") == b"+PONG\r\n"
+
+
 def test_a_reply_too_large_for_the_script_is_an_error(small):
     small([b"SET", b"big", b"x" * (9 << 20)])
     assert b"not enough memory" in run(small, b"return #redis.call('get', 'big')")
