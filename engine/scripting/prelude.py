@@ -35,7 +35,7 @@ local version, newproxy = _VERSION, newproxy
 local private = getfenv(1)
 local SELF = "=sandbox"
 local BASE = "=base"  -- what stands below a script, where Redis has C: an error told from there has no place
-local STEP = 100000
+local STEP = 10000  -- instructions between two looks at the clock: some take long (string.rep of much)
 
 for name in pairs(private) do private[name] = nil end
 

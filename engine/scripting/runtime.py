@@ -238,7 +238,8 @@ class Scripting:
             return self._error_reply(run, error)
         finally:
             self.run, node.script_caller = None, outer
-            caller.halted = halted or (bool(caller.id) and caller.id not in node.clients)
+            gone = bool(caller.id) and caller.id not in node.clients
+            caller.halted = halted or gone or bool(caller.flags & flags.CLOSE_AFTER_REPLY)
             if run.late:
                 node.busy = False
                 node.update_gated()
