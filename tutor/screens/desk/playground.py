@@ -221,7 +221,7 @@ class Playground:
 
     def _typed_waits(self, terminal: str) -> None:
         """Go on typing elsewhere when the command just typed waits for something to happen."""
-        if self._script and self._script_at == terminal and self._script[0][0] != terminal:
+        if self._script_at == terminal and (not self._script or self._script[0][0] != terminal):
             self._type_next()
 
     async def act(self, action: str) -> None:
