@@ -341,6 +341,11 @@ class Session:
         """Note the moment before a line is carried out."""
         self._moments.append(_Moment(self.server.mark(), self.state, line))
 
+    def waits(self, typed_for: str) -> None:
+        """Take note that the last command of an example waits, as the example says it does."""
+        if any(example.id == typed_for and example.waits for example in self.step.examples):
+            self.state = replace(self.state, ran=self.state.ran | {(self.state.step, typed_for)})
+
     def after(
         self, terminal: str, argv: Sequence[bytes], replies: Sequence[Any], typed_for: str | None = None, db: int = 0
     ) -> list[Event]:

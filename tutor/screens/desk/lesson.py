@@ -116,6 +116,13 @@ class LessonDesk(Playground):
                 self._post(m.Notice(str(error), "error"))
         await super().submit(terminal, line, typed_for)
 
+    def _typed_waits(self, terminal: str, typed_for: str | None) -> None:
+        """See `Playground`. A transcript that is to wait has been run once its command waits."""
+        if typed_for and self.links[terminal].busy:
+            self._session.waits(typed_for)
+            self._show_step()
+        super()._typed_waits(terminal, typed_for)
+
     async def answer(self, terminal: str, question: Question, answer: str) -> None:
         """Take a prediction, then run what it was about."""
         prediction = next((each for each in self._session.step.predictions if each.id == question.id), None)

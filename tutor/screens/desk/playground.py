@@ -189,7 +189,7 @@ class Playground:
         self.links[terminal].submit(line, typed_for)
         word = line.split(" ", 1)[0].lower().encode()
         if self._loop is not None and word in BLOCKING:
-            self._loop.call_later(PATIENCE_SECONDS * 2, self._typed_waits, terminal)
+            self._loop.call_later(PATIENCE_SECONDS * 2, self._typed_waits, terminal, typed_for)
 
     async def interrupt(self, terminal: str) -> None:
         """Stop what runs or blocks there, and what was still to be typed."""
@@ -219,7 +219,7 @@ class Playground:
             self._script_at = terminal
             self._post(m.TypeIn(terminal, [line], typed_for))
 
-    def _typed_waits(self, terminal: str) -> None:
+    def _typed_waits(self, terminal: str, typed_for: str | None) -> None:
         """Go on typing elsewhere when the command just typed waits for something to happen."""
         if self._script_at == terminal and (not self._script or self._script[0][0] != terminal):
             self._type_next()
