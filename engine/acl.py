@@ -573,6 +573,7 @@ class Acl:
             ) from None
         before = self.users.get(name)
         after = before.copy() if before is not None else self.new_user(name)
+        after.all_channels_on_reset = self.node.config.acl_pubsub_default == "allchannels"
         for op in merged:
             try:
                 after.apply(op)

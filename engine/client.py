@@ -237,7 +237,7 @@ class Client:
 
     def push_encoded(self, data: bytes) -> None:
         """Queue an out-of-band message that is already in the client's protocol."""
-        if self.node.executing is self:
+        if self.node.executing is self or self.node.script_caller is self:
             self.push_after.append(data)
         else:
             self.write(data)

@@ -80,6 +80,7 @@ def process(node: "Node", ctx: "Client", argv: Argv) -> None:
     if count != arity and (arity > 0 or count < -arity):
         reject(node, ctx, command, wrong_arity(command.name))
         return
+    ctx.current = command
     if ctx.gated or node.gated or command.flags & PROTECTED:
         try:
             passed = gates(node, ctx, command, argv)
@@ -88,7 +89,6 @@ def process(node: "Node", ctx: "Client", argv: Argv) -> None:
             return
         if not passed:
             return
-    ctx.current = command
     if ctx.gated:
         reply = _call_gated(node, ctx, command, argv)
     else:

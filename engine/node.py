@@ -525,6 +525,7 @@ class Node:
         self.unwatch(client)
         self.master.detach(client)
         self.pubsub.forget(client)
+        self.tracking.disable(client)
         self.monitors.pop(client.id, None)
         if self.observers and client.id in self.clients:
             self.emit(ClientClosed(self.now_us, client.id))

@@ -71,8 +71,10 @@ def flushdb(ctx: Client, argv: Argv) -> Reply:
 )
 def flushall(ctx: Client, argv: Argv) -> Reply:
     _check_mode(argv)
-    ctx.node.flush(ctx.node.space.databases)
-    ctx.node.space.dirty += 1
+    node = ctx.node
+    node.flush(node.space.databases)
+    node.persistence.kill_save()  # what it writes is no more
+    node.space.dirty += 1
     ctx.force_propagate()
     return OK
 
