@@ -62,6 +62,7 @@ NOT_ASKED: list[Rule] = [
         "7.0 takes a timeout out of range for a negative",
     ),
     (_before_72, _sub(b"COMMAND", b"GETKEYS"), "7.0 checks less: arity, numbers of keys"),
+    (_valkey, _has(b"NOSUCH"), "Valkey refuses SCAN with a TYPE that does not exist"),
     (_other, _sub(b"COMMAND", b"GETKEYSANDFLAGS"), "the flags of some keys changed"),
     (_before_72, _sub(b"ACL", b"GETUSER", b"DRYRUN"), "texts changed; sanitize-payload is shown from 7.2 on"),
 ]

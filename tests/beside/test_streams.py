@@ -324,6 +324,8 @@ def test_entries(pair, commands, node_bytes, node_entries):
 @given(st.lists(group_commands, max_size=40), st.sampled_from([100, 3]))
 @settings(deadline=None, max_examples=150)
 def test_groups(pair, commands, node_entries):
+    if not pair.is_reference:
+        pytest.skip("when a consumer comes to be differs between versions")
     begin = [f"XGROUP CREATE {key} {group} 0 MKSTREAM" for key in "st" for group in "gh"]
     play(pair, begin + commands, 4096, node_entries)
     if pair.is_reference:
