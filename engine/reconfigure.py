@@ -169,6 +169,13 @@ _KEPT_STATISTICS = ("acl_access_denied", "peak_memory", "output_limit", "query_l
 # --- what follows from a change -------------------------------------------------------------------------------------
 
 
+def _append_only(node: "Node", old: dict[str, Any]) -> str | None:
+    if not node.config.appendonly:
+        return None
+    node.log("#", "This version writes no append-only file: only snapshots are saved.")
+    return "Unable to turn on AOF. Check server logs."
+
+
 def _hz(node: "Node", old: dict[str, Any]) -> str | None:
     node.config.hz = sane_hz(node.config.hz)
     return None
@@ -282,6 +289,7 @@ def _bind(node: "Node", old: dict[str, Any]) -> str | None:
 
 
 APPLY: dict[str, Apply] = {
+    "appendonly": _append_only,
     "bind": _bind,
     "hz": _hz,
     "locale-collate": _locale,

@@ -184,6 +184,8 @@ def main(arguments: list[str]) -> int:
             "Warning: no config file specified, using the default config. In order to specify a config file use "
             "redis-tutor serve /path/to/redis.conf",
         )
+    if config.appendonly:
+        log("#", "Warning: this version writes no append-only file: only snapshots are saved.")
     log.role = "S" if config.replicaof is not None else "M"
     log("*", "monotonic clock: POSIX clock_gettime")
     _introduce(config, log)
