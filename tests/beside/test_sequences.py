@@ -55,9 +55,13 @@ def test_group(other: Other, group: str) -> None:
         try:
             compare(other, steps, resp, configuration)
         except DifferenceError:
-            steps = shrink(other, steps, resp, configuration)
-            compare(other, steps, resp, configuration)
-            raise
+            # A key may come to its end between the two servers' looks. What really differs differs again.
+            try:
+                compare(other, steps, resp, configuration)
+            except DifferenceError:
+                steps = shrink(other, steps, resp, configuration)
+                compare(other, steps, resp, configuration)
+                raise
 
     run()
 
