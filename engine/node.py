@@ -512,6 +512,9 @@ class Node:
         self._hang_up(client)
 
     def _hang_up(self, client: Client) -> None:
+        if client is self.replica.client:
+            self.replica.lost("")  # the master's client: its link has to be dialled anew, not only dropped
+            return
         link = client.link
         self.free_client(client)
         if link:

@@ -63,7 +63,7 @@ class Pauses:
                 self.end(purpose)
 
     def _apply(self) -> None:
-        self.node.space.expire_mode = EXPIRE_HIDE if self.active else EXPIRE_DELETE
+        self.node.space.expire_mode = EXPIRE_HIDE if self.active or self.node.is_replica else EXPIRE_DELETE
         self.node.update_gated()
 
     def postpones(self, ctx: Client, command: Command, argv: Argv) -> bool:

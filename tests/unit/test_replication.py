@@ -1,0 +1,70 @@
+"""Replication, told to a node step by step."""
+
+from engine.config import Config
+from engine.effects import Dial, Hangup
+from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE
+from engine.node import Node
+from engine.resp import encode_command
+from tests.world import QuietWorld
+
+NOW = 1_700_000_000_000_000
+REPLID = b"a" * 40
+
+
+def new_node() -> Node:
+    node = Node(Config(), 1, NOW)
+    node.attach(QuietWorld())
+    node.opened(1, "127.0.0.1:1", "tcp", NOW)
+    return node
+
+
+def ask(node: Node, line: str) -> list[object]:
+    node.received(1, encode_command(line.encode().split()), NOW)
+    return list(node.settled(NOW))
+
+
+def follow(node: Node) -> int:
+    """Have a node follow a master that sends an empty snapshot; returns the link to it."""
+    link = next(effect.link for effect in ask(node, "REPLICAOF 127.0.0.1 7000") if isinstance(effect, Dial))
+    node.opened(link, "127.0.0.1:7000", "dialled", NOW)
+    empty = b"".join(Node(Config(), 2, NOW).persistence.chunks())
+    for answer in (b"+PONG\r\n", b"+OK\r\n", b"+OK\r\n", b"+FULLRESYNC %b 0\r\n" % REPLID):
+        node.received(link, answer, NOW)
+    node.received(link, b"$%d\r\n%b" % (len(empty), empty), NOW)
+    node.settled(NOW)
+    assert node.replica.state == "connected"
+    return link
+
+
+def test_a_killed_link_to_the_master_is_dialled_anew() -> None:
+    node = new_node()
+    link = follow(node)
+    effects = ask(node, "CLIENT KILL TYPE master")
+    assert Hangup(link) in effects
+    assert [effect.port for effect in effects if isinstance(effect, Dial)] == [7000]
+    assert node.replica.state == "connecting"
+
+
+def test_a_replica_waits_for_its_masters_deletions_after_a_pause_too() -> None:
+    node = new_node()
+    assert node.space.expire_mode == EXPIRE_DELETE
+    follow(node)
+    for line in ("CLIENT PAUSE 10000 WRITE", "CLIENT UNPAUSE"):
+        ask(node, line)
+        assert node.space.expire_mode == EXPIRE_HIDE
+    ask(node, "REPLICAOF NO ONE")
+    assert node.space.expire_mode == EXPIRE_DELETE
+
+
+def test_a_smaller_backlog_drops_the_oldest_bytes() -> None:
+    node = new_node()
+    node.replication.need_backlog()
+    for number in range(1000):
+        ask(node, f"SET k{number} {'x' * 100}")
+    backlog = node.replication.backlog
+    assert backlog is not None
+    end = backlog.end
+    ask(node, "CONFIG SET repl-backlog-size 20000")
+    backlog.check()
+    assert (backlog.length, backlog.end) == (20000, end)
+    assert node.replication.offset == end - 1
