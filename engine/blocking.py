@@ -58,7 +58,7 @@ def block(node: "Node", client: Client, blocking: Blocking) -> None:
         blocking.since_us = before.since_us
     else:
         blocking.since_us = node.now_us
-    blocking.command = node.executing_command
+    blocking.command = client.current
     client.blocking = blocking
     client.flags |= flags.BLOCKED
     client.halted = True

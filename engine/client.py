@@ -126,11 +126,9 @@ class Client:
         "push_after",
         "query_room",
         "queue",
-        "received_bytes",
         "request",
         "requests",
         "resp",
-        "sent_bytes",
         "shard_channels",
         "tracking",
         "user",
@@ -160,8 +158,6 @@ class Client:
         self.out: list[bytes] = []  # replies of this round, encoded, not yet sent
         self.push_after: list[bytes] = []  # pushes that must follow the reply of the running command
         self.out_bytes = 0  # handed to the world and not yet drained
-        self.sent_bytes = 0
-        self.received_bytes = 0
         self.query_room = 0  # bytes that a real server would have reserved for reading, for CLIENT LIST
         self.request: Request | None = None  # an incomplete request
         self.requests: deque[Argv] = deque()  # complete requests that wait (blocked, paused, held)
@@ -239,6 +235,7 @@ class Client:
         """Queue an out-of-band message that is already in the client's protocol."""
         if self.node.executing is self or self.node.script_caller is self:
             self.push_after.append(data)
+            self.node.aftermath = True
         else:
             self.write(data)
 

@@ -1,15 +1,16 @@
 """The way of a command: look up, gates, call.
 
-`process` is the one door for requests; it reads as the list of reasons why a command may not run. `call` is the one
-place where a handler is run, timed, counted and its changes propagated: EXEC, scripts and blocked clients come
-through it too.
+`process` is the one door for requests. `gates` reads as the list of reasons why a command may not run. `call` runs a
+handler, times and counts it, and propagates its changes: EXEC, scripts and blocked clients come through it too.
 
     bytes → parser → argv → process: look up → arity → gates → call: handler → reply value → encoder → bytes
 
-Speed: a client that no gate can concern (`ctx.gated` and `node.gated` are false) pays one test for all of them.
+Speed: a client that no gate can concern (`ctx.gated` and `node.gated` are false) pays one test for all of them, and
+its whole pipeline is run in one loop.
 """
 
 import traceback
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine import client as flags
@@ -24,7 +25,8 @@ from engine.errors import (
 )
 from engine.events import CommandExecuted
 from engine.keyspace import TOUCH_NOT
-from engine.resp import QUEUED, Argv, NoReply, Reply
+from engine.resp import ENCODERS, QUEUED, Argv, NoReply, Reply
+from engine.stats import CommandStats
 from engine.table import (
     ALLOW_BUSY,
     DENYOOM,
@@ -66,8 +68,79 @@ def _unknown_command(argv: Argv) -> bytes:
     return b"ERR unknown command '%b', with args beginning with: %b" % (argv[0][:128], args)
 
 
-def process(node: "Node", ctx: "Client", argv: Argv) -> None:
-    """Run one request of a client and queue its reply."""
+def process(node: "Node", ctx: "Client", requests: Iterator[Argv]) -> None:
+    """Run requests of a client in order and queue their replies, until there are no more or the client must wait.
+
+    What nothing stands in the way of is run here, in one loop for a whole pipeline; `call` does the same for one
+    command and besides serves those who look on (MONITOR, tracking, observers), whom the gates count as a reason.
+    """
+    commands = node.commands
+    space = node.space
+    stopwatch = node.stopwatch
+    all_stats = node.command_stats
+    encoders = ENCODERS[ctx.resp]
+    started = node.mark_us
+    for argv in requests:
+        command = commands.get(argv[0])
+        if command is None or command.special or ctx.gated or node.gated:
+            node.executing = None
+            process_gated(node, ctx, argv)
+            if ctx.halted:
+                return
+            encoders = ENCODERS[ctx.resp]
+            started = node.mark_us
+            continue
+        count = len(argv)
+        arity = command.arity
+        if count != arity and (arity > 0 or count < -arity):
+            reject(node, ctx, command, wrong_arity(command.name))
+            continue
+        ctx.current = command
+        node.executing = ctx
+        node.executing_argv = argv
+        dirty = space.dirty
+        try:
+            reply = command.handler(ctx, argv)
+        except Exception as error:
+            reply = _error(node, command, argv, error)
+        node.mark_us = stopped = stopwatch()
+        elapsed = stopped - started
+        started = stopped
+        kind = type(reply)
+        stats = all_stats.get(command.name) or node.stats_of(command)
+        if kind is NoReply and ctx.blocking is not None:
+            ctx.blocking.spent_us += elapsed
+        else:
+            stats.durations.append(elapsed)
+            if elapsed >= node.slow_us:
+                node.slow_command(ctx, command, argv, elapsed)
+        if space.dirty != dirty or node.force_propagation or node.instead is not None:
+            node.propagate_call(ctx, argv, space.dirty != dirty)
+        if kind is bytes:
+            data = b"$%d\r\n%b\r\n" % (len(reply), reply)
+        else:
+            if kind is ReplyError:
+                _count_failure(node, stats, reply)
+            data = encoders[kind](reply)
+        if ctx.out:
+            ctx.out.append(data)
+        elif data:
+            ctx.write(data)
+        if node.aftermath:
+            node.executing = None
+            node.after_command(command)
+            if ctx.push_after:
+                ctx.flush_pushes()
+            ctx.written_offset = node.replication.offset
+            started = node.mark_us
+        if ctx.halted:
+            break
+    node.executing = None
+    node.executing_argv = []
+
+
+def process_gated(node: "Node", ctx: "Client", argv: Argv) -> None:
+    """Run one request that something may stand in the way of, and queue its reply."""
     command = node.commands.get(argv[0])
     if command is None or command.subcommands is not None:
         try:
@@ -250,31 +323,25 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
     space = node.space
     dirty = space.dirty
     outer, node.executing = node.executing, ctx
-    outer_command, node.executing_command = node.executing_command, command
+    outer_command, ctx.current = ctx.current, command
     outer_argv, node.executing_argv = node.executing_argv, argv
     started = node.mark_us
     try:
         reply = command.handler(ctx, argv)
-    except ReplyError as error:
-        error.__traceback__ = None
-        reply = error
     except Exception as error:
-        node.internal_error(command, argv, error, traceback.format_exc())
-        reply = ReplyError(b"ERR internal error in '%b': %b" % (command.name, type(error).__name__.encode()))
+        reply = _error(node, command, argv, error)
     node.executing = outer
-    node.executing_command = outer_command
+    ctx.current = outer_command
     node.executing_argv = outer_argv
     node.mark_us = stopped = node.stopwatch()
     elapsed = stopped - started
-    stats = node.command_stats.get(command.name) or node.stats_of(command)
+    stats = node.stats_of(command)
     if type(reply) is not NoReply or ctx.blocking is None:
         stats.durations.append(elapsed)
     else:
         ctx.blocking.spent_us += elapsed  # a blocked call is counted once, when it ends
     if type(reply) is ReplyError:
-        stats.failed += 1
-        if not reply.counted:
-            node.count_error(reply)
+        _count_failure(node, stats, reply)
     if elapsed >= node.slow_us and ctx.blocking is None:
         node.slow_command(ctx, command, argv, elapsed)
     if node.monitors and not ctx.flags & flags.REEXECUTING:
@@ -288,4 +355,19 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
     return reply
 
 
-__all__ = ["EXECABORT", "call", "find_command", "gates", "process", "reject"]
+def _error(node: "Node", command: Command, argv: Argv, error: Exception) -> ReplyError:
+    """Return what is answered for an exception of a handler: itself, or that something is wrong with us."""
+    if isinstance(error, ReplyError):
+        error.__traceback__ = None
+        return error
+    node.internal_error(command, argv, error, traceback.format_exc())
+    return ReplyError(b"ERR internal error in '%b': %b" % (command.name, type(error).__name__.encode()))
+
+
+def _count_failure(node: "Node", stats: CommandStats, error: ReplyError) -> None:
+    stats.failed += 1
+    if not error.counted:
+        node.count_error(error)
+
+
+__all__ = ["EXECABORT", "call", "find_command", "gates", "process", "process_gated", "reject"]

@@ -227,6 +227,10 @@ _RESP3: dict[type, Encoder] = _COMMON | {
 }
 
 
+# By protocol version: an encoder for each type of reply value.
+ENCODERS: tuple[dict[type, Encoder], ...] = ({}, {}, _RESP2, _RESP3)
+
+
 def encode2(value: Reply) -> bytes:
     """Encode a reply value for a RESP2 client."""
     return _RESP2[type(value)](value)
@@ -255,6 +259,7 @@ def canonical_length(argv: Argv) -> int:
 
 INLINE_MAX = 64 * 1024
 _MULTIBULK_MAX = 2**31 - 1
+READ_AT_ONCE = 64 * 1024  # bytes; longer input is parsed with more care and less speed
 _LONG_COUNT = re.compile(rb"\*[0-9]{6}")
 
 
@@ -424,7 +429,12 @@ def split_args(line: bytes) -> Argv | None:
 
 
 class BatchParser:
-    """Whole batches of canonical requests, parsed in C. One for all clients of a node: it keeps nothing."""
+    """Whole batches of canonical requests, parsed in C. One for all clients of a node: it keeps nothing.
+
+    hiredis reads replies, so it takes more than a request may be: other types than arrays of bulk strings, and counts
+    that would have it reserve memory at once. What came in is therefore compared with the length that its result has
+    when it is encoded, and anything that is not sure to be a request is left to `Request`.
+    """
 
     def __init__(self) -> None:
         self._reader = hiredis.Reader()
@@ -434,37 +444,52 @@ class BatchParser:
 
         Anything but canonical multibulk requests ends the batch: the caller hands the rest to `Request`.
         """
-        # A count of six digits and more would make hiredis reserve memory for it at once.
-        if data.find(b"\r", 0, 7) < 0 or (data.count(b"*") > 1 and _LONG_COUNT.search(data)):
+        stars = data.count(b"*")
+        if data.find(b"\r", 0, 7) < 0 or (stars > 1 and _LONG_COUNT.search(data)):
             return [], 0
         reader = self._reader
         batch: list[Argv] = []
+        total = 0
         try:
             reader.feed(data)
-            argv = reader.gets()
-            if argv and not reader.has_data():
-                # one request that fills the batch: the common case of an unpipelined client
-                if canonical_length(argv) == len(data):
-                    return [argv], len(data)
-                return [], 0
-            total = 0
-            while argv is not False:
-                if not argv:  # *0, *-1
-                    self._reader = hiredis.Reader()
-                    return batch, total
+            gets = reader.gets
+            argv = gets()
+            while argv:
+                batch.append(argv)
+                total += _ARRAY_HEADER[len(argv)] + len(b"".join(argv))  # joining refuses whatever is not bytes
+                for arg in argv:
+                    total += _BULK_HEADER[len(arg)]
+                argv = gets()
+        except (hiredis.HiredisError, TypeError, IndexError):
+            total = -1
+        if total == len(data) and stars >= len(batch):
+            return batch, total
+        self._reader = hiredis.Reader()
+        return self._parse_carefully(data)
+
+    def _parse_carefully(self, data: bytes) -> tuple[list[Argv], int]:
+        """Return what `parse` does, request by request, up to the first that is incomplete or strange."""
+        reader = hiredis.Reader()
+        batch: list[Argv] = []
+        total = 0
+        try:
+            reader.feed(data)
+            while argv := reader.gets():
                 length = canonical_length(argv)
                 if data[total] != 42 or data[total + length - 2 : total + length] != b"\r\n":
-                    self._reader = hiredis.Reader()
-                    return batch, total
+                    break
                 batch.append(argv)
                 total += length
-                argv = reader.gets()
         except (hiredis.HiredisError, TypeError, IndexError):
-            self._reader = hiredis.Reader()
-            return batch, sum(map(canonical_length, batch))
-        if reader.has_data():
-            self._reader = hiredis.Reader()
-        elif total != len(data):
-            self._reader = hiredis.Reader()
-            return [], 0
+            pass
         return batch, total
+
+
+def _header_costs(sizes: int, around: int) -> list[int]:
+    return [around + len(str(size)) for size in range(sizes)]
+
+
+_ARRAY_HEADER = _header_costs(4096, len(b"*\r\n"))  # what a request takes besides its arguments, by their number
+_BULK_HEADER = _header_costs(
+    READ_AT_ONCE + 1, len(b"$\r\n\r\n")
+)  # what an argument takes besides its bytes, by its size

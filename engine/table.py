@@ -270,6 +270,7 @@ class Command:
         "name",
         "parent",
         "since",
+        "special",
         "subcommands",
         "tips",
         "usage",
@@ -308,6 +309,8 @@ class Command:
         self.channel_patterns = channels.endswith(" pattern")
         self.parent = parent
         self.subcommands: dict[bytes, Command] | None = None
+        self.special = is_container or bool(flags & (PROTECTED | NO_AUTH))
+        """Whether it always goes by the gates: it has subcommands, may be forbidden, or changes who the client is."""
         self.first_key, self.last_key, self.key_step, movable = _legacy_range(self.key_specs)
         self.flags = flags | (MOVABLEKEYS if movable else 0)
         self.is_container = is_container

@@ -60,6 +60,7 @@ def reset(ctx: Client, argv: Argv) -> Reply:
         raise ReplyError(b"ERR can only reset normal client connections")
     node = ctx.node
     node.monitors.pop(ctx.id, None)
+    node.update_gated()
     node.tracking.disable(ctx)
     ctx.db = node.space.databases[0]
     ctx.resp = 2

@@ -66,6 +66,7 @@ def monitor(ctx: Client, argv: Argv) -> Reply:
     ctx.flags |= flags.MONITOR | flags.REPLICA
     ctx.update_gated()
     ctx.node.monitors[ctx.id] = None
+    ctx.node.update_gated()
     return OK
 
 

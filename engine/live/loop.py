@@ -32,11 +32,13 @@ LINGER_BYTES = 1 << 20
 class Connection:
     """One socket and what could not be written to it yet."""
 
-    __slots__ = ("closing", "dialling", "fd", "link", "reading", "sock", "unsent", "writing")
+    __slots__ = ("closing", "dialling", "fd", "link", "reading", "recv", "send", "sock", "unsent", "writing")
 
     def __init__(self, sock: socket.socket, link: int) -> None:
         self.sock = sock
         self.fd = sock.fileno()
+        self.recv = sock.recv
+        self.send = sock.send
         self.link = link
         self.unsent = bytearray()
         self.reading = True
@@ -107,7 +109,6 @@ class Loop:
         self.poller.set(self.wake_read, True, False, new=True)
         self.children = Children(self)
         self.carry: dict[type, Callable[[Any], None]] = {
-            fx.Send: self._send,
             fx.Hangup: self._hangup,
             fx.Log: lambda effect: self.logger(effect.level, effect.text),
             fx.Exit: self._exit,
@@ -196,7 +197,7 @@ class Loop:
                 connection = connections.get(fd)
                 if connection is not None and mask == 1:
                     try:
-                        data = connection.sock.recv(READ_BYTES)
+                        data = connection.recv(READ_BYTES)
                     except BlockingIOError:
                         continue
                     except OSError:
@@ -250,7 +251,7 @@ class Loop:
 
     def _read(self, connection: Connection) -> None:
         try:
-            data = connection.sock.recv(READ_BYTES)
+            data = connection.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -380,34 +381,37 @@ class Loop:
 
     def _carry_out(self, effects: list[fx.Effect]) -> None:
         carry = self.carry
+        links = self.links
         for effect in effects:
-            carry[type(effect)](effect)
+            if type(effect) is fx.Send:
+                connection = links.get(effect[0])
+                if connection is None:
+                    continue
+                data, sent = effect[1], 0
+                if not connection.unsent:
+                    try:
+                        sent = connection.send(data)
+                    except (BlockingIOError, InterruptedError):
+                        pass
+                    except OSError:
+                        self._lost(connection)
+                        continue
+                if sent != len(data):
+                    self._keep(connection, data[sent:])
+            else:
+                carry[type(effect)](effect)
 
-    def _send(self, effect: fx.Send) -> None:
-        link, data = effect
-        connection = self.links.get(link)
-        if connection is None:
-            return
-        if not connection.unsent:
-            try:
-                sent = connection.sock.send(data)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError:
-                self._lost(connection)
-                return
-            if sent == len(data):
-                return
-            data = data[sent:]
+    def _keep(self, connection: Connection, data: bytes) -> None:
+        """Hold what a socket did not take until it is writable."""
         connection.unsent += data
         if not connection.writing:
             connection.writing = True
             self.poller.set(connection.fd, connection.reading, True)
-        self.node.undelivered(link, len(connection.unsent), self.now())
+        self.node.undelivered(connection.link, len(connection.unsent), self.now())
 
     def _flush(self, connection: Connection) -> None:
         try:
-            sent = connection.sock.send(memoryview(connection.unsent)[:LINGER_BYTES])
+            sent = connection.send(memoryview(connection.unsent)[:LINGER_BYTES])
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

@@ -398,7 +398,7 @@ class Replica:
         space = node.space
         before, space.expire_mode = space.expire_mode, EXPIRE_IGNORE
         node.mark_us = node.stopwatch()
-        dispatch.process(node, client, argv)
+        dispatch.process(node, client, iter((argv,)))
         space.expire_mode = EXPIRE_HIDE if node.is_replica else before
 
     def acknowledge(self, ahead: int = 0) -> None:

@@ -178,9 +178,7 @@ class Scripting:
         """Check whether a script may run now, and return its run; raises ReplyError."""
         node = self.node
         obeys = bool(ctx.flags & (flags.MASTER | flags.INTERNAL))
-        oom = bool(node.config.maxmemory) and not node.make_room(
-            node.executing_command or node.commands[b"eval"], ctx
-        )
+        oom = bool(node.config.maxmemory) and not node.make_room(ctx.current or node.commands[b"eval"], ctx)
         if script & COMPATIBLE:
             if node.stale:
                 raise ReplyError(MASTERDOWN)
@@ -369,7 +367,7 @@ class Scripting:
         now_us = node.now_us
         changes, node.pending_propagation = node.pending_propagation, []
         aftermath, node.aftermath = node.aftermath, False
-        executing = node.executing, node.executing_command, node.executing_argv
+        executing = node.executing, node.executing_argv
         instead, node.instead = node.instead, None
         forced, node.force_propagation = node.force_propagation, False
         run, caller = self.run, node.script_caller
@@ -378,7 +376,7 @@ class Scripting:
             node.world.service(node)
         finally:
             self.run, node.script_caller = run, caller
-            node.executing, node.executing_command, node.executing_argv = executing
+            node.executing, node.executing_argv = executing
             node.instead, node.force_propagation = instead, forced
             node.pending_propagation = changes + node.pending_propagation
             node.aftermath = aftermath or node.aftermath
