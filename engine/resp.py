@@ -445,8 +445,24 @@ class BatchParser:
         Anything but canonical multibulk requests ends the batch: the caller hands the rest to `Request`.
         """
         stars = data.count(b"*")
-        if data.find(b"\r", 0, 7) < 0 or (stars > 1 and _LONG_COUNT.search(data)):
+        if stars == 1:
+            # One request, from a client that waits for each reply: splitting takes half of a reader's time. An
+            # argument with a line's end in it does not come out even.
+            parts = data.split(b"\r\n")
+            argv = parts[2::2]
+            if _ARRAY_LENGTH.get(parts[0]) == len(argv):
+                i = 1
+                for arg in argv:
+                    if parts[i] != _BULK_LENGTH[len(arg) & 1023]:
+                        break
+                    i += 2
+                else:
+                    if i + 1 == len(parts) and not parts[i]:
+                        return [argv], len(data)
+        if data[0] != 42 or data.find(b"\r", 0, 7) < 0 or (stars > 1 and _LONG_COUNT.search(data)):
             return [], 0
+        if b"=" in data or b"~" in data or b">" in data:
+            return self._parse_carefully(data)  # marks of types that read like requests
         reader = self._reader
         batch: list[Argv] = []
         total = 0
@@ -462,7 +478,7 @@ class BatchParser:
                 argv = gets()
         except (hiredis.HiredisError, TypeError, IndexError):
             total = -1
-        if total == len(data) and stars >= len(batch):
+        if total == len(data) and not reader.has_data():
             return batch, total
         self._reader = hiredis.Reader()
         return self._parse_carefully(data)
@@ -475,11 +491,11 @@ class BatchParser:
         try:
             reader.feed(data)
             while argv := reader.gets():
-                length = canonical_length(argv)
-                if data[total] != 42 or data[total + length - 2 : total + length] != b"\r\n":
+                request = encode_command(argv)
+                if not data.startswith(request, total):
                     break
                 batch.append(argv)
-                total += length
+                total += len(request)
         except (hiredis.HiredisError, TypeError, IndexError):
             pass
         return batch, total
@@ -489,7 +505,7 @@ def _header_costs(sizes: int, around: int) -> list[int]:
     return [around + len(str(size)) for size in range(sizes)]
 
 
+_ARRAY_LENGTH = {b"*%d" % count: count for count in range(1, 64)}
+_BULK_LENGTH = [b"$%d" % size for size in range(1024)]
 _ARRAY_HEADER = _header_costs(4096, len(b"*\r\n"))  # what a request takes besides its arguments, by their number
-_BULK_HEADER = _header_costs(
-    READ_AT_ONCE + 1, len(b"$\r\n\r\n")
-)  # what an argument takes besides its bytes, by its size
+_BULK_HEADER = _header_costs(READ_AT_ONCE + 1, len(b"$\r\n\r\n"))  # besides an argument's bytes, by their number
