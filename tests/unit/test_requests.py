@@ -8,8 +8,8 @@ from engine.resp import BatchParser, Limits, ProtocolError, Request, encode_comm
 ARGS = st.sampled_from([b"GET", b"", b"x" * 12, b"a\r\nb", b"*1", b"$3\r\n", b"=5\r\ntxt:a", b"y" * 1030])
 REQUEST = st.lists(ARGS, min_size=1, max_size=4).map(encode_command)
 ODD = st.sampled_from(
-    [b"*0\r\n", b"*-1\r\n", b"+x\r\n", b"=5\r\n", b"txt:a", b"~1\r\n", b">1\r\n", b":1\r\n", b"(1\r\n", b"_\r\n"]
-    + [b"*1\r\n", b"*2\r\n", b"$3\r\n", b"$-1\r\n", b"*100000\r\n", b"\r\n", b"\r", b"\n", b"PING", b"0", b"*", b"$"]
+    b"*0|*-1|+x|=5|txt:a|~1|>1|:1|(1|_|*1|*2|$3|$-1|*100000||".replace(b"|", b"\r\n|").split(b"|")
+    + b"\r|\n|PING|0|*|$|".split(b"|")
 )
 PARSER = BatchParser()  # one for all, as a node has it: nothing of one batch may be left for the next
 
