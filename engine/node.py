@@ -311,7 +311,8 @@ class Node:
             client.query_room = max(QUERY_ROOM_BYTES, size)
         request = client.request
         if request is None:
-            batch, used = self.parser.parse(data)
+            # Of strangers every line is looked at: they may send little.
+            batch, used = self.parser.parse(data) if client.authenticated else ([], 0)
             if used != size:
                 client.request = request = Request()
                 request.buffer += data[used:]

@@ -382,6 +382,8 @@ def split_args(line: bytes) -> Argv | None:
     r"""Split a line into arguments, with "double" (\n \xff …) and 'single' quotes; None if they do not match."""
     args: Argv = []
     line = line.partition(b"\0")[0]  # Redis reads it as a C string
+    if b'"' not in line and b"'" not in line:
+        return line.split()
     i, n = 0, len(line)
     while True:
         while i < n and line[i] in b" \n\r\t\v\f":

@@ -4,6 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.resp import BatchParser, Limits, ProtocolError, Request, encode_command
+from tests.inprocess import InProcess
 
 ARGS = st.sampled_from([b"GET", b"", b"x" * 12, b"a\r\nb", b"*1", b"$3\r\n", b"=5\r\ntxt:a", b"y" * 1030])
 REQUEST = st.lists(ARGS, min_size=1, max_size=4).map(encode_command)
@@ -37,3 +38,12 @@ def test_a_batch_holds_what_its_bytes_say(data, draw):
         data = data[:at] + draw.draw(ODD) + data[at + draw.draw(st.integers(0, 2)) :]
     batch, used = PARSER.parse(data)
     assert batch + (carefully(data[used:]) if used < len(data) else []) == carefully(data)
+
+
+def test_a_stranger_may_send_little_even_in_one_piece():
+    node = InProcess()
+    node.run(1, b"CONFIG", b"SET", b"requirepass", b"secret")
+    node.send(2, encode_command([b"PING"] * 11))
+    assert node.take(2) == [b"-ERR Protocol error: unauthenticated multibulk length", b"-HUNGUP"]
+    node.send(3, encode_command([b"AUTH", b"secret"]) + encode_command([b"MSET"] + [b"k"] * 12))
+    assert node.take(3) == [b"+OK", b"+OK"]
