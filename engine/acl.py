@@ -58,7 +58,6 @@ AFTER_ALL_CHANNELS = (
 )
 NO_SUCH_PASSWORD = b"The password you are trying to remove from the user does not exist"
 BAD_HASH = b"The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
-DUPLICATE = b"Duplicate user found. A user can only be defined once in config files"
 FIRST_ARG_OF_SUBCOMMAND = b"Allowing first-arg of a subcommand is not supported"
 
 

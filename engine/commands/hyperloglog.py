@@ -63,9 +63,7 @@ def pfadd(ctx: Client, argv: Argv) -> Reply:
         own = _changeable(ctx, key, value)
     sparse_max = ctx.node.config.hll_sparse_max_bytes
     try:
-        for element in argv[2:]:
-            if hll.add(own, element, sparse_max):
-                changes += 1
+        changes += hll.add(own, argv[2:], sparse_max)
     except hll.CorruptedHllError:
         raise ReplyError(_CORRUPTED) from None
     if changes:
@@ -197,8 +195,8 @@ def pfselftest(ctx: Client, argv: Argv) -> Reply:
     checkpoint = 1
     for i in range(1, 100_001):
         element = (i ^ seed).to_bytes(8, "little")
-        hll.add(dense, element, 0)
-        hll.add(sparse, element, sparse_max)
+        hll.add(dense, (element,), 0)
+        hll.add(sparse, (element,), sparse_max)
         if i != checkpoint:
             continue
         if i < sparse_max // 2 and sparse[4] != hll.SPARSE:

@@ -59,6 +59,9 @@ class Surroundings:
         """Write a line to the log; levels as in `engine.effects.Log`."""
 
 
+DUPLICATE_USER = b"Duplicate user found. A user can only be defined once in config files"
+
+
 class _LineError(Exception):
     """What is wrong with the line being read."""
 
@@ -135,6 +138,8 @@ class Reader:
             self._rename(argv[1], argv[2])
         elif name == b"user" and len(argv) >= 2:
             wrong = self.surroundings.check_user([name, *argv[1:]])
+            if any(user[0] == argv[1] for user in self.config.users):
+                wrong = 1, DUPLICATE_USER
             if wrong is not None:
                 raise _LineError(
                     b"Error in user declaration '%b': %b" % (argv[wrong[0]] if wrong[0] else name, wrong[1])

@@ -29,6 +29,8 @@ https://redis.io/docs/latest/develop/data-types/probabilistic/hyperloglogs/
 """
 
 from binascii import a2b_base64, b2a_base64
+from bisect import bisect_right
+from collections.abc import Iterable
 from math import inf, sqrt
 
 REGISTERS = 16384
@@ -106,12 +108,12 @@ def invalidate(hll: bytearray) -> None:
 # --- adding -----------------------------------------------------------------------------------------------------
 
 
-def add(hll: bytearray, element: bytes, sparse_max_bytes: int) -> bool:
-    """Add an element; True if a register changed. May turn a sparse HLL into a dense one in place."""
-    index, count = place(element)
-    if hll[4] == DENSE:
-        return _dense_set(hll, index, count)
-    return _sparse_set(hll, index, count, sparse_max_bytes, HEADER_BYTES, 0)[0]
+def add(hll: bytearray, elements: Iterable[bytes], sparse_max_bytes: int) -> int:
+    """Add elements; returns how often a register changed. May turn a sparse HLL into a dense one in place.
+
+    Raises CorruptedHllError; what was added before the damage was met stays.
+    """
+    return _raise(hll, list(map(place, elements)), sparse_max_bytes)
 
 
 def _dense_set(hll: bytearray, index: int, count: int) -> bool:
@@ -135,95 +137,124 @@ def _dense_set(hll: bytearray, index: int, count: int) -> bool:
 
 # Registers that a one-byte opcode stands for; 0 for the first byte of an XZERO.
 _SPAN = bytes([op + 1 if op < 64 else 0 if op < 128 else (op & 3) + 1 for op in range(256)])
+_CODES = [bytes((op,)) for op in range(256)]
+_JOINED = 5  # opcodes that are looked at for neighbours to join after a change: more cannot have changed
 
 
-def _val(count: int, length: int) -> int:
-    return 0x80 | (count - 1) << 2 | length - 1
+def _val(count: int, length: int) -> bytes:
+    return _CODES[0x80 | (count - 1) << 2 | length - 1]
 
 
-def _zeros(length: int) -> bytes:
+def _zeros(_: int, length: int) -> bytes:
     if length > 64:
         return bytes((0x40 | (length - 1) >> 8, (length - 1) & 255))
-    return bytes((length - 1,))
+    return _CODES[length - 1]
 
 
-def _sparse_set(
-    hll: bytearray, index: int, count: int, sparse_max_bytes: int, start: int, first: int
-) -> tuple[bool, int, int]:
-    """Raise a register of a sparse HLL to `count`.
+class _Runs:
+    """The opcodes of a sparse HLL up to some register, taken apart so that a register is found by bisection."""
 
-    The search begins at the opcode at `start`, whose first register is `first`. Returns whether the register
-    changed, and a place from which the search for a later register may begin.
-    """
-    if count > _SPARSE_VAL_MAX:
-        return _promote(hll, index, count)
-    end = len(hll)
-    p = start
-    before = start  # the opcode before p, from which adjacent runs are joined
-    before_first = first
-    width = 1
-    while p < end:
-        op = hll[p]
-        span = _SPAN[op]
-        width = 1
-        if not span:
-            if p + 1 == end:
-                raise CorruptedHllError
-            span = ((op & 63) << 8 | hll[p + 1]) + 1
-            width = 2
-        if index < first + span:
-            break
-        before, before_first = p, first
-        p += width
-        first += span
-    else:
-        raise CorruptedHllError
+    __slots__ = ("codes", "end", "firsts", "rest", "size", "size_max")
 
-    if op & 0x80:
-        old = (op >> 2 & 31) + 1
-        if old >= count:
-            return False, before, before_first
-        left = b"" if index == first else bytes((_val(old, index - first),))
-        rest = first + span - 1 - index
-        right = bytes((_val(old, rest),)) if rest else b""
-    else:
-        left = b"" if index == first else _zeros(index - first)
-        rest = first + span - 1 - index
-        right = _zeros(rest) if rest else b""
-    grown = len(left) + len(right) + 1 - width
-    if grown > 0 and end + grown > sparse_max_bytes:
-        return _promote(hll, index, count)
-    hll[p : p + width] = b"%b%c%b" % (left, _val(count, 1), right)
-    _join_runs(hll, before)
-    hll[15] |= 0x80
-    return True, before, before_first
+    def __init__(self, hll: bytearray, last: int, size_max: int) -> None:
+        self.codes: list[bytes] = []
+        self.firsts: list[int] = []  # for each opcode the register with which it begins
+        self.size = len(hll)
+        self.size_max = size_max
+        first, p, end, beyond = 0, HEADER_BYTES, len(hll), 0
+        while p < end and beyond <= _JOINED:
+            op = hll[p]
+            span = _SPAN[op]
+            if span:
+                code = _CODES[op]
+            else:
+                if p + 1 == end:
+                    break  # damaged; who looks for a register beyond this will say so
+                code = bytes(hll[p : p + 2])
+                span = ((op & 63) << 8 | code[1]) + 1
+            self.codes.append(code)
+            self.firsts.append(first)
+            first += span
+            p += len(code)
+            if first > last:
+                beyond += 1
+        self.end = first  # the first register that is not in `codes`
+        self.rest = bytes(hll[p:])
 
+    def store(self, hll: bytearray) -> None:
+        """Write the opcodes back."""
+        hll[HEADER_BYTES:] = b"".join(self.codes) + self.rest
 
-def _join_runs(hll: bytearray, p: int) -> None:
-    """Join neighbouring VAL opcodes of equal value, among the five opcodes from `p`: more cannot have changed."""
-    end = len(hll)
-    looks = 5
-    while p < end and looks:
-        looks -= 1
-        op = hll[p]
-        if not op & 0x80:
-            p += 2 if op & 0x40 else 1
-            continue
-        if p + 1 < end:
-            following = hll[p + 1]
-            if following & 0xFC == op & 0xFC:  # a VAL too, and of the same value
+    def set(self, index: int, count: int) -> bool | None:
+        """Raise a register to `count`; False if it is no less already, None if only a dense HLL could hold it."""
+        if index >= self.end:
+            raise CorruptedHllError
+        codes, firsts = self.codes, self.firsts
+        at = bisect_right(firsts, index) - 1
+        code, first = codes[at], firsts[at]
+        op = code[0]
+        span = _SPAN[op] or ((op & 63) << 8 | code[1]) + 1
+        left = index - first
+        right = span - 1 - left
+        if op & 0x80:
+            old = (op >> 2 & 31) + 1
+            if old >= count:
+                return False
+            run, value = _val, old
+        else:
+            run, value = _zeros, 0
+        parts, begins = [_val(count, 1)], [index]
+        if left:
+            parts.insert(0, run(value, left))
+            begins.insert(0, first)
+        if right:
+            parts.append(run(value, right))
+            begins.append(index + 1)
+        size = self.size + sum(map(len, parts)) - len(code)
+        if size > max(self.size, self.size_max):
+            return None
+        self.size = size
+        codes[at : at + 1] = parts
+        firsts[at : at + 1] = begins
+        self._join(max(at - 1, 0))
+        return True
+
+    def _join(self, at: int) -> None:
+        """Join neighbouring VAL opcodes of equal value, from the opcode `at` on."""
+        codes = self.codes
+        for _ in range(_JOINED):
+            if at + 1 >= len(codes):
+                return
+            op, following = codes[at][0], codes[at + 1][0]
+            if op & 0x80 and following & 0xFC == op & 0xFC:  # a VAL too, and of the same value
                 length = (op & 3) + (following & 3) + 2
                 if length <= 4:
-                    hll[p + 1] = op & 0xFC | length - 1
-                    del hll[p]
-                    end -= 1
+                    codes[at : at + 2] = (_CODES[op & 0xFC | length - 1],)
+                    del self.firsts[at + 1]
+                    self.size -= 1
                     continue  # the joined run may be joined with the next one
-        p += 1
+            at += 1
 
 
-def _promote(hll: bytearray, index: int, count: int) -> tuple[bool, int, int]:
-    to_dense(hll)
-    return _dense_set(hll, index, count), HEADER_BYTES, 0
+def _raise(hll: bytearray, places: list[tuple[int, int]], sparse_max_bytes: int) -> int:
+    """Raise registers to values, in order; returns how many changed. A sparse HLL becomes dense when it must."""
+    changes = done = 0
+    if hll[4] == SPARSE and places:
+        runs = _Runs(hll, max(places)[0], sparse_max_bytes)
+        try:
+            for index, count in places:
+                changed = runs.set(index, count) if count <= _SPARSE_VAL_MAX else None
+                if changed is None:
+                    break
+                changes += changed
+                done += 1
+        finally:
+            if changes:
+                runs.store(hll)
+                invalidate(hll)
+        if done < len(places):
+            to_dense(hll)
+    return changes + sum([_dense_set(hll, index, count) for index, count in places[done:]])
 
 
 # --- registers --------------------------------------------------------------------------------------------------
@@ -298,17 +329,9 @@ def union(one: bytes, other: bytes) -> bytes:
 
 def merge_into(hll: bytearray, values: bytes, sparse_max_bytes: int) -> None:
     """Raise an HLL's registers to `values`, in ascending order (which decides the bytes of a sparse one)."""
-    start, first = HEADER_BYTES, 0
-    index = 0
     if hll[4] == SPARSE:
-        for index, count in enumerate(values):
-            if not count:
-                continue
-            _, start, first = _sparse_set(hll, index, count, sparse_max_bytes, start, first)
-            if hll[4] == DENSE:
-                break
-    if hll[4] == DENSE:
-        # The sparse form may have been left half-way; setting all again changes nothing that is set already.
+        _raise(hll, [(index, count) for index, count in enumerate(values) if count], sparse_max_bytes)
+    else:
         hll[HEADER_BYTES:] = pack(union(registers(hll), values))
     invalidate(hll)
 

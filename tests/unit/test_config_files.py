@@ -75,6 +75,11 @@ BANNER = b"\n*** FATAL CONFIG FILE ERROR (Redis 7.2.4) ***\n"
         (b"list-max-ziplist-entries 1 2", 1, b"Bad directive or wrong number of arguments"),
         (b"list-max-ziplist-entries 1\nreplicaof a", 2, b"wrong number of arguments"),
         (b"replicaof a 65536", 1, b"Invalid master port"),
+        (
+            b"user bob on\nuser bob off",
+            2,
+            b"Error in user declaration 'bob': Duplicate user found. A user can only be defined once in config files",
+        ),
         (b"unixsocketperm 888", 1, b"argument couldn't be parsed as an octal number"),
         (b"unixsocketperm 1777", 1, b"argument must be between 0 and 777 inclusive"),
     ],

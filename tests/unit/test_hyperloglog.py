@@ -13,7 +13,7 @@ thresholds = st.sampled_from([0, 18, 60, 300, 3000, 16000])
 def build(items: list[bytes], sparse_max: int = 3000) -> bytearray:
     made = hll.create()
     for item in items:
-        hll.add(made, item, sparse_max)
+        hll.add(made, (item,), sparse_max)
     return made
 
 
@@ -55,7 +55,7 @@ def test_registers_are_the_longest_runs(items, sparse_max):
 def test_adding_again_changes_nothing(items):
     made = build(items)
     before = bytes(made)
-    assert not any(hll.add(made, item, 3000) for item in items)
+    assert not any(hll.add(made, (item,), 3000) for item in items)
     assert made == before
 
 
@@ -92,7 +92,7 @@ def test_count_is_kept_in_the_header():
 @given(st.binary(max_size=400), st.binary(max_size=8))
 def test_damage_is_told_and_never_crashes(runs, item):
     broken = bytearray(b"HYLL\x01" + bytes(11) + runs)
-    for work in (hll.count, hll.registers, lambda h: hll.add(h, item, 3000), hll.decode_sparse):
+    for work in (hll.count, hll.registers, lambda h: hll.add(h, (item,), 3000), hll.decode_sparse):
         try:
             work(broken)
         except hll.CorruptedHllError:
