@@ -9,6 +9,7 @@ Messages are pickles, each after its length; both ends are this program.
 """
 
 import contextlib
+import json
 import os
 import pickle
 import socket
@@ -79,10 +80,17 @@ class LessonServer:
         arguments: tuple[str, ...] = (),
         on_event: Callable[[Any], None] | None = None,
         seed: int | None = None,
+        machine: dict[str, Any] | None = None,
     ) -> "LessonServer":
-        """Start a server with redis-server's arguments; `directory` holds its files. Raises HostError."""
+        """Start a server with redis-server's arguments; `directory` holds its files. Raises HostError.
+
+        `machine` makes it one of several (see `tutor.hosted.Machine`): it loads its files, and knows other hosts.
+        """
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "tutor.hosted", str(theirs.fileno()), str(seed or 0), directory, *arguments]
+        told = json.dumps(machine or {})
+        command = [
+            sys.executable, "-m", "tutor.hosted", str(theirs.fileno()), str(seed or 0), directory, told, *arguments
+        ]  # fmt: skip
         environment = dict(os.environ)
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
@@ -106,6 +114,8 @@ class LessonServer:
             assert process.stderr is not None
             reason = process.stderr.read().decode(errors="replace").strip().splitlines()
             process.wait()
+            if machine and reason:
+                raise HostError("\n".join(reason))
             raise HostError(reason[-1] if reason else f"the server ended with status {process.returncode}")
         server.port = hello["port"]
         server._reader.start()
@@ -140,6 +150,36 @@ class LessonServer:
         """Return the server's number of a connection (as CLIENT ID gives it)."""
         number: int = self._ask("client_id", _address(sock))
         return number
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there."""
+        return self._process.poll() is None
+
+    def terminate(self, timeout_s: float = 15.0) -> None:
+        """Have the server shut down as SIGTERM does: it saves if it is to. Raises HostError if it does not end."""
+        with contextlib.suppress(HostError):
+            self._ask("signal", "term")
+        self.wait(timeout_s)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the process to end. Raises HostError."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise HostError("the lesson's server does not end") from error
+
+    def kill(self) -> None:
+        """Kill the process, as SIGKILL does."""
+        self._process.kill()
+        self._process.wait()
+        self.stop()
+
+    def cut_power(self) -> None:
+        """End the process, and take from its files what was never fsynced."""
+        with contextlib.suppress(HostError):
+            self._ask("cut_power")
+        self.kill()
 
     def stop(self) -> None:
         """End the server."""

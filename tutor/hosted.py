@@ -6,22 +6,26 @@ never happened.
 """
 
 import contextlib
+import json
 import os
 import socket
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from engine import effects as fx
 from engine.client import Client
 from engine.config import FatalConfigError
 from engine.errors import ReplyError
 from engine.events import CommandExecuted, Event
 from engine.journal import Journal
 from engine.live.loop import Loop
-from engine.live.server import configure
+from engine.live.server import Log, configure
 from engine.node import Node
 from engine.peek import peek
+from engine.persistence import LoadError
 from engine.resp import encode2
 from tutor.host import Bytes, Skipped, Undone, receive_message, send_message
 
@@ -33,11 +37,28 @@ SHOWN_WORDS = 32
 WENT_BACK = ReplyError(b"ERR the lesson's server went back in time; connect again")
 
 
+@dataclass
+class Machine:
+    """What makes a server one of a lesson's machines, each with an address of its own on a network of the lesson's.
+
+    The node knows the lesson's addresses alone, and the loop turns them into ports of loopback. Nothing else can be
+    dialled: what a lesson says about 172.16.6.18 must never reach a machine of the learner's network.
+    """
+
+    address: str = ""
+    port: int = 0  # of loopback
+    network: dict[str, int] = field(default_factory=dict)  # "address:port" → port of loopback
+    callers: str = ""  # a folder in which who dials writes its address under its port's number
+    log: str = ""
+
+
 class HostedLoop(Loop):
     """A live loop with a control channel, and a clock that an undo sets back."""
 
-    def __init__(self, journal: Journal, channel: socket.socket) -> None:
+    def __init__(self, journal: Journal, channel: socket.socket, machine: Machine | None = None) -> None:
         self.shift_us = 0
+        self.machine = machine
+        self.synced: dict[str, int] = {}  # how much of a file would survive a power cut, where it is not all
         super().__init__(journal, lambda level, text: None)
         self.journal = journal
         self.channel = channel
@@ -95,6 +116,91 @@ class HostedLoop(Loop):
                 events.append(Skipped(self.skipped))
                 self.skipped = 0
             send_message(self.channel, events)
+
+    # --- the lesson's network -----------------------------------------------------------------------------------
+
+    def _port_of(self, host: str, port: int) -> int:
+        assert self.machine is not None
+        if host in ("127.0.0.1", "localhost", "::1"):
+            host = self.machine.address
+        return self.machine.network.get(f"{host}:{port}", 0)
+
+    def _dial(self, effect: fx.Dial) -> None:
+        if self.machine is None:
+            super()._dial(effect)
+            return
+        port = self._port_of(effect.host, effect.port)
+        if not port:
+            self.journal.refused(effect.link, "Connection refused", self.now())
+            return
+        super()._dial(effect._replace(host="127.0.0.1", port=port, source="127.0.0.1"))
+
+    def connecting(self, sock: socket.socket) -> None:
+        """See `Loop`. Who is called finds the lesson's address of who calls."""
+        if self.machine is not None:
+            (Path(self.machine.callers) / str(sock.getsockname()[1])).write_text(self.machine.address)
+
+    def adopt(self, sock: socket.socket, peer: str, kind: str, local: str = "") -> int:
+        """See `Loop`. A machine of the lesson is known by its address there."""
+        if self.machine is not None:
+            near = peer.rpartition(":")[2]
+            with contextlib.suppress(OSError):
+                peer = f"{(Path(self.machine.callers) / near).read_text()}:{near}"
+                local = f"{self.machine.address}:6379"
+                bound = self.journal.node.config.bind
+                if not {"*", "0.0.0.0", self.machine.address, f"-{self.machine.address}"} & set(bound):
+                    sock.close()  # nobody listens at the address that was dialled
+                    return 0
+        return super().adopt(sock, peer, kind, local)
+
+    # --- the lesson's disk --------------------------------------------------------------------------------------
+
+    def perform(self, node: Node, effect: fx.Effect) -> Any:
+        """See `Loop`."""
+        if self.machine is not None:
+            if isinstance(effect, fx.Listen):
+                return None
+            if isinstance(effect, fx.Exchange):
+                port = self._port_of(effect.host, effect.port)
+                if not port:
+                    return ConnectionRefusedError(111, "Connection refused")
+                effect = effect._replace(host="127.0.0.1", port=port)
+            self._before(effect)
+        result = super().perform(node, effect)
+        if self.machine is not None and not isinstance(result, OSError):
+            self._written(effect)
+        return result
+
+    def _file(self, effect: Any) -> None:
+        self._before(effect)
+        super()._file(effect)
+        self._written(effect)
+
+    def _before(self, effect: Any) -> None:
+        if isinstance(effect, fx.Append):
+            self.synced.setdefault(effect.path, _size(effect.path))
+
+    def _written(self, effect: Any) -> None:
+        match effect:
+            case fx.Write():
+                self.synced[effect.path] = 0
+            case fx.Sync():
+                self.synced[effect.path] = _size(effect.path)
+            case fx.Rename() if effect.source in self.synced:
+                self.synced[effect.target] = self.synced.pop(effect.source)
+            case fx.Unlink():
+                self.synced.pop(effect.path, None)
+
+    def do_cut_power(self) -> None:
+        """Take from the files what was never fsynced, and be gone."""
+        for path, size in self.synced.items():
+            if _size(path) > size:
+                os.truncate(path, size)
+        os._exit(137)
+
+    def do_signal(self, name: str) -> None:
+        """Give the node a signal."""
+        self.wake_up(name)
 
     # --- control ------------------------------------------------------------------------------------------------
 
@@ -159,6 +265,13 @@ class HostedLoop(Loop):
         return closed
 
 
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
 class _Listening(Journal):
     """A journal that lets the loop hear what terminals send."""
 
@@ -171,24 +284,40 @@ class _Listening(Journal):
 
 
 def main(argv: list[str]) -> int:
-    """Serve until the control channel closes: `hosted.py FD SEED DIRECTORY [redis-server's arguments]`."""
+    """Serve until the control channel closes: `hosted.py FD SEED DIRECTORY MACHINE [redis-server's arguments]`."""
     channel = socket.socket(fileno=int(argv[0]))
     seed = int(argv[1]) or int.from_bytes(os.urandom(8), "big")
     os.chdir(argv[2])
+    told = json.loads(argv[3])
+    machine = Machine(**told) if told else None
     os.nice(5)  # where processors are few, the screen goes first
+    log = Log()
+    log.path = machine.log if machine else os.devnull
     try:
-        config = configure(argv[3:])
+        config = configure(argv[4:], log)
     except FatalConfigError as error:
         sys.stderr.buffer.write(error.text)
         return 1
     node = Node(config, seed, time.time_ns() // 1000)
     journal = _Listening(node)
-    loop = HostedLoop(journal, channel)
+    loop = HostedLoop(journal, channel, machine)
     journal.loop = loop
-    loop.listen("tcp", "127.0.0.1", 0)
+    loop.listen("tcp", "127.0.0.1", machine.port if machine else 0)
     (address,) = loop.addresses
     port = loop.listeners[loop.addresses[address][0]][0].getsockname()[1]
-    config.port = port
+    if machine is None:
+        config.port = port
+    else:
+        log.path, log.config = config.logfile or machine.log, config
+        loop.logger = log
+        log("*", "Server initialized")
+        try:
+            node.start(time.time_ns() // 1000)
+        except LoadError:
+            loop.flush_log()
+            sys.stderr.write("Fatal error loading the DB, check server logs. Exiting.\n")
+            return 1
+        log("*", "Ready to accept connections tcp")
     send_message(channel, {"port": port})
     return loop.run()
 

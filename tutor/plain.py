@@ -32,6 +32,7 @@ from tutor.course.session import (
     Typed,
     WentBack,
 )
+from tutor.course.several import MachinesServer
 
 HELP = (
     ":hint    a hint, a clearer one each time",
@@ -366,7 +367,7 @@ def run(name: str) -> int:
         return 1
     taken = progress.of(lesson.id)
     following = course.after(lesson) if lesson in course.lessons else None
-    server = EngineServer(lesson.terminals, lesson.arguments)
+    server = MachinesServer(lesson) if lesson.on_machines else EngineServer(lesson.terminals, lesson.arguments)
     try:
         plain = Plain(lesson, server, _read, print, progress, following)
         with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):

@@ -352,6 +352,7 @@ class Loop:
             sock.setblocking(False)
             if effect.source:
                 sock.bind((effect.source, 0))
+            self.connecting(sock)
             sock.connect(address)
         except BlockingIOError:
             pass
@@ -364,6 +365,9 @@ class Loop:
         self.connections[connection.fd] = connection
         self.links[effect.link] = connection
         self.poller.set(connection.fd, False, True, new=True)
+
+    def connecting(self, sock: socket.socket) -> None:
+        """Take note of a socket that is about to connect (for hosting programs)."""
 
     def _dialled(self, connection: Connection) -> None:
         error = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

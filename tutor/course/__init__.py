@@ -5,6 +5,9 @@
     transcript  prompt lines and replies: parsing, and matching what varies
     catalogue   all lessons, the glossary, links
     server      what a session needs of a server (`Server`), and the two that there are
+    machines    servers with an address, files and a life of their own, ours or real ones
+    shell       the little shell on a machine
+    several     a session's `Server` over machines: terminals, shells, and a way back
     checks      conditions on a server's state and on what was typed
     hints       the ladder: reaction → shape → solution
     session     a lesson being taken, over a `Server`

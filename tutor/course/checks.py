@@ -17,6 +17,10 @@ from tutor.prompt import split_args, to_text
 
 Peek = Callable[[Sequence[bytes], int], Any]
 
+# What no command of a server tells: a machine's file (its bytes, or None), and whether its server runs.
+FILE = b"@file"
+UP = b"@up"
+
 LENGTHS = {"string": "STRLEN", "list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "stream": "XLEN"}
 NAMES = {"zset": "sorted set"}
 
@@ -69,6 +73,8 @@ def _evaluate(condition: Condition, peek: Peek, attempts: Sequence[Attempt]) -> 
 
 
 def _kind(condition: Condition, peek: Peek, attempts: Sequence[Attempt]) -> Finding:
+    if condition.server:
+        peek = _at(peek, condition.server)
     if condition.all is not None:
         return check(condition.all, peek, attempts)
     if condition.any is not None:
@@ -81,7 +87,31 @@ def _kind(condition: Condition, peek: Peek, attempts: Sequence[Attempt]) -> Find
         return _key(condition, peek)
     if condition.command is not None:
         return _command(condition, peek)
+    if condition.file is not None:
+        return _file(condition, peek)
+    if condition.up is not None:
+        running = _at(peek, condition.up)([UP], 0)
+        if bool(running) is not condition.missing:
+            return HOLDS
+        return Finding(False, f"the server `{condition.up}` {'still runs' if running else 'does not run'}", "up")
     return _typed(condition, attempts)
+
+
+def _at(peek: Peek, server: str) -> Peek:
+    """Return a peek at one of several servers."""
+    return lambda argv, db: peek(argv, db, server)  # type: ignore[call-arg]
+
+
+def _file(condition: Condition, peek: Peek) -> Finding:
+    name = condition.file or ""
+    data = peek([FILE, name.encode()], 0)
+    if condition.missing:
+        return HOLDS if data is None else Finding(False, f"the file `{name}` is still there", "file")
+    if data is None:
+        return Finding(False, f"there is no file `{name}` yet", "file")
+    if condition.matches is not None and re.search(condition.matches, to_text(data), re.S) is None:
+        return Finding(False, f"the file `{name}` does not hold what the task wants", "file")
+    return HOLDS
 
 
 # -- keys

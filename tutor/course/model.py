@@ -29,12 +29,15 @@ class ServerSpec(_Strict):
     """A server that a lesson starts. `config` are directives of redis.conf."""
 
     config: dict[str, Scalar] = {}
+    address: str = "127.0.0.1"
+    started: bool = True
 
 
 class TerminalSpec(_Strict):
-    """A terminal of a lesson, and which server it talks to ("" is the first)."""
+    """A terminal of a lesson, and which server it talks to ("" is the first); or a shell on that server's machine."""
 
     server: str = ""
+    shell: bool = False
 
 
 class FrontMatter(_Strict):
@@ -61,15 +64,19 @@ class Range(_Strict):
 
 
 class Condition(_Strict, rename={"is_": "is", "not_": "not"}):
-    """One condition of a check: on a key, on a reading command's reply, on what was typed, or a combination."""
+    """One condition of a check: on a key, a reading command's reply, a file, what was typed, or a combination."""
 
     key: str | None = None
+    file: str | None = None
+    up: str | None = None
     command: str | None = None
     typed: str | list[str] | None = None
     replied: str | None = None
     any: "list[Condition] | None" = None
     all: "list[Condition] | None" = None
     not_: "Condition | None" = None
+    # of a key, a command, a file: of which server ("" is the first)
+    server: str = ""
     # of a key
     db: int = 0
     missing: bool = False
@@ -255,6 +262,37 @@ class Lesson:
     def title(self) -> str:
         """The lesson's title."""
         return self.front.title
+
+    @property
+    def on_machines(self) -> bool:
+        """Whether it needs machines: several servers, a shell, or a server that is not started by the lesson."""
+        specs = self.terminal_specs.values()
+        servers = self.front.servers.values()
+        return len(servers) > 1 or any(spec.shell for spec in specs) or not all(each.started for each in servers)
+
+    @property
+    def terminal_specs(self) -> dict[str, TerminalSpec]:
+        """Every terminal with what it is. Without any named, there is one for each server."""
+        named = self.front.terminals
+        if isinstance(named, dict):
+            return dict(named)
+        if not named and len(self.front.servers) > 1:
+            return {name: TerminalSpec(server=name) for name in self.front.servers}
+        servers = self.front.servers
+        return {
+            name: TerminalSpec(server=name if len(servers) > 1 and name in servers else "")
+            for name in named or self.terminals
+        }
+
+    def is_shell(self, terminal: str) -> bool:
+        """Whether a terminal is a machine's shell."""
+        spec = self.terminal_specs.get(terminal)
+        return spec is not None and spec.shell
+
+    def server_of(self, terminal: str) -> str:
+        """Return the name of a terminal's server; "" when there is but one, unnamed."""
+        spec = self.terminal_specs.get(terminal)
+        return (spec.server if spec else "") or next(iter(self.front.servers), "")
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -37,11 +37,13 @@ FLAGS = ("unordered", "waits", "setup")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)|^\[[^\]]+\]:\s*(\S+)", re.M)
 _ANSWER = re.compile(r"^\*\*Answer: (.+?)\.?\*\*\s*", re.S)
-KINDS = ("key", "command", "typed", "replied", "any", "all", "not_")
+KINDS = ("key", "command", "file", "up", "typed", "replied", "any", "all", "not_")
 ON_VALUES = ("value", "contains", "matches", "length")
 ALLOWED = {
-    "key": ("db", "missing", "type", "encoding", "ttl", *ON_VALUES),
-    "command": ("db", "is_", "at_least", "at_most", "contains", "matches"),
+    "key": ("server", "db", "missing", "type", "encoding", "ttl", *ON_VALUES),
+    "command": ("server", "db", "is_", "at_least", "at_most", "contains", "matches"),
+    "file": ("server", "missing", "matches"),
+    "up": ("missing",),
     "typed": ("terminal", "replied"),
     "replied": ("terminal",),
     "any": (),
@@ -86,6 +88,8 @@ class _Reader:
         self.text = text
         self.problems: list[Problem] = []
         self.terminals: tuple[str, ...] = ("redis",)
+        self.shells: set[str] = set()
+        self.servers: set[str] = set()
         self.counts: dict[str, int] = {}
 
     def wrong(self, line: int, text: str) -> None:
@@ -103,6 +107,11 @@ class _Reader:
         front, lines = self.front(tokens[0])
         if front is not None and front.terminals:
             self.terminals = tuple(front.terminals)
+            if isinstance(front.terminals, dict):
+                self.shells = {name for name, spec in front.terminals.items() if spec.shell}
+        elif front is not None and len(front.servers) > 1:
+            self.terminals = tuple(front.servers)
+        self.servers = set(front.servers) if front is not None else set()
         steps = self.steps(_top(tokens[1:]))
         if front is None:
             return None
@@ -121,8 +130,14 @@ class _Reader:
             self.wrong(lines.get("id", 1), f"the id {front.id!r} is not lower-case words joined by -")
         if not 1 <= front.minutes <= 30:
             self.wrong(lines.get("minutes", 1), f"minutes is {front.minutes}: expected 1 to 30")
-        if len(front.servers) > 1:
-            self.wrong(lines.get("servers", 1), "more than one server: lessons of one server only, so far")
+        addresses = [spec.address for spec in front.servers.values()]
+        if len(set(addresses)) < len(addresses):
+            self.wrong(lines.get("servers", 1), "two servers have one address: give each its `address`")
+        for name, spec in front.servers.items():
+            if not _ID.fullmatch(name):
+                self.wrong(lines.get("servers", 1), f"the server's name {name!r} is not lower-case words joined by -")
+            if not re.fullmatch(r"127\.0\.0\.1|172(\.\d{1,3}){3}", spec.address):
+                self.wrong(lines.get("servers", 1), f"the address {spec.address!r} is not of the form 172.16.6.18")
         if isinstance(front.terminals, dict):
             for name, spec in front.terminals.items():
                 if spec.server and spec.server not in front.servers:
@@ -248,7 +263,7 @@ class _Reader:
                 known = ", ".join((*FLAGS, *self.terminals))
                 self.wrong(line, f"```redis {word}: neither a marker nor a terminal of this lesson ({known})")
         try:
-            exchanges = transcript.parse(token.content, self.path, line + 1)
+            exchanges = transcript.parse(token.content, self.path, line + 1, terminal in self.shells)
         except Problem as problem:
             self.problems.append(problem)
             return None
@@ -321,7 +336,7 @@ class _Reader:
         given = [
             name
             for name in condition.__struct_fields__
-            if getattr(condition, name) not in (None, False) and not (name == "db" and condition.db == 0)
+            if getattr(condition, name) not in (None, False, "") and not (name == "db" and condition.db == 0)
         ]
         kinds = [name for name in KINDS if name in given]
         kind = kinds[0] if kinds else ""
@@ -339,6 +354,9 @@ class _Reader:
                     re.compile(pattern)
                 except re.error as error:
                     self.wrong(line, f"{name}: not a regular expression: {error}")
+        for name in (condition.server, condition.up):
+            if name and name not in self.servers:
+                self.wrong(line, f"there is no server {name!r} in this lesson")
         if condition.terminal is not None and condition.terminal not in self.terminals:
             self.wrong(line, f"there is no terminal {condition.terminal!r} in this lesson")
         for inner in (*(condition.any or ()), *(condition.all or ()), *([condition.not_] if condition.not_ else [])):

@@ -46,7 +46,10 @@ class Server(Protocol):
     def db(self, terminal: str) -> int:
         """Return the database that a terminal has selected."""
 
-    def peek(self, argv: Sequence[bytes], db: int = 0) -> Reply:
+    def shell(self, terminal: str, line: str) -> str:
+        """Carry out a line in a terminal that is a machine's shell; returns what it prints."""
+
+    def peek(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
         """Run a reading command without a trace."""
 
     def mark(self) -> int:
@@ -59,14 +62,20 @@ class Server(Protocol):
         """End it."""
 
 
+class Said(str):
+    """What a shell printed, or the prompt itself: shown as it is."""
+
+
 def printed(argv: Sequence[bytes], reply: Reply) -> str:
     """Return a reply as redis-cli prints it for people, line end included."""
+    if isinstance(reply, Said):
+        return str(reply)
     verbatim = prints_raw(list(argv)) and not isinstance(reply, ReplyError)
     text = to_text(format_reply(reply, verbatim=verbatim)).replace("\r\n", "\n")
     return text if text.endswith("\n") or not text else text + "\n"
 
 
-class _Terminals:
+class Terminals:
     """Connections by name, each with its prompt's state."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -168,6 +177,10 @@ class _Terminals:
         self._waiting.pop(terminal, None)
         self._channels.pop(terminal, None)
 
+    def shell(self, terminal: str, line: str) -> str:
+        """See `Server`. Only machines have shells."""
+        raise LookupError(terminal)
+
     def waiting(self, terminal: str) -> bool:
         """Tell whether a command of a terminal is waiting."""
         return terminal in self._waiting
@@ -186,7 +199,7 @@ class _Terminals:
             connection.close()
 
 
-class EngineServer(_Terminals):
+class EngineServer(Terminals):
     """The lesson's own server, in a child process, with an exact way back."""
 
     def __init__(self, names: Sequence[str], arguments: Sequence[str] = (), seed: int | None = None) -> None:
@@ -211,7 +224,7 @@ class EngineServer(_Terminals):
     def _socket(self) -> Any:
         return self.host.connect()
 
-    def peek(self, argv: Sequence[bytes], db: int = 0) -> Reply:
+    def peek(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
         """See `Server`."""
         return self.host.peek(list(argv), db)
 
@@ -237,7 +250,7 @@ class EngineServer(_Terminals):
         self._directory.cleanup()
 
 
-class ForeignServer(_Terminals):
+class ForeignServer(Terminals):
     """Any Redis on a port. Its own terminals are connections like any other, and it is flushed by `undo`."""
 
     def __init__(self, names: Sequence[str], host: str, port: int, *, keeps: bool = True) -> None:
@@ -256,7 +269,7 @@ class ForeignServer(_Terminals):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def peek(self, argv: Sequence[bytes], db: int = 0) -> Reply:
+    def peek(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
         """See `Server`; a foreign server counts it like any command."""
         self._look.call(b"SELECT", db)
         return self._look.call(*argv)

@@ -21,7 +21,7 @@ from tutor.course import transcript
 from tutor.course.checks import Attempt, check
 from tutor.course.hints import Hint
 from tutor.course.model import Example, Lesson, Prediction, Step, Task, split_line
-from tutor.course.server import Server, printed
+from tutor.course.server import Said, Server, printed
 from tutor.prompt import split_args
 
 KEPT_ATTEMPTS = 500
@@ -382,6 +382,8 @@ class Session:
 
     def submit(self, terminal: str, line: str, typed_for: str | None = None) -> list[Event]:
         """Carry out a line in a terminal, and look at every terminal for what arrived."""
+        if self.lesson.is_shell(terminal):
+            return self._submit_to_shell(terminal, line, typed_for)
         argv = split_args(line)
         if argv is None:
             return [Typed(terminal, self.server.prompt(terminal), line, "Invalid argument(s)\n")]
@@ -400,6 +402,18 @@ class Session:
             events += self.arrived(name, self.server.arrived(name))
         return events
 
+    def _submit_to_shell(self, terminal: str, line: str, typed_for: str | None) -> list[Event]:
+        if not line.strip():
+            return []
+        prompt = self.server.prompt(terminal)
+        self.before(terminal, line)
+        text = self.server.shell(terminal, line)
+        events: list[Event] = [Typed(terminal, prompt, line, text)]
+        events += self.after(terminal, _words(line), [Said(text)], typed_for)
+        for name in self.lesson.terminals:
+            events += self.arrived(name, self.server.arrived(name))
+        return events
+
     def run_example(self, example: Example) -> list[Event]:
         """Type an example's commands."""
         events: list[Event] = []
@@ -409,6 +423,9 @@ class Session:
         return events
 
     def _execute(self, terminal: str, line: str) -> None:
+        if self.lesson.is_shell(terminal):
+            self.server.shell(terminal, line)
+            return
         argv = split_args(line)
         if argv:
             self.server.execute(terminal, expand(argv))
@@ -541,8 +558,12 @@ def _upto(done: frozenset[tuple[int, str]], index: int) -> frozenset[tuple[int, 
     return frozenset(each for each in done if each[0] < index)
 
 
+def _words(line: str) -> list[bytes]:
+    return split_args(line) or [word.encode() for word in line.split()]
+
+
 def _line(command: str) -> str:
-    argv = split_args(command) or []
+    argv = _words(command)
     if len(argv) > 1 and argv[0].isdigit():
         argv = argv[1:]
     return Attempt("", tuple(argv), "").line
@@ -551,7 +572,7 @@ def _line(command: str) -> str:
 _LOOKING = frozenset(
     b"ping echo info time command memory object config|get client|id client|list client|info client|getname acl|list"
     b" acl|whoami acl|users acl|getuser acl|cat pubsub slowlog|get slowlog|len latency role lastsave publish help"
-    b" lolwut dbsize".split()
+    b" lolwut dbsize ls cat head tail wc xxd grep redis-tutor sleep hostname pwd".split()
 )
 
 

@@ -14,8 +14,10 @@ from collections.abc import Iterable
 from tutor.course.model import Exchange, Problem
 
 _PROMPT = re.compile(
-    r"^((?:redis )?(?:[\w.\-]+|\[[0-9a-f:]+\]):\d+(?:\[\d+\])?(?:\(TX\))?(?:\(subscribed mode\))?> )(.*)$"
+    r"^((?:redis )?(?:[\w.\-]+|\[[0-9a-f:]+\]):\d+(?:\[\d+\])?(?:\(TX\))?(?:\(subscribed mode\))?> |not connected> )"
+    r"(.*)$"
 )
+_SHELL = re.compile(r"^([\w.\-]+\$ )(.*)$")
 _MARKER = re.compile(r"<<(number|float|hex|text|lines|-?\d+\.\.-?\d+)>>")
 _ANY_MARKER = re.compile(r"<<([^<>\n]*)>>")
 _PATTERNS = {
@@ -27,8 +29,8 @@ _PATTERNS = {
 }
 
 
-def parse(text: str, path: str, line: int) -> tuple[Exchange, ...]:
-    """Return the exchanges of a fence whose first line of text is number `line`. Raises Problem."""
+def parse(text: str, path: str, line: int, shell: bool = False) -> tuple[Exchange, ...]:
+    """Return the exchanges of a fence whose first line of text is number `line`; of a `shell`'s. Raises Problem."""
     exchanges: list[Exchange] = []
     command, prompt, at = "", "", line
     reply: list[str] = []
@@ -39,7 +41,7 @@ def parse(text: str, path: str, line: int) -> tuple[Exchange, ...]:
             exchanges.append(Exchange(command, "".join(each + "\n" for each in reply), prompt, at))
 
     for number, row in enumerate(text.splitlines(), start=line):
-        match = _PROMPT.match(row + (" " if row.endswith(">") else ""))
+        match = (_SHELL if shell else _PROMPT).match(row + (" " if row.endswith((">", "$")) else ""))
         if match:
             finish()
             command, prompt, at, reply, started = match[2].strip(), match[1], number, [], True

@@ -26,6 +26,7 @@ from tutor.course.model import Example, Lesson, Prediction, Problem, Task, split
 from tutor.course.reading import Problems, read_lesson
 from tutor.course.server import EngineServer, ForeignServer, Server, find_real_server, real_server, version_of
 from tutor.course.session import Arrived, Event, Foreseen, Session, TaskDone, Typed
+from tutor.course.several import MachinesServer
 from tutor.host import HostError
 
 ARRIVAL_SECONDS = 2.0
@@ -183,8 +184,22 @@ def prove_text(lesson: Lesson) -> list[Problem]:
 
 def prove_on_engine(lesson: Lesson) -> Proof:
     """Prove a lesson's transcripts, checks and wrong attempts on this engine."""
-    with _engine(lesson) as server:
+    with _ours(lesson) as server:
         return _Walk(lesson, server, "this engine", True).walk()
+
+
+@contextlib.contextmanager
+def _ours(lesson: Lesson) -> Iterator[Server]:
+    """Give a fresh server of ours, or the machines that the lesson needs."""
+    if not lesson.on_machines:
+        with _engine(lesson) as server:
+            yield server
+        return
+    machines = MachinesServer(lesson, seed=SEED)
+    try:
+        yield machines
+    finally:
+        machines.close()
 
 
 _kept: list[EngineServer] = []
@@ -217,6 +232,12 @@ def finish() -> None:
 
 def prove_on_real(lesson: Lesson, program: str, name: str) -> Proof:
     """Prove a lesson's transcripts and solutions on a real server."""
+    if lesson.on_machines:
+        machines = MachinesServer(lesson, program)
+        try:
+            return _Walk(lesson, machines, name, False).walk()
+        finally:
+            machines.close()
     with real_server(program, lesson.arguments) as (host, port):
         server = ForeignServer(lesson.terminals, host, port, keeps=False)
         try:
@@ -229,7 +250,7 @@ def prove_plain(lesson: Lesson) -> list[Problem]:
     """Prove that a lesson goes from beginning to end in the plain mode, nothing typed by hand."""
     from tutor.plain import rehearse
 
-    with _engine(lesson) as server:
+    with _ours(lesson) as server:
         trouble = rehearse(lesson, server)
     return [Problem(lesson.path, 1, f"in the plain mode: {trouble}")] if trouble else []
 

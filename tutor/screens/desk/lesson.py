@@ -6,24 +6,34 @@ server, and answers with events, which become what the screen shows. What the se
 """
 
 import asyncio
+import contextlib
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from engine.errors import ReplyError
+from engine.events import KeyChanged, KeyExpired
+from tutor.client import LinkError
 from tutor.course import model, session
 from tutor.course.catalogue import Catalogue
 from tutor.course.hints import Hint as Rung
+from tutor.course.machines import Machines, OurMachine
 from tutor.course.progress import Progress
-from tutor.host import HostError
-from tutor.prompt import History
+from tutor.course.several import Entry, look
+from tutor.course.shell import Shell
+from tutor.host import Bytes, HostError
+from tutor.prompt import History, PromptState, split_args
 from tutor.screens import messages as m
-from tutor.screens.desk.link import Done
+from tutor.screens.desk.link import Done, Link
 from tutor.screens.desk.playground import Playground
+from tutor.screens.desk.shell import ShellAssist, ShellLink
 from tutor.screens.view import Block, Example, Hint, LessonSetup, Prediction, Prose, StepView, TaskEntry, Tasks
-from tutor.widgets.rows import row
+from tutor.widgets.rows import Row, row
 from tutor.widgets.terminal import Question
+
+CLIENTS_APART = 1_000_000  # between the numbers of two servers' clients
 
 
 class TerminalServer:
@@ -34,7 +44,16 @@ class TerminalServer:
 
     def execute(self, terminal: str, argv: Sequence[bytes]) -> list[Any]:
         """Run a command in a terminal, unseen."""
-        return self._desk.links[terminal].quietly(list(argv))
+        if self._desk.machines is not None:
+            self._desk.entries.append((terminal, tuple(argv)))
+        replies = self._desk.links[terminal].quietly(list(argv))
+        self._desk.settle(argv)
+        return replies
+
+    def shell(self, terminal: str, line: str) -> str:
+        """Carry out a line in a machine's shell, unseen."""
+        self._desk.entries.append((terminal, line))
+        return self._desk.run_shell(terminal, line)
 
     def arrived(self, terminal: str, timeout_s: float = 0.0) -> list[Any]:
         """Return nothing: what arrives is told by the terminals themselves."""
@@ -48,8 +67,10 @@ class TerminalServer:
         """Return a terminal's database."""
         return self._desk.links[terminal].state.db
 
-    def peek(self, argv: Sequence[bytes], db: int = 0) -> Any:
+    def peek(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Any:
         """Look without a trace."""
+        if self._desk.machines is not None:
+            return look(self._desk.machines, argv, db, server)
         assert self._desk.server is not None
         try:
             return self._desk.server.peek(list(argv), db)
@@ -83,6 +104,8 @@ class LessonDesk(Playground):
         self._progress = progress
         self._session = session.Session(lesson, TerminalServer(self), progress.recorder(lesson))
         self._turn = asyncio.Lock()
+        self.machines: Machines | None = None
+        self.entries: list[Entry] = []  # what was done on the machines, to be done again after an undo
         self._outcomes: set[tuple[int, str]] = set()  # predictions whose examples have run
         self._asked: tuple[int, str] | None = None
         self._answering = False
@@ -105,6 +128,154 @@ class LessonDesk(Playground):
             post(m.Notice(self._progress.notice, "error"))
             self._progress.notice = ""
 
+    # -- machines
+
+    def _prepare(self) -> None:
+        if not self.lesson.on_machines:
+            super()._prepare()
+            return
+        self.machines = Machines(self.lesson, self._hear_machine)
+        self.machines.settle()
+        self._follow(self.terminal_names[0])
+        if self.closed:
+            self._stop()
+            raise HostError("left")
+
+    def _follow(self, terminal: str) -> None:
+        """Have the inspector look at the server of a terminal."""
+        if self.machines is not None:
+            machine = self.machines.find(self.lesson.server_of(terminal))
+            assert isinstance(machine, OurMachine)
+            self.server = machine.server
+
+    def _hear_machine(self, name: str, event: Any) -> None:
+        """Take an event of one of several servers: clients' numbers are made different, others' keys left out."""
+        assert self.machines is not None
+        here = self.lesson.server_of(self._current or self.terminal_names[0])
+        if isinstance(event, KeyChanged | KeyExpired) and here not in ("", name):
+            return
+        number = list(self.machines.machines).index(name) * CLIENTS_APART
+        if isinstance(event, Bytes):
+            event = replace(event, client=event.client + number)
+        elif hasattr(event, "client_id"):
+            event = replace(event, client_id=event.client_id + number)
+        self._hear(event)
+
+    def _name_of(self, client: int) -> str:
+        if self.machines is None or client in self._who:
+            return super()._name_of(client)
+        at, number = divmod(client, CLIENTS_APART)
+        return f"{list(self.machines.machines)[at]}'s client {number}"
+
+    def _link(self, name: str) -> Link:
+        machines = self.machines
+        if machines is None:
+            return super()._link(name)
+
+        def output(rows: list[Row]) -> None:
+            self._post(m.Output(name, rows))
+
+        def changed(busy: bool) -> None:
+            self._changed(name, busy)
+
+        def done(line: Done) -> None:
+            self._in_loop(self._line_done, name, line)
+
+        where = self.lesson.server_of(name)
+        if self.lesson.is_shell(name):
+            return cast(Link, ShellLink(name, machines, where, output, changed, done))
+        machine = machines.find(where)
+        number = list(machines.machines).index(machine.name) * CLIENTS_APART
+
+        def connect() -> Any:
+            now = machines.find(where)
+            assert isinstance(now, OurMachine)
+            try:
+                sock = now.connect()
+            except OSError as error:
+                raise LinkError(f"Could not connect to Redis at {now.address}:6379: {error.strerror}") from error
+            with contextlib.suppress(HostError):
+                assert now.server is not None
+                self._who[now.server.client_id(sock) + number] = name
+            return sock
+
+        link = Link(
+            name,
+            connect,
+            PromptState(host=machine.address, port=6379),
+            output,
+            changed,
+            done,
+            lambda reply: self._in_loop(self._reply_arrived, name, reply),
+        )
+        link.there = lambda: machines.find(where).running
+        return link
+
+    def assist(self, terminal: str) -> Any:
+        """See `Playground`."""
+        link = self.links.get(terminal)
+        if self.lesson.is_shell(terminal) and isinstance(link, ShellLink):
+            return ShellAssist(link)
+        return super().assist(terminal)
+
+    def settle(self, argv: Sequence[bytes]) -> None:
+        """Wait until the machines are quiet again, after a command that may have changed something."""
+        if self.machines is not None and argv and not session.only_looks(argv):
+            self.machines.changed(argv[0])
+            self.machines.settle()
+
+    def run_shell(self, terminal: str, line: str) -> str:
+        """Carry out a line in a shell, without its terminal."""
+        assert self.machines is not None
+        text = Shell(self.machines, self.lesson.server_of(terminal)).run(line)
+        self._reopen()
+        self.settle(line.encode().split())
+        return text
+
+    def _reopen(self) -> None:
+        """Connect the terminals whose server is there again."""
+        for link in self.links.values():
+            if not link.state.connected and link.there():
+                link.reopen()
+        self._follow(self._current or self.terminal_names[0])
+
+    def mark(self) -> int:
+        """See `Playground`."""
+        return super().mark() if self.machines is None else len(self.entries)
+
+    def undo(self, place: int) -> None:
+        """See `Playground`. Machines are made anew, and everything up to the place is done again."""
+        if self.machines is None:
+            super().undo(place)
+            return
+        dropped = self.entries[place:]
+        del self.entries[place:]
+        if all(session.only_looks(_words(line)) for _, line in dropped):
+            return
+        self.machines.renew()
+        self.machines.settle()
+        for link in self.links.values():
+            link.reopen(fresh=True)
+        self._follow(self._current or self.terminal_names[0])
+        for name, line in list(self.entries):
+            if isinstance(line, str) and self.lesson.is_shell(name):
+                self.run_shell(name, line)
+                continue
+            argv = _words(line)
+            repeat = 1
+            if len(argv) > 1 and argv[0].isdigit():
+                repeat, argv = min(int(argv[0]), session.MOST_REPEATS), argv[1:]
+            for _ in range(repeat):
+                self.links[name].quietly(argv)
+            self.settle(argv)
+
+    def _stop(self) -> None:
+        if self.machines is not None:
+            self.server = None  # the machines end it
+        super()._stop()
+        if self.machines is not None:
+            self.machines.close()
+
     # -- the screen's questions
 
     async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
@@ -114,6 +285,9 @@ class LessonDesk(Playground):
                 await asyncio.to_thread(self._session.before, terminal, line)
             except HostError as error:
                 self._post(m.Notice(str(error), "error"))
+            if self.machines is not None:
+                self.entries.append((terminal, line))
+                self._follow(terminal)
         await super().submit(terminal, line, typed_for)
 
     def _typed_waits(self, terminal: str, typed_for: str | None) -> None:
@@ -205,6 +379,9 @@ class LessonDesk(Playground):
     async def _after_line(self, name: str, done: Done) -> None:
         async with self._turn:
             try:
+                if self.lesson.is_shell(name):
+                    self._reopen()
+                await asyncio.to_thread(self.settle, done.argv)
                 events = await asyncio.to_thread(
                     self._session.after, name, done.argv, done.replies, done.typed_for, done.db
                 )
@@ -365,6 +542,12 @@ class LessonDesk(Playground):
                     " or ".join(block.answers) if known else "",
                     block.because if known else "",
                 )
+
+
+def _words(line: str | tuple[bytes, ...]) -> list[bytes]:
+    if not isinstance(line, str):
+        return list(line)
+    return split_args(line) or [word.encode() for word in line.split()]
 
 
 def _lines(example: model.Example) -> list[tuple[str, str, str | None]]:

@@ -79,6 +79,13 @@ class _Quiet:
     replies: "Future[list[Reply]]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Reopen:
+    """The server is there again; `fresh` makes it a terminal that was just opened."""
+
+    fresh: bool
+
+
 class _Abandoned(Exception):  # noqa: N818
     """Nobody waits for this reply any more: the server went back to before it was asked for."""
 
@@ -131,7 +138,8 @@ class Link:
         self.state = state
         self._connect = connect
         self._show, self._changed, self._done, self._arrived = output, changed, done, arrived
-        self._lines: queue.SimpleQueue[tuple[str, str | None] | _Quiet | None] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[tuple[str, str | None] | _Quiet | _Reopen | None] = queue.SimpleQueue()
+        self.there: Callable[[], bool] = lambda: True  # whether its server runs
         self.muted = False  # while the course does something in here that the learner is not to see
         self.busy = False
         self._abandoned = False
@@ -143,8 +151,9 @@ class Link:
         self._thread = threading.Thread(target=self._run, name=f"terminal-{name}", daemon=True)
 
     def start(self) -> None:
-        """Connect and begin."""
-        self._open()
+        """Connect, if there is a server, and begin."""
+        if self.there():
+            self._open()
         self._thread.start()
 
     def submit(self, line: str, typed_for: str | None = None) -> None:
@@ -168,6 +177,24 @@ class Link:
         if self.busy:
             self._abandoned = True
             self._wake()
+
+    def reopen(self, fresh: bool = False) -> None:
+        """Connect again after the server was away. With `fresh`, forget what the terminal was in the middle of."""
+        if fresh:
+            self.abandon()
+        self._lines.put(_Reopen(fresh))
+        self._wake()
+
+    def _reopen(self, fresh: bool) -> None:
+        if fresh:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._subscribed.clear()
+            self.state.connection_lost()
+            self.state.db = self.state.wanted_db = 0
+        if self._connection is None and self.there():
+            self._open()
 
     def interrupt(self) -> None:
         """Give up what runs, as Ctrl-C in redis-cli does while it waits: the connection is closed and opened anew."""
@@ -202,7 +229,8 @@ class Link:
         except (OSError, LinkError, RuntimeError) as error:
             self._connection = None
             self.state.connection_lost()
-            self._output([row(f"Could not connect: {error}", "error")])
+            told = str(error)
+            self._output([row(told if told.startswith("Could") else f"Could not connect: {told}", "error")])
             return False
         self.state.connected = True
         return True
@@ -259,6 +287,8 @@ class Link:
                 try:
                     if isinstance(item, _Quiet):
                         self._run_quietly(item)
+                    elif isinstance(item, _Reopen):
+                        self._reopen(item.fresh)
                     else:
                         self._carry_out(*item)
                 except _Abandoned:
