@@ -267,7 +267,9 @@ class _Reader:
         except Problem as problem:
             self.problems.append(problem)
             return None
-        if exchanges[0].command == "" and len(exchanges) > 1:
+        if exchanges[0].command == "" and terminal in self.shells:
+            self.wrong(line + 1, "a shell's transcript begins with its prompt, such as `redis01$ ls`")
+        elif exchanges[0].command == "" and len(exchanges) > 1:
             self.wrong(line + 1, "a transcript begins with a prompt line such as `127.0.0.1:6379> GET key`")
         return Example(self.number("example"), terminal, exchanges, line, *(flag in flags for flag in FLAGS))
 

@@ -17,8 +17,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from engine.errors import ReplyError
+from engine.resp import Push
 from tutor.client import Connection, LinkError
-from tutor.prompt import PromptState, format_reply, prints_raw, to_text
+from tutor.prompt import PromptState, format_invalidate, format_reply, is_invalidate, prints_raw, to_text
 from tutor.prompt.replies import INCOMPLETE
 from tutor.prompt.state import SUBSCRIBE, UNSUBSCRIBE
 
@@ -75,6 +76,11 @@ def printed(argv: Sequence[bytes], reply: Reply) -> str:
     return text if text.endswith("\n") or not text else text + "\n"
 
 
+def pushed(reply: Reply) -> str:
+    """Return what came unasked as redis-cli prints it."""
+    return to_text(format_invalidate(reply)).rstrip("\n") + "\n" if is_invalidate(reply) else printed((b"",), reply)
+
+
 class Terminals:
     """Connections by name, each with its prompt's state."""
 
@@ -83,6 +89,7 @@ class Terminals:
         self._states = {name: PromptState(host="127.0.0.1", port=6379) for name in names}
         self._waiting: dict[str, list[bytes]] = {}
         self._channels: dict[str, int] = {}
+        self._pushes: dict[str, list[Reply]] = {}  # that came before a reply
 
     def _socket(self) -> Any:
         raise NotImplementedError
@@ -117,6 +124,9 @@ class Terminals:
                     self._waiting[terminal] = words
                     return []
                 reply = connection.read()
+                if isinstance(reply, Push) and name not in SUBSCRIBE and name not in UNSUBSCRIBE:
+                    self._pushes.setdefault(terminal, []).append(reply)
+                    continue
                 replies.append(reply)
                 state.after(words, reply)
                 self._count(terminal, reply)
@@ -134,7 +144,7 @@ class Terminals:
         connection = self._connections.get(terminal)
         if connection is None:
             return []
-        replies: list[Reply] = []
+        replies: list[Reply] = self._pushes.pop(terminal, [])
         until = time.monotonic() + timeout_s
         try:
             while True:

@@ -21,7 +21,7 @@ from tutor.course import transcript
 from tutor.course.checks import Attempt, check
 from tutor.course.hints import Hint
 from tutor.course.model import Example, Lesson, Prediction, Step, Task, split_line
-from tutor.course.server import Said, Server, printed
+from tutor.course.server import Said, Server, printed, pushed
 from tutor.prompt import split_args
 
 KEPT_ATTEMPTS = 500
@@ -375,7 +375,7 @@ class Session:
         """Take note of what came unasked, and look what it brought about."""
         if not replies:
             return []
-        text = "".join(printed((b"",), reply) for reply in replies)
+        text = "".join(pushed(reply) for reply in replies)
         attempt = Attempt(terminal, (), text)
         self.state = replace(self.state, attempts=(*self.state.attempts, attempt))
         return self._told([Arrived(terminal, text), *self._tasks()])
