@@ -124,7 +124,10 @@ def _key(condition: Condition, peek: Peek) -> Finding:
     def look(*argv: str | bytes) -> Any:
         return peek([each if isinstance(each, bytes) else each.encode() for each in argv], condition.db)
 
-    kind = to_text(look("TYPE", key))
+    type_ = look("TYPE", key)
+    if isinstance(type_, ReplyError):  # a machine whose server does not run, or is loading
+        return Finding(False, to_text(type_.text), "down")
+    kind = to_text(type_)
     if condition.missing:
         return HOLDS if kind == "none" else Finding(False, f"`{name}` is still there", "exists", name)
     if kind == "none":

@@ -4,6 +4,7 @@ A reply stands in a lesson exactly as redis-cli prints it. Where a value is anot
 the text says so with a marker, and the marker matches a pattern:
 
     <<number>>   digits, perhaps with a sign        <<57..60>>   a number within bounds
+    <<offset>>   digits with spaces before them
     <<float>>    a number with or without a point   <<hex>>      hexadecimal digits
     <<text>>     anything within the line           <<lines>>    alone on a line: any lines, also none
 """
@@ -18,10 +19,11 @@ _PROMPT = re.compile(
     r"(.*)$"
 )
 _SHELL = re.compile(r"^([\w.\-]+\$ )(.*)$")
-_MARKER = re.compile(r"<<(number|float|hex|text|lines|-?\d+\.\.-?\d+)>>")
+_MARKER = re.compile(r"<<(number|offset|float|hex|text|lines|-?\d+\.\.-?\d+)>>")
 _ANY_MARKER = re.compile(r"<<([^<>\n]*)>>")
 _PATTERNS = {
     "number": r"-?\d+",
+    "offset": r" *\d+",
     "float": r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf)",
     "hex": r"[0-9a-fA-F]+",
     "text": r"[^\n]*?",
@@ -51,7 +53,7 @@ def parse(text: str, path: str, line: int, shell: bool = False) -> tuple[Exchang
             reply.append(row)
         for marker in _ANY_MARKER.finditer(row):
             if not _MARKER.fullmatch(marker[0]):
-                known = "number, float, hex, text, lines, or bounds such as 57..60"
+                known = "number, offset, float, hex, text, lines, or bounds such as 57..60"
                 raise Problem(path, number, f"unknown marker {marker[0]}: expected {known}")
     finish()
     if not exchanges:
