@@ -68,6 +68,11 @@ GATED = (
 
 REPLY_CHUNK_BYTES = 16 * 1024  # a reply buffer of a real server, to which sizes in CLIENT LIST are related
 
+# Who is told of a change.
+PROPAGATE_AOF = 1
+PROPAGATE_REPLICAS = 2
+PROPAGATE_ALL = PROPAGATE_AOF | PROPAGATE_REPLICAS
+
 # What a client may be blocked on.
 BLOCKED_LIST = "list"
 BLOCKED_ZSET = "zset"
@@ -189,7 +194,8 @@ class Client:
     def force_propagate(self, to_aof: bool = True) -> None:
         """Propagate the running command even if it changed no key (SCRIPT FLUSH …; PUBLISH to replicas only)."""
         self.node.force_propagation = True
-        self.node.propagate_to_aof = to_aof
+        if not to_aof:
+            self.node.propagation_targets = PROPAGATE_REPLICAS
 
     def redact(self, *positions: int) -> None:
         """Keep arguments of the running command (secrets) out of the slow log and MONITOR."""

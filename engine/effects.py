@@ -94,6 +94,13 @@ class Sync(NamedTuple):
     background: bool = False
 
 
+class Size(NamedTuple):
+    """Tell how long a file is; `done` gets bytes."""
+
+    path: str
+    ticket: int = 0
+
+
 class Truncate(NamedTuple):
     """Cut a file to a length."""
 
@@ -135,7 +142,8 @@ class ChangeDir(NamedTuple):
 class Snapshot(NamedTuple):
     """Write a point-in-time snapshot in the background; progress comes back as `Node.snapshot(id, …)`.
 
-    `kind` is "rdb" or "aof"; the bytes go to the file `path` or, when it is empty, to the node chunk by chunk.
+    `kind` is "rdb" or "aof" (see `Node.snapshot_chunks`); the bytes go to the file `path` or, when it is empty, to
+    the node chunk by chunk. Performed, it is begun at once, or for id 0 written at once and to the end.
     """
 
     id: int
@@ -202,6 +210,7 @@ Effect = (
     | Write
     | Append
     | Sync
+    | Size
     | Truncate
     | Rename
     | Unlink

@@ -145,7 +145,7 @@ def memory(node: "Node") -> Lines:
         ("mem_clients_slaves", clients_bytes(node, replicas=True)),
         ("mem_clients_normal", clients_bytes(node)),
         ("mem_cluster_links", 0),
-        ("mem_aof_buffer", node.persistence.aof_buffer_bytes),
+        ("mem_aof_buffer", node.aof.buffer_bytes),
         ("mem_allocator", ALLOCATOR),
         ("active_defrag_running", 0),
         ("lazyfree_pending_objects", 0),

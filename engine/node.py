@@ -15,14 +15,24 @@ The node is put together here; what its parts do stands in their modules.
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from engine import blocking, dispatch
 from engine import client as flags
 from engine.acl import Acl
+from engine.aof.log import OFF, AppendOnlyFile
 from engine.blocking import Waiting
-from engine.client import BLOCKED_POSTPONE, BLOCKED_WAIT, BLOCKED_WAITAOF, Blocking, Client
+from engine.client import (
+    BLOCKED_POSTPONE,
+    BLOCKED_WAIT,
+    BLOCKED_WAITAOF,
+    PROPAGATE_ALL,
+    PROPAGATE_AOF,
+    PROPAGATE_REPLICAS,
+    Blocking,
+    Client,
+)
 from engine.commands import load_all
 from engine.config import Config
 from engine.config import Master as MasterAddress
@@ -127,6 +137,7 @@ class Node:
         self.scripting = Scripting(self)
         self.latency = LatencyMonitor()
         self.persistence = Persistence(self)
+        self.aof = AppendOnlyFile(self)
         self.replication = Replication(self)
         self.master = Master(self)
         self.replica = Replica(self)
@@ -145,7 +156,7 @@ class Node:
         self.executing_argv: Argv = []
         self.instead: list[Argv] | None = None
         self.force_propagation = False
-        self.propagate_to_aof = True
+        self.propagation_targets = PROPAGATE_ALL  # of what the running command changes
         self.script_caller: Client | None = None  # the client whose script runs
         self.redacted: tuple[Argv, tuple[int, ...]] = ([], ())
         self.aftermath = False
@@ -168,7 +179,7 @@ class Node:
         self.pending_out: list[Client] = []
         self.undelivered_bytes = 0  # what the world still holds for all clients
         self.propagating = False  # somebody reads the stream of changes
-        self.pending_propagation: list[tuple[int, Argv]] = []
+        self.pending_propagation: list[tuple[int, Argv, int]] = []  # database, command, targets
 
         self.tickets: dict[int, tuple[str, tuple[Any, ...]]] = {}
         self.next_ticket = 1
@@ -253,7 +264,12 @@ class Node:
         """The world is ready: load what is on disk, then serve. Raises LoadError when that cannot be loaded."""
         self.set_time(now)
         self.mark_us = self.stopwatch()
-        self.persistence.load()
+        self.aof.read_manifest()
+        if self.config.appendonly:
+            self.aof.start()
+        else:
+            self.persistence.load()
+            self.aof.remove_history()
         if self.is_replica:
             self.update_role()
             self.replica.follow()
@@ -408,13 +424,23 @@ class Node:
         self.set_time(now)
         if snapshot == self.master.snapshot:
             self.master.snapshot_ended(snapshot, error)
+        elif snapshot == self.aof.rewriting:
+            self.aof.rewrite_ended(error)
         else:
             self.persistence.ended(snapshot, error)
+
+    def aof_synced(self, result: Any, offset: int) -> None:
+        """A background fsync of the append-only file ended."""
+        self.aof.synced(result, offset)
 
     def snapshot_data(self, snapshot: int, data: bytes, now: int) -> None:
         """A piece of a `Snapshot` without a file is there."""
         self.set_time(now)
         self.master.snapshot_data(snapshot, data)
+
+    def snapshot_chunks(self, kind: str, chunk_bytes: int = 1 << 16) -> Iterator[bytes]:
+        """Yield the pieces of a snapshot: "rdb" or "aof" (the base of an append-only file)."""
+        return self.aof.chunks(chunk_bytes) if kind == "aof" else self.persistence.chunks(chunk_bytes)
 
     def wake(self, now: int) -> None:
         """`deadline()` has come."""
@@ -463,6 +489,8 @@ class Node:
             self.round_began_us = 0
         if self.config.maxmemory_clients:
             self.limits.evict()
+        if self.aof.state != OFF:
+            self.aof.flush()
         if self.resume_waiting or self.replication.ask_for_acks:
             self.resume_waiting = False
             self.replication.serve_waiting()
@@ -616,14 +644,15 @@ class Node:
         """Propagate what a command did, as itself or in the form that its handler gave."""
         instead, self.instead = self.instead, None
         forced, self.force_propagation = self.force_propagation, False
+        targets, self.propagation_targets = self.propagation_targets, PROPAGATE_ALL
         if self.propagating and (changed or forced):
             for command in [argv] if instead is None else instead:
-                self.also_propagate(ctx.db.index, command)
+                self.also_propagate(ctx.db.index, command, targets)
 
-    def also_propagate(self, db: int, argv: Argv) -> None:
+    def also_propagate(self, db: int, argv: Argv, targets: int = PROPAGATE_ALL) -> None:
         """Add a command to what the running unit propagates."""
         if self.propagating:
-            self.pending_propagation.append((db, argv))
+            self.pending_propagation.append((db, argv, targets))
             self.aftermath = True
 
     def flush_propagation(self, as_unit: bool = True) -> None:
@@ -633,15 +662,24 @@ class Node:
         """
         unit, self.pending_propagation = self.pending_propagation, []
         if as_unit and len(unit) > 1:
-            unit = [(-1, [b"MULTI"]), *unit, (-1, [b"EXEC"])]
-        # A replica passes on its master's bytes as they are, and adds nothing to them.
-        if self.replication.backlog is not None and self.config.replicaof is None:
-            for db, argv in unit:
-                self.master.feed(db, argv)
+            unit = [(-1, [b"MULTI"], PROPAGATE_ALL), *unit, (-1, [b"EXEC"], PROPAGATE_ALL)]
+        if self.aof.state != OFF:
+            for db, argv, targets in unit:
+                if targets & PROPAGATE_AOF:
+                    self.aof.feed(db, argv)
+        if self.config.replicaof is not None:
+            return  # a replica passes on its master's bytes as they are, and adds nothing to them
+        replicated = [(db, argv) for db, argv, targets in unit if targets & PROPAGATE_REPLICAS]
+        if self.replication.backlog is None:
+            # Nobody reads these bytes, but WAITAOF goes by the offset.
+            self.replication.offset += len(replicated)
+            return
+        for db, argv in replicated:
+            self.master.feed(db, argv)
 
     def update_propagating(self) -> None:
         """Recompute whether anybody reads the stream of changes."""
-        self.propagating = self.replication.backlog is not None or self.config.appendonly
+        self.propagating = self.replication.backlog is not None or self.aof.state != OFF
 
     def send(self, link: int, data: bytes) -> None:
         """Send bytes on a link that is no client's (to our master)."""
@@ -850,6 +888,7 @@ class Node:
             or self.cluster_enabled
             or self.pauses.active
             or not self.persistence.last_status_ok
+            or self.aof.error
             or self.config.min_replicas_to_write
         )
 
@@ -881,6 +920,8 @@ class Node:
             return None
         if self.persistence.writes_refused:
             return MISCONF
+        if self.aof.error:
+            return b"MISCONF Errors writing to the AOF file: %b" % self.aof.error.encode()
         config = self.config
         if (
             config.min_replicas_to_write
@@ -919,6 +960,7 @@ class Node:
             if self.config.maxmemory and not (self.is_replica and self.config.replica_ignore_maxmemory):
                 self.eviction.make_room()
         self.persistence.cron()
+        self.aof.cron()
         self.limits.cron()
         if self.now_us - self.replication_cron_us >= 1_000_000:
             self.replication_cron_us = self.now_us
@@ -983,7 +1025,7 @@ class Node:
 
     def not_counted_for_eviction(self) -> int:
         """Return the bytes that no eviction could free: buffers of replicas and of the append-only file."""
-        return self.persistence.aof_buffer_bytes
+        return self.aof.buffer_bytes
 
     def used_memory(self) -> int:
         """Return what the node uses, in bytes."""
@@ -1010,6 +1052,8 @@ class Node:
         force = b"force" in options
         self.log("*", "User requested shutdown...")
         self.persistence.kill_save()
+        self.aof.kill_rewrite()
+        self.aof.close()
         saves = b"save" in options or (bool(self.config.save) and b"nosave" not in options)
         if saves:
             self.log("*", "Saving the final RDB snapshot before exiting.")

@@ -28,6 +28,8 @@ LOAD_CHUNK_BYTES = 1 << 20
 class LoadError(Exception):
     """The data on disk cannot be loaded; the log says why."""
 
+    final = False  # whether the log says as well that this is the end
+
 
 class Persistence:
     """State of saving and loading."""
@@ -47,7 +49,6 @@ class Persistence:
         self.next_snapshot = 1
         self.keys_loaded = 0
         self.keys_expired = 0
-        self.aof_buffer_bytes = 0
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -59,20 +60,22 @@ class Persistence:
     @property
     def busy(self) -> bool:
         """Whether some other background work keeps a snapshot from starting."""
-        return bool(self.node.master.snapshot)
+        return bool(self.node.master.snapshot or self.node.aof.rewriting)
 
     @property
     def changes_since_save(self) -> int:
         """Changes that no snapshot has."""
         return self.node.space.dirty - self.dirty_at_save
 
-    def chunks(self, chunk_bytes: int = 1 << 16) -> Iterator[bytes]:
+    def chunks(self, chunk_bytes: int = 1 << 16, aof_base: bool = False) -> Iterator[bytes]:
         """Yield the pieces of a snapshot of the data as it is now."""
         node = self.node
         config = node.config
         return write(
             node.space,
-            auxiliary(VERSION, node.now_us // 1_000_000, node.used_memory(), node.replication.saved_identity()),
+            auxiliary(
+                VERSION, node.now_us // 1_000_000, node.used_memory(), node.replication.saved_identity(), aof_base
+            ),
             node.function_sources(),
             compressed=config.rdbcompression,
             checksum=config.rdbchecksum,
@@ -101,19 +104,21 @@ class Persistence:
     def background_save(self) -> None:
         """Start a snapshot in the background."""
         node = self.node
-        self.saving = self.next_snapshot
-        self.next_snapshot += 1
+        self.saving = self.new_snapshot()
         self.saving_since_s = self.last_try_s = node.now_us // 1_000_000
         self.dirty_at_bgsave = node.space.dirty
         self.save_scheduled = False
-        node.stats.forks += 1
         node.effects.append(Snapshot(self.saving, "rdb", self.path))
+
+    def new_snapshot(self) -> int:
+        """Return the id of a snapshot that is about to be taken in a child."""
+        self.node.stats.forks += 1
+        self.next_snapshot += 1
+        return self.next_snapshot - 1
 
     def take_snapshot(self, path: str) -> int:
         """Start a snapshot for replicas, to a file or (an empty path) to their links; returns its id."""
-        snapshot = self.next_snapshot
-        self.next_snapshot += 1
-        self.node.stats.forks += 1
+        snapshot = self.new_snapshot()
         self.node.effects.append(Snapshot(snapshot, "rdb", path))
         return snapshot
 
@@ -235,16 +240,8 @@ class Persistence:
             ("rdb_last_cow_size", 0),
             ("rdb_last_load_keys_expired", self.keys_expired),
             ("rdb_last_load_keys_loaded", self.keys_loaded),
-            ("aof_enabled", int(self.node.config.appendonly)),
-            ("aof_rewrite_in_progress", 0),
-            ("aof_rewrite_scheduled", 0),
-            ("aof_last_rewrite_time_sec", -1),
-            ("aof_current_rewrite_time_sec", -1),
-            ("aof_last_bgrewrite_status", "ok"),
-            ("aof_rewrites", 0),
-            ("aof_rewrites_consecutive_failures", 0),
-            ("aof_last_write_status", "ok"),
-            ("aof_last_cow_size", 0),
+            *self.node.aof.info(),
             ("module_fork_in_progress", 0),
             ("module_fork_last_cow_size", 0),
+            *self.node.aof.sizes(),
         ]

@@ -171,9 +171,10 @@ _KEPT_STATISTICS = ("acl_access_denied", "peak_memory", "output_limit", "query_l
 
 def _append_only(node: "Node", old: dict[str, Any]) -> str | None:
     if not node.config.appendonly:
-        return None
-    node.log("#", "This version writes no append-only file: only snapshots are saved.")
-    return "Unable to turn on AOF. Check server logs."
+        node.aof.disable()
+    elif not node.aof.enable():
+        return "Unable to turn on AOF. Check server logs."
+    return None
 
 
 def _hz(node: "Node", old: dict[str, Any]) -> str | None:

@@ -44,5 +44,15 @@ class QuietWorld:
         elif isinstance(effect, fx.Unlink):
             self.files.pop(effect.path, None)
         elif isinstance(effect, fx.Snapshot):
-            self.files[effect.path] = b"".join(node.persistence.chunks())
+            self.files[effect.path] = b"".join(node.snapshot_chunks(effect.kind))
+        elif isinstance(effect, fx.Append):
+            self.files[effect.path] = self.files.get(effect.path, b"") + effect.data
+            return len(effect.data)
+        elif isinstance(effect, fx.Size):
+            return len(self.files[effect.path])
+        elif isinstance(effect, fx.Truncate):
+            self.files[effect.path] = self.files[effect.path][: effect.size_bytes]
+        elif isinstance(effect, fx.ListDir):
+            head = "" if effect.path == "." else effect.path + "/"
+            return sorted(path[len(head) :] for path in self.files if path.startswith(head))
         return None

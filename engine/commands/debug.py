@@ -8,11 +8,12 @@ https://redis.io/docs/latest/commands/debug/
 
 from collections.abc import Callable
 
+from engine.aof.log import ON
 from engine.arguments import integer, parse_float, positive
 from engine.client import Client
 from engine.config import memory_size
 from engine.digest import dataset_digest, entry_digest
-from engine.effects import Log, Stall
+from engine.effects import Exit, Log, Stall
 from engine.errors import NO_SUCH_KEY, NOT_A_FLOAT, ReplyError
 from engine.help import help_reply
 from engine.keyspace import STRING_TYPES, Entry
@@ -287,6 +288,25 @@ def _reload(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
+def _load_aof(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    if node.aof.state == ON:
+        node.aof.flush(force=True)
+    for db in node.space.databases:
+        db.clear()
+    node.scripting.flush_functions()
+    try:
+        node.aof.load_again()
+    except LoadError:
+        node.aof.close()
+        node.exiting = True
+        node.effects.append(Exit(1))
+        return NO_REPLY
+    node.space.dirty = node.persistence.dirty_at_save
+    node.log("#", "Append Only File loaded by DEBUG LOADAOF")
+    return OK
+
+
 _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"help": (0, 0, _help),
     b"sleep": (1, 1, _sleep),
@@ -324,6 +344,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"replicate": (1, 1 << 30, _replicate),
     b"stringmatch-test": (0, 0, _stringmatch_len),
     b"reload": (0, 3, _reload),
+    b"loadaof": (0, 0, _load_aof),
     b"structsize": (0, 0, _structsize),
     b"panic": (0, 0, _panic),
     b"segfault": (0, 0, _panic),

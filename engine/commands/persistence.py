@@ -1,9 +1,9 @@
-"""Saving: SAVE, BGSAVE, LASTSAVE.
+"""Saving: SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 """
 
-from engine.client import Client
+from engine.client import DENY_BLOCKING, Client
 from engine.errors import SYNTAX, ReplyError
 from engine.resp import OK, Argv, Reply, Status
 from engine.table import ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
@@ -49,6 +49,22 @@ def bgsave(ctx: Client, argv: Argv) -> Reply:
         return Status(b"Background saving scheduled")
     persistence.background_save()
     return Status(b"Background saving started")
+
+
+@command("BGREWRITEAOF", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, since="1.0.0", complexity="O(1)")
+def bgrewriteaof(ctx: Client, argv: Argv) -> Reply:
+    aof = ctx.node.aof
+    if aof.rewriting:
+        raise ReplyError(b"ERR Background append only file rewriting already in progress")
+    if aof.child_active or ctx.flags & DENY_BLOCKING:
+        aof.rewrite_scheduled = True
+        aof.failures = 0  # whoever asks for it does not want to wait for the limit on retries
+        return Status(b"Background append only file rewriting scheduled")
+    if aof.start_rewrite():
+        return Status(b"Background append only file rewriting started")
+    raise ReplyError(
+        b"ERR Can't execute an AOF background rewriting. Please check the server logs for more information."
+    )
 
 
 @command(

@@ -392,7 +392,7 @@ def memory_stats(ctx: Client, argv: Argv) -> Reply:
         b"clients.slaves": clients_bytes(node, replicas=True),
         b"clients.normal": clients_bytes(node),
         b"cluster.links": 0,
-        b"aof.buffer": node.persistence.aof_buffer_bytes,
+        b"aof.buffer": node.aof.buffer_bytes,
         b"lua.caches": scripts.scripts,
         b"functions.caches": scripts.function_bytes,
     }

@@ -18,6 +18,7 @@ from typing import Any
 
 from engine import effects as fx
 from engine.journal import Journal
+from engine.live.background import BackgroundSync
 from engine.live.exchange import exchange
 from engine.live.facts import process_facts
 from engine.live.files import FILE_EFFECTS, carry_out
@@ -108,6 +109,7 @@ class Loop:
         os.set_blocking(self.wake_write, False)
         self.poller.set(self.wake_read, True, False, new=True)
         self.children = Children(self)
+        self.background = BackgroundSync(self._nudge)
         self.carry: dict[type, Callable[[Any], None]] = {
             fx.Hangup: self._hangup,
             fx.Log: lambda effect: self.logger(effect.level, effect.text),
@@ -151,7 +153,7 @@ class Loop:
             return exchange(effect)
         if isinstance(effect, fx.Snapshot):
             try:
-                return save_now(node, effect.path)
+                return self.children.fork(effect) if effect.id else save_now(node, effect.kind, effect.path)
             except OSError as error:
                 return error
         if isinstance(effect, fx.Listen):
@@ -223,6 +225,10 @@ class Loop:
     def wake_up(self, signal_name: str) -> None:
         """Note a signal and end the wait (called from a signal handler)."""
         self.signals.append(signal_name)
+        self._nudge()
+
+    def _nudge(self) -> None:
+        """End the wait (from a signal handler or another thread)."""
         with contextlib.suppress(OSError):
             os.write(self.wake_write, b"!")
 
@@ -246,6 +252,9 @@ class Loop:
         elif fd == self.wake_read:
             with contextlib.suppress(OSError):
                 os.read(fd, 4096)
+            while self.background.ended:
+                ticket, result = self.background.ended.popleft()
+                self.node.done(ticket, result, self.now())
         elif fd in self.hooks:
             self.hooks[fd]()
 
@@ -316,6 +325,9 @@ class Loop:
         self.poller.set(sock.fileno(), True, False, new=True)
 
     def _file(self, effect: Any) -> None:
+        if isinstance(effect, fx.Sync) and effect.background:
+            self.background.start(effect)
+            return
         result = carry_out(effect)
         if effect.ticket:
             self.node.done(effect.ticket, result, self.now())

@@ -184,8 +184,6 @@ def main(arguments: list[str]) -> int:
             "Warning: no config file specified, using the default config. In order to specify a config file use "
             "redis-tutor serve /path/to/redis.conf",
         )
-    if config.appendonly:
-        log("#", "Warning: this version writes no append-only file: only snapshots are saved.")
     log.role = "S" if config.replicaof is not None else "M"
     log("*", "monotonic clock: POSIX clock_gettime")
     _introduce(config, log)
@@ -207,10 +205,12 @@ def main(arguments: list[str]) -> int:
     _on_signals(loop, log)
     try:
         node.start(time.time_ns() // 1000)
-    except LoadError:
+    except LoadError as error:
         loop.flush_log()
-        log("#", "Fatal error loading the DB, check server logs. Exiting.")
+        if not error.final:
+            log("#", "Fatal error loading the DB, check server logs. Exiting.")
         return 1
+    loop.flush_log()
     for kind in kinds:
         log("*", f"Ready to accept connections {kind}")
     _notify_supervisor(config)

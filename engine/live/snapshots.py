@@ -31,11 +31,16 @@ PIPE_BYTES = 1 << 16
 SYNC_EVERY_BYTES = 4 << 20  # written out now and then, so that the last fsync is not one long stall
 
 
+def temporary_name(kind: str, pid: int) -> str:
+    """Return what a snapshot's file is called while it is written."""
+    return f"temp-rewriteaof-{pid}.aof" if kind == "aof" else f"temp-{pid}.rdb"
+
+
 def write_file(
-    path: str, chunks: Iterator[bytes], delay: Callable[[], None] | None = None, sync: bool = True
+    path: str, kind: str, chunks: Iterator[bytes], delay: Callable[[], None] | None = None, sync: bool = True
 ) -> None:
     """Write a file beside `path`, make it durable, and rename it into place. Raises OSError; leaves no rest."""
-    temporary = os.path.join(os.path.dirname(path), f"temp-{os.getpid()}.rdb")
+    temporary = os.path.join(os.path.dirname(path), temporary_name(kind, os.getpid()))
     try:
         with open(temporary, "wb") as file:
             since_sync = 0
@@ -62,9 +67,9 @@ def write_file(
         raise
 
 
-def save_now(node: "Node", path: str) -> None:
+def save_now(node: "Node", kind: str, path: str) -> None:
     """Write a snapshot in this process."""
-    write_file(path, node.persistence.chunks())
+    write_file(path, kind, node.snapshot_chunks(kind))
 
 
 class Children:
@@ -75,23 +80,32 @@ class Children:
         self.pids: dict[int, int] = {}  # by snapshot id
 
     def start(self, effect: Snapshot) -> None:
-        """Fork a child that writes a snapshot."""
+        """Fork a child that writes a snapshot; the node hears of it if that fails."""
+        try:
+            self.fork(effect)
+        except OSError as error:
+            self.loop.node.snapshot(effect.id, f"Can't save in background: fork: {error.strerror}", self.loop.now())
+
+    def fork(self, effect: Snapshot) -> None:
+        """Fork a child that writes a snapshot; raises OSError."""
         node = self.loop.current_node
         reading, writing = os.pipe()
         gc.freeze()
         try:
             pid = os.fork()
-        except OSError as error:
+        except OSError:
             os.close(reading)
             os.close(writing)
-            self.loop.node.snapshot(effect.id, f"Can't save in background: fork: {error.strerror}", self.loop.now())
-            return
+            raise
         if pid == 0:
             os.close(reading)
             os._exit(self._child(node, effect, writing))
         os.close(writing)
         self.pids[effect.id] = pid
-        started = "Background saving" if effect.path else "Background RDB transfer"
+        if effect.kind == "aof":
+            started = "Background append only file rewriting"
+        else:
+            started = "Background saving" if effect.path else "Background RDB transfer"
         self.loop.logger("*", f"{started} started by pid {pid}")
         self.loop.hooks[reading] = lambda: self._readable(effect, pid, reading)
         self.loop.poller.set(reading, True, False, new=True)
@@ -102,7 +116,7 @@ class Children:
         if data:
             self.loop.node.snapshot_data(effect.id, data, self.loop.now())
         else:
-            self._ended(effect.id, pid, reading)
+            self._ended(effect, pid, reading)
 
     def _child(self, node: "Node", effect: Snapshot, writing: int) -> int:
         """Write the snapshot; returns the exit status."""
@@ -113,7 +127,7 @@ class Children:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGUSR1, lambda number, frame: os._exit(255))
             delay_us = node.config.rdb_key_save_delay
-            chunks = node.persistence.chunks(1 if delay_us else 1 << 16)
+            chunks = node.snapshot_chunks(effect.kind, 1 if delay_us else 1 << 16)
             delay = None
             if delay_us:
                 delay = lambda: time.sleep(delay_us / 1e6) if delay_us > 0 else None  # noqa: E731
@@ -125,30 +139,38 @@ class Children:
                     if delay is not None:
                         delay()
                 return 0
-            write_file(effect.path, chunks, delay, sync=node.config.rdb_save_incremental_fsync)
-            self.loop.logger("*", "DB saved on disk")
+            incremental = node.config.rdb_save_incremental_fsync
+            if effect.kind == "aof":
+                incremental = node.config.aof_rewrite_incremental_fsync
+            write_file(effect.path, effect.kind, chunks, delay, sync=incremental)
+            if effect.kind == "aof":
+                self.loop.logger("*", f"Successfully created the temporary AOF base file {effect.path}")
+            else:
+                self.loop.logger("*", "DB saved on disk")
         except OSError as error:
-            self.loop.logger("#", f"Write error saving DB on disk: {error.strerror}")
+            what = "writing append only file" if effect.kind == "aof" else "saving DB"
+            self.loop.logger("#", f"Write error {what} on disk: {error.strerror}")
             return 1
         except BaseException as error:
             self.loop.logger("#", f"Saving failed: {error!r}")
             return 1
         return 0
 
-    def _ended(self, snapshot: int, pid: int, reading: int) -> None:
+    def _ended(self, effect: Snapshot, pid: int, reading: int) -> None:
         self.loop.poller.forget(reading)
         del self.loop.hooks[reading]
         os.close(reading)
-        self.pids.pop(snapshot, None)
+        self.pids.pop(effect.id, None)
         _, status = os.waitpid(pid, 0)
+        what = "AOF rewrite" if effect.kind == "aof" else "saving"
         error = None
         if os.WIFSIGNALED(status):
-            error = f"Background saving terminated by signal {os.WTERMSIG(status)}"
+            error = f"Background {what} terminated by signal {os.WTERMSIG(status)}"
         elif os.WEXITSTATUS(status) == 255:
-            error = f"Background saving terminated by signal {signal.SIGUSR1.value}"
+            error = f"Background {what} terminated by signal {signal.SIGUSR1.value}"
         elif status:
-            error = "Background saving error"
-        self.loop.node.snapshot(snapshot, error, self.loop.now())
+            error = f"Background {what} terminated with error" if effect.kind == "aof" else "Background saving error"
+        self.loop.node.snapshot(effect.id, error, self.loop.now())
 
     def kill(self, effect: KillSnapshot) -> None:
         """End a child at once."""
@@ -157,4 +179,6 @@ class Children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGUSR1)
             with contextlib.suppress(OSError):
-                os.unlink(f"temp-{pid}.rdb")
+                os.unlink(temporary_name("rdb", pid))
+            with contextlib.suppress(OSError):
+                os.unlink(temporary_name("aof", pid))

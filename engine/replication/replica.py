@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from engine import client as flags
 from engine import dispatch
 from engine.client import Client
-from engine.effects import Dial, Hangup, Rename, Write
+from engine.effects import Dial, Exit, Hangup, Rename, Write
 from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
@@ -321,6 +321,7 @@ class Replica:
         node, replication = self.node, self.node.replication
         node.log("*", "MASTER <-> REPLICA sync: Flushing old data")
         self.has_history = False
+        node.aof.disable()  # it begins anew, with the data that is about to come
         node.flush(node.space.databases)
         node.scripting.flush_functions()
         node.log("*", "MASTER <-> REPLICA sync: Loading DB in memory")
@@ -344,6 +345,14 @@ class Replica:
         node.master.selected = int(db) if db.isdigit() else 0
         self._connected()
         node.log("*", "MASTER <-> REPLICA sync: Finished with success")
+        if node.config.appendonly and not node.aof.enable():
+            node.log(
+                "#",
+                "FATAL: this replica instance finished the synchronization with its master, but the AOF can't be "
+                "turned on. Exiting now.",
+            )
+            node.exiting = True
+            node.effects.append(Exit(1))
         return True
 
     def _keep_file(self, data: bytes) -> None:

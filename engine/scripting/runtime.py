@@ -298,8 +298,9 @@ class Scripting:
         ctx.user = run.caller.user
         before = len(node.pending_propagation)
         reply = call(node, ctx, command, argv)
-        if run.repl != REPL_ALL and not run.repl & 2:
-            del node.pending_propagation[before:]
+        if run.repl != REPL_ALL:
+            changes = node.pending_propagation
+            changes[before:] = [(db, argv, targets & run.repl) for db, argv, targets in changes[before:] if run.repl]
         return reply, ctx.resp
 
     def _check_command(self, run: Run, command: Command, argv: Argv) -> None:

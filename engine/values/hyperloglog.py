@@ -145,7 +145,7 @@ def _val(count: int, length: int) -> bytes:
     return _CODES[0x80 | (count - 1) << 2 | length - 1]
 
 
-def _zeros(_: int, length: int) -> bytes:
+def _zeros(count: int, length: int) -> bytes:
     if length > 64:
         return bytes((0x40 | (length - 1) >> 8, (length - 1) & 255))
     return _CODES[length - 1]

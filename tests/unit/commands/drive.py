@@ -31,7 +31,7 @@ class RecordingNode(Node):
 
     def flush_propagation(self, as_unit=True):
         unit, self.pending_propagation = self.pending_propagation, []
-        lines = [b" ".join(argv) for _, argv in unit]
+        lines = [b" ".join(argv) for _, argv, _ in unit]
         self.stream += [b"MULTI", *lines, b"EXEC"] if as_unit and len(lines) > 1 else lines
 
 
