@@ -55,6 +55,7 @@ from engine.replication.replica import CONNECTED, NONE, Replica
 from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request, encode2, encode3
 from engine.rng import Rng
 from engine.scripting.runtime import Scripting
+from engine.service import Loading
 from engine.slowlog import SlowLog, redacted
 from engine.stats import CommandStats, Sampler, ScriptingMemory, Stats
 from engine.table import ADMIN, COMMANDS, FAST, SKIP_MONITOR, SKIP_SLOWLOG, TOUCHES_ARBITRARY_KEYS, Command
@@ -165,6 +166,7 @@ class Node:
         # gates: what may keep any command from running (see dispatch.gates)
         self.gated = False
         self.loading = False
+        self.load: Loading | None = None
         self.async_loading = False
         self.busy = False
         self.stale = False
@@ -1055,6 +1057,8 @@ class Node:
         self.aof.kill_rewrite()
         self.aof.close()
         saves = b"save" in options or (bool(self.config.save) and b"nosave" not in options)
+        if self.loading:
+            saves = False  # half of the data must not take the place of all of it
         if saves:
             self.log("*", "Saving the final RDB snapshot before exiting.")
             if not self.persistence.save():

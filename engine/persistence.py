@@ -16,13 +16,13 @@ from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
 from engine.rdb.objects import Limits
 from engine.rdb.writer import auxiliary, write
+from engine.service import Loading
 from engine.version import VERSION
 
 if TYPE_CHECKING:
     from engine.node import Node
 
 RETRY_S = 5  # how long a failed background save keeps save points from starting the next
-LOAD_CHUNK_BYTES = 1 << 20
 
 
 class LoadError(Exception):
@@ -99,6 +99,7 @@ class Persistence:
         self.dirty_at_save = dirty
         self.last_save_s = self.node.now_us // 1_000_000
         self.last_status_ok = True
+        self.node.update_gated()
         self.saves += 1
 
     def background_save(self) -> None:
@@ -148,6 +149,7 @@ class Persistence:
             return
         node.log("#", error)
         self.last_status_ok = False
+        node.update_gated()
 
     def cron(self) -> None:
         """Start a background save when a save point is reached, or one was asked for while another ran."""
@@ -184,6 +186,14 @@ class Persistence:
             node.log("#", f"Fatal error: can't open the RDB file {self.path} for reading: {error.strerror}")
             raise LoadError from None
         started = node.stopwatch()
+        with Loading(node, len(data)) as loading:
+            loader = self._load(data, merge, loading)
+        node.replication.loaded_identity(loader.aux)
+        node.log("*", f"DB loaded from disk: {(node.stopwatch() - started) / 1e6:.3f} seconds")
+        return True
+
+    def _load(self, data: bytes, merge: bool, loading: Loading) -> Loader:
+        node = self.node
         loader = Loader(
             node.space,
             Limits.of(node.config),
@@ -192,24 +202,33 @@ class Persistence:
             replace=merge,
         )
         try:
-            for at in range(0, len(data), LOAD_CHUNK_BYTES):
-                loader.feed(data[at : at + LOAD_CHUNK_BYTES])
-                self._tell(loader)
-            loader.finish()
+            self.feed(loader, data, loading)
         except CorruptRdbError as error:
-            self._tell(loader)
             node.log("#", f"Internal error in RDB reading offset {error.offset}: {error.reason}")
             raise LoadError from None
-        self._tell(loader)
         self.keys_loaded, self.keys_expired = loader.keys_loaded, loader.keys_expired
         try:
             node.load_functions(loader.functions, replace=merge)
         except ReplyError as error:
             node.log("#", f"Failed creating the library: {error.text.decode(errors='replace')}")
             raise LoadError from None
-        node.replication.loaded_identity(loader.aux)
-        node.log("*", f"DB loaded from disk: {(node.stopwatch() - started) / 1e6:.3f} seconds")
-        return True
+        return loader
+
+    def feed(self, loader: Loader, data: bytes, loading: Loading) -> None:
+        """Give a file to a loader, step by step; raises CorruptRdbError, and LoadError when the node is to end."""
+        step = loading.step_bytes
+        try:
+            for at in range(0, len(data), step):
+                keys = loader.keys_loaded
+                piece = data[at : at + step]
+                loader.feed(piece)
+                self._tell(loader)
+                loading.advance(len(piece), loader.keys_loaded - keys)
+                if self.node.exiting:
+                    raise LoadError
+            loader.finish()
+        finally:
+            self._tell(loader)
 
     def _tell(self, loader: Loader) -> None:
         for level, line in loader.log:
@@ -244,4 +263,5 @@ class Persistence:
             ("module_fork_in_progress", 0),
             ("module_fork_last_cow_size", 0),
             *self.node.aof.sizes(),
+            *(self.node.load.info() if self.node.load is not None else []),
         ]

@@ -14,14 +14,15 @@ from engine import client as flags
 from engine.aof.commands import BadFormatError, CutOffError, read_command
 from engine.client import Client
 from engine.dispatch import find_command
-from engine.effects import ListDir, Log, Read, Rename, Truncate
+from engine.effects import ListDir, Read, Rename, Truncate
 from engine.errors import ReplyError
 from engine.keyspace import EXPIRE_IGNORE
-from engine.persistence import LOAD_CHUNK_BYTES, LoadError
+from engine.persistence import LoadError
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
 from engine.rdb.objects import Limits
 from engine.resp import Argv
+from engine.service import Loading
 from engine.table import Command
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def load_files(aof: "AppendOnlyFile") -> bool:
             node.log("#", text)
             raise AofLoadError
     aof.current_size = aof.base_size = 0
-    outer = node.loading, node.propagating, node.space.expire_mode
-    node.loading, node.propagating, node.space.expire_mode = True, False, EXPIRE_IGNORE
+    outer = node.propagating, node.space.expire_mode
+    node.propagating, node.space.expire_mode = False, EXPIRE_IGNORE
     try:
         for file in files:
             started = node.stopwatch()
@@ -74,7 +75,7 @@ def load_files(aof: "AppendOnlyFile") -> bool:
                 node.log("*", f"DB loaded from {kind} file {file.name}: {seconds:.3f} seconds")
             aof.increment_size = size if kind == "incr" else 0
     finally:
-        node.loading, node.propagating, node.space.expire_mode = outer
+        node.propagating, node.space.expire_mode = outer
         node.waiting.ready.clear()
         node.aftermath = False
     return True
@@ -134,12 +135,22 @@ class _File:
             reason = error.strerror
             node.log("#", f"Fatal error: can't open the append log file {name} for reading: {reason}")
             raise AofLoadError from None
-        p = self._base(data) if data.startswith(b"REDIS") else 0
-        whole = before_transaction = p
+        with Loading(node, len(data)) as loading:
+            return self._load(data, loading)
+
+    def _load(self, data: bytes, loading: Loading) -> int:
+        node, name = self.node, self.name
+        p = self._base(data, loading) if data.startswith(b"REDIS") else 0
+        whole = before_transaction = told = p
         try:
             while p < len(data):
                 begins = p
                 argv, p = read_command(data, p)
+                if p - told >= loading.step_bytes:
+                    loading.advance(p - told)
+                    told = p
+                    if node.exiting:
+                        raise AofLoadError
                 if argv is not None:
                     if self._run(argv):
                         before_transaction = begins
@@ -157,7 +168,7 @@ class _File:
             return self._cut(before_transaction)
         return len(data)
 
-    def _base(self, data: bytes) -> int:
+    def _base(self, data: bytes, loading: Loading) -> int:
         """Load the RDB part; returns where it ends."""
         node, name = self.node, self.name
         old = name == self.aof.config.appendfilename
@@ -165,14 +176,9 @@ class _File:
         checksum = node.config.rdbchecksum and not node.skip_checksum_validation
         loader = Loader(node.space, Limits.of(node.config), drop_expired=False, checksum=checksum)
         try:
-            for at in range(0, len(data), LOAD_CHUNK_BYTES):
-                loader.feed(data[at : at + LOAD_CHUNK_BYTES])
-                self._tell(loader)
-            loader.finish()
-            self._tell(loader)
+            node.persistence.feed(loader, data, loading)
             node.load_functions(loader.functions)
         except CorruptRdbError as error:
-            self._tell(loader)
             node.log("#", f"Internal error in RDB reading offset {error.offset}: {error.reason}")
         except ReplyError as error:
             node.log("#", f"Failed creating the library: {error.text.decode(errors='replace')}")
@@ -184,10 +190,6 @@ class _File:
         part = "RDB preamble of the AOF file" if old else "RDB base file"
         node.log("#", f"Error reading the {part} {name}, AOF loading aborted")
         raise AofLoadError
-
-    def _tell(self, loader: Loader) -> None:
-        self.node.effects += [Log(level, line) for level, line in loader.log]
-        loader.log.clear()
 
     def _cut(self, size: int) -> int:
         """Cut the file back to what is whole, where that is allowed; returns its size in bytes."""

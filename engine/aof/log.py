@@ -39,6 +39,7 @@ from engine.effects import (
     Rename,
     Size,
     Snapshot,
+    Stall,
     Sync,
     Truncate,
     Unlink,
@@ -90,6 +91,7 @@ class AppendOnlyFile:
         self.rewrites = 0
         self.failures = 0  # of rewrites, in a row
         self.delay_minutes = 0
+        self.flush_sleep_us = 0  # DEBUG AOF-FLUSH-SLEEP
         self.not_before_s = 0
 
     @property
@@ -375,6 +377,8 @@ class AppendOnlyFile:
         """Append the buffer to the file; False when not all of it could be."""
         node = self.node
         data = b"".join(self.buffer)
+        if self.flush_sleep_us:
+            node.perform(Stall(node.now_us, self.flush_sleep_us))
         try:
             written: int = node.perform(Append(self.path, data))
         except OSError as error:

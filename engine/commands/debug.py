@@ -288,6 +288,11 @@ def _reload(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
+def _aof_flush_sleep(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.aof.flush_sleep_us = integer(argv[2])
+    return OK
+
+
 def _load_aof(ctx: Client, argv: Argv) -> Reply:
     node = ctx.node
     if node.aof.state == ON:
@@ -303,6 +308,7 @@ def _load_aof(ctx: Client, argv: Argv) -> Reply:
         node.effects.append(Exit(1))
         return NO_REPLY
     node.space.dirty = node.persistence.dirty_at_save
+    ctx.no_propagate()
     node.log("#", "Append Only File loaded by DEBUG LOADAOF")
     return OK
 
@@ -345,6 +351,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"stringmatch-test": (0, 0, _stringmatch_len),
     b"reload": (0, 3, _reload),
     b"loadaof": (0, 0, _load_aof),
+    b"aof-flush-sleep": (1, 1, _aof_flush_sleep),
     b"structsize": (0, 0, _structsize),
     b"panic": (0, 0, _panic),
     b"segfault": (0, 0, _panic),

@@ -139,6 +139,8 @@ class Loop:
     def service(self, node: Node) -> None:
         """Deliver what waits on the sockets while a command takes long."""
         self._deliver(self.poller.wait(0))
+        while self.signals:
+            self.node.signal(self.signals.pop(0), self.now())
         self._carry_out(node.settled(self.now()))
 
     def perform(self, node: Node, effect: fx.Effect) -> Any:

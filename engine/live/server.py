@@ -207,6 +207,8 @@ def main(arguments: list[str]) -> int:
         node.start(time.time_ns() // 1000)
     except LoadError as error:
         loop.flush_log()
+        if loop.exit_status is not None:
+            return loop.exit_status  # told to end while it loaded
         if not error.final:
             log("#", "Fatal error loading the DB, check server logs. Exiting.")
         return 1

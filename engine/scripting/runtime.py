@@ -40,6 +40,7 @@ from engine.scripting.sandbox import (
     Sandbox,
     ScriptError,
 )
+from engine.service import serve_others
 from engine.stats import ScriptingMemory
 from engine.table import DENYOOM, MAY_REPLICATE, NOSCRIPT, STALE, WRITE, Command
 
@@ -354,34 +355,14 @@ class Scripting:
                 f"Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the "
                 f"script using the {kill} command. Script name is: {run.name.decode(errors='replace')}.",
             )
-        self._serve_others()
+        serve_others(node)
+        self.run = run
         if node.exiting:
             return SHUTTING_DOWN
         if run.killed:
             node.log("*", "Lua script killed by user with SCRIPT KILL.")
             return KILLED
         return GO_ON
-
-    def _serve_others(self) -> None:
-        """Have the world deliver what waits. The script's own changes, and its time, stay as they are."""
-        node = self.node
-        now_us = node.now_us
-        changes, node.pending_propagation = node.pending_propagation, []
-        aftermath, node.aftermath = node.aftermath, False
-        executing = node.executing, node.executing_argv
-        instead, node.instead = node.instead, None
-        forced, node.force_propagation = node.force_propagation, False
-        run, caller = self.run, node.script_caller
-        node.script_caller = None
-        try:
-            node.world.service(node)
-        finally:
-            self.run, node.script_caller = run, caller
-            node.executing, node.executing_argv = executing
-            node.instead, node.force_propagation = instead, forced
-            node.pending_propagation = changes + node.pending_propagation
-            node.aftermath = aftermath or node.aftermath
-            node.set_time(now_us)
 
     def log(self, level: int, text: bytes) -> None:
         """Write a line to the server's log."""
