@@ -57,6 +57,7 @@ def server(node: "Node") -> Lines:
         ("executable", facts["executable"]),
         ("config_file", config.config_file),
         ("io_threads_active", 0),
+        *([("shutdown_in_milliseconds", node.shutdown.remaining_ms)] if node.shutdown.until_ms else []),
         *[(f"listener{i}", text) for i, text in enumerate(listeners)],
     ]
 
@@ -194,7 +195,7 @@ def stats(node: "Node") -> Lines:
         ("latest_fork_usec", total.latest_fork_us),
         ("total_forks", total.forks),
         ("migrate_cached_sockets", 0),
-        ("slave_expires_tracked_keys", 0),
+        ("slave_expires_tracked_keys", len(node.space.own_expiring)),
         ("active_defrag_hits", 0),
         ("active_defrag_misses", 0),
         ("active_defrag_key_hits", 0),

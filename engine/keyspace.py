@@ -135,6 +135,8 @@ class Keyspace:
         self.attended = False  # True when somebody watches or tracks keys: `modified` then tells the observer
         self.observer: Observer | None = None
         self.databases = [Database(self, i) for i in range(count)]
+        # Keys that clients of a writable replica gave a time to live: their master knows nothing of them.
+        self.own_expiring: dict[tuple[int, bytes], None] = {}
 
     def set_policy(self, policy: str, lfu_log_factor: int, lfu_decay_time: int) -> None:
         """Choose what a look-up keeps of a key's use, by maxmemory-policy."""
@@ -146,6 +148,20 @@ class Keyspace:
         """Choose the classes of keyspace notifications that are sent."""
         self.notify_mask = mask if mask & (NOTIFY_KEYSPACE | NOTIFY_KEYEVENT) else 0
         self.notify_misses = bool(self.notify_mask & NOTIFY_KEY_MISS)
+
+    def expire_own(self, limit: int) -> None:
+        """Remove keys of a replica's own whose time has come; looks at up to `limit` of them, in turns."""
+        for _ in range(min(limit, len(self.own_expiring))):
+            place = next(iter(self.own_expiring))
+            del self.own_expiring[place]
+            db, key = self.databases[place[0]], place[1]
+            entry = db.entries.get(key)
+            if entry is None or entry.expire is None:
+                continue
+            if entry.expire < self.now_ms:
+                db.expire_now(entry)
+            else:
+                self.own_expiring[place] = None
 
     def __getitem__(self, index: int) -> "Database":
         return self.databases[index]
@@ -390,6 +406,8 @@ class Database:
         if entry.expire is None:
             self.expiring += 1
         entry.expire = when_ms
+        if self.space.expire_mode == EXPIRE_HIDE:
+            self.space.own_expiring[self.index, key] = None
         due = self.due
         heappush(due, (when_ms, key))
         if len(due) > 2 * self.expiring + 1024:

@@ -56,6 +56,7 @@ from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request
 from engine.rng import Rng
 from engine.scripting.runtime import Scripting
 from engine.service import Loading
+from engine.shutdown import Shutdown
 from engine.slowlog import SlowLog, redacted
 from engine.stats import CommandStats, Sampler, ScriptingMemory, Stats
 from engine.table import ADMIN, COMMANDS, FAST, SKIP_MONITOR, SKIP_SLOWLOG, TOUCHES_ARBITRARY_KEYS, Command
@@ -139,6 +140,7 @@ class Node:
         self.latency = LatencyMonitor()
         self.persistence = Persistence(self)
         self.aof = AppendOnlyFile(self)
+        self.shutdown = Shutdown(self)
         self.replication = Replication(self)
         self.master = Master(self)
         self.replica = Replica(self)
@@ -471,7 +473,8 @@ class Node:
     def signal(self, name: str, now: int) -> None:
         """A signal arrived: "term" and "int" shut the server down."""
         self.set_time(now)
-        self.shut_down({})
+        wanted = self.config.shutdown_on_sigint if name == "int" else self.config.shutdown_on_sigterm
+        self.shutdown.begin({option.encode(): None for option in wanted})
 
     def settled(self, now: int) -> list[Effect]:
         """End a round of inputs: everything that was replied becomes one `Send` a link; returns all effects."""
@@ -953,6 +956,11 @@ class Node:
         self.net_out.sample(self.stats.net_output_bytes, self.now_us)
         self.cycles.sample(self.stats.rounds, self.now_us)
         self.active.sample(self.stats.active_time_us, self.now_us)
+        if self.space.own_expiring:
+            if not self.is_replica:
+                self.space.own_expiring.clear()
+            elif self.active_expire:
+                self.space.expire_own(EXPIRED_PER_CYCLE)
         if self.active_expire and self.space.expire_mode == EXPIRE_DELETE:
             for db in self.space.databases:
                 if db.expiring:
@@ -963,6 +971,7 @@ class Node:
                 self.eviction.make_room()
         self.persistence.cron()
         self.aof.cron()
+        self.shutdown.cron()
         self.limits.cron()
         if self.now_us - self.replication_cron_us >= 1_000_000:
             self.replication_cron_us = self.now_us
@@ -1047,36 +1056,6 @@ class Node:
         return self.scripting.memory()
 
     # --- the end ------------------------------------------------------------------------------------------------
-
-    def shut_down(self, options: dict[bytes, None] | None = None) -> bool:
-        """Shut down, as SHUTDOWN with these options does; False when something failed and the server goes on."""
-        options = options or {}
-        force = b"force" in options
-        self.log("*", "User requested shutdown...")
-        self.persistence.kill_save()
-        self.aof.kill_rewrite()
-        self.aof.close()
-        saves = b"save" in options or (bool(self.config.save) and b"nosave" not in options)
-        if self.loading:
-            saves = False  # half of the data must not take the place of all of it
-        if saves:
-            self.log("*", "Saving the final RDB snapshot before exiting.")
-            if not self.persistence.save():
-                if not force:
-                    self.log("#", "Error trying to save the DB, can't exit.")
-                    self.log("#", "Errors trying to shut down the server. Check the logs for more information.")
-                    return False
-                self.log("#", "Error trying to save the DB. Exit anyway.")
-        if self.config.pidfile and self.config.daemonize:
-            self.log("*", "Removing the pid file.")
-        self.log("#", "Redis is now ready to exit, bye bye...")
-        self.exiting = True
-        self.effects.append(Exit(0))
-        return True
-
-    def abort_shutdown(self) -> bool:
-        """Give a shutdown up that waits for replicas; False when there is none."""
-        return False
 
     def crash(self, why: str) -> None:
         """End at once, saving nothing (DEBUG SEGFAULT and its like)."""

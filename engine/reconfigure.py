@@ -177,6 +177,11 @@ def _append_only(node: "Node", old: dict[str, Any]) -> str | None:
     return None
 
 
+def _auto_gc(node: "Node", old: dict[str, Any]) -> str | None:
+    node.aof.remove_history()
+    return None
+
+
 def _hz(node: "Node", old: dict[str, Any]) -> str | None:
     node.config.hz = sane_hz(node.config.hz)
     return None
@@ -293,6 +298,7 @@ def _bind(node: "Node", old: dict[str, Any]) -> str | None:
 
 APPLY: dict[str, Apply] = {
     "appendonly": _append_only,
+    "aof-disable-auto-gc": _auto_gc,
     "bind": _bind,
     "hz": _hz,
     "locale-collate": _locale,

@@ -6,12 +6,13 @@ https://redis.io/docs/latest/commands/?group=server
 from engine import client as flags
 from engine import latency as latency_graphs
 from engine.arguments import integer, parse_integer
-from engine.client import Client
+from engine.client import BLOCKED_SHUTDOWN, Client
 from engine.errors import SYNTAX, ReplyError
 from engine.help import help_reply
 from engine.info import highest_equivalent, info
 from engine.memory import STARTUP_BYTES, clients_bytes, key_usage, overhead, used_memory
 from engine.resp import NO_REPLY, OK, Argv, Reply, Status, Verbatim
+from engine.shutdown import FAILED
 from engine.table import ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, command, container
 
 GROUP = "server"
@@ -91,14 +92,15 @@ def shutdown(ctx: Client, argv: Argv) -> Reply:
     if (b"abort" in options and len(options) > 1) or (b"save" in options and b"nosave" in options):
         raise ReplyError(SYNTAX)
     if b"abort" in options:
-        if not ctx.node.abort_shutdown():
+        if not ctx.node.shutdown.abort():
             raise ReplyError(b"ERR No shutdown in progress.")
         return OK
     if ctx.flags & flags.DENY_BLOCKING and b"now" not in options:
         raise ReplyError(b"ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client")
-    if not ctx.node.shut_down(options):
-        raise ReplyError(b"ERR Errors trying to SHUTDOWN. Check logs.")
-    return NO_REPLY
+    shutdown = ctx.node.shutdown
+    if not shutdown.begin(options):
+        raise ReplyError(FAILED)
+    return ctx.block(BLOCKED_SHUTDOWN, [], None) if shutdown.until_ms and not ctx.node.exiting else NO_REPLY
 
 
 # --- slow log ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,143 @@
+"""Shutting down: wait for replicas, give children up, save, end.
+
+A master does not go while replicas lack a part of its stream: clients' writes are held back, and the end waits until
+all have acknowledged everything, `shutdown-timeout` seconds at most. Whoever gave SHUTDOWN waits as well, for an
+error if it fails or is aborted; otherwise the connection just ends.
+
+https://redis.io/docs/latest/commands/shutdown/
+"""
+
+from typing import TYPE_CHECKING
+
+from engine import blocking
+from engine.aof.log import OFF, WAIT_REWRITE
+from engine.client import BLOCKED_SHUTDOWN, Client
+from engine.effects import Exit
+from engine.errors import ReplyError
+from engine.replication.master import ONLINE, ReplicaLink
+
+if TYPE_CHECKING:
+    from engine.node import Node
+
+PURPOSE = b"shutdown"
+NEVER_MS = 1 << 62
+NO_EXIT = ", can't exit."
+FAILED = b"ERR Errors trying to SHUTDOWN. Check logs."
+
+
+class Shutdown:
+    """The end of a node, from the wish to the exit."""
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self.until_ms = 0  # when replicas are waited for no longer; 0: no shutdown is under way
+        self.options: dict[bytes, None] = {}
+
+    @property
+    def remaining_ms(self) -> int:
+        """How long replicas are waited for still."""
+        return max(0, self.until_ms - self.node.now_ms)
+
+    def begin(self, options: dict[bytes, None]) -> bool:
+        """Shut down, at once or when replicas are ready; False when something failed and the server goes on."""
+        node = self.node
+        if self.until_ms and b"now" not in options:
+            return True
+        node.log("*", "User requested shutdown...")
+        timeout_s = node.config.shutdown_timeout
+        if timeout_s and b"now" not in options and not self._replicas_are_ready():
+            self.options = options
+            self.until_ms = node.now_ms + timeout_s * 1000
+            node.pauses.pause(PURPOSE, NEVER_MS, everything=False)
+            node.log("*", "Waiting for replicas before shutting down.")
+            return True
+        self.options = options
+        return self._finish()
+
+    def cron(self) -> None:
+        """Go on with a shutdown that waits."""
+        if self.until_ms and (self._replicas_are_ready() or self.node.now_ms >= self.until_ms):
+            self._finish()
+
+    def abort(self) -> bool:
+        """Give a shutdown up that waits for replicas; False when there is none."""
+        if not self.until_ms:
+            return False
+        self.node.log("*", "Shutdown manually aborted.")
+        self._stay()
+        return True
+
+    def _links(self) -> list[tuple[Client, ReplicaLink]]:
+        clients = self.node.master.replicas.values()
+        return [(client, client.extra) for client in clients if isinstance(client.extra, ReplicaLink)]
+
+    def _replicas_are_ready(self) -> bool:
+        offset = self.node.replication.offset
+        return all(link.ack_offset >= offset for _, link in self._links() if link.state == ONLINE)
+
+    def _stay(self) -> None:
+        """Go on serving; those who asked for the end hear that it failed."""
+        node = self.node
+        self.until_ms = 0
+        node.pauses.end(PURPOSE)
+        for client in list(node.clients.values()):
+            if client.blocking is not None and client.blocking.kind == BLOCKED_SHUTDOWN:
+                blocking.unblock_with_error(node, client, ReplyError(FAILED))
+
+    def _finish(self) -> bool:
+        node = self.node
+        self._tell_of_replicas()
+        if not self._prepare():
+            node.log("#", "Errors trying to shut down the server. Check the logs for more information.")
+            self._stay()
+            return False
+        if node.config.pidfile and node.config.daemonize:
+            node.log("*", "Removing the pid file.")
+        node.log("#", "Redis is now ready to exit, bye bye...")
+        node.exiting = True
+        node.effects.append(Exit(0))
+        return True
+
+    def _tell_of_replicas(self) -> None:
+        node = self.node
+        links = self._links()
+        in_sync = 0
+        for client, link in links:
+            behind = node.replication.offset - link.ack_offset
+            if not behind:
+                in_sync += 1
+                continue
+            lag_s = node.now_us // 1_000_000 - link.ack_time_s if link.state == ONLINE else 0
+            node.log(
+                "*",
+                f"Lagging replica {client.peer} reported offset {behind} behind master, lag={lag_s}, "
+                f"state={link.state}.",
+            )
+        if links:
+            node.log("*", f"{in_sync} of {len(links)} replicas are in sync when shutting down.")
+
+    def _prepare(self) -> bool:
+        """Give children up and save; False when what the server holds would be lost."""
+        node, options = self.node, self.options
+        force = b"force" in options
+        if node.persistence.saving:
+            node.log("#", "There is a child saving an .rdb. Killing it!")
+            node.persistence.kill_save()
+        if node.aof.rewriting:
+            if node.aof.state == WAIT_REWRITE:
+                if not force:
+                    node.log("#", "Writing initial AOF, can't exit.")
+                    return False
+                node.log("#", "Writing initial AOF. Exit anyway.")
+            node.log("#", "There is a child rewriting the AOF. Killing it!")
+            node.aof.kill_rewrite()
+        if node.aof.state != OFF:
+            node.aof.close()
+        saves = b"save" in options or (bool(node.config.save) and b"nosave" not in options)
+        if not saves or node.loading:  # half of the data must not take the place of all of it
+            return True
+        node.log("*", "Saving the final RDB snapshot before exiting.")
+        if node.persistence.save():
+            return True
+        node.log("#", f"Error trying to save the DB{'. Exit anyway.' if force else NO_EXIT}")
+        return force
