@@ -1,0 +1,231 @@
+"""The append-only file: what is written when, what is loaded again, what is refused."""
+
+import pytest
+
+from engine import effects as fx
+from engine.aof.loading import AofLoadError
+from engine.config import Config
+from engine.digest import dataset_digest
+from engine.node import Node
+from engine.resp import encode_command
+from tests.world import QuietWorld
+
+NOW = 1_700_000_000_000_000
+DIRECTORY = "appendonlydir/"
+
+
+class DiskWorld(QuietWorld):
+    """A world that keeps a list of what was done on its disk, and whose disk may be full."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+        self.room = None
+
+    def perform(self, node, effect):
+        node.effects, before = [], node.effects
+        self.logs += [each.text for each in before if isinstance(each, fx.Log)]
+        for each in before:
+            if isinstance(each, fx.Unlink):
+                self.files.pop(each.path, None)
+        self.done.append(type(effect).__name__)
+        if isinstance(effect, fx.Append) and self.room is not None:
+            effect = effect._replace(data=effect.data[: self.room])
+        return super().perform(node, effect)
+
+
+class Server:
+    """A node with an append-only file, started on what is in `files`."""
+
+    def __init__(self, files=None, **settings):
+        config = Config()
+        config.appendonly = True
+        for name, value in settings.items():
+            setattr(config, name, value)
+        self.world = DiskWorld()
+        self.world.files = files if files is not None else {}
+        self.node = Node(config, 1, NOW)
+        self.node.attach(self.world)
+        self.node.start(NOW)
+        self.node.opened(1, "127.0.0.1:1", "tcp", NOW)
+        self.take(self.node.settled(NOW))
+
+    def take(self, effects):
+        self.world.logs += [each.text for each in effects if isinstance(each, fx.Log)]
+        return b"".join(each.data for each in effects if isinstance(each, fx.Send))
+
+    def run(self, *commands, at=NOW):
+        self.world.done.clear()
+        self.node.received(1, b"".join(encode_command(command.split()) for command in commands), at)
+        return self.take(self.node.settled(at))
+
+    def digest(self):
+        return dataset_digest(self.node.space)
+
+    @property
+    def increment(self):
+        (name,) = [name for name in self.world.files if name.endswith(".incr.aof")]
+        return self.world.files[name]
+
+
+DATA = (
+    b"SET s hello",
+    b"SET n 12 EX 100",
+    b"RPUSH l a b c",
+    b"SADD set 1 2 3",
+    b"SADD words x y",
+    b"ZADD z 1.5 a inf b",
+    b"HSET h f v g w",
+    b"XADD x 1-1 f v",
+    b"XADD x 2-0 f w",
+    b"XGROUP CREATE x g 0",
+    b"XREADGROUP GROUP g c COUNT 1 STREAMS x >",
+    b"PFADD hll a b c",
+    b"SELECT 3",
+    b"SETBIT bits 100 1",
+    b"MULTI",
+    b"INCR counter",
+    b"LPOP l",
+    b"EXEC",
+)
+
+
+@pytest.mark.parametrize("preamble", [True, False])
+def test_what_was_written_is_there_again(preamble):
+    server = Server(aof_use_rdb_preamble=preamble)
+    server.run(*DATA)
+    again = Server(server.world.files, aof_use_rdb_preamble=preamble)
+    assert again.digest() == server.digest()
+    assert again.node.space.databases[0].entry(b"n").expire == (NOW // 1000) + 100_000
+
+
+@pytest.mark.parametrize("preamble", [True, False])
+def test_a_rewrite_takes_the_place_of_what_it_sums_up(preamble):
+    server = Server(aof_use_rdb_preamble=preamble)
+    server.run(*DATA)
+    assert b"started" in server.run(b"BGREWRITEAOF")
+    server.run(b"SELECT 0", b"SET after rewrite")
+    server.node.snapshot(server.node.aof.rewriting, None, NOW)
+    for effect in server.node.settled(NOW):
+        if isinstance(effect, fx.Unlink):
+            server.world.files.pop(effect.path, None)
+    base = "appendonly.aof.2.base." + ("rdb" if preamble else "aof")
+    assert sorted(server.world.files) == [
+        DIRECTORY + base,
+        DIRECTORY + "appendonly.aof.2.incr.aof",
+        DIRECTORY + "appendonly.aof.manifest",
+    ]
+    assert Server(server.world.files).digest() == server.digest()
+
+
+def test_a_reply_stands_behind_the_fsync_of_its_round():
+    server = Server(appendfsync="always")
+    reply = server.run(b"SET a 1", b"MULTI", b"INCR a", b"INCR a", b"EXEC", b"GET a")
+    assert reply.endswith(b"$1\r\n3\r\n")
+    assert server.world.done == ["Append", "Sync"]
+    assert server.run(b"GET a") == b"$1\r\n3\r\n"
+    assert server.world.done == []
+
+
+def test_everysec_syncs_once_a_second_in_the_background():
+    server = Server(appendfsync="everysec")
+    server.run(b"SET a 1")
+    assert server.world.done == ["Append"]
+    server.node.received(1, encode_command([b"SET", b"a", b"2"]), NOW + 1_100_000)
+    effects = server.node.settled(NOW + 1_100_000)
+    (sync,) = [effect for effect in effects if isinstance(effect, fx.Sync)]
+    assert sync.background
+    # While it is under way writes wait for it, two seconds at most.
+    server.world.done.clear()
+    server.node.received(1, encode_command([b"SET", b"a", b"3"]), NOW + 1_200_000)
+    server.node.settled(NOW + 1_200_000)
+    assert server.world.done == []
+    server.node.received(1, encode_command([b"SET", b"a", b"4"]), NOW + 3_300_000)
+    server.node.settled(NOW + 3_300_000)
+    assert server.world.done == ["Append"]
+
+
+def test_a_file_that_ends_in_the_middle_is_cut_back():
+    server = Server()
+    server.run(b"SET a 1", b"SET b 2")
+    name = DIRECTORY + "appendonly.aof.1.incr.aof"
+    whole = server.world.files[name]
+    server.world.files[name] = whole[:-3]
+    again = Server(server.world.files)
+    assert again.run(b"EXISTS a b") == b":1\r\n"
+    assert server.world.files[name] == whole[: whole.rindex(b"*3")]
+
+
+def test_an_unfinished_transaction_is_taken_back():
+    server = Server()
+    server.run(b"SET a 1")
+    name = DIRECTORY + "appendonly.aof.1.incr.aof"
+    whole = server.world.files[name]
+    server.world.files[name] = whole + encode_command([b"MULTI"]) + encode_command([b"SET", b"a", b"2"])
+    again = Server(server.world.files)
+    assert again.run(b"GET a") == b"$1\r\n1\r\n"
+    assert server.world.files[name] == whole
+
+
+@pytest.mark.parametrize(
+    ("damage", "settings"),
+    [
+        (lambda data: data.replace(b"$3\r\nSET", b"!3\r\nSET"), {}),
+        (lambda data: data[:-3], {"aof_load_truncated": False}),
+        (lambda data: data + encode_command([b"NOSUCH"]), {}),
+    ],
+)
+def test_a_damaged_file_is_refused_and_left_alone(damage, settings):
+    server = Server()
+    server.run(b"SET a 1", b"SET b 2")
+    name = DIRECTORY + "appendonly.aof.1.incr.aof"
+    damaged = server.world.files[name] = damage(server.world.files[name])
+    before = dict(server.world.files)
+    with pytest.raises(AofLoadError):
+        Server(server.world.files, **settings)
+    assert server.world.files == before
+    assert server.world.files[name] == damaged
+
+
+def test_a_full_disk_stops_writes_until_there_is_room():
+    server = Server(appendfsync="no")
+    server.world.room = 10
+    assert server.run(b"SET a 1") == b"+OK\r\n"
+    assert server.run(b"SET a 2").startswith(b"-MISCONF Errors writing to the AOF file: No space left on device")
+    assert server.run(b"GET a") == b"$1\r\n1\r\n"
+    server.world.room = None
+    server.node.wake(NOW + 2_000_000)
+    server.node.settled(NOW + 2_000_000)
+    assert server.run(b"SET a 3", at=NOW + 2_000_000) == b"+OK\r\n"
+    assert Server(server.world.files).run(b"GET a") == b"$1\r\n3\r\n"
+
+
+def test_a_full_disk_ends_a_server_that_promised_durability():
+    server = Server(appendfsync="always")
+    server.world.room = 10
+    server.node.received(1, encode_command([b"SET", b"a", b"1"]), NOW)
+    effects = server.node.settled(NOW)
+    assert effects[-1] == fx.Exit(1)
+    assert not [effect for effect in effects if isinstance(effect, fx.Send)]
+
+
+def test_it_is_switched_on_while_the_server_runs():
+    server = Server()
+    server.run(b"SET a 1", b"CONFIG SET appendonly no", b"SET b 2", b"CONFIG SET appendonly yes", b"SET c 3")
+    aof = server.node.aof
+    assert aof.state == "wait_rewrite"
+    server.node.snapshot(aof.rewriting, None, NOW)
+    server.node.settled(NOW)
+    assert aof.state == "on"
+    assert Server(server.world.files).digest() == server.digest()
+
+
+def test_publish_is_not_written_and_scripts_choose():
+    server = Server()
+    server.run(b"PUBLISH channel message")
+    assert server.increment == b""
+    script = "redis.set_repl(redis.REPL_REPLICA) redis.call('set','a','1') redis.set_repl(redis.REPL_AOF) "
+    server.node.received(1, encode_command([b"EVAL", (script + "redis.call('set','b','1')").encode(), b"0"]), NOW)
+    server.node.settled(NOW)
+    assert b"\r\nb\r\n" in server.increment
+    assert b"\r\na\r\n" not in server.increment
