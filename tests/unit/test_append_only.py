@@ -101,7 +101,7 @@ def test_what_was_written_is_there_again(preamble):
 
 @pytest.mark.parametrize("preamble", [True, False])
 def test_a_rewrite_takes_the_place_of_what_it_sums_up(preamble):
-    server = Server(aof_use_rdb_preamble=preamble)
+    server = Server(aof_use_rdb_preamble=preamble, appendfsync="no")
     server.run(*DATA)
     assert b"started" in server.run(b"BGREWRITEAOF")
     server.run(b"SELECT 0", b"SET after rewrite")
