@@ -50,6 +50,7 @@ from engine.pubsub import PubSub
 from engine.quoting import quote
 from engine.rdb import objects
 from engine.replication import Replication
+from engine.replication.failover import Failover
 from engine.replication.master import Master
 from engine.replication.replica import CONNECTED, NONE, Replica
 from engine.resp import Argv, BatchParser, Limits, ProtocolError, Reply, Request, encode2, encode3
@@ -144,6 +145,7 @@ class Node:
         self.replication = Replication(self)
         self.master = Master(self)
         self.replica = Replica(self)
+        self.failover = Failover(self)
         self.dialled: dict[int, Replica] = {}
         self.next_dialled = FIRST_DIALLED
         self.resume_waiting = False  # an acknowledgement came: a WAIT may be fulfilled
@@ -499,6 +501,8 @@ class Node:
         if self.resume_waiting or self.replication.ask_for_acks:
             self.resume_waiting = False
             self.replication.serve_waiting()
+        if self.failover.under_way:
+            self.failover.update()  # acknowledgements may have come; only now, for it hangs up on replicas
         effects = self.effects
         if self.pending_out:
             least, sent = self.limits.least, 0
@@ -693,8 +697,8 @@ class Node:
 
     # --- roles --------------------------------------------------------------------------------------------------
 
-    def follow(self, host: str, port: int, why: str) -> None:
-        """Become a replica of another server."""
+    def follow(self, host: str, port: int, why: str = "") -> None:
+        """Become a replica of another server; `why` is for the log."""
         was_master = not self.is_replica
         before = self.config.replicaof
         self.config.replicaof = MasterAddress(host, port)
@@ -711,13 +715,14 @@ class Node:
         if was_master:
             # What we hold is a history too: the new master may know it.
             self.replica.has_history = self.replication.backlog is not None
-        self.log("*", f"REPLICAOF {host}:{port} enabled ({why})")
+        if why:
+            self.log("*", f"REPLICAOF {host}:{port} enabled ({why})")
         self.replication.drop_replicas()
         self.update_role()
         self.replica.follow()
 
-    def promote(self, why: str) -> None:
-        """Become a master, with the data as it is."""
+    def promote(self, why: str = "") -> None:
+        """Become a master, with the data as it is; `why` is for the log."""
         self.config.replicaof = None
         self.replica.stop()
         self.replication.shift_id()
@@ -726,7 +731,8 @@ class Node:
         self.master.no_replicas_since_us = self.now_us
         self.replication.drop_replicas()
         self.update_role()
-        self.log("*", f"MASTER MODE enabled ({why})")
+        if why:
+            self.log("*", f"MASTER MODE enabled ({why})")
 
     def update_role(self) -> None:
         """Take over what depends on the role and on the state of the link to the master."""

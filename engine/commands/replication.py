@@ -6,8 +6,9 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 from engine import client as flags
 from engine.arguments import integer, parse_integer
 from engine.client import Client
+from engine.commands.client import describe
 from engine.errors import SYNTAX, ReplyError
-from engine.replication.master import ReplicaLink
+from engine.replication.master import ONLINE, ReplicaLink
 from engine.replication.replica import CONNECTED
 from engine.resp import NO_REPLY, OK, Argv, Reply, Status
 from engine.table import ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
@@ -23,6 +24,8 @@ def _link(ctx: Client) -> ReplicaLink:
 
 def _may_sync(ctx: Client) -> None:
     node = ctx.node
+    if node.failover.under_way:
+        raise ReplyError(b"NOMASTERLINK Can't SYNC while failing over")
     if node.is_replica and node.replica.state != CONNECTED:
         raise ReplyError(b"NOMASTERLINK Can't SYNC while not connected with my master")
     if ctx.out:
@@ -50,9 +53,16 @@ def sync(ctx: Client, argv: Argv) -> Reply:
 def psync(ctx: Client, argv: Argv) -> Reply:
     if ctx.flags & flags.REPLICA:
         return NO_REPLY
+    node = ctx.node
+    if len(argv) > 3 and argv[3].lower() == b"failover":
+        node.log("*", f"Failover request received for replid {argv[1].decode(errors='replace')}.")
+        if not node.is_replica:
+            raise ReplyError(b"ERR PSYNC FAILOVER can't be sent to a master.")
+        if argv[1].lower() != node.replication.replid:
+            raise ReplyError(b"ERR PSYNC FAILOVER replid must match my replid.")
+        node.promote(f"failover request from '{describe(ctx).decode(errors='replace')}'")
     _may_sync(ctx)
     link = _link(ctx)
-    node = ctx.node
     node.log("*", f"Replica {node.master.name(ctx, link)} asks for synchronization")
     offset = parse_integer(argv[2])
     if offset is None:
@@ -106,6 +116,8 @@ def _replicaof(ctx: Client, argv: Argv) -> Reply:
     node = ctx.node
     if node.cluster_enabled:
         raise ReplyError(b"ERR REPLICAOF not allowed in cluster mode.")
+    if node.failover.under_way:
+        raise ReplyError(b"ERR REPLICAOF not allowed while failing over.")
     if argv[1].lower() == b"no" and argv[2].lower() == b"one":
         if node.is_replica:
             node.promote(f"user request from '{ctx.peer}'")
@@ -128,6 +140,65 @@ def _replicaof(ctx: Client, argv: Argv) -> Reply:
 @command("REPLICAOF <host port | NO ONE>", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, STALE, since="5.0.0", complexity="O(1)")
 def replicaof(ctx: Client, argv: Argv) -> Reply:
     return _replicaof(ctx, argv)
+
+
+@command(
+    "FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
+    ADMIN,
+    NOSCRIPT,
+    STALE,
+    since="6.2.0",
+    complexity="O(1)",
+)
+def failover(ctx: Client, argv: Argv) -> Reply:
+    node = ctx.node
+    if node.cluster_enabled:
+        raise ReplyError(b"ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.")
+    if len(argv) == 2 and argv[1].lower() == b"abort":
+        if not node.failover.under_way:
+            raise ReplyError(b"ERR No failover in progress.")
+        node.failover.abort("Failover manually aborted")
+        return OK
+    timeout_ms = 0
+    force = False
+    target: tuple[str, int] | None = None
+    i = 1
+    while i < len(argv):
+        option = argv[i].lower()
+        if option == b"timeout" and i + 1 < len(argv) and not timeout_ms:
+            timeout_ms = integer(argv[i + 1])
+            if timeout_ms <= 0:
+                raise ReplyError(b"ERR FAILOVER timeout must be greater than 0")
+            i += 2
+        elif option == b"to" and i + 2 < len(argv) and target is None:
+            target = argv[i + 1].decode("utf-8", "replace"), integer(argv[i + 2])
+            i += 3
+        elif option == b"force" and not force:
+            force = True
+            i += 1
+        else:
+            raise ReplyError(SYNTAX)
+    _may_fail_over(ctx, target, timeout_ms, force)
+    node.failover.begin(target, timeout_ms, force)
+    return OK
+
+
+def _may_fail_over(ctx: Client, target: tuple[str, int] | None, timeout_ms: int, force: bool) -> None:
+    node = ctx.node
+    if node.failover.under_way:
+        raise ReplyError(b"ERR FAILOVER already in progress.")
+    if node.is_replica:
+        raise ReplyError(b"ERR FAILOVER is not valid when server is a replica.")
+    if not node.master.replicas:
+        raise ReplyError(b"ERR FAILOVER requires connected replicas.")
+    if force and not (timeout_ms and target):
+        raise ReplyError(b"ERR FAILOVER with force option requires both a timeout and target HOST and IP.")
+    if target is not None:
+        replica = node.failover.find(target)
+        if replica is None:
+            raise ReplyError(b"ERR FAILOVER target HOST and PORT is not a replica.")
+        if _link(replica).state != ONLINE:
+            raise ReplyError(b"ERR FAILOVER target replica is not online.")
 
 
 @command("SLAVEOF <host port | NO ONE>", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, STALE, since="1.0.0", complexity="O(1)")

@@ -244,7 +244,7 @@ class Replication:
         backlog = self.backlog
         return [
             *lines,
-            ("master_failover_state", "no-failover"),
+            ("master_failover_state", node.failover.state),
             ("master_replid", self.replid.decode()),
             ("master_replid2", self.replid2.decode()),
             ("master_repl_offset", self.offset),

@@ -196,13 +196,14 @@ class Replica:
 
     def _psync(self) -> list[bytes]:
         replication = self.node.replication
+        takes_over = [b"FAILOVER"] if self.node.failover.under_way else []
         if self.has_history:
             want = replication.offset + 1
             shown = replication.replid.decode()
             self.node.log("*", f"Trying a partial resynchronization (request {shown}:{want}).")
-            return [b"PSYNC", replication.replid, b"%d" % want]
+            return [b"PSYNC", replication.replid, b"%d" % want, *takes_over]
         self.node.log("*", "Partial resynchronization not possible (no cached master)")
-        return [b"PSYNC", b"?", b"-1"]
+        return [b"PSYNC", b"?", b"-1", *takes_over]
 
     def _answer(self, line: bytes) -> None:
         node = self.node
@@ -229,6 +230,8 @@ class Replica:
     def _psync_answer(self, line: bytes) -> None:
         node, replication = self.node, self.node.replication
         shown = line.decode("utf-8", "replace")
+        if not node.failover.answered(line.startswith((b"+FULLRESYNC ", b"+CONTINUE"))):
+            return
         if line.startswith(b"+FULLRESYNC "):
             words = line.split(b" ")
             if len(words) != 3 or len(words[1]) != 40 or not words[2].isdigit():
