@@ -36,6 +36,7 @@ Reply = Any
 PORT = 6379
 CONF = "redis.conf"
 START_SECONDS = 20.0
+LINK_SECONDS = 3.0  # within which a replica that can reach its master has done so
 
 
 def free_port(address: str = "127.0.0.1") -> int:
@@ -196,6 +197,8 @@ class RealMachine:
         self.program, self.port = program, port
         self.others = others  # the lesson's addresses → those of loopback
         self.real = others[address]
+        # Where the learner's terminals come in, whatever `bind` says about the other machines.
+        self.door = self.real if self.real == "127.0.0.1" else "127.200." + ".".join(self.real.split(".")[2:])
         self._process: subprocess.Popen[bytes] | None = None
         self._look: Connection | None = None
         self._durable: dict[str, int] = {}
@@ -217,6 +220,7 @@ class RealMachine:
         """See `Machine`."""
         for lesson, real in self.others.items():
             text = text.replace(real.encode(), lesson.encode())
+        text = text.replace(self.door.encode(), b"127.0.0.1")
         return re.sub(rb"(?<!\d)%d(?!\d)" % self.port, b"6379", text)
 
     def start(self) -> None:
@@ -227,7 +231,10 @@ class RealMachine:
         text = conf.read_bytes() if conf.exists() else b""
         conf.write_bytes(self.inward(text))
         # Given behind the file, so that it may say what it likes about them.
-        options = ["--port", str(self.port), "--bind", self.real, "--bind-source-addr", self.real]
+        binds = re.findall(rb"^bind +(.*)$", conf.read_bytes(), re.M)
+        public = not binds or b"*" in binds[-1].split() or self.real.encode() in binds[-1]
+        addresses = dict.fromkeys([self.door, self.real] if public else [self.door])
+        options = ["--port", str(self.port), "--bind", *addresses, "--bind-source-addr", self.real]
         options += ["--dir", str(self.folder), "--logfile", str(self.log), "--enable-debug-command", "yes"]
         self._process = subprocess.Popen(
             [self.program, str(conf), *options],
@@ -243,7 +250,7 @@ class RealMachine:
                 said = self._process.stderr.read().decode(errors="replace").strip()
                 raise HostError(said or "the server ended at once")
             try:
-                look = Connection.tcp(self.real, self.port, timeout=5)
+                look = Connection.tcp(self.door, self.port, timeout=5)
             except LinkError:
                 time.sleep(0.01)  # a foreign program: there is nothing to wait on
                 continue
@@ -266,7 +273,7 @@ class RealMachine:
 
     def waited(self) -> None:
         """See `Machine`."""
-        if self.running and self.peek([b"CONFIG", b"GET", b"appendfsync"])[1] == b"everysec":
+        if self.running and setting(self, "appendfsync") == "everysec":
             self._durable = self._sizes()
 
     def _ended(self) -> None:
@@ -299,7 +306,7 @@ class RealMachine:
         """See `Machine`. The worst that the policy allows happens: nothing reached the disk without an fsync."""
         if not self.running:
             return
-        always = self.peek([b"CONFIG", b"GET", b"appendfsync"])[1] == b"always"
+        always = setting(self, "appendfsync") == "always"
         self.kill()
         if always:
             return
@@ -309,7 +316,7 @@ class RealMachine:
 
     def connect(self) -> socket.socket:
         """See `Machine`."""
-        sock = socket.create_connection((self.real, self.port), START_SECONDS)
+        sock = socket.create_connection((self.door, self.port), START_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
@@ -325,8 +332,11 @@ class RealMachine:
 
     def reach(self, host: str, port: int) -> tuple[str, int] | None:
         """See `Machine`."""
-        here = self.address if host in ("127.0.0.1", "localhost") else host
-        return (self.others[here], self.port) if here in self.others and port == PORT else None
+        if port != PORT:
+            return None
+        if host in ("127.0.0.1", "localhost", self.address):
+            return self.door, self.port
+        return (self.others[host], self.port) if host in self.others else None
 
     def close(self) -> None:
         """End it."""
@@ -469,10 +479,13 @@ class Machines:
         until = time.monotonic() + most_s
         while time.monotonic() < until:
             restless = self._restless() - self._hopeless
-            if not restless:
-                return
+            down = all(each[1] == "down" for each in restless)
+            if not restless or (down and time.monotonic() > until - most_s + LINK_SECONDS):
+                break
             time.sleep(0.02)  # nothing tells the end of what goes on between other processes
-        self._hopeless |= self._restless()
+        else:
+            restless = self._restless()
+        self._hopeless |= restless
 
     def _restless(self) -> set[tuple[Any, ...]]:
         facts: dict[str, dict[str, str]] = {}
@@ -494,7 +507,8 @@ class Machines:
                 if up:
                     found.add((name, "still up"))
             elif not up:
-                found.add((name, "down", master.name))
+                if self._may_link(self.machines[name], master):
+                    found.add((name, "down", master.name))
             elif fact.get("slave_repl_offset") != facts[master.name].get("master_repl_offset"):
                 again = [
                     info_fields(self.machines[each].peek([b"INFO", b"replication"])) for each in (name, master.name)
@@ -502,6 +516,30 @@ class Machines:
                 if again[0].get("slave_repl_offset") != again[1].get("master_repl_offset"):
                     found.add((name, "behind", master.name))
         return found
+
+    @staticmethod
+    def _may_link(replica: Machine, master: Machine) -> bool:
+        """Tell whether a link that is down can come up by itself: the address is right, and the password."""
+        if not listens_to_others(master):
+            return False
+        wanted = setting(master, "requirepass")
+        return not wanted or setting(replica, "masterauth") == wanted or bool(setting(replica, "masteruser"))
+
+
+def setting(machine: Machine, name: str) -> str:
+    """Return a setting of a machine's server. Raises HostError."""
+    reply = machine.peek([b"CONFIG", b"GET", name.encode()])
+    value = reply.get(name.encode(), b"") if isinstance(reply, dict) else reply[1]
+    return str(value.decode(errors="replace"))
+
+
+def listens_to_others(machine: Machine) -> bool:
+    """Tell whether a machine's server listens at the address that the others know."""
+    try:
+        bound = setting(machine, "bind").split()
+    except HostError:
+        return False
+    return bool({"*", "0.0.0.0", machine.address, f"-{machine.address}"} & set(bound))
 
 
 def _common_port(addresses: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ brings back both. Free play needs no mode: every command is carried out, noted, 
 at what it did.
 """
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -579,9 +580,21 @@ _LOOKING = frozenset(
 def only_looks(argv: Sequence[bytes]) -> bool:
     """Tell whether a command changes nothing that an undo would have to bring back."""
     name = argv[0].lower()
+    if b">" in argv or b">>" in argv:  # a shell's: it writes a file
+        return False
+    if name in (b"redis-cli", b"sudo"):
+        rest = list(argv[1:])
+        while rest and rest[0].startswith(b"-"):
+            rest = rest[2:] if rest[0] in (b"-h", b"-p", b"-a", b"-n") else rest[1:]
+        return not rest or only_looks(rest)
     pair = name + b"|" + argv[1].lower() if len(argv) > 1 else name
     if name in _LOOKING or pair in _LOOKING:
         return True
+    return _reads(name)
+
+
+@functools.cache
+def _reads(name: bytes) -> bool:
     from engine.commands import load_all  # late: the table is large, and a lesson asks for it only here
     from engine.table import COMMANDS, READONLY
 

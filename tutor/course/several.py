@@ -45,6 +45,8 @@ class MachinesServer(Terminals):
         self._entries: list[Entry] = []
         self._heavy: list[bool] = []  # whether an entry has to be undone
         self._replaying = False
+        self._last: Entry = ("", "")
+        self._pending = False  # whether to settle before the next thing, since a command was repeated
         self._fresh()
 
     def _fresh(self) -> None:
@@ -63,6 +65,8 @@ class MachinesServer(Terminals):
 
     def execute(self, terminal: str, argv: Sequence[bytes]) -> list[Reply]:
         """See `Server`."""
+        if self._pending and self._last != (terminal, tuple(argv)):
+            self._settle()
         self.arrived(terminal)
         machine = self.machines.find(self.lesson.server_of(terminal))
         words = _inward(machine, argv) if isinstance(machine, RealMachine) else list(argv)
@@ -98,6 +102,7 @@ class MachinesServer(Terminals):
 
     def shell(self, terminal: str, line: str) -> str:
         """See `Server`."""
+        self._settle()
         text = Shell(self.machines, self.lesson.server_of(terminal)).run(line)
         self._note((terminal, line), [])
         for name in self.lesson.terminals:
@@ -112,6 +117,8 @@ class MachinesServer(Terminals):
     def _note(self, entry: Entry, replies: Sequence[Reply]) -> None:
         from tutor.course.session import only_looks
 
+        again = self._last == entry and not isinstance(entry[1], str)
+        self._last = entry
         _, line = entry
         words = line.encode().split() if isinstance(line, str) else list(line)
         heavy = not only_looks(words) and not (
@@ -122,6 +129,13 @@ class MachinesServer(Terminals):
             self._heavy.append(heavy)
         if heavy:
             self.machines.changed(words[0])
+            self._pending = True
+            if not again:
+                self._settle()
+
+    def _settle(self) -> None:
+        if self._pending:
+            self._pending = False
             self.machines.settle()
 
     def prompt(self, terminal: str) -> str:
@@ -132,6 +146,7 @@ class MachinesServer(Terminals):
 
     def peek(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
         """See `Server`."""
+        self._settle()
         return look(self.machines, argv, db, server)
 
     def mark(self) -> int:
@@ -156,8 +171,10 @@ class MachinesServer(Terminals):
                     self.shell(terminal, line)
                 else:
                     self.execute(terminal, line)
-                for name in self.lesson.terminals:
-                    self.arrived(name)
+                if not self._pending:
+                    for name in self.lesson.terminals:
+                        self.arrived(name)
+            self._settle()
         finally:
             self._replaying = False
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tutor.course.machines import Machines, OurMachine, RealMachine
+from tutor.course.machines import Machines, OurMachine, RealMachine, listens_to_others
 from tutor.host import HostError
 
 LOG = "redis-server.log"
@@ -344,6 +344,9 @@ class Shell:
 
     def _address(self, host: str, port: str) -> tuple[str, int]:
         found = self.machine.reach(host, int(port) if port.isdigit() else 0)
+        for other in self._machines.machines.values():
+            if other.address == host and other is not self.machine and not listens_to_others(other):
+                found = None
         if found is None:
             raise _Failed(f"Could not connect to Redis at {host}:{port}: Connection refused")
         return found

@@ -105,6 +105,7 @@ class LessonDesk(Playground):
         self._session = session.Session(lesson, TerminalServer(self), progress.recorder(lesson))
         self._turn = asyncio.Lock()
         self.machines: Machines | None = None
+        self._settled_for = ""
         self.entries: list[Entry] = []  # what was done on the machines, to be done again after an undo
         self._outcomes: set[tuple[int, str]] = set()  # predictions whose examples have run
         self._asked: tuple[int, str] | None = None
@@ -381,7 +382,9 @@ class LessonDesk(Playground):
             try:
                 if self.lesson.is_shell(name):
                     self._reopen()
-                await asyncio.to_thread(self.settle, done.argv)
+                if not (self.links[name].busy and done.line == self._settled_for):  # one of many repeated
+                    await asyncio.to_thread(self.settle, done.argv)
+                self._settled_for = done.line
                 events = await asyncio.to_thread(
                     self._session.after, name, done.argv, done.replies, done.typed_for, done.db
                 )
