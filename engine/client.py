@@ -7,6 +7,7 @@ a link (`link == 0`) stands for the node itself: scripts, the append-only file b
 from collections import deque
 from typing import TYPE_CHECKING
 
+from engine.errors import ReplyError
 from engine.resp import NO_REPLY, Argv, Reply, Request, canonical_length, encode2, encode3
 
 if TYPE_CHECKING:
@@ -264,6 +265,8 @@ class Client:
 
     def reply(self, value: Reply) -> None:
         """Queue a reply, unless the client asked for none."""
+        if type(value) is ReplyError and self.flags & (MASTER | REPLICA):
+            self.node.replication.diverges(self, value)
         if self.flags & (REPLY_OFF | REPLY_SKIP):
             return
         self.write(encode3(value) if self.resp == 3 else encode2(value))

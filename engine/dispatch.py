@@ -146,6 +146,7 @@ def process_gated(node: "Node", ctx: "Client", argv: Argv) -> None:
         try:
             command = find_command(node, argv)
         except ReplyError as error:
+            ctx.current = None
             reject(node, ctx, None, error)
             return
     count = len(argv)

@@ -209,7 +209,7 @@ class Database:
         if entry is None:
             return None
         space = self.space
-        if entry.expire is not None and entry.expire < space.now_ms and not self._alive(entry):
+        if entry.expire is not None and entry.expire < space.now_ms and not self._alive(entry, write=True):
             return None
         if space.touch == TOUCH_LRU:
             entry.access = space.lru_clock
@@ -258,10 +258,13 @@ class Database:
         """Tell whether a key is there, without marking it as used."""
         return self.entry(key) is not None
 
-    def _alive(self, entry: Entry) -> bool:
-        """Deal with an entry whose time has come; True when the caller shall see it all the same."""
+    def _alive(self, entry: Entry, write: bool = False) -> bool:
+        """Deal with an entry whose time has come; True when the caller shall see it all the same.
+
+        Where it would only be hidden it has to go if something is to be written in its place (a writable replica).
+        """
         mode = self.space.expire_mode
-        if mode == EXPIRE_DELETE:
+        if mode == EXPIRE_DELETE or (write and mode == EXPIRE_HIDE):
             self.expire_now(entry)
             return False
         return mode == EXPIRE_IGNORE
@@ -299,7 +302,7 @@ class Database:
             self.add(key, value)
             return
         if entry.expire is not None:
-            if entry.expire < self.space.now_ms and not self._alive(entry):
+            if entry.expire < self.space.now_ms and not self._alive(entry, write=True):
                 self.add(key, value)
                 return
             if not keep_ttl:

@@ -294,6 +294,7 @@ class AppendOnlyFile:
         self.increment_size = self.increment_synced = 0
         self.synced_offset = self.node.replication.fsynced_offset = 0
         self.postponed_since_s = 0
+        self.node.resume_waiting = True  # who waits for it hears that it will not come
         self.kill_rewrite()
         self._drop_buffer()
         self.node.update_propagating()

@@ -11,6 +11,7 @@ from engine.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, ReplyError
 from engine.glob import compile_glob
 from engine.help import help_reply
 from engine.keyspace import NOTIFY_GENERIC, NOTIFY_KEY_MISS, STRING_TYPES, TOUCH_LFU, Database, Entry, Value
+from engine.replication import NO_LOCAL_AOF
 from engine.resp import OK, Argv, Reply, Status
 from engine.scanning import scan_cursor, scan_options
 from engine.table import (
@@ -458,7 +459,7 @@ def waitaof(ctx: Client, argv: Argv) -> Reply:
             b"local and are not propagated."
         )
     if local and not node.config.appendonly:
-        raise ReplyError(b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+        raise ReplyError(NO_LOCAL_AOF)
     have_local, have = node.replication.fsynced(ctx)
     if (have_local >= local and have >= wanted) or not ctx.can_block:
         return [have_local, have]

@@ -14,7 +14,9 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 from typing import TYPE_CHECKING, Any
 
 from engine import client as flags
+from engine.blocking import unblock_with_error
 from engine.client import BLOCKED_WAIT, BLOCKED_WAITAOF
+from engine.errors import ReplyError
 from engine.replication.backlog import Backlog
 from engine.replication.master import ONLINE, ReplicaLink
 from engine.replication.replica import CONNECT, CONNECTED, CONNECTING, NONE, TRANSFER
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from engine.node import Node
 
 NO_ID = b"0" * 40
+
+
+NO_LOCAL_AOF = b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
 
 
 class Replication:
@@ -149,6 +154,23 @@ class Replication:
         ]
         return max([self.backlog_bytes, *waiting])
 
+    def diverges(self, client: "Client", error: ReplyError) -> None:
+        """Say that a command of the stream failed: the two data sets are probably no longer equal."""
+        node = self.node
+        to_master = bool(client.flags & flags.MASTER)
+        sender, receiver = ("replica", "master") if to_master else ("master", "replica")
+        name = client.current.name.decode() if client.current is not None else "<unknown>"
+        node.log(
+            "#",
+            f"== CRITICAL == This {sender} is sending an error to its {receiver}: "
+            f"'{error.text.decode(errors='replace')}' after processing the command '{name}'",
+        )
+        node.stats.unexpected_error_replies += 1
+        if to_master and node.config.replica_read_only and node.config.propagation_error_behavior != "ignore":
+            node.crash(
+                f"This {sender} panicked sending an error to its {receiver} after processing the command '{name}'"
+            )
+
     # --- WAIT ---------------------------------------------------------------------------------------------------
 
     def acknowledged(self, client: "Client") -> int:
@@ -179,6 +201,9 @@ class Replication:
                     node.answer_waiting(client, self.acknowledged(client))
             elif blocking.kind == BLOCKED_WAITAOF:
                 assert isinstance(blocking.data, tuple)
+                if blocking.data[0] and not node.config.appendonly:
+                    unblock_with_error(node, client, ReplyError(NO_LOCAL_AOF))
+                    continue
                 local, replicas = self.fsynced(client)
                 if local >= blocking.data[0] and replicas >= blocking.data[1]:
                     node.answer_waiting(client, [local, replicas])
