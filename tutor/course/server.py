@@ -76,6 +76,13 @@ def printed(argv: Sequence[bytes], reply: Reply) -> str:
     return text if text.endswith("\n") or not text else text + "\n"
 
 
+def patience(words: Sequence[bytes]) -> float:
+    """Return how long a blocking command is given before it counts as waiting: WAIT's time, if it is short."""
+    if words[0].lower() == b"wait" and len(words) == 3 and words[2].isdigit() and 0 < int(words[2]) <= 3000:
+        return int(words[2]) / 1000 + 1
+    return PATIENCE_SECONDS
+
+
 def pushed(reply: Reply) -> str:
     """Return what came unasked as redis-cli prints it."""
     return to_text(format_invalidate(reply)).rstrip("\n") + "\n" if is_invalidate(reply) else printed((b"",), reply)
@@ -120,7 +127,7 @@ class Terminals:
             connection.send(words)
             expected = self._expected(terminal, name, words)
             while len(replies) < expected:
-                if name in BLOCKING and not state.in_multi and not self._comes(connection, PATIENCE_SECONDS):
+                if name in BLOCKING and not state.in_multi and not self._comes(connection, patience(words)):
                     self._waiting[terminal] = words
                     return []
                 reply = connection.read()

@@ -78,6 +78,8 @@ class MachinesServer(Terminals):
 
     def _tried(self, terminal: str, words: list[bytes]) -> list[Reply]:
         ended = words[0].lower() == b"shutdown"
+        if terminal in self._waiting:
+            self._drop(terminal)
         for again in (False, True):
             if terminal not in self._connections:
                 try:

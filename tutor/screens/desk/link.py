@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from engine.errors import ReplyError
 from engine.resp import Push, Reply
 from tutor.client import Connection, LinkError
+from tutor.course.server import patience
 from tutor.prompt import (
     PromptState,
     format_invalidate,
@@ -168,7 +169,7 @@ class Link:
         self._wake()
         blocking = argv[0].lower() in BLOCKING and not self.state.in_multi
         try:
-            return quiet.replies.result(PATIENCE_SECONDS if blocking else ANSWER_SECONDS)
+            return quiet.replies.result(patience(argv) if blocking else ANSWER_SECONDS)
         except TimeoutError:
             return []
 
