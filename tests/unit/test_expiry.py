@@ -3,7 +3,7 @@
 import hiredis
 import pytest
 
-from engine.config import Config
+from engine.config import Config, Master
 from engine.effects import Send
 from engine.node import Node
 from engine.replication.backlog import Backlog
@@ -198,3 +198,35 @@ def test_books_are_kept(server):
         for db in node.space.databases:
             db.check()
         assert node.space.used == sum(entry.size for db in node.space.databases for entry in db.order)
+
+
+@pytest.fixture
+def writable_replica(server):
+    def follow():
+        server.node.config.replicaof = Master("127.0.0.1", 1)
+        server.node.config.replica_read_only = False
+        server.node.update_role()
+        return server
+
+    return follow
+
+
+def test_a_writable_replica_writes_in_the_place_of_an_expired_key(server, writable_replica):
+    server("SET key 5 PX 10")
+    server("SET other 5 PX 10")
+    writable_replica()
+    server.later(1000)
+    assert server("INCR key") == 1
+    assert server("SET other 1") == b"OK"
+    assert server("DBSIZE") == 2
+    server.node.space.databases[0].check()
+
+
+def test_a_writable_replica_expires_keys_of_its_own(server, writable_replica):
+    server("SET theirs 1 PX 10")
+    writable_replica()
+    server("SET mine 1 PX 10")
+    server.later(1000)
+    assert server("DBSIZE") == 2
+    server.cron()
+    assert server("DBSIZE") == 1
