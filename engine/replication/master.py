@@ -102,7 +102,7 @@ class Master:
         self.snapshot_to_disk = False
         self.mark = b""  # the end marker of a diskless one
         self.start_at_ms: int | None = None  # when the next one is due
-        self.last_ping_us = 0
+        self.seconds = 0  # rounds of cron: pings are due when the period divides it
         self.no_replicas_since_us = 0
 
     # --- attaching ----------------------------------------------------------------------------------------------
@@ -300,7 +300,12 @@ class Master:
     # --- the stream ---------------------------------------------------------------------------------------------
 
     def feed(self, db: int, argv: list[bytes]) -> None:
-        """Send a command to the replicas and the backlog; `db` -1 is for what belongs to no database."""
+        """Send a command to the replicas and the backlog; `db` -1 is for what belongs to no database.
+
+        A replica passes its master's stream on and adds nothing to it.
+        """
+        if self.node.is_replica:
+            return
         if db >= 0 and db != self.selected:
             self.send(encode_command([b"SELECT", b"%d" % db]))
             self.selected = db
@@ -340,13 +345,13 @@ class Master:
         node = self.node
         config = node.config
         now_s = node.now_us // 1_000_000
-        if node.now_us - self.last_ping_us >= config.repl_ping_replica_period * 1_000_000:
-            self.last_ping_us = node.now_us
-            if self.replicas and not node.pauses.active:
+        if self.seconds % config.repl_ping_replica_period == 0 and self.replicas:
+            if not node.failover.until_ms:  # the target has to catch up with a stream that stands still
                 self.feed(-1, [b"ping"])
-            for client in self.replicas.values():
-                if _link(client).state == WAIT_BGSAVE and (not self.snapshot or self.snapshot_to_disk):
-                    client.write(b"\n")  # it waits long, and must see that we live
+        self.seconds += 1
+        for client in self.replicas.values():
+            if _link(client).state == WAIT_BGSAVE and (not self.snapshot or self.snapshot_to_disk):
+                client.write(b"\n")  # it waits long, and must see that we live
         for client in list(self.replicas.values()):
             link = _link(client)
             if link.state == ONLINE and not link.old_sync and now_s - link.ack_time_s > config.repl_timeout:
