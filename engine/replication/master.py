@@ -345,9 +345,9 @@ class Master:
         node = self.node
         config = node.config
         now_s = node.now_us // 1_000_000
-        if self.seconds % config.repl_ping_replica_period == 0 and self.replicas:
-            if not node.failover.until_ms:  # the target has to catch up with a stream that stands still
-                self.feed(-1, [b"ping"])
+        due = self.seconds % config.repl_ping_replica_period == 0
+        if due and self.replicas and not node.failover.until_ms:  # whose target has to catch up with a still stream
+            self.feed(-1, [b"ping"])
         self.seconds += 1
         for client in self.replicas.values():
             if _link(client).state == WAIT_BGSAVE and (not self.snapshot or self.snapshot_to_disk):
