@@ -107,7 +107,8 @@ class LessonServer:
         server = cls(process, ours, directory)
         server.on_event = on_event
         try:
-            hello = receive_message(ours)
+            while not isinstance(hello := receive_message(ours), dict):
+                pass  # what happened while it read its files is not told: nobody sees the terminals yet
         except (EOFError, OSError):
             hello = None
         if hello is None:

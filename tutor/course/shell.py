@@ -27,7 +27,7 @@ This is the lesson's small shell, on a machine of the lesson. It knows:
   cp A B  mv A B  rm A  scp FILE HOST:[FILE]  echo TEXT >> FILE  truncate -s SIZE FILE
   systemctl start|stop|restart|status redis-server      pkill -9 redis-server      pull-the-plug
   redis-cli [OPTIONS] COMMAND      printf TEXT | nc HOST PORT      redis-tutor explain FILE      sleep SECONDS
-  COMMAND | head, tail, grep, wc      COMMAND > FILE
+  COMMAND | head, tail, grep, wc      COMMAND > FILE      COMMAND; COMMAND
 The server's files are here (and in /var/lib/redis), its log is redis-server.log.
 """
 COMMANDS = (
@@ -65,12 +65,17 @@ class Shell:
             words = list(lexer)
         except ValueError as error:
             return f"bash: {error}\n"
-        try:
-            return self._pipeline(words)
-        except _Failed as failed:
-            return f"{failed}\n"
-        except HostError as error:
-            return f"{error}\n"
+        text, stage = "", list[str]()
+        for word in [*words, ";"]:
+            if word not in (";", "&&"):
+                stage.append(word)
+            elif stage:
+                try:
+                    text += self._pipeline(stage)
+                except (_Failed, HostError) as error:
+                    return f"{text}{error}\n"
+                stage = []
+        return text
 
     def _pipeline(self, words: list[str]) -> str:
         target, adds = "", False
@@ -81,7 +86,7 @@ class Shell:
                     raise _Failed(f"bash: syntax error near `{mark}'")
                 target, adds, words = words[at + 1], mark == ">>", words[:at]
         if any(word and set(word) <= set("|<>&;") and word != "|" for word in words):
-            raise _Failed("bash: this small shell knows |, > and >> only (help lists its commands)")
+            raise _Failed("bash: this small shell knows |, ;, > and >> only (help lists its commands)")
         text: str | None = None
         stage: list[str] = []
         for word in [*words, "|"]:
