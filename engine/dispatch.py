@@ -30,6 +30,7 @@ from engine.stats import CommandStats
 from engine.table import (
     ALLOW_BUSY,
     DENYOOM,
+    MAY_REPLICATE,
     NO_ASYNC_LOADING,
     NO_AUTH,
     NO_MULTI,
@@ -268,8 +269,12 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
             raise ReplyError(node.busy_error())
         if ctx.flags & flags.REPLICA and mask & WRITE:
             raise ReplyError(b"ERR Replica can't interact with the keyspace")
-        if node.postpones(ctx, command, argv):
-            return False
+        if node.pauses.active:
+            changes = WRITE | MAY_REPLICATE
+            if node.pauses.postpones(
+                ctx, command, argv, bool(mask & changes or (name == b"exec" and _queue_has(ctx, changes)))
+            ):
+                return False
     if ctx.queue is not None and name not in _NEVER_QUEUED:
         node.queue_command(ctx, command, argv)
         ctx.reply(QUEUED)

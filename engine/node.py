@@ -149,7 +149,7 @@ class Node:
         self.dialled: dict[int, Replica] = {}
         self.next_dialled = FIRST_DIALLED
         self.resume_waiting = False  # an acknowledgement came: a WAIT may be fulfilled
-        self.replication_cron_us = now
+        self.replication_cron_us = 0  # the first round is at once, before anybody can have come
         self.active_expire = True
         self.cron_paused = False
         self.skip_checksum_validation = False
@@ -946,10 +946,6 @@ class Node:
     def busy_error(self) -> bytes:
         """Return what clients get while a script runs too long."""
         return self.scripting.busy_error()
-
-    def postpones(self, ctx: Client, command: Command, argv: Argv) -> bool:
-        """Postpone a command while clients are paused; True when that was done."""
-        return self.pauses.postpones(ctx, command, argv)
 
     # --- time ---------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from engine import client as flags
 from engine.client import BLOCKED_POSTPONE, Blocking, Client
 from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE
 from engine.resp import Argv
-from engine.table import BLOCKING, MAY_REPLICATE, WRITE, Command
+from engine.table import Command
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -66,14 +66,11 @@ class Pauses:
         self.node.space.expire_mode = EXPIRE_HIDE if self.active or self.node.is_replica else EXPIRE_DELETE
         self.node.update_gated()
 
-    def postpones(self, ctx: Client, command: Command, argv: Argv) -> bool:
-        """Postpone a command if it must wait; True when that was done."""
-        if not self.active or ctx.flags & (flags.REPLICA | flags.MASTER | flags.DENY_BLOCKING):
+    def postpones(self, ctx: Client, command: Command, argv: Argv, changes: bool) -> bool:
+        """Postpone a command if it must wait, for it `changes` something or all must; True when that was done."""
+        if ctx.flags & (flags.REPLICA | flags.MASTER | flags.DENY_BLOCKING):
             return False
-        writes = command.flags & (WRITE | MAY_REPLICATE) or (
-            command.name == b"exec" and any(queued.flags & (WRITE | MAY_REPLICATE) for queued, _ in ctx.queue or ())
-        )
-        if not (self.all_commands or writes or command.flags & BLOCKING & WRITE):
+        if not (changes or self.all_commands):
             return False
         blocking = Blocking(BLOCKED_POSTPONE, ctx.db.index, [], None)
         blocking.command = command

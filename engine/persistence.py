@@ -188,7 +188,7 @@ class Persistence:
         started = node.stopwatch()
         with Loading(node, len(data)) as loading:
             loader = self._load(data, merge, loading)
-        node.replication.loaded_identity(loader.aux)
+        node.replication.loaded_identity(loader.aux, loader.expired)
         node.log("*", f"DB loaded from disk: {(node.stopwatch() - started) / 1e6:.3f} seconds")
         return True
 

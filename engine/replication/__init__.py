@@ -11,6 +11,7 @@ the old master can go on with it.
 https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine import client as flags
@@ -102,8 +103,11 @@ class Replication:
             return replica.client.db.index, self.replid, self.offset
         return (max(0, node.master.selected), self.replid, self.offset) if replica.has_history else None
 
-    def loaded_identity(self, aux: dict[bytes, bytes]) -> None:
-        """Take over the identity that a snapshot was saved with."""
+    def loaded_identity(self, aux: dict[bytes, bytes], expired: Sequence[tuple[int, bytes]] = ()) -> None:
+        """Take over the identity that a snapshot was saved with.
+
+        Keys that had `expired` when it was loaded, each with its database, are still there in replicas.
+        """
         node = self.node
         replid, offset = aux.get(b"repl-id", b""), aux.get(b"repl-offset", b"")
         if len(replid) != 40 or not offset.lstrip(b"-").isdigit():
@@ -121,6 +125,8 @@ class Replication:
             self.backlog = Backlog(node.config.repl_backlog_size, self.offset)
             node.master.no_replicas_since_us = node.now_us
             node.update_propagating()
+            for index, key in expired:
+                node.master.feed(index, [node.deletion, key])
 
     # --- the stream ---------------------------------------------------------------------------------------------
 
