@@ -270,10 +270,8 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
         if ctx.flags & flags.REPLICA and mask & WRITE:
             raise ReplyError(b"ERR Replica can't interact with the keyspace")
         if node.pauses.active:
-            changes = WRITE | MAY_REPLICATE
-            if node.pauses.postpones(
-                ctx, command, argv, bool(mask & changes or (name == b"exec" and _queue_has(ctx, changes)))
-            ):
+            changes = bool(mask & _CHANGES) or (name == b"exec" and _queue_has(ctx, _CHANGES))
+            if node.pauses.postpones(ctx, command, argv, changes):
                 return False
     if ctx.queue is not None and name not in _NEVER_QUEUED:
         node.queue_command(ctx, command, argv)
@@ -295,6 +293,7 @@ _SUBSCRIBED_COMMANDS = frozenset(
         b"reset",
     )
 )
+_CHANGES = WRITE | MAY_REPLICATE
 _SCRIPT_RUNNERS = frozenset((b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro"))
 _NEVER_QUEUED = frozenset((b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"))
 

@@ -81,6 +81,7 @@ class Replica:
             if self.client.queue is not None:
                 node.discard_transaction(self.client)
             node.clients.pop(self.client.id, None)
+            node.master.selected = self.client.db.index  # where the stream goes on, if it does
             self.client = None
         if self.link:
             node.dialled.pop(self.link, None)

@@ -68,3 +68,31 @@ def test_a_smaller_backlog_drops_the_oldest_bytes() -> None:
     backlog.check()
     assert (backlog.length, backlog.end) == (20000, end)
     assert node.replication.offset == end - 1
+
+
+def test_a_continued_stream_goes_on_in_its_database() -> None:
+    node = new_node()
+    link = follow(node)
+    node.received(link, encode_command([b"SELECT", b"9"]) + encode_command([b"INCR", b"x"]), NOW)
+    offset = node.replication.offset
+    node.closed(link, NOW)
+    link = next(effect.link for effect in node.settled(NOW) if isinstance(effect, Dial))
+    node.opened(link, "127.0.0.1:7000", "dialled", NOW)
+    for answer in (b"+PONG\r\n", b"+OK\r\n", b"+OK\r\n", b"+CONTINUE\r\n"):
+        node.received(link, answer, NOW)
+    node.received(link, encode_command([b"INCR", b"x"]), NOW)
+    assert node.space.databases[9].entries[b"x"].value == 2
+    assert node.replication.offset == offset + len(encode_command([b"INCR", b"x"]))
+
+
+def test_a_replica_adds_no_ping_to_its_masters_stream() -> None:
+    node = new_node()
+    follow(node)
+    ask(node, "REPLCONF capa eof capa psync2")
+    ask(node, f"PSYNC {REPLID.decode()} 1")
+    offset = node.replication.offset
+    for second in range(20):
+        node.wake(NOW + second * 1_000_000)
+        node.settled(NOW + second * 1_000_000)
+    assert node.master.replicas
+    assert node.replication.offset == offset
