@@ -188,6 +188,11 @@ class Journal:
         self.inputs.append(("snapshot_data", (snapshot, data, now)))
         self.node.snapshot_data(snapshot, data, now)
 
+    def snapshot_progress(self, keys: int, cow_bytes: int, now: int) -> None:
+        """See `Node.snapshot_progress`."""
+        self.inputs.append(("snapshot_progress", (keys, cow_bytes, now)))
+        self.node.snapshot_progress(keys, cow_bytes, now)
+
     def wake(self, now: int) -> None:
         """See `Node.wake`."""
         self.inputs.append(("wake", (now,)))

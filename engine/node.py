@@ -429,6 +429,7 @@ class Node:
         """A `Snapshot` ended; `error` says why it failed."""
         self.set_time(now)
         if snapshot == self.master.snapshot:
+            self.persistence.child_ended()
             self.master.snapshot_ended(snapshot, error)
         elif snapshot == self.aof.rewriting:
             self.aof.rewrite_ended(error)
@@ -443,6 +444,10 @@ class Node:
         """A piece of a `Snapshot` without a file is there."""
         self.set_time(now)
         self.master.snapshot_data(snapshot, data)
+
+    def snapshot_progress(self, keys: int, cow_bytes: int, now: int) -> None:
+        """The child that writes a `Snapshot` has written so many keys; memory copied because of it, in bytes."""
+        self.persistence.child.told(keys, cow_bytes, now // 1_000_000)
 
     def snapshot_chunks(self, kind: str, chunk_bytes: int = 1 << 16) -> Iterator[bytes]:
         """Yield the pieces of a snapshot: "rdb" or "aof" (the base of an append-only file)."""
@@ -476,7 +481,7 @@ class Node:
         """A signal arrived: "term" and "int" shut the server down."""
         self.set_time(now)
         wanted = self.config.shutdown_on_sigint if name == "int" else self.config.shutdown_on_sigterm
-        self.shutdown.begin({option.encode(): None for option in wanted})
+        self.shutdown.signalled({option.encode(): None for option in wanted})
 
     def settled(self, now: int) -> list[Effect]:
         """End a round of inputs: everything that was replied becomes one `Send` a link; returns all effects."""

@@ -15,7 +15,7 @@ from engine.errors import ReplyError
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
 from engine.rdb.objects import Limits
-from engine.rdb.writer import auxiliary, write
+from engine.rdb.writer import Progress, auxiliary, write
 from engine.service import Loading
 from engine.version import VERSION
 
@@ -29,6 +29,51 @@ class LoadError(Exception):
     """The data on disk cannot be loaded; the log says why."""
 
     final = False  # whether the log says as well that this is the end
+
+
+class Child:
+    """What the child that writes a snapshot says of itself: how far it is, and what it costs.
+
+    Pages that either process changes after the fork are copied: `cow_bytes` is the memory of these.
+    """
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self.keys = self.keys_total = 0
+        self.cow_bytes = self.cow_peak = self.told_s = 0
+
+    def started(self, keys: int) -> None:
+        """A child is about to be forked, with so many keys to write."""
+        self.ended()
+        self.keys_total = keys
+
+    def begin(self) -> Progress:
+        """Count keys from the beginning; returns what counts them (in the child itself)."""
+        self.progress.keys = 0
+        return self.progress
+
+    def told(self, keys: int, cow_bytes: int, now_s: int) -> None:
+        """Take note of what the child says."""
+        self.keys, self.cow_bytes, self.told_s = keys, cow_bytes, now_s
+        self.cow_peak = max(self.cow_peak, cow_bytes)
+
+    def ended(self) -> int:
+        """Forget the child; returns the most memory that it cost, in bytes."""
+        peak = self.cow_peak
+        self.keys = self.keys_total = self.cow_bytes = self.cow_peak = self.told_s = 0
+        return peak
+
+    def info(self, now_s: int) -> list[tuple[str, Any]]:
+        """Return the lines of INFO persistence about the child that is there now."""
+        share = self.keys / self.keys_total if self.keys_total else 0.0
+        return [
+            ("current_cow_peak", self.cow_peak),
+            ("current_cow_size", self.cow_bytes),
+            ("current_cow_size_age", now_s - self.told_s if self.told_s else 0),
+            ("current_fork_perc", f"{share * 100:.2f}"),
+            ("current_save_keys_processed", self.keys),
+            ("current_save_keys_total", self.keys_total),
+        ]
 
 
 class Persistence:
@@ -47,6 +92,8 @@ class Persistence:
         self.saving_since_s = 0
         self.save_scheduled = False
         self.next_snapshot = 1
+        self.last_cow_bytes = 0
+        self.child = Child()
         self.keys_loaded = 0
         self.keys_expired = 0
 
@@ -81,6 +128,7 @@ class Persistence:
             checksum=config.rdbchecksum,
             usage=config.maxmemory_policy.endswith(("-lru", "-lfu")),
             chunk_bytes=chunk_bytes,
+            progress=self.child.begin(),
         )
 
     def save(self) -> bool:
@@ -114,6 +162,7 @@ class Persistence:
     def new_snapshot(self) -> int:
         """Return the id of a snapshot that is about to be taken in a child."""
         self.node.stats.forks += 1
+        self.child.started(sum(len(db) for db in self.node.space.databases))
         self.next_snapshot += 1
         return self.next_snapshot - 1
 
@@ -136,12 +185,17 @@ class Persistence:
         if self.saving:
             self.kill(self.saving)
 
+    def child_ended(self) -> None:
+        """A child that wrote a snapshot file is gone."""
+        self.last_cow_bytes = self.child.ended() or self.last_cow_bytes
+
     def ended(self, snapshot: int, error: str | None) -> None:
         """A background save ended; `error` says why it failed."""
         if snapshot != self.saving:
             return
         node = self.node
         self.saving = 0
+        self.child_ended()
         self.last_duration_s = node.now_us // 1_000_000 - self.saving_since_s
         if error is None:
             node.log("*", "Background saving terminated with success")
@@ -243,12 +297,7 @@ class Persistence:
         return [
             ("loading", int(self.node.loading)),
             ("async_loading", int(self.node.async_loading)),
-            ("current_cow_peak", 0),
-            ("current_cow_size", 0),
-            ("current_cow_size_age", 0),
-            ("current_fork_perc", "0.00"),
-            ("current_save_keys_processed", 0),
-            ("current_save_keys_total", 0),
+            *self.child.info(now_s),
             ("rdb_changes_since_last_save", self.changes_since_save),
             ("rdb_bgsave_in_progress", int(bool(self.saving))),
             ("rdb_last_save_time", self.last_save_s),
@@ -256,7 +305,7 @@ class Persistence:
             ("rdb_last_bgsave_time_sec", self.last_duration_s),
             ("rdb_current_bgsave_time_sec", now_s - self.saving_since_s if self.saving else -1),
             ("rdb_saves", self.saves),
-            ("rdb_last_cow_size", 0),
+            ("rdb_last_cow_size", self.last_cow_bytes),
             ("rdb_last_load_keys_expired", self.keys_expired),
             ("rdb_last_load_keys_loaded", self.keys_loaded),
             *self.node.aof.info(),

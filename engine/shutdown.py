@@ -32,6 +32,7 @@ class Shutdown:
         self.node = node
         self.until_ms = 0  # when replicas are waited for no longer; 0: no shutdown is under way
         self.options: dict[bytes, None] = {}
+        self.signalled_options: dict[bytes, None] | None = None  # a signal that waits for the cron
 
     @property
     def remaining_ms(self) -> int:
@@ -54,17 +55,29 @@ class Shutdown:
         self.options = options
         return self._finish()
 
+    def signalled(self, options: dict[bytes, None]) -> None:
+        """Shut down because of a signal: the cron's work, so not while it is paused (DEBUG PAUSE-CRON)."""
+        if self.node.cron_paused:
+            self.signalled_options = options
+        else:
+            self.begin(options)
+
     def cron(self) -> None:
         """Go on with a shutdown that waits."""
+        if self.signalled_options is not None:
+            options, self.signalled_options = self.signalled_options, None
+            self.begin(options)
         if self.until_ms and (self._replicas_are_ready() or self.node.now_ms >= self.until_ms):
             self._finish()
 
     def abort(self) -> bool:
-        """Give a shutdown up that waits for replicas; False when there is none."""
-        if not self.until_ms:
+        """Give a shutdown up that waits, for replicas or for the cron; False when there is none."""
+        if not self.until_ms and self.signalled_options is None:
             return False
         self.node.log("*", "Shutdown manually aborted.")
-        self._stay()
+        self.signalled_options = None
+        if self.until_ms:
+            self._stay()
         return True
 
     def _links(self) -> list[tuple[Client, ReplicaLink]]:

@@ -89,6 +89,7 @@ class AppendOnlyFile:
         self.last_rewrite_ok = True
         self.last_rewrite_s = -1
         self.rewrites = 0
+        self.last_cow_bytes = 0
         self.failures = 0  # of rewrites, in a row
         self.delay_minutes = 0
         self.flush_sleep_us = 0  # DEBUG AOF-FLUSH-SLEEP
@@ -574,6 +575,7 @@ class AppendOnlyFile:
         node = self.node
         waited = self.state == WAIT_REWRITE
         self.rewriting = 0
+        self.last_cow_bytes = node.persistence.child.ended() or self.last_cow_bytes
         done = False
         if error is None:
             node.log("*", "Background AOF rewrite terminated with success")
@@ -656,7 +658,8 @@ class AppendOnlyFile:
         if self.config.aof_use_rdb_preamble:
             return node.persistence.chunks(chunk_bytes, aof_base=True)
         noted_s = self.now_s if self.config.aof_timestamp_enabled else None
-        return rewrite(node.space, node.function_sources(), noted_s, chunk_bytes)
+        progress = node.persistence.child.begin()
+        return rewrite(node.space, node.function_sources(), noted_s, chunk_bytes, progress)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -715,7 +718,7 @@ class AppendOnlyFile:
             ("aof_rewrites", self.rewrites),
             ("aof_rewrites_consecutive_failures", self.failures),
             ("aof_last_write_status", "err" if self.write_error or self.sync_error else "ok"),
-            ("aof_last_cow_size", 0),
+            ("aof_last_cow_size", self.last_cow_bytes),
         ]
 
     def sizes(self) -> list[tuple[str, Any]]:

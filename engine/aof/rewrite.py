@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.keyspace import Keyspace
 from engine.rdb.stream_values import record_of
+from engine.rdb.writer import Progress
 from engine.resp import Argv, encode_command
 from engine.values.hash import HashValue
 from engine.values.list import ListValue
@@ -21,17 +22,23 @@ ITEMS_PER_COMMAND = 64
 
 
 def rewrite(
-    space: Keyspace, functions: Iterable[bytes] = (), timestamp_s: int | None = None, chunk_bytes: int = 1 << 16
+    space: Keyspace,
+    functions: Iterable[bytes] = (),
+    timestamp_s: int | None = None,
+    chunk_bytes: int = 1 << 16,
+    progress: Progress | None = None,
 ) -> Iterator[bytes]:
     """Yield the pieces of an append-only file that makes this data set. It must not change meanwhile.
 
-    `timestamp_s`: note the time at the beginning (`aof-timestamp-enabled`).
+    `timestamp_s`: note the time at the beginning (`aof-timestamp-enabled`). `progress` is told how many keys there
+    are up to the end of a piece.
     """
     parts: list[bytes] = []
     if timestamp_s is not None:
         parts.append(timestamp(timestamp_s))
     parts += [encode_command([b"FUNCTION", b"LOAD", code]) for code in functions]
     pending = 0
+    progress = progress or Progress()
     for db in space.databases:
         if not db.order:
             continue
@@ -43,6 +50,7 @@ def rewrite(
                 pending += len(data)
             if entry.expire is not None:
                 parts.append(encode_command([b"PEXPIREAT", entry.key, b"%d" % entry.expire]))
+            progress.keys += 1
             if pending >= chunk_bytes:
                 yield b"".join(parts)
                 parts.clear()

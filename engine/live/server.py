@@ -29,6 +29,7 @@ from engine.config import (
 from engine.config.kinds import to_str
 from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
+from engine.live.snapshots import temporary_name
 from engine.node import Node
 from engine.persistence import LoadError
 from engine.reconfigure import RESERVED_FILES, load_modules, load_users, set_oom_score
@@ -322,15 +323,13 @@ def _make_room_for_clients(config: Config, log: Log) -> None:
 
 
 def _on_signals(loop: Loop, log: Log) -> None:
-    insisted = False
-
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal insisted
         name = {signal.SIGTERM: "term", signal.SIGINT: "int"}[signal.Signals(number)]
-        if insisted and number == signal.SIGINT:
+        if loop.signals and number == signal.SIGINT:  # the first is still being seen to: it saves
             log.raw(f"{os.getpid()}:signal-handler ({int(time.time())}) You insist... exiting now.\n")
+            with contextlib.suppress(OSError):
+                os.unlink(temporary_name("rdb", os.getpid()))
             os._exit(1)
-        insisted = True
         log.raw(
             f"{os.getpid()}:signal-handler ({int(time.time())}) Received SIG{name.upper()} scheduling shutdown...\n"
         )

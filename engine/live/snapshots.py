@@ -1,14 +1,15 @@
 """Snapshots of the live world: written at once, or by a forked child.
 
 The child has a copy of the whole process as it was at the fork, so it can write at leisure what the parent goes on to
-change. It talks to nobody: its exit status says whether it succeeded, and a pipe that only it holds open tells the
-parent's loop when it has ended.
+change. Its exit status says whether it succeeded, and a pipe that only it holds open tells the
+parent's loop when it has ended (and, on the way, how far it is).
 """
 
 import contextlib
 import gc
 import os
 import signal
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -28,6 +29,8 @@ class RoleLogger(Protocol):
 
 
 PIPE_BYTES = 1 << 16
+RECORD = struct.Struct("<QQ")  # keys written, bytes copied
+TELL_EVERY_S = 1.0
 SYNC_EVERY_BYTES = 4 << 20  # written out now and then, so that the last fsync is not one long stall
 
 
@@ -69,7 +72,64 @@ def write_file(
 
 def save_now(node: "Node", kind: str, path: str) -> None:
     """Write a snapshot in this process."""
-    write_file(path, kind, node.snapshot_chunks(kind))
+    write_file(path, kind, *_paced_chunks(node, kind))
+
+
+def _paced_chunks(node: "Node", kind: str) -> tuple[Iterator[bytes], Callable[[], None] | None]:
+    """Return the pieces of a snapshot, and what to call after each (`rdb-key-save-delay`)."""
+    delay_us = node.config.rdb_key_save_delay
+    if delay_us <= 0:
+        return node.snapshot_chunks(kind, 1 if delay_us else 1 << 16), None
+    return node.snapshot_chunks(kind, 1), lambda: time.sleep(delay_us / 1e6)
+
+
+class Teller:
+    """What a child says of itself to its parent, about once a second: records in a pipe."""
+
+    def __init__(self, node: "Node", fd: int, name: str, log: Callable[[str, str], None]) -> None:
+        self.progress = node.persistence.child.progress
+        self.fd = fd
+        self.name = name
+        self.log = log
+        self.next_at = 0.0
+        self.next_look_at = 0.0
+        self.cow_bytes = self.peak = self.sum = self.looks = 0
+
+    def tell(self, last: bool = False) -> None:
+        """Tell how many keys are written, and the memory that was copied, if it is time to."""
+        now = time.monotonic()
+        if now < self.next_at and not last:
+            return
+        self.next_at = now + TELL_EVERY_S
+        if now >= self.next_look_at or last:
+            self._look(last)
+            # The kernel walks over all pages for it: no more than a hundredth of the time.
+            self.next_look_at = now + (time.monotonic() - now) * 100
+        os.write(self.fd, RECORD.pack(self.progress.keys, self.cow_bytes))
+
+    def _look(self, last: bool) -> None:
+        self.cow_bytes = private_dirty_bytes()
+        self.peak = max(self.peak, self.cow_bytes)
+        self.sum += self.cow_bytes
+        self.looks += 1
+        if self.cow_bytes or last:
+            self.log(
+                "*" if last else "-",
+                f"Fork CoW for {self.name}: current {self.cow_bytes >> 20} MB, peak {self.peak >> 20} MB, "
+                f"average {self.sum // self.looks >> 20} MB",
+            )
+
+
+def private_dirty_bytes() -> int:
+    """Return the memory that this process shares with no other, 0 where the system does not tell."""
+    try:
+        with open("/proc/self/smaps_rollup", "rb") as file:
+            for line in file:
+                if line.startswith(b"Private_Dirty:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
 
 
 class Children:
@@ -113,7 +173,10 @@ class Children:
     def _readable(self, effect: Snapshot, pid: int, reading: int) -> None:
         """Take what the child sends (nothing, when it writes to a file) until it closes its end."""
         data = os.read(reading, PIPE_BYTES)
-        if data:
+        if data and effect.path:
+            *_, (keys, cow_bytes) = RECORD.iter_unpack(data)  # written whole, so they are read whole
+            self.loop.node.snapshot_progress(keys, cow_bytes, self.loop.now())
+        elif data:
             self.loop.node.snapshot_data(effect.id, data, self.loop.now())
         else:
             self._ended(effect, pid, reading)
@@ -126,11 +189,10 @@ class Children:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGUSR1, lambda number, frame: os._exit(255))
-            delay_us = node.config.rdb_key_save_delay
-            chunks = node.snapshot_chunks(effect.kind, 1 if delay_us else 1 << 16)
-            delay = None
-            if delay_us:
-                delay = lambda: time.sleep(delay_us / 1e6) if delay_us > 0 else None  # noqa: E731
+            # Who connects while this process outlives the other must be refused, and not wait for an answer.
+            for listener, _ in self.loop.listeners.values():
+                listener.close()
+            chunks, delay = _paced_chunks(node, effect.kind)
             if not effect.path:
                 for chunk in chunks:
                     view = memoryview(chunk)
@@ -142,11 +204,19 @@ class Children:
             incremental = node.config.rdb_save_incremental_fsync
             if effect.kind == "aof":
                 incremental = node.config.aof_rewrite_incremental_fsync
-            write_file(effect.path, effect.kind, chunks, delay, sync=incremental)
+            teller = Teller(node, writing, "AOF rewrite" if effect.kind == "aof" else "RDB", self.loop.logger)
+
+            def step() -> None:
+                if delay is not None:
+                    delay()
+                teller.tell()
+
+            write_file(effect.path, effect.kind, chunks, step, sync=incremental)
             if effect.kind == "aof":
                 self.loop.logger("*", f"Successfully created the temporary AOF base file {effect.path}")
             else:
                 self.loop.logger("*", "DB saved on disk")
+            teller.tell(last=True)
         except OSError as error:
             what = "writing append only file" if effect.kind == "aof" else "saving DB"
             self.loop.logger("#", f"Write error {what} on disk: {error.strerror}")

@@ -16,6 +16,13 @@ from engine.rdb.primitives import MILLISECONDS, length, string
 CHUNK_BYTES = 1 << 16
 
 
+class Progress:
+    """How far a snapshot is that is being written."""
+
+    def __init__(self) -> None:
+        self.keys = 0
+
+
 def auxiliary(
     version: str,
     ctime: int,
@@ -49,17 +56,20 @@ def write(
     checksum: bool = True,
     usage: bool = False,
     chunk_bytes: int = CHUNK_BYTES,
+    progress: Progress | None = None,
 ) -> Iterator[bytes]:
     """Yield the pieces of a file, each about `chunk_bytes` or one value large.
 
     `functions` are sources of libraries. Without `data` the databases are left out. With `usage` every key is written
     with its idle time (seconds), or its frequency where the keyspace counts that: what an LRU or LFU policy needs.
+    `progress` is told, before every piece, how many keys there are up to its end.
     """
     crc = 0
     parts = [b"REDIS%04d" % RDB_VERSION]
     parts += [b"%c%b%b" % (AUX, string(name), string(value)) for name, value in aux]
     parts += [b"%c%b" % (FUNCTION2, string(code, compressed)) for code in functions]
-    for piece in _pieces(space.databases if data else (), compressed, usage, parts, chunk_bytes):
+    progress = progress or Progress()
+    for piece in _pieces(space.databases if data else (), compressed, usage, parts, chunk_bytes, progress):
         if checksum:
             crc = crc64(piece, crc)
         yield piece
@@ -67,15 +77,22 @@ def write(
 
 
 def _pieces(
-    databases: Iterable[Database], compressed: bool, usage: bool, parts: list[bytes], chunk_bytes: int
+    databases: Iterable[Database],
+    compressed: bool,
+    usage: bool,
+    parts: list[bytes],
+    chunk_bytes: int,
+    progress: Progress,
 ) -> Iterator[bytes]:
     pending = sum(map(len, parts))
+    others = len(parts)  # parts that are not keys
     add = parts.append
     for db in databases:
         if not db.order:
             continue
         sizes = length(len(db.order)) + length(db.expiring)
         add(b"%c%b%c%b" % (SELECTDB, length(db.index), RESIZEDB, sizes))
+        others += 1
         for entry in db.order:
             value = entry.value
             record = b"%c%b%b" % (type_of(value), string(entry.key, compressed), save(value, compressed))
@@ -84,9 +101,11 @@ def _pieces(
             add(record)
             pending += len(record)
             if pending >= chunk_bytes:
+                progress.keys += len(parts) - others
                 yield b"".join(parts)
                 parts.clear()
-                pending = 0
+                pending = others = 0
+    progress.keys += len(parts) - others
     add(b"%c" % EOF)
     yield b"".join(parts)
 
