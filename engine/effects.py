@@ -192,10 +192,16 @@ class Title(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """The node has ended; the world carries out what stands before this, then stops."""
+    """The node has ended; the world carries out what stands before this, then stops.
+
+    With `crash` it did not end well: a report goes to the log, headed by this text, and the process dies by `signal`
+    (if that is not 0: then with the status).
+    """
 
     status: int
     restart: bool = False
+    crash: str = ""
+    signal: int = 0
 
 
 Effect = (

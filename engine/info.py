@@ -316,6 +316,17 @@ def cluster(node: "Node") -> Lines:
     return [("cluster_enabled", int(node.cluster_enabled))]
 
 
+def debug(node: "Node") -> Lines:
+    """Where the time of rounds went, in µs."""
+    total = node.stats
+    return [
+        ("eventloop_duration_aof_sum", total.aof_time_us),
+        ("eventloop_duration_cron_sum", total.cron_time_us),
+        ("eventloop_duration_max", total.active_time_max_us),
+        ("eventloop_cmd_per_cycle_max", total.calls_per_round_max),
+    ]
+
+
 def keyspace(node: "Node") -> Lines:
     """How many keys each database has."""
     lines: Lines = []
@@ -340,6 +351,7 @@ SECTIONS: dict[str, Section] = {
     "Cluster": cluster,
     "Keyspace": keyspace,
 }
+_ON_DEMAND: dict[str, Section] = {"Debug": debug}  # only by their names
 _NOT_BY_DEFAULT = frozenset(("Commandstats", "Latencystats"))
 
 
@@ -349,9 +361,13 @@ def info(node: "Node", names: list[bytes]) -> bytes:
     everything = "everything" in asked or "all" in asked
     default = not asked or "default" in asked
     parts: list[str] = []
-    for title, section in SECTIONS.items():
-        if not (everything or title.lower() in asked or (default and title not in _NOT_BY_DEFAULT)):
-            continue
+    chosen = [
+        (title, section)
+        for title, section in SECTIONS.items()
+        if everything or title.lower() in asked or (default and title not in _NOT_BY_DEFAULT)
+    ]
+    chosen += [(title, section) for title, section in _ON_DEMAND.items() if title.lower() in asked]
+    for title, section in chosen:
         lines = "".join([f"{name}:{value}\r\n" for name, value in section(node)])
         parts.append(f"# {title}\r\n{lines}")
     return "\r\n".join(parts).encode("utf-8", "surrogateescape")

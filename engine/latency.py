@@ -4,6 +4,10 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/laten
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.node import Node
 
 HISTORY = 160
 
@@ -43,6 +47,14 @@ class LatencyMonitor:
     def note(self, event: bytes, time_s: int, latency_ms: int) -> None:
         """Add a sample of an event."""
         self.events.setdefault(event, Series()).note(time_s, latency_ms)
+
+    def sample(self, node: "Node", event: bytes, began_us: int) -> None:
+        """Note an event that began when the node's stopwatch said so, if it took as long as the limit says."""
+        limit_ms = node.config.latency_monitor_threshold
+        if limit_ms:
+            latency_ms = (node.stopwatch() - began_us) // 1000
+            if latency_ms >= limit_ms:
+                self.note(event, node.now_us // 1_000_000, latency_ms)
 
     def reset(self, names: list[bytes] | None) -> int:
         """Forget events (None: all of them); returns how many there were."""

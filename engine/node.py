@@ -135,7 +135,7 @@ class Node:
         self.net_out = Sampler()
         self.cycles = Sampler()
         self.active = Sampler()
-        self.round_began_us = 0
+        self.round_began_us = self.round_requests = 0
         self.slowlog = SlowLog()
         self.scripting = Scripting(self)
         self.latency = LatencyMonitor()
@@ -341,6 +341,7 @@ class Node:
             if client.halted or client.requests:
                 client.requests.extend(batch)
                 return
+            self.round_requests += len(batch)
             requests = iter(batch)
             dispatch.process(self, client, requests)
             if client.halted:
@@ -462,6 +463,7 @@ class Node:
         if now >= self.cron_at_us:
             if not self.cron_paused:
                 self.cron()
+                self.stats.cron_time_us += max(1, self.stopwatch() - self.mark_us)
             self.cron_at_us = now + 1_000_000 // self.config.hz
         if self.aftermath:
             self.after_command()
@@ -497,12 +499,14 @@ class Node:
             self.tracking.broadcast()
         self.stats.rounds += 1
         if self.round_began_us:
-            self.stats.active_time_us += self.stopwatch() - self.round_began_us
-            self.round_began_us = 0
+            self.stats.round_ended(self.stopwatch() - self.round_began_us, self.round_requests)
+            self.round_began_us = self.round_requests = 0
         if self.config.maxmemory_clients:
             self.limits.evict()
         if self.aof.state != OFF:
+            flushing_us = self.stopwatch()
             self.aof.flush()
+            self.stats.aof_time_us += self.stopwatch() - flushing_us
         if self.resume_waiting or self.replication.ask_for_acks:
             self.resume_waiting = False
             self.replication.serve_waiting()
@@ -1064,11 +1068,11 @@ class Node:
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    def crash(self, why: str) -> None:
-        """End at once, saving nothing (DEBUG SEGFAULT and its like)."""
-        self.log("#", why)
+    def crash(self, why: str, signal: int) -> None:
+        """End at once, saving nothing, by a signal (DEBUG SEGFAULT and its like)."""
         self.exiting = True
-        self.effects.append(Exit(1))
+        self.pending_out = []
+        self.effects.append(Exit(1, crash=why, signal=signal))
 
     def serialized_length(self, entry: Entry) -> int:
         """Return how many bytes a value takes in an RDB file."""

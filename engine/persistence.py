@@ -28,7 +28,13 @@ RETRY_S = 5  # how long a failed background save keeps save points from starting
 class LoadError(Exception):
     """The data on disk cannot be loaded; the log says why."""
 
-    final = False  # whether the log says as well that this is the end
+    last_words = "Fatal error loading the DB, check server logs. Exiting."  # what the log says if this is the end
+
+
+class DamagedFileError(LoadError):
+    """A snapshot file is damaged; the log says where."""
+
+    last_words = "Terminating server after rdb file reading failure."
 
 
 class Child:
@@ -259,7 +265,17 @@ class Persistence:
             self.feed(loader, data, loading)
         except CorruptRdbError as error:
             node.log("#", f"Internal error in RDB reading offset {error.offset}: {error.reason}")
-            raise LoadError from None
+            if not loader.version:
+                raise LoadError from None  # it is no such file at all
+            for line in (
+                f"[offset 0] Checking RDB file {self.path}",
+                "--- RDB ERROR DETECTED ---",
+                f"[offset {error.offset}] {error.reason}",
+                f"[info] {loader.keys_loaded} keys read",
+                f"[info] {loader.keys_expired} already expired",
+            ):
+                node.log("#", line)
+            raise DamagedFileError from None
         self.keys_loaded, self.keys_expired = loader.keys_loaded, loader.keys_expired
         try:
             node.load_functions(loader.functions, replace=merge)

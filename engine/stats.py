@@ -92,6 +92,10 @@ class Stats:
         self.reply_buffer_shrinks = 0
         self.reply_buffer_expands = 0
         self.active_time_us = 0
+        self.active_time_max_us = 0
+        self.aof_time_us = 0
+        self.cron_time_us = 0
+        self.calls_per_round_max = 0
         self.dump_payload_sanitizations = 0
         self.peak_memory_bytes = 0
         self.lazyfreed_objects = 0
@@ -99,6 +103,14 @@ class Stats:
         self.latest_fork_us = 0
         self.rounds = 0
         self.errors: dict[bytes, int] = {}  # by code
+
+    def round_ended(self, duration_us: int, requests: int) -> None:
+        """Count a round of inputs, with so many requests."""
+        self.active_time_us += duration_us
+        if duration_us > self.active_time_max_us:
+            self.active_time_max_us = duration_us
+        if requests > self.calls_per_round_max:
+            self.calls_per_round_max = requests
 
 
 class Sampler:

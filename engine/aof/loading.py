@@ -43,7 +43,7 @@ _BAD = (
 class AofLoadError(LoadError):
     """An append-only file cannot be loaded; the log says why, with nothing to add."""
 
-    final = True
+    last_words = ""
 
 
 def load_files(aof: "AppendOnlyFile") -> bool:

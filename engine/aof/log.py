@@ -381,6 +381,7 @@ class AppendOnlyFile:
         data = b"".join(self.buffer)
         if self.flush_sleep_us:
             node.perform(Stall(node.now_us, self.flush_sleep_us))
+        began_us = node.stopwatch()
         try:
             written: int = node.perform(Append(self.path, data))
         except OSError as error:
@@ -389,6 +390,12 @@ class AppendOnlyFile:
         else:
             failure = f"Short write while writing to the AOF file: (nwritten={written}, expected={len(data)})"
             why = "No space left on device"
+        if self.syncing:
+            why_slow = b"aof-write-pending-fsync"
+        else:
+            why_slow = b"aof-write-active-child" if self.child_active else b"aof-write-alone"
+        node.latency.sample(node, why_slow, began_us)
+        node.latency.sample(node, b"aof-write", began_us)
         self.postponed_since_s = 0
         if written == len(data):
             self._drop_buffer()
@@ -437,6 +444,7 @@ class AppendOnlyFile:
         if self.config.no_appendfsync_on_rewrite and self.child_active:
             return
         if policy == "always":
+            began_us = node.stopwatch()
             try:
                 node.perform(Sync(self.path))
             except OSError as error:
@@ -447,6 +455,7 @@ class AppendOnlyFile:
                 )
                 self._give_up()
                 return
+            node.latency.sample(node, b"aof-fsync-always", began_us)
             self.increment_synced = self.increment_size
             self.last_sync_s = self.now_s
             self._durable(node.replication.offset)
@@ -609,6 +618,7 @@ class AppendOnlyFile:
         manifest = self.manifest.with_base(filename, self.config.aof_use_rdb_preamble)
         assert manifest.base is not None
         base = manifest.base.name
+        began_us = node.stopwatch()
         try:
             node.perform(Rename(self.temporary_base, self.place(base)))
         except OSError as error:
@@ -618,6 +628,7 @@ class AppendOnlyFile:
                 f"{error.strerror}",
             )
             return False
+        node.latency.sample(node, b"aof-rename", began_us)
         node.log("*", f"Successfully renamed the temporary AOF base file {self.temporary_base} into {base}")
         path = self.path
         made = ""

@@ -74,6 +74,8 @@ def flushall(ctx: Client, argv: Argv) -> Reply:
     node = ctx.node
     node.flush(node.space.databases)
     node.persistence.kill_save()  # what it writes is no more
+    if node.config.save:
+        node.persistence.save()
     node.space.dirty += 1
     ctx.force_propagate()
     return OK

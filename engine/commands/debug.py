@@ -35,6 +35,7 @@ from engine.resp import (
 )
 from engine.table import ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, command
 from engine.values.list import ListValue
+from engine.version import VERSION
 
 GROUP = "server"
 
@@ -264,8 +265,22 @@ def _structsize(ctx: Client, argv: Argv) -> Reply:
     return b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 "
 
 
+_SIGABRT, _SIGSEGV = 6, 11
+
+
+def _segfault(ctx: Client, argv: Argv) -> Reply:
+    ctx.node.crash(f"Redis {VERSION} crashed by signal: {_SIGSEGV}, si_code: 0", _SIGSEGV)
+    return NO_REPLY
+
+
 def _panic(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.crash(f"DEBUG {argv[1].decode('ascii', 'replace').upper()} called")
+    texts = {
+        b"panic": f"Guru Meditation: Panic called at Unix time {ctx.node.now_us // 1_000_000} (DEBUG PANIC)",
+        b"assert": "=== ASSERTION FAILED ===\n==> DEBUG ASSERT",
+        b"oom": "Out Of Memory allocating 18446744073709551615 bytes! (DEBUG OOM)",
+    }
+    signal = 0 if ctx.node.config.use_exit_on_panic else _SIGABRT
+    ctx.node.crash(texts[argv[1].lower()], signal)
     return NO_REPLY
 
 
@@ -354,7 +369,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"aof-flush-sleep": (1, 1, _aof_flush_sleep),
     b"structsize": (0, 0, _structsize),
     b"panic": (0, 0, _panic),
-    b"segfault": (0, 0, _panic),
+    b"segfault": (0, 0, _segfault),
     b"assert": (0, 0, _panic),
     b"oom": (0, 0, _panic),
 }

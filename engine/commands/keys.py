@@ -4,6 +4,7 @@ https://redis.io/docs/latest/commands/?group=generic
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from engine.arguments import INT64_MAX, int32, integer, positive
 from engine.client import BLOCKED_WAIT, BLOCKED_WAITAOF, Client
@@ -26,17 +27,42 @@ from engine.table import (
     command,
     container,
 )
+from engine.values.hash import HashValue
+from engine.values.list import ListValue
+from engine.values.set import SetValue
+from engine.values.stream import StreamValue
 from engine.values.string import encoding_of
+from engine.values.zset import ZSetValue
 
 GROUP = "generic"
 
 
-def delete_keys(ctx: Client, keys: list[bytes]) -> int:
+LAZY_EFFORT = 64  # more pieces than that, and Redis leaves freeing a value to a thread
+
+
+def free_effort(value: Any) -> int:
+    """Return of how many pieces a value is made, about: Redis counts values of many as freed lazily."""
+    if isinstance(value, ListValue) and value.encoding == b"quicklist":
+        return len(value.nodes)
+    if isinstance(value, StreamValue):
+        effort = value.tree_nodes
+        if value.groups:
+            effort += len(value.groups) * (1 + len(next(iter(value.groups.values())).pending))
+        return effort
+    if isinstance(value, SetValue | HashValue | ZSetValue) and value.encoding in (b"hashtable", b"skiplist"):
+        return len(value)
+    return 1
+
+
+def delete_keys(ctx: Client, keys: list[bytes], lazily: bool = False) -> int:
     """Delete keys; returns how many there were."""
     db = ctx.db
     deleted = 0
     for key in keys:
-        if db.entry(key) is not None and db.delete(key):
+        entry = db.entry(key)
+        if entry is not None and db.delete(key):
+            if lazily and free_effort(entry.value) > LAZY_EFFORT:
+                ctx.node.stats.lazyfreed_objects += 1
             db.modified(key, NOTIFY_GENERIC, b"del")
             deleted += 1
     return deleted
@@ -54,7 +80,7 @@ def delete_keys(ctx: Client, keys: list[bytes]) -> int:
     complexity="O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
 )
 def del_(ctx: Client, argv: Argv) -> Reply:
-    return delete_keys(ctx, argv[1:])
+    return delete_keys(ctx, argv[1:], lazily=ctx.node.config.lazyfree_lazy_user_del)
 
 
 @command(
@@ -70,7 +96,7 @@ def del_(ctx: Client, argv: Argv) -> Reply:
     complexity="O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim memory, where N is the number of allocations the deleted objects where composed of.",
 )
 def unlink(ctx: Client, argv: Argv) -> Reply:
-    return delete_keys(ctx, argv[1:])
+    return delete_keys(ctx, argv[1:], lazily=True)
 
 
 def look(ctx: Client, key: bytes) -> Entry | None:

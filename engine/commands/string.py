@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/?group=string
 """
 
+from array import array
+
 from engine.arguments import INT64_MAX, INT64_MIN, integer, parse_integer
 from engine.client import Client
 from engine.errors import NOT_A_FLOAT, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX, ReplyError, wrong_arity
@@ -481,6 +483,9 @@ def lcs(ctx: Client, argv: Argv) -> Reply:
         i += 1
     if want_index and want_length:
         raise ReplyError(b"ERR If you want both the length and indexes, please just use IDX.")
+    # Four bytes for every pair of places, as Redis counts it.
+    if 4 * (len(a) + 1) * (len(b) + 1) > ctx.node.config.proto_max_bulk_len:
+        raise ReplyError(b"ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
     rows = _lcs_table(a, b)
     total = rows[len(a)][len(b)]
     if want_length:
@@ -489,10 +494,10 @@ def lcs(ctx: Client, argv: Argv) -> Reply:
     return {b"matches": matches, b"len": total} if want_index else common
 
 
-def _lcs_table(a: bytes, b: bytes) -> list[list[int]]:
+def _lcs_table(a: bytes, b: bytes) -> "list[array[int]]":
     """Return the lengths of the longest common subsequences of all pairs of beginnings."""
     previous = [0] * (len(b) + 1)
-    rows = [previous]
+    rows = [array("I", previous)]
     for x in a:
         row = [0]
         best = 0
@@ -502,12 +507,14 @@ def _lcs_table(a: bytes, b: bytes) -> list[list[int]]:
             elif previous[j + 1] > best:
                 best = previous[j + 1]
             row.append(best)
-        rows.append(row)
+        rows.append(array("I", row))
         previous = row
     return rows
 
 
-def _lcs_walk(a: bytes, b: bytes, rows: list[list[int]], least: int, with_length: bool) -> tuple[bytes, list[Reply]]:
+def _lcs_walk(
+    a: bytes, b: bytes, rows: "list[array[int]]", least: int, with_length: bool
+) -> tuple[bytes, list[Reply]]:
     """Walk the table backwards; returns the subsequence and its ranges, the last first."""
     common = bytearray()
     matches: list[Reply] = []

@@ -102,6 +102,7 @@ class Loop:
         self.next_link = 1
         self.exit_status: int | None = None
         self.restart = False
+        self.on_crash: Callable[[fx.Exit], None] | None = None
         self.signals: list[str] = []
         self.hooks: dict[int, Callable[[], None]] = {}  # readable descriptors of the hosting program
         self.wake_read, self.wake_write = os.pipe()
@@ -468,6 +469,8 @@ class Loop:
     def _exit(self, effect: fx.Exit) -> None:
         self.exit_status = effect.status
         self.restart = effect.restart
+        if effect.crash and self.on_crash is not None:
+            self.on_crash(effect)
 
     def close(self) -> None:
         """Close every socket, after giving what is still unsent a last chance.

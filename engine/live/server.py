@@ -27,6 +27,8 @@ from engine.config import (
     parse_command_line,
 )
 from engine.config.kinds import to_str
+from engine.effects import Exit
+from engine.live import crash
 from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
 from engine.live.snapshots import temporary_name
@@ -204,14 +206,16 @@ def main(arguments: list[str]) -> int:
     log("*", "Server initialized")
     set_oom_score(node)
     _on_signals(loop, log)
+    if config.crash_log_enabled:
+        _report_crashes(loop, log)
     try:
         node.start(time.time_ns() // 1000)
     except LoadError as error:
         loop.flush_log()
         if loop.exit_status is not None:
             return loop.exit_status  # told to end while it loaded
-        if not error.final:
-            log("#", "Fatal error loading the DB, check server logs. Exiting.")
+        if error.last_words:
+            log("#", error.last_words)
         return 1
     loop.flush_log()
     for kind in kinds:
@@ -339,6 +343,16 @@ def _on_signals(loop: Loop, log: Log) -> None:
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _report_crashes(loop: Loop, log: Log) -> None:
+    def on_crash(effect: Exit) -> None:
+        crash.report(loop.current_node, effect.crash, None, log.raw)
+        if effect.signal:
+            crash.die(effect.signal)
+
+    loop.on_crash = on_crash
+    crash.watch_for_faults(loop.current_node, log.raw)
 
 
 def _daemonize() -> None:

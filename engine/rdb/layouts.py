@@ -85,8 +85,13 @@ def read_listpack(data: bytes) -> list[bytes]:
 
 
 def salvage_listpack(data: bytes) -> list[bytes]:
-    """Return the elements of a listpack up to where it is damaged; its length and end mark must be right."""
+    """Return the elements of a listpack up to where it is damaged; its length and end mark must be right.
+
+    One that says that it is empty is taken at its word.
+    """
     found: list[tuple[int, int]] = []
+    if data[4:6] == b"\0\0" and data[:4] == _U32.pack(len(data)):
+        return []
     try:
         scan_listpack(data, None, found)
     except CorruptRdbError:
