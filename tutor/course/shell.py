@@ -36,6 +36,12 @@ COMMANDS = (
 )  # fmt: skip
 
 
+PHRASES = (
+    "systemctl start redis-server", "systemctl stop redis-server", "systemctl restart redis-server",
+    "systemctl status redis-server", "pkill -9 redis-server", "redis-tutor explain ", "redis-cli INFO ",
+)  # fmt: skip
+
+
 class _Failed(Exception):  # noqa: N818
     """What a command says when it cannot do it."""
 

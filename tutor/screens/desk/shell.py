@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.resp import Reply
 from tutor.course.machines import Machines
 from tutor.course.server import Said
-from tutor.course.shell import COMMANDS, Shell
+from tutor.course.shell import COMMANDS, PHRASES, Shell
 from tutor.prompt import History, split_args
 from tutor.screens.desk.link import MAX_ROWS, Done
 from tutor.widgets.rows import Row, Span, clean, row
@@ -103,6 +103,9 @@ class ShellAssist:
 
     def complete(self, text: str) -> Sequence[str]:
         """Return whole lines that `text` may become."""
+        whole = [phrase for phrase in PHRASES if phrase.startswith(text)] if " " in text else []
+        if whole:
+            return whole
         head, _, word = text.rpartition(" ")
         if not head:
             return [f"{name} " for name in COMMANDS if name.startswith(word)]
