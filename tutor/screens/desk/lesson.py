@@ -474,7 +474,9 @@ class LessonDesk(Playground):
                     first = next(
                         (each for example in block.examples for each in example.exchanges if each.command), None
                     )
-                    terminal = self._current  # where the learner is looking; what it asks about is typed where it belongs
+                    terminal = (
+                        self._current
+                    )  # where the learner is looking; what it asks about is typed where it belongs
                     choices = tuple(_plain(option) for option in block.options)
                     question = Question(block.id, _plain(block.question), choices, first.command if first else "")
                     self._post(m.Asked(terminal, question))
