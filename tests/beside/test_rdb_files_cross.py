@@ -37,8 +37,8 @@ class Link:
         return reply
 
 
-def fill(link: Link, seed: int, fractions: bool) -> None:
-    """Write keys of all types, in small and large encodings, some of them mortal."""
+def fill(link: Link, seed: int, fractions: bool, zeros: bool = True) -> None:
+    """Write keys of all types, in small and large encodings, some of them mortal; `zeros`: with scores of -0 too."""
     rnd = random.Random(seed)
 
     def item() -> bytes:
@@ -63,7 +63,7 @@ def fill(link: Link, seed: int, fractions: bool) -> None:
         elif kind == 3:
             link(b"HSET", key, *[item() for _ in range(2 * count)])
         elif kind == 4:
-            scores = [b"1", b"-3.5", b"inf", b"-0.0"]
+            scores = [b"1", b"-3.5", b"inf", b"-0.0" if zeros else b"7"]
             if fractions:  # before 7.2 their digests were made of another text
                 scores += [b"1e300", repr(rnd.random()).encode()]
             link(b"ZADD", key, *[word for _ in range(count) for word in (rnd.choice(scores), item())])
