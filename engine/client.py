@@ -271,6 +271,10 @@ class Client:
             return
         self.write(encode3(value) if self.resp == 3 else encode2(value))
 
+    def may_be_sent(self, size_bytes: int) -> bool:
+        """Tell whether a reply of so many bytes is within the client's output limits; it is hung up on if not."""
+        return not self.link or self.node.limits.allow_output(self, self.out_bytes + size_bytes)
+
     def memory(self) -> "Memory":
         """Return what the client takes, as CLIENT LIST tells it."""
         return Memory(self)
@@ -319,4 +323,5 @@ class Memory:
         subscriptions = sum(64 + len(name) for held in names for name in held)
         watched = sum(64 + len(key) for _, key in client.watched)
         self.total = 1928 + self.reply_buffer + self.query + self.query_free + self.argv + self.multi
-        self.total += self.output + subscriptions + watched
+        prefixes = sum(64 + len(prefix) for prefix in client.node.tracking.prefixes_of(client))
+        self.total += self.output + subscriptions + watched + prefixes

@@ -44,6 +44,10 @@ class ClientLimits:
             return limits.replica
         return limits.pubsub if client.flags & flags.PUBSUB else limits.normal
 
+    def allow_output(self, client: "Client", size_bytes: int) -> bool:
+        """Tell whether a client may have this much output waiting, quickly for the many that are far from it."""
+        return size_bytes < self.least or self.check_output(client, size_bytes)
+
     def check_output(self, client: "Client", size_bytes: int) -> bool:
         """Tell whether a client may have this much output waiting; False when it has been hung up on."""
         node = self.node

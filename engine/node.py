@@ -537,8 +537,7 @@ class Node:
 
     def _within_limits(self, client: Client, size_bytes: int) -> bool:
         """Check the output that waits for a client with what is about to be added; False when it was too much."""
-        size_bytes += client.out_bytes
-        return size_bytes < self.limits.least or self.limits.check_output(client, size_bytes)
+        return self.limits.allow_output(client, client.out_bytes + size_bytes)
 
     # --- clients ------------------------------------------------------------------------------------------------
 

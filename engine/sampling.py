@@ -3,12 +3,17 @@
 https://redis.io/docs/latest/commands/hrandfield/
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from engine.arguments import INT64_MAX, INT64_MIN, integer
 from engine.client import Client
 from engine.errors import SYNTAX, ReplyError
 from engine.resp import Argv, Reply
+
+T = TypeVar("T")
+DRAWN_AT_ONCE = 10_000
+ELEMENT_BYTES_MIN = len(b"$0\r\n\r\n")
 
 
 def random_count(arg: bytes) -> int:
@@ -27,6 +32,16 @@ def random_arguments(argv: Argv, option: bytes) -> tuple[int, bool]:
     if len(argv) == 4 and abs(count) > INT64_MAX // 2:
         raise ReplyError(b"ERR value is out of range")
     return count, len(argv) == 4
+
+
+def draw(ctx: Client, one: Callable[[], T], count: int) -> list[T]:
+    """Draw `count` times with repetition; stops when the client may not have that much output, and is hung up on."""
+    drawn: list[T] = []
+    while len(drawn) < count:
+        drawn += [one() for _ in range(min(DRAWN_AT_ONCE, count - len(drawn)))]
+        if not ctx.may_be_sent(len(drawn) * ELEMENT_BYTES_MIN):
+            break
+    return drawn
 
 
 def pairs_reply(ctx: Client, pairs: Sequence[tuple[Reply, Reply]], both: bool) -> Reply:

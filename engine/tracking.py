@@ -10,6 +10,7 @@ Messages are RESP3 pushes, or go to another connection: in RESP3 as pushes too, 
 https://redis.io/docs/latest/develop/reference/client-side-caching/
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from engine import client as flags
@@ -133,6 +134,11 @@ class Tracking:
         client.update_gated()
         self.node.tracks = bool(self.clients)
         self.node.update_attended()
+
+    @staticmethod
+    def prefixes_of(client: "Client") -> Iterable[bytes]:
+        """Return the prefixes that a client listens to."""
+        return client.tracking.prefixes if isinstance(client.tracking, TrackingState) else ()
 
     def redirection(self, client: "Client") -> int:
         """Return the id of the client that gets this one's invalidations: 0 itself, -1 when it does not track."""

@@ -3,13 +3,15 @@
 https://redis.io/docs/latest/commands/?group=hash
 """
 
+from functools import partial
+
 from engine.arguments import INT64_MAX, INT64_MIN, integer, parse_integer
 from engine.client import Client
 from engine.errors import NOT_A_FLOAT, ReplyError, wrong_arity
 from engine.keyspace import NOTIFY_GENERIC, NOTIFY_HASH
 from engine.numbers import LongDouble, parse_long_double
 from engine.resp import OK, Argv, Reply
-from engine.sampling import pairs_reply, random_arguments
+from engine.sampling import draw, pairs_reply, random_arguments
 from engine.scanning import scan_cursor, scan_options
 from engine.table import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.hash import LISTPACK, HashValue
@@ -281,7 +283,7 @@ def hrandfield(ctx: Client, argv: Argv) -> Reply:
     if value is None or not count:
         return []
     if count < 0:
-        pairs = [value.random(ctx.node.rng) for _ in range(-count)]
+        pairs = draw(ctx, partial(value.random, ctx.node.rng), -count)
     elif count >= len(value):
         pairs = list(value.items())
     else:

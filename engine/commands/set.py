@@ -3,12 +3,14 @@
 https://redis.io/docs/latest/commands/?group=set
 """
 
+from functools import partial
+
 from engine.arguments import integer
 from engine.client import Client
 from engine.errors import SYNTAX, ReplyError
 from engine.keyspace import NOTIFY_GENERIC, NOTIFY_SET
 from engine.resp import Argv, Reply, SetReply
-from engine.sampling import random_count
+from engine.sampling import draw, random_count
 from engine.scanning import scan_cursor, scan_options
 from engine.table import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.set import HASHTABLE, INTSET, LISTPACK, SetLimits, SetValue
@@ -242,7 +244,7 @@ def srandmember(ctx: Client, argv: Argv) -> Reply:
     if value is None or not count:
         return []
     if count < 0:
-        return [value.random(ctx.node.rng) for _ in range(-count)]
+        return draw(ctx, partial(value.random, ctx.node.rng), -count)
     if count >= len(value):
         return value.to_list()
     return value.sample(ctx.node.rng, count)

@@ -3,12 +3,14 @@
 https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
+from functools import partial
+
 from engine.arguments import INT64_MAX, integer, timeout
 from engine.client import BLOCKED_ZSET, Client
 from engine.commands.sorted_set.shared import Pairs, report_removed, scored_reply
 from engine.errors import SYNTAX, ReplyError
 from engine.resp import NULL_ARRAY, Argv, Reply, format_double
-from engine.sampling import pairs_reply, random_arguments
+from engine.sampling import draw, pairs_reply, random_arguments
 from engine.scanning import scan_cursor, scan_options
 from engine.table import BLOCKING, FAST, READONLY, WRITE, command
 from engine.values.zset import LISTPACK, ZSetValue
@@ -199,7 +201,7 @@ def zrandmember(ctx: Client, argv: Argv) -> Reply:
     if value is None or not count:
         return []
     if count < 0:
-        pairs = [value.random(ctx.node.rng) for _ in range(-count)]
+        pairs = draw(ctx, partial(value.random, ctx.node.rng), -count)
     elif count >= len(value):
         pairs = [(member, score) for score, member in reversed(value.ordered)]
     else:
