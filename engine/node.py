@@ -972,9 +972,7 @@ class Node:
             elif self.active_expire:
                 self.space.expire_own(EXPIRED_PER_CYCLE)
         if self.active_expire and self.space.expire_mode == EXPIRE_DELETE:
-            for db in self.space.databases:
-                if db.expiring:
-                    db.expire_due(EXPIRED_PER_CYCLE)
+            self._expire_keys()
         if self.eviction.due:
             self.eviction.due = False
             if self.config.maxmemory and not (self.is_replica and self.config.replica_ignore_maxmemory):
@@ -990,6 +988,18 @@ class Node:
             self.master.cron()
         if self.pending_propagation:
             self.flush_propagation(as_unit=False)
+
+    def _expire_keys(self) -> None:
+        """Remove keys whose time has come."""
+        started_us = self.stopwatch()
+        for db in self.space.databases:
+            if db.expiring:
+                db.expire_due(EXPIRED_PER_CYCLE)
+        elapsed_us = self.stopwatch() - started_us
+        self.stats.expire_cycle_us += elapsed_us
+        limit_ms = self.config.latency_monitor_threshold
+        if limit_ms and elapsed_us >= limit_ms * 1000:
+            self.latency.note(b"expire-cycle", self.now_us // 1_000_000, elapsed_us // 1000)
 
     def slow_command(self, ctx: Client, command: Command, argv: Argv, elapsed_us: int) -> None:
         """Note a command that took longer than the slow log's or the latency monitor's limit."""

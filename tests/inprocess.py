@@ -26,6 +26,9 @@ class StillWorld:
     def service(self, node: Node) -> None:
         pass
 
+    def perform(self, node: Node, effect: Any) -> Any:
+        return None
+
     def facts(self) -> dict[str, Any]:
         return {"pid": 1, "rss": 0}
 

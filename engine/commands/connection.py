@@ -56,6 +56,8 @@ def quit_(ctx: Client, argv: Argv) -> Reply:
 
 @command("RESET", NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY, since="6.2.0", complexity="O(1)")
 def reset(ctx: Client, argv: Argv) -> Reply:
+    if ctx.flags & flags.MONITOR:
+        ctx.flags &= ~(flags.MONITOR | flags.REPLICA)  # such clients are listed as both
     if ctx.flags & (flags.REPLICA | flags.MASTER):
         raise ReplyError(b"ERR can only reset normal client connections")
     node = ctx.node
@@ -69,13 +71,7 @@ def reset(ctx: Client, argv: Argv) -> Reply:
     node.pubsub.forget(ctx)
     ctx.name = b""
     ctx.flags &= ~(
-        flags.MONITOR
-        | flags.ASKING
-        | flags.READONLY
-        | flags.REPLY_OFF
-        | flags.REPLY_SKIP_NEXT
-        | flags.NO_TOUCH
-        | flags.NO_EVICT
+        flags.ASKING | flags.READONLY | flags.REPLY_OFF | flags.REPLY_SKIP_NEXT | flags.NO_TOUCH | flags.NO_EVICT
     )
     ctx.update_gated()
     return Status(b"RESET")

@@ -2,7 +2,6 @@
 
 import socket
 import time
-from typing import Any
 
 import hiredis
 
@@ -10,22 +9,10 @@ from engine.config import Config
 from engine.effects import Send
 from engine.node import Node
 from engine.resp import encode_command
+from tests.inprocess import StillWorld
 from tests.real import RealServer
 
 LINK = 1
-
-
-class StillWorld:
-    """A world in which nothing happens by itself."""
-
-    def stopwatch(self) -> int:
-        return 0
-
-    def service(self, node: Node) -> None:
-        pass
-
-    def facts(self) -> dict[str, Any]:
-        return {"pid": 1, "rss": 0}
 
 
 class Pair:

@@ -19,6 +19,9 @@ class World:
     def service(self, node):
         pass
 
+    def perform(self, node, effect):
+        return None
+
     def facts(self):
         return {}
 

@@ -17,6 +17,9 @@ class StillWorld:
     def service(self, node):
         pass
 
+    def perform(self, node, effect):
+        return None
+
     def facts(self):
         return {"pid": 1, "rss": 0}
 
