@@ -76,7 +76,6 @@ def flushall(ctx: Client, argv: Argv) -> Reply:
     node.persistence.kill_save()  # what it writes is no more
     if node.config.save:
         node.persistence.save()
-    node.space.dirty += 1
     ctx.force_propagate()
     return OK
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 NO_ID = b"0" * 40
 
 
+SIGABRT = 6
 NO_LOCAL_AOF = b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
 
 
@@ -174,7 +175,8 @@ class Replication:
         node.stats.unexpected_error_replies += 1
         if to_master and node.config.replica_read_only and node.config.propagation_error_behavior != "ignore":
             node.crash(
-                f"This {sender} panicked sending an error to its {receiver} after processing the command '{name}'"
+                f"This {sender} panicked sending an error to its {receiver} after processing the command '{name}'",
+                SIGABRT,
             )
 
     # --- WAIT ---------------------------------------------------------------------------------------------------
