@@ -52,7 +52,11 @@ class ClientLimits:
         """Tell whether a client may have this much output waiting; False when it has been hung up on."""
         node = self.node
         limit = self._limit(client)
-        over = bool(limit.hard_bytes and size_bytes >= limit.hard_bytes)
+        hard_bytes = limit.hard_bytes
+        if hard_bytes and client.flags & flags.REPLICA:
+            # A partial resync may send the whole backlog at once, and takes no memory for it.
+            hard_bytes = max(hard_bytes, node.config.repl_backlog_size)
+        over = bool(hard_bytes and size_bytes >= hard_bytes)
         if limit.soft_bytes and size_bytes >= limit.soft_bytes:
             since_us = self.soft_since_us.setdefault(client.id, node.now_us)
             over |= node.now_us - since_us > limit.soft_seconds * 1_000_000

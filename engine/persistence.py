@@ -315,7 +315,7 @@ class Persistence:
             ("async_loading", int(self.node.async_loading)),
             *self.child.info(now_s),
             ("rdb_changes_since_last_save", self.changes_since_save),
-            ("rdb_bgsave_in_progress", int(bool(self.saving))),
+            ("rdb_bgsave_in_progress", int(bool(self.saving or self.node.master.snapshot))),
             ("rdb_last_save_time", self.last_save_s),
             ("rdb_last_bgsave_status", "ok" if self.last_status_ok else "err"),
             ("rdb_last_bgsave_time_sec", self.last_duration_s),

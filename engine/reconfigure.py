@@ -190,7 +190,8 @@ def _hz(node: "Node", old: dict[str, Any]) -> str | None:
 def _backlog_size(node: "Node", old: dict[str, Any]) -> str | None:
     node.config.repl_backlog_size = max(node.config.repl_backlog_size, BACKLOG_SIZE_MIN)
     if node.replication.backlog is not None:
-        node.replication.backlog.resize(node.config.repl_backlog_size)
+        node.replication.backlog.size_bytes = node.config.repl_backlog_size
+        node.master.trim_backlog()
     return None
 
 

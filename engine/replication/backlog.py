@@ -10,7 +10,7 @@ from collections import deque
 
 
 class Backlog:
-    """The last `size_bytes` of a stream."""
+    """The last `size_bytes` of a stream, and what came before as long as somebody else has to keep it anyway."""
 
     def __init__(self, size_bytes: int, offset: int) -> None:
         self.size_bytes = size_bytes
@@ -24,18 +24,18 @@ class Backlog:
         return self.first_offset + self.length
 
     def append(self, data: bytes) -> None:
-        """Add bytes of the stream, dropping the oldest beyond the size."""
+        """Add bytes of the stream. `trim` drops what is too much."""
         self.pieces.append(data)
         self.length += len(data)
-        self._trim()
 
-    def resize(self, size_bytes: int) -> None:
-        """Change the size."""
-        self.size_bytes = size_bytes
-        self._trim()
+    @property
+    def too_long(self) -> bool:
+        """Whether there is more than the size allows."""
+        return self.length > self.size_bytes
 
-    def _trim(self) -> None:
-        excess = self.length - self.size_bytes
+    def trim(self, needed_from: int) -> None:
+        """Drop the oldest bytes beyond the size, up to the offset from which a slow replica still needs them."""
+        excess = min(self.length - self.size_bytes, needed_from - self.first_offset)
         while excess > 0:
             piece = self.pieces[0]
             if len(piece) <= excess:
@@ -66,4 +66,4 @@ class Backlog:
 
     def check(self) -> None:
         """Raise AssertionError when an invariant does not hold (for tests)."""
-        assert self.length == sum(map(len, self.pieces)) <= max(self.size_bytes, 0)
+        assert self.length == sum(map(len, self.pieces))

@@ -40,6 +40,7 @@ class ReplicaLink:
         self.snapshot = 0  # the one it waits for; 0: the next
         self.initial_offset = 0
         self.pending: list[bytes] = []  # the stream since its snapshot, until it is online
+        self.pending_bytes = 0
         self.ack_offset = 0
         self.aof_offset = 0
         self.ack_time_s = 0
@@ -156,6 +157,7 @@ class Master:
             ]
             if shared:
                 link.pending = list(shared[0].pending)
+                link.pending_bytes = shared[0].pending_bytes
                 self._announce(client, link, self.snapshot, shared[0].initial_offset)
                 node.log("*", "Waiting for end of BGSAVE for SYNC")
             else:
@@ -295,6 +297,7 @@ class Master:
         for data in link.pending:
             client.write(data)
         link.pending = []
+        link.pending_bytes = 0
         self.node.log("*", f"Synchronization with replica {self.name(client, link)} succeeded")
 
     # --- the stream ---------------------------------------------------------------------------------------------
@@ -317,12 +320,25 @@ class Master:
         assert replication.backlog is not None
         replication.backlog.append(data)
         replication.offset += len(data)
-        for client in self.replicas.values():
+        limited = self.node.limits.least
+        for client in list(self.replicas.values()):
             link = _link(client)
             if link.state == ONLINE:
                 client.write(data)
             elif link.snapshot or link.state == SEND_BULK:
                 link.pending.append(data)
+                link.pending_bytes += len(data)
+                if link.pending_bytes >= limited:
+                    self.node.limits.check_output(client, link.pending_bytes)
+        if replication.backlog.too_long:
+            self.trim_backlog()
+
+    def trim_backlog(self) -> None:
+        """Drop the oldest bytes of the backlog, but none that wait for a replica: they are in memory in any case."""
+        replication = self.node.replication
+        if replication.backlog is not None:
+            waiting = [_link(client).pending_bytes + client.out_bytes for client in self.replicas.values()]
+            replication.backlog.trim(replication.offset + 1 - max(waiting, default=0))
 
     def acknowledged(self, client: "Client", offset: int, aof_offset: int | None) -> None:
         """A replica says up to where it has the stream, and up to where it is on its disk."""
@@ -361,6 +377,7 @@ class Master:
             not self.snapshot and self.start_at_ms is None and not node.persistence.saving
         ):
             self.start_snapshot()
+        self.trim_backlog()
         replication = node.replication
         if (
             not self.replicas
