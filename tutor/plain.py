@@ -325,7 +325,9 @@ def rehearse(lesson: Lesson, server: Server) -> str:
     """Take a lesson from beginning to end with nothing but :run, :show and :next; returns what went wrong."""
     script: list[str] = []
     for step in lesson.steps:
-        script += [":run"] * len(step.examples) + [":hint", ":undo"]
+        script += [":run"] * len(step.examples) + [":hint"]
+        if not lesson.on_machines:  # where it would do all of the lesson again
+            script.append(":undo")
         for task in step.tasks:
             script += [":show"] * (task.id != "")
         script.append(":next")

@@ -76,3 +76,16 @@ def test_lessons_are_in_the_package():
 
     data = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert "lessons" in data["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+
+def test_every_topic_of_the_notes_has_its_lesson():
+    text = (default_folder() / "README.md").read_text(encoding="utf-8").split("## What the course covers")[1]
+    links = re.findall(r"^\| (.+) \| \[(.+)\]\((.+\.md)\) \|$", text, re.M)
+    titles = {lesson.path.removeprefix("lessons/"): lesson.title for lesson in COURSE.lessons}
+    assert len(links) >= 55
+    for topic, title, path in links:
+        assert titles.get(path) == title, topic
+
+
+def test_every_chapter_has_lessons():
+    assert {lesson.front.chapter for lesson in COURSE.lessons} == set(COURSE.chapters)

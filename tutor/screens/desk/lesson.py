@@ -21,7 +21,7 @@ from tutor.course.catalogue import Catalogue
 from tutor.course.hints import Hint as Rung
 from tutor.course.machines import Machines, OurMachine
 from tutor.course.progress import Progress
-from tutor.course.several import Entry, look
+from tutor.course.several import Entry, look, passes_time
 from tutor.course.shell import Shell
 from tutor.host import Bytes, HostError
 from tutor.prompt import History, PromptState, split_args
@@ -259,6 +259,8 @@ class LessonDesk(Playground):
             link.reopen(fresh=True)
         self._follow(self._current or self.terminal_names[0])
         for name, line in list(self.entries):
+            if session.only_looks(_words(line)) and not passes_time(line):
+                continue
             if isinstance(line, str) and self.lesson.is_shell(name):
                 self.run_shell(name, line)
                 continue
@@ -474,9 +476,9 @@ class LessonDesk(Playground):
                     first = next(
                         (each for example in block.examples for each in example.exchanges if each.command), None
                     )
-                    terminal = (
-                        self._current
-                    )  # where the learner is looking; what it asks about is typed where it belongs
+                    terminal = self._current  # where the learner is looking, if nothing blocks there
+                    if self.links[terminal].busy and block.examples:
+                        terminal = block.examples[0].terminal
                     choices = tuple(_plain(option) for option in block.options)
                     question = Question(block.id, _plain(block.question), choices, first.command if first else "")
                     self._post(m.Asked(terminal, question))
