@@ -663,8 +663,12 @@ class Node:
         forced, self.force_propagation = self.force_propagation, False
         targets, self.propagation_targets = self.propagation_targets, PROPAGATE_ALL
         if self.propagating and (changed or forced):
-            for command in [argv] if instead is None else instead:
-                self.also_propagate(ctx.db.index, command, targets)
+            self.aftermath = True
+            if instead is None:
+                self.pending_propagation.append((ctx.db.index, argv, targets))
+                return
+            for command in instead:
+                self.pending_propagation.append((ctx.db.index, command, targets))
 
     def also_propagate(self, db: int, argv: Argv, targets: int = PROPAGATE_ALL) -> None:
         """Add a command to what the running unit propagates."""
@@ -678,6 +682,13 @@ class Node:
         Deletions of keys that nobody named (found expired by cron, SCAN or RANDOMKEY, or evicted) make no unit.
         """
         unit, self.pending_propagation = self.pending_propagation, []
+        if len(unit) == 1 and self.replication.backlog is None and self.config.replicaof is None:
+            db, argv, targets = unit[0]
+            if targets & PROPAGATE_AOF and self.aof.state != OFF:
+                self.aof.feed(db, argv)
+            if targets & PROPAGATE_REPLICAS:
+                self.replication.offset += 1
+            return
         if as_unit and len(unit) > 1:
             unit = [(-1, [b"MULTI"], PROPAGATE_ALL), *unit, (-1, [b"EXEC"], PROPAGATE_ALL)]
         if self.aof.state != OFF:

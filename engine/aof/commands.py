@@ -9,8 +9,9 @@ import re
 
 from engine.resp import Argv
 
-_COUNT = re.compile(rb"\*\s*\+?(\d+)[^\n]*\n")
-_LENGTH = re.compile(rb"\$\s*\+?(\d+)[^\n]*\n")
+# Of a number that is longer no file could have so much, and Python takes long to read it.
+_COUNT = re.compile(rb"\*\s*\+?(\d{1,19})(?!\d)[^\n]*\n")
+_LENGTH = re.compile(rb"\$\s*\+?(\d{1,19})(?!\d)[^\n]*\n")
 
 
 class CutOffError(Exception):

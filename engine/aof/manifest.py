@@ -125,7 +125,7 @@ def _with_line(manifest: Manifest, line: bytes) -> Manifest:
         raise ValueError("Invalid AOF manifest file format")
     fields: dict[bytes, bytes] = {word.lower(): value for word, value in zip(words[::2], words[1::2])}
     name = fields.get(b"file", b"")
-    if b"/" in name or b"\\" in name:
+    if b"/" in name or b"\\" in name or b"\0" in name:
         raise ValueError("File can't be a path, just a filename")
     digits = fields.get(b"seq", b"0")
     seq = int(digits) if digits.isdigit() else 0
