@@ -501,8 +501,8 @@ class Node:
         if self.round_began_us:
             self.stats.round_ended(self.stopwatch() - self.round_began_us, self.round_requests)
             self.round_began_us = self.round_requests = 0
-        if self.config.maxmemory_clients:
-            self.limits.evict()
+        if self.replica.client is not None:
+            self.replica.resume()
         if self.aof.state != OFF:
             flushing_us = self.stopwatch()
             self.aof.flush()
@@ -532,6 +532,8 @@ class Node:
                     self._hang_up(client)
             self.stats.net_output_bytes += sent
             self.pending_out = []
+        if self.config.maxmemory_clients:
+            self.limits.evict()  # after those that are over their own limits are gone
         self.effects = []
         return effects
 

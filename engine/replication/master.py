@@ -168,7 +168,7 @@ class Master:
             if self.start_at_ms is None:
                 self.start_at_ms = node.now_ms + config.repl_diskless_sync_delay * 1000
             node.log("*", "Delay next BGSAVE for diskless SYNC")
-        elif node.persistence.saving:
+        elif node.persistence.saving or node.aof.rewriting:
             node.log("*", "No BGSAVE in progress, but another BG operation is active. BGSAVE for replication delayed")
         else:
             self.start_snapshot()
@@ -200,6 +200,15 @@ class Master:
         return f"{host}:{link.listening_port or client.peer.rsplit(':', 1)[-1]}"
 
     # --- snapshots ----------------------------------------------------------------------------------------------
+
+    def _start_is_due(self) -> bool:
+        """Tell whether replicas that wait need not wait longer, for others that may share their snapshot."""
+        if self.start_at_ms is None or self.node.now_ms >= self.start_at_ms:
+            return True
+        enough = self.node.config.repl_diskless_sync_max_replicas
+        return bool(enough) and enough <= sum(
+            link.state == WAIT_BGSAVE and not link.snapshot for link in map(_link, self.replicas.values())
+        )
 
     def start_snapshot(self) -> None:
         """Start a snapshot for every replica that waits for one."""
@@ -373,9 +382,7 @@ class Master:
             if link.state == ONLINE and not link.old_sync and now_s - link.ack_time_s > config.repl_timeout:
                 node.log("#", f"Disconnecting timedout replica (streaming sync): {self.name(client, link)}")
                 node.close_now(client)
-        if (self.start_at_ms is not None and node.now_ms >= self.start_at_ms and not self.snapshot) or (
-            not self.snapshot and self.start_at_ms is None and not node.persistence.saving
-        ):
+        if not self.snapshot and not node.persistence.saving and not node.aof.rewriting and self._start_is_due():
             self.start_snapshot()
         self.trim_backlog()
         replication = node.replication

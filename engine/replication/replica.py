@@ -375,12 +375,22 @@ class Replica:
 
     # --- the stream ---------------------------------------------------------------------------------------------
 
+    @property
+    def held(self) -> bool:
+        """Whether the stream has to wait: a script takes too long, or clients are paused."""
+        return self.node.busy or self.node.pauses.active
+
+    def resume(self) -> None:
+        """Apply what came while the stream was held."""
+        if self.client is not None and self.request.buffer and not self.held:
+            self._apply(b"")
+
     def _apply(self, data: bytes) -> None:
         """Run what the master sent, and pass the same bytes on to our own replicas."""
         node = self.node
         self.request.buffer += data
         limits = RequestLimits(node.config.proto_max_bulk_len)
-        while self.client is not None:
+        while self.client is not None and not self.held:
             waiting = len(self.request.buffer)
             before = bytes(self.request.buffer) if not self.request.missing and waiting < 64 else b""
             try:
