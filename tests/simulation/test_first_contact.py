@@ -1,0 +1,230 @@
+"""Two nodes, unchanged, in the simulated world."""
+
+import pytest
+
+from engine.simulation.actions import (
+    ActionError,
+    AddHost,
+    Command,
+    Continue,
+    Crash,
+    Cut,
+    Heal,
+    OpenClient,
+    Pause,
+    PullPlug,
+    SetLink,
+    Start,
+    Terminate,
+)
+from engine.simulation.happenings import Delivered, Hungup, Opened, Refused
+from engine.simulation.world import World
+
+SECOND = 1_000_000
+
+
+def pair(seed=7, observed=False, master=(), replica=()):
+    world = World(seed, observed)
+    world.do(AddHost("a", "172.16.6.18:6379", ("repl-diskless-sync-delay 0", *master)))
+    world.do(AddHost("b", "172.16.6.57:6379", ("replicaof 172.16.6.18 6379", *replica)))
+    world.do(Start("a"))
+    world.do(Start("b"))
+    world.do(OpenClient("c", "a"))
+    world.run(world.now_us + 3 * SECOND)
+    return world
+
+
+def say(world, *words, client="c"):
+    world.do(Command(client, tuple(word.encode() for word in words)))
+
+
+def wait(world, seconds=2.0):
+    return world.run(world.now_us + int(seconds * SECOND))
+
+
+def heard(world, client):
+    return b"".join(h.data for h in world.happenings if isinstance(h, Delivered) and h.target == client)
+
+
+def info(world, host):
+    return dict(world.hosts[host].node.replication.info())
+
+
+def keys(world, host):
+    return {key: entry.value for key, entry in world.hosts[host].node.space.databases[0].entries.items()}
+
+
+def syncs(world, host="a"):
+    stats = world.hosts[host].node.stats
+    return stats.sync_full, stats.sync_partial_ok, stats.sync_partial_err
+
+
+def test_full_resync_and_stream():
+    world = pair()
+    say(world, "SET", "k", "v")
+    wait(world)
+    assert heard(world, "c") == b"+OK\r\n"
+    assert keys(world, "a") == keys(world, "b") == {b"k": b"v"}
+    assert info(world, "b")["master_link_status"] == "up"
+    assert info(world, "a")["master_repl_offset"] == info(world, "b")["master_repl_offset"]
+    assert syncs(world) == (1, 0, 0)
+
+
+def test_silent_cut_only_delays():
+    world = pair()
+    world.do(Cut("a", "b", "silent"))
+    say(world, "SET", "k", "v")
+    wait(world, 5)
+    assert keys(world, "b") == {}
+    world.do(Heal("a", "b"))
+    wait(world)
+    assert keys(world, "b") == {b"k": b"v"}
+    assert syncs(world) == (1, 0, 0)
+
+
+def test_reset_leads_to_partial_resync():
+    world = pair()
+    world.do(Cut("a", "b", "reset"))
+    say(world, "SET", "k", "v")
+    wait(world)
+    assert syncs(world) == (1, 1, 0)
+    assert keys(world, "b") == {b"k": b"v"}
+
+
+def test_half_open_ends_by_timeout():
+    world = pair(master=("repl-timeout 5",), replica=("repl-timeout 5",))
+    world.do(Cut("a", "b", "half-open", "a-b"))
+    assert any(isinstance(h, Hungup) and h.target == "b" for h in world.happenings)
+    assert info(world, "a")["connected_slaves"] == 1  # it goes on believing
+    wait(world, 8)
+    assert info(world, "a")["connected_slaves"] == 0
+    world.do(Heal("a", "b"))
+    wait(world, 8)
+    assert info(world, "b")["master_link_status"] == "up"
+
+
+def test_crash_keeps_what_was_written_and_closes():
+    world = pair(master=("appendonly yes",))
+    say(world, "SET", "k", "v")
+    wait(world)
+    world.do(Crash("a"))
+    wait(world, 2)
+    assert info(world, "b")["master_link_status"] == "down"
+    world.do(Start("a"))
+    wait(world, 3)
+    assert keys(world, "a") == {b"k": b"v"}
+    assert info(world, "b")["master_link_status"] == "up"
+
+
+def test_clean_restart_with_rdb_continues_partially():
+    world = pair(master=("save 3600 1",))
+    say(world, "SET", "k", "v")
+    wait(world)
+    world.do(Terminate("a"))
+    wait(world)
+    assert world.hosts["a"].state == "down"
+    world.do(Start("a"))
+    wait(world, 3)
+    assert syncs(world) == (0, 1, 0)
+    assert keys(world, "a") == {b"k": b"v"}
+
+
+def test_power_cut_takes_what_was_not_synced():
+    for policy, expected in (("always", {b"k": b"v"}), ("no", {})):
+        world = pair(master=("appendonly yes", f"appendfsync {policy}"))
+        say(world, "SET", "k", "v")
+        wait(world, 0.1)
+        assert heard(world, "c") == b"+OK\r\n"
+        world.do(PullPlug("a"))
+        wait(world)
+        world.do(Start("a"))
+        wait(world, 0.1)
+        assert keys(world, "a") == expected
+
+
+def test_paused_process_answers_later():
+    world = pair()
+    world.do(Pause("a"))
+    say(world, "PING")
+    wait(world)
+    assert heard(world, "c") == b""
+    world.do(Continue("a"))
+    wait(world, 0.1)
+    assert heard(world, "c") == b"+PONG\r\n"
+
+
+def test_nobody_listens():
+    world = pair()
+    world.do(Crash("b"))
+    world.do(OpenClient("d", "b"))
+    wait(world, 0.1)
+    assert any(isinstance(h, Refused) and h.reason == "Connection refused" for h in world.happenings)
+
+
+def test_silence_on_the_way_to_a_connection():
+    world = pair()
+    world.do(Cut("a", "b", "reset"))
+    world.do(Cut("a", "b", "silent"))
+    wait(world, 10)
+    opened = sum(isinstance(h, Opened) and h.source == "b" for h in world.happenings)
+    world.do(Heal("a", "b"))
+    wait(world, 2)
+    assert sum(isinstance(h, Opened) and h.source == "b" for h in world.happenings) == opened + 1
+    assert syncs(world) == (1, 1, 0)
+
+
+def test_bandwidth_and_order():
+    world = pair()
+    world.do(SetLink("a", "c", 1000, 1_000_000))
+    say(world, "SET", "k", "x" * 500_000)
+    say(world, "GET", "k")
+    began = world.now_us
+    wait(world, 3)
+    arrivals = [h for h in world.happenings if isinstance(h, Delivered) and h.target == "c"]
+    assert heard(world, "c") == b"+OK\r\n$500000\r\n" + b"x" * 500_000 + b"\r\n"
+    assert 1 * SECOND < arrivals[-1].at_us - began < 1.1 * SECOND
+
+
+def test_sleep_delays_everybody():
+    world = pair(master=("enable-debug-command yes",))
+    world.do(OpenClient("d", "a"))
+    wait(world, 0.1)
+    began = world.now_us
+    say(world, "DEBUG", "SLEEP", "2")
+    wait(world, 0.1)
+    say(world, "PING", client="d")
+    wait(world, 3)
+    arrivals = {h.target: h.at_us - began for h in world.happenings if isinstance(h, Delivered) and h.target in "cd"}
+    assert 2 * SECOND <= arrivals["c"] < 2.1 * SECOND
+    assert 2 * SECOND <= arrivals["d"] < 2.1 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        (Start("a"), "runs already"),
+        (Crash("z"), "no host z"),
+        (Command("z", (b"PING",)), "no client z"),
+        (AddHost("d", "172.16.6.18:6379"), "is taken"),
+        (Continue("a"), "not stopped"),
+        (Cut("a", "b", "badly"), "silent, reset or half-open"),
+    ],
+)
+def test_impossible_actions_change_nothing(action, reason):
+    world = pair()
+    digest, count = world.digest, world.count
+    with pytest.raises(ActionError, match=reason):
+        world.do(action)
+    assert (world.digest, world.count) == (digest, count)
+
+
+def test_same_seed_same_history():
+    def play(seed, observed):
+        world = pair(seed, observed)
+        for i in range(20):
+            say(world, "SADD", "s", *(f"m{j}" for j in range(i)))
+            say(world, "SPOP", "s")
+        wait(world)
+        return world.digest
+
+    assert play(1, observed=False) == play(1, observed=True) != play(2, observed=False)
