@@ -137,6 +137,7 @@ class Client:
         "resp",
         "shard_channels",
         "tracking",
+        "unread_bytes",
         "user",
         "watched",
         "written_offset",
@@ -166,6 +167,7 @@ class Client:
         self.out_bytes = 0  # handed to the world and not yet drained
         self.query_room = 0  # bytes that a real server would have reserved for reading, for CLIENT LIST
         self.request: Request | None = None  # an incomplete request
+        self.unread_bytes = 0  # that it takes
         self.requests: deque[Argv] = deque()  # complete requests that wait (blocked, paused, held)
         self.queue: list[tuple[Command, Argv]] | None = None  # MULTI
         self.watched: dict[tuple[int, bytes], bool] = {}  # WATCH: (db, key) -> was already expired then

@@ -31,7 +31,7 @@ def clients_bytes(node: "Node", replicas: bool = False) -> int:
 def used_memory(node: "Node") -> int:
     """Return what the node uses in all; notes the peak."""
     used = STARTUP_BYTES + node.space.used + sum(db.expiring for db in node.space.databases) * EXPIRE_BYTES
-    used += node.undelivered_bytes + sum(_buffers(client) for client in node.pending_out)
+    used += node.unread_bytes + node.undelivered_bytes + sum(_buffers(client) for client in node.pending_out)
     node.stats.peak_memory_bytes = max(node.stats.peak_memory_bytes, used)
     return used
 

@@ -183,6 +183,7 @@ class Node:
         # what leaves the node
         self.effects: list[Effect] = []
         self.pending_out: list[Client] = []
+        self.unread_bytes = 0  # of incomplete requests
         self.undelivered_bytes = 0  # what the world still holds for all clients
         self.propagating = False  # somebody reads the stream of changes
         self.pending_propagation: list[tuple[int, Argv, int]] = []  # database, command, targets
@@ -348,10 +349,18 @@ class Node:
                 client.requests.extend(requests)
             elif request is not None:
                 self._parse(client)
+                self._count_unread(client)
         else:
             request.buffer += data
             if not client.halted and not client.requests:
                 self._parse(client)
+            self._count_unread(client)
+
+    def _count_unread(self, client: Client) -> None:
+        """Keep the memory that incomplete requests take."""
+        size = client.request.memory if client.request is not None and client.link else 0
+        self.unread_bytes += size - client.unread_bytes
+        client.unread_bytes = size
 
     def _parse(self, client: Client) -> None:
         """Run the requests in a client's buffer, which hiredis could not take."""
@@ -581,6 +590,8 @@ class Node:
         self.clients.pop(client.id, None)
         self.links.pop(client.link, None)
         self.undelivered_bytes -= client.out_bytes
+        self.unread_bytes -= client.unread_bytes
+        client.unread_bytes = 0
         self.limits.soft_since_us.pop(client.id, None)
         client.halted = True
         client.link = 0

@@ -280,13 +280,19 @@ class Limits:
 class Request:
     """An incomplete request: unread bytes, and how far its parsing has come. Plain data of the client's."""
 
-    __slots__ = ("args", "buffer", "bulk_length", "missing")
+    __slots__ = ("args", "args_bytes", "buffer", "bulk_length", "missing")
 
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.missing = 0  # arguments of a multibulk request still to come
         self.bulk_length = -1  # of the argument being read; -1 before its header
         self.args: Argv = []
+        self.args_bytes = 0
+
+    @property
+    def memory(self) -> int:
+        """What is held of it, in bytes."""
+        return len(self.buffer) + self.args_bytes
 
     def next(self, limits: Limits) -> Argv | None:
         """Return the next complete request, or None when more bytes are needed.
@@ -331,10 +337,12 @@ class Request:
             if len(buffer) < self.bulk_length + 2:
                 return None
             self.args.append(bytes(memoryview(buffer)[: self.bulk_length]))
+            self.args_bytes += self.bulk_length
             del buffer[: self.bulk_length + 2]
             self.bulk_length = -1
             self.missing -= 1
         args, self.args = self.args, []
+        self.args_bytes = 0
         return args
 
     def _line(self, start: int, too_big: bytes, consume: bool = True) -> bytes | None:

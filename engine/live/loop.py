@@ -26,6 +26,7 @@ from engine.live.snapshots import Children, save_now
 from engine.node import Node
 
 READ_BYTES = 64 * 1024
+MORE_BYTES = 1 << 20  # read at once besides, of a request that is longer than that
 BACKLOG_ROUNDS = 64  # connections accepted per listener and round
 LINGER_BYTES = 1 << 20
 
@@ -208,6 +209,8 @@ class Loop:
                     except OSError:
                         data = b""
                     if data:
+                        if len(data) == READ_BYTES:
+                            data += self._more(connection)
                         receive(connection.link, data, now)
                     else:
                         self._lost(connection)
@@ -269,9 +272,19 @@ class Loop:
         except OSError:
             data = b""
         if data:
+            if len(data) == READ_BYTES:
+                data += self._more(connection)
             self.node.received(connection.link, data, self.now())
         else:
             self._lost(connection)
+
+    @staticmethod
+    def _more(connection: Connection) -> bytes:
+        """Return what else is there of a long request; an end or an error will be met again."""
+        try:
+            return connection.recv(MORE_BYTES)
+        except OSError:
+            return b""
 
     def _lost(self, connection: Connection) -> None:
         self._close(connection)
