@@ -192,6 +192,7 @@ class Master:
         wanted = any(_link(other).snapshot == self.snapshot for other in self.replicas.values())
         if self.snapshot and not self.snapshot_to_disk and not wanted:
             self.node.persistence.kill(self.snapshot)
+        self.trim_backlog()
 
     @staticmethod
     def name(client: "Client", link: ReplicaLink) -> str:
