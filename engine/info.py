@@ -194,7 +194,7 @@ def stats(node: "Node") -> Lines:
         ("pubsubshard_channels", len(node.pubsub.shard_channels)),
         ("latest_fork_usec", total.latest_fork_us),
         ("total_forks", total.forks),
-        ("migrate_cached_sockets", 0),
+        ("migrate_cached_sockets", node.facts().get("migrate_cached_sockets", 0)),
         ("slave_expires_tracked_keys", len(node.space.own_expiring)),
         ("active_defrag_hits", 0),
         ("active_defrag_misses", 0),

@@ -177,6 +177,11 @@ def _append_only(node: "Node", old: dict[str, Any]) -> str | None:
     return None
 
 
+def _watchdog(node: "Node", old: dict[str, Any]) -> str | None:
+    node.cron_at_us = node.now_us  # the cron winds it up
+    return None
+
+
 def _auto_gc(node: "Node", old: dict[str, Any]) -> str | None:
     node.aof.remove_history()
     return None
@@ -311,6 +316,7 @@ APPLY: dict[str, Apply] = {
     "repl-backlog-size": _backlog_size,
     "requirepass": _requirepass,
     "tls-port": _tls_port,
+    "watchdog-period": _watchdog,
 }
 """What follows from a changed directive, by the directive's name; other modules add theirs.
 

@@ -19,7 +19,7 @@ from typing import Any
 from engine import effects as fx
 from engine.journal import Journal
 from engine.live.background import BackgroundSync
-from engine.live.exchange import exchange
+from engine.live.exchange import Exchanges
 from engine.live.facts import process_facts
 from engine.live.files import FILE_EFFECTS, carry_out
 from engine.live.snapshots import Children, save_now
@@ -104,6 +104,8 @@ class Loop:
         self.exit_status: int | None = None
         self.restart = False
         self.on_crash: Callable[[fx.Exit], None] | None = None
+        self.exchanges = Exchanges()
+        self.on_wake: Callable[[], None] | None = None  # called whenever the node's deadline has come
         self.signals: list[str] = []
         self.hooks: dict[int, Callable[[], None]] = {}  # readable descriptors of the hosting program
         self.wake_read, self.wake_write = os.pipe()
@@ -136,7 +138,7 @@ class Loop:
 
     def facts(self) -> dict[str, Any]:
         """Return facts of the process."""
-        return process_facts()
+        return process_facts() | {"migrate_cached_sockets": len(self.exchanges.kept)}
 
     def service(self, node: Node) -> None:
         """Deliver what waits on the sockets while a command takes long."""
@@ -154,7 +156,7 @@ class Loop:
         if isinstance(effect, fx.Stall):
             return self._stall(effect)
         if isinstance(effect, fx.Exchange):
-            return exchange(effect)
+            return self.exchanges.exchange(effect)
         if isinstance(effect, fx.Snapshot):
             try:
                 return self.children.fork(effect) if effect.id else save_now(node, effect.kind, effect.path)
@@ -191,6 +193,10 @@ class Loop:
             now = clock()
             if node.deadline() <= now:
                 node.wake(now)
+                if self.on_wake is not None:
+                    self.on_wake()
+                if self.exchanges.kept:
+                    self.exchanges.close_idle()
             effects = settled(now)
             if effects:
                 self._carry_out(effects)

@@ -206,6 +206,7 @@ def main(arguments: list[str]) -> int:
     log("*", "Server initialized")
     set_oom_score(node)
     _on_signals(loop, log)
+    loop.on_wake = crash.Watchdog(lambda: loop.current_node, log.raw).cron
     if config.crash_log_enabled:
         _report_crashes(loop, log)
     try:
