@@ -311,16 +311,17 @@ class AppendOnlyFile:
         self.flush(force=True)
         self._sync_now()
 
-    def _sync_now(self) -> None:
+    def _sync_now(self) -> bool:
         if not self.path:
-            return
+            return True
         try:
             self.node.perform(Sync(self.path))
         except OSError as error:
             self.node.log("#", f"Fail to fsync the AOF file: {error.strerror}.")
-        else:
-            self.last_sync_s = self.now_s
-            self.increment_synced = self.increment_size
+            return False
+        self.last_sync_s = self.now_s
+        self.increment_synced = self.increment_size
+        return True
 
     def _drop_buffer(self) -> None:
         self.buffer = []
@@ -521,6 +522,7 @@ class AppendOnlyFile:
         node = self.node
         node.exiting = True
         node.pending_out = []
+        node.resume_waiting = node.replication.ask_for_acks = False
         self._drop_buffer()
         node.effects.append(Exit(1))
 
@@ -573,12 +575,13 @@ class AppendOnlyFile:
         except OSError as error:
             node.log("#", f"Can't open the append-only file {name}: {error.strerror}")
             return False
+        # The old one to its end, before the manifest names another after it: only the last may be found torn.
+        behind = self.path and self.increment_synced != self.increment_size
+        if behind and self._sync_now() and not self.buffer:
+            self._durable(node.replication.offset)
         if not self.switch(manifest):
             return False
         node.log("*", f"Creating AOF incr file {name} on background rewrite")
-        if self.path and self.increment_synced != self.increment_size:
-            self._sync_in_background()  # the old one, to its end
-            self.last_sync_s = self.now_s
         self.path = self._absolute(name)
         self.increment_size = self.increment_synced = 0
         if self.buffer and self.state == ON:

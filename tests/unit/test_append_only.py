@@ -229,3 +229,20 @@ def test_publish_is_not_written_and_scripts_choose():
     server.node.settled(NOW)
     assert b"\r\nb\r\n" in server.increment
     assert b"\r\na\r\n" not in server.increment
+
+
+@pytest.mark.parametrize("policy", ["everysec", "no"])
+def test_an_increment_is_durable_before_the_manifest_names_the_next(policy):
+    server = Server(appendfsync=policy)
+    server.run(b"SET a 1", b"BGREWRITEAOF")
+    # Changes so far; the next increment; the old one to its end; the manifest; the child.
+    assert server.world.done == ["ListDir", "Append", "Write", "Sync", "Write", "Sync", "Rename", "Snapshot"]
+
+
+def test_a_server_that_gives_up_answers_nobody():
+    server = Server(appendfsync="always")
+    server.node.opened(2, "127.0.0.1:2", "tcp", NOW)
+    server.node.received(2, encode_command([b"WAITAOF", b"1", b"0", b"1000"]), NOW)
+    server.world.room = 3
+    assert server.run(b"SET a 1", b"WAITAOF 1 0 0", b"PING") == b""
+    assert server.node.exiting
