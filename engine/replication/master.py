@@ -115,12 +115,7 @@ class Master:
         decision = decide(replication, replid, offset)
         peer = self.name(client, link)
         if not decision.granted:
-            if replid != b"?":
-                reason = decision.conditions[-1].text
-                node.log("*", f"Partial resynchronization not accepted for {peer}: not true that {reason}")
-                node.stats.sync_partial_err += 1
-            else:
-                node.log("*", f"Full resync requested by replica {peer}")
+            self._tell_refusal(peer, replid, offset)
             return False
         assert replication.backlog is not None
         data = replication.backlog.since(offset)
@@ -172,6 +167,32 @@ class Master:
             node.log("*", "No BGSAVE in progress, but another BG operation is active. BGSAVE for replication delayed")
         else:
             self.start_snapshot()
+
+    def _tell_refusal(self, peer: str, replid: bytes, offset: int) -> None:
+        """Count and log that a history is not continued, in Redis's words."""
+        node, replication = self.node, self.node.replication
+        if replid == b"?":
+            node.log("*", f"Full resync requested by replica {peer}")
+            return
+        node.stats.sync_partial_err += 1
+        mine, former = replication.replid.decode(), replication.replid2.decode()
+        asked = replid.decode(errors="replace")
+        limit = replication.second_replid_offset
+        refused = "Partial resynchronization not accepted: "
+        if asked.lower() not in (mine, former):
+            refused += f"Replication ID mismatch (Replica asked for '{asked}', my replication IDs are '{mine}' and '{former}')"
+        elif asked.lower() == former and offset > limit:
+            refused += f"Requested offset for second ID was {offset}, but I can reply up to {limit}"
+        else:
+            refused = f"Unable to partial resync with replica {peer} for lack of backlog "
+            refused += f"(Replica request was: {offset})."
+        node.log("*", refused)
+        if asked.lower() == mine and offset > replication.offset:
+            node.log(
+                "#",
+                f"Warning: replica {peer} tried to PSYNC with an offset that is greater than the master replication "
+                "offset.",
+            )
 
     def _attach(self, client: "Client", link: ReplicaLink) -> None:
         client.extra = link

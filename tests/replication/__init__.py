@@ -1,0 +1,1 @@
+"""Replication with real servers on the other end."""
