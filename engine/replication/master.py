@@ -180,7 +180,8 @@ class Master:
         limit = replication.second_replid_offset
         refused = "Partial resynchronization not accepted: "
         if asked.lower() not in (mine, former):
-            refused += f"Replication ID mismatch (Replica asked for '{asked}', my replication IDs are '{mine}' and '{former}')"
+            refused += f"Replication ID mismatch (Replica asked for '{asked}', my replication IDs are "
+            refused += f"'{mine}' and '{former}')"
         elif asked.lower() == former and offset > limit:
             refused += f"Requested offset for second ID was {offset}, but I can reply up to {limit}"
         else:

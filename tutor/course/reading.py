@@ -139,8 +139,8 @@ class _Reader:
             if not re.fullmatch(r"127\.0\.0\.1|172(\.\d{1,3}){3}", spec.address):
                 self.wrong(lines.get("servers", 1), f"the address {spec.address!r} is not of the form 172.16.6.18")
         if isinstance(front.terminals, dict):
-            for name, spec in front.terminals.items():
-                if spec.server and spec.server not in front.servers:
+            for name, terminal in front.terminals.items():
+                if terminal.server and terminal.server not in front.servers:
                     self.wrong(lines.get("terminals", 1), f"terminal {name!r} names no server of this lesson")
 
     def yaml(self, text: str, line: int) -> tuple[Any, dict[tuple[Any, ...], int]]:
@@ -356,9 +356,9 @@ class _Reader:
                     re.compile(pattern)
                 except re.error as error:
                     self.wrong(line, f"{name}: not a regular expression: {error}")
-        for name in (condition.server, condition.up):
-            if name and name not in self.servers:
-                self.wrong(line, f"there is no server {name!r} in this lesson")
+        for server in (condition.server, condition.up):
+            if server and server not in self.servers:
+                self.wrong(line, f"there is no server {server!r} in this lesson")
         if condition.terminal is not None and condition.terminal not in self.terminals:
             self.wrong(line, f"there is no terminal {condition.terminal!r} in this lesson")
         for inner in (*(condition.any or ()), *(condition.all or ()), *([condition.not_] if condition.not_ else [])):
