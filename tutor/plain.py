@@ -107,6 +107,8 @@ class Plain:
         """Tell what arrived in any terminal."""
         for name in self.lesson.terminals:
             self.tell(self.session.arrived(name, self.server.arrived(name, self.patience)))
+        if self.lesson.on_machines:
+            self.tell(self.session.look_again())
 
     def take(self, line: str) -> None:
         """Carry out one line."""

@@ -473,6 +473,10 @@ class Machines:
             b"client",
         ):
             self._hopeless.clear()
+        if command.lower() == b"client":  # CLIENT KILL: the other end has yet to notice
+            until = time.monotonic() + 1
+            while not self._restless() and time.monotonic() < until:
+                time.sleep(0.02)
 
     def settle(self, most_s: float = 5.0) -> None:
         """Wait until replicas have what their masters have, and what runs in the background has ended."""

@@ -410,7 +410,7 @@ class Session:
         self.before(terminal, line)
         text = self.server.shell(terminal, line)
         events: list[Event] = [Typed(terminal, prompt, line, text)]
-        events += self.after(terminal, _words(line), [Said(text)], typed_for)
+        events += self.after(terminal, words_of(line), [Said(text)], typed_for)
         for name in self.lesson.terminals:
             events += self.arrived(name, self.server.arrived(name))
         return events
@@ -461,7 +461,11 @@ class Session:
             return []
         return [Differs(example, found[0].command, found[0].reply, attempt.printed)]
 
-    def _tasks(self) -> list[Event]:
+    def look_again(self) -> list[Event]:
+        """Check the open task once more: on machines things go on after a command was answered."""
+        return self._told(self._tasks(foresee=False)) if self.open_task is not None else []
+
+    def _tasks(self, foresee: bool = True) -> list[Event]:
         events: list[Event] = []
         task = self.open_task
         while task is not None and self._ready(task):
@@ -475,7 +479,7 @@ class Session:
                 events.append(StepDone(self.step))
             else:
                 self.state = replace(self.state, since=len(self.state.attempts))
-        if task is not None and self._ready(task) and not events and self.state.attempts:
+        if foresee and task is not None and self._ready(task) and not events and self.state.attempts:
             text = ladder.foreseen(
                 task, self.server.peek, self.state.attempts[self.state.since :], self.lesson.terminals
             )
@@ -559,12 +563,13 @@ def _upto(done: frozenset[tuple[int, str]], index: int) -> frozenset[tuple[int, 
     return frozenset(each for each in done if each[0] < index)
 
 
-def _words(line: str) -> list[bytes]:
+def words_of(line: str) -> list[bytes]:
+    """Return a line's words, a shell's or redis-cli's."""
     return split_args(line) or [word.encode() for word in line.split()]
 
 
 def _line(command: str) -> str:
-    argv = _words(command)
+    argv = words_of(command)
     if len(argv) > 1 and argv[0].isdigit():
         argv = argv[1:]
     return Attempt("", tuple(argv), "").line

@@ -22,14 +22,15 @@ from tutor.course import hints as ladder
 from tutor.course import transcript
 from tutor.course.catalogue import Catalogue, read_course
 from tutor.course.checks import check
-from tutor.course.model import Example, Lesson, Prediction, Problem, Task, split_line
+from tutor.course.model import Example, Exchange, Lesson, Prediction, Problem, Task, split_line
 from tutor.course.reading import Problems, read_lesson
 from tutor.course.server import EngineServer, ForeignServer, Server, find_real_server, real_server, version_of
-from tutor.course.session import Arrived, Event, Foreseen, Session, TaskDone, Typed
+from tutor.course.session import Arrived, Event, Foreseen, Session, TaskDone, Typed, only_looks, words_of
 from tutor.course.several import MachinesServer
 from tutor.host import HostError
 
 ARRIVAL_SECONDS = 2.0
+MACHINES_SECONDS = 8.0  # for a replica to connect again, where much else goes on
 SEED = 20240101
 
 
@@ -110,11 +111,22 @@ class _Walk:
                 if text:
                     self.differs(exchange.line, f"`{exchange.command}` was to wait", "", text)
                 continue
+            text = self.looked_again(example, exchange, text)
             if not transcript.matches(exchange.reply, text, example.unordered):
                 self.differs(exchange.line, f"`{exchange.command}` gives another reply", exchange.reply, text)
             for event in events:
                 if isinstance(event, TaskDone):
                     self.wrong(event.task.line, f"the task is done by the example at line {example.line} already")
+
+    def looked_again(self, example: Example, exchange: Exchange, text: str) -> str:
+        """Return what a command prints that only looks, once things between machines have come to rest."""
+        if not self.lesson.on_machines or not only_looks(words_of(exchange.command)):
+            return text
+        until = time.monotonic() + MACHINES_SECONDS
+        while not transcript.matches(exchange.reply, text, example.unordered) and time.monotonic() < until:
+            time.sleep(0.2)  # nothing tells the end of what goes on between other processes
+            text = self.took(self.session.submit(example.terminal, exchange.command, example.id))
+        return text
 
     def arrival(self, example: Example, expected: str, line: int) -> None:
         until = time.monotonic() + ARRIVAL_SECONDS
@@ -136,10 +148,12 @@ class _Walk:
                 self.wrong_attempt(task, wrong.lines, wrong.hint)
         for line in task.solution:
             self.took(session.submit(*split_line(line, self.lesson.terminals)))
-        until = time.monotonic() + ARRIVAL_SECONDS
+        until = time.monotonic() + (MACHINES_SECONDS if self.lesson.on_machines else ARRIVAL_SECONDS)
         while not session.task_done(task) and time.monotonic() < until and len(self.lesson.terminals) > 1:
             for name in self.lesson.terminals:
                 self.took(session.arrived(name, self.server.arrived(name, 0.05)))
+            if self.lesson.on_machines:
+                session.look_again()
         if not session.task_done(task):
             finding = check(task.conditions, self.server.peek, session.state.attempts[session.state.since :])
             typed = "; ".join(f"{each.line} → {each.printed.strip()}" for each in session.state.attempts[-3:])

@@ -106,6 +106,7 @@ class LessonDesk(Playground):
         self._turn = asyncio.Lock()
         self.machines: Machines | None = None
         self._settled_for = ""
+        self._looking_again = False
         self.entries: list[Entry] = []  # what was done on the machines, to be done again after an undo
         self._outcomes: set[tuple[int, str]] = set()  # predictions whose examples have run
         self._asked: tuple[int, str] | None = None
@@ -136,7 +137,6 @@ class LessonDesk(Playground):
             super()._prepare()
             return
         self.machines = Machines(self.lesson, self._hear_machine)
-        self.machines.settle()
         self._follow(self.terminal_names[0])
         if self.closed:
             self._stop()
@@ -151,7 +151,8 @@ class LessonDesk(Playground):
 
     def _hear_machine(self, name: str, event: Any) -> None:
         """Take an event of one of several servers: clients' numbers are made different, others' keys left out."""
-        assert self.machines is not None
+        if self.machines is None:  # they are still being made
+            return
         here = self.lesson.server_of(self._current or self.terminal_names[0])
         if isinstance(event, KeyChanged | KeyExpired) and here not in ("", name):
             return
@@ -239,6 +240,12 @@ class LessonDesk(Playground):
             if not link.state.connected and link.there():
                 link.reopen()
         self._follow(self._current or self.terminal_names[0])
+
+    def _wait_for_end(self, terminal: str) -> None:
+        """Wait until a server that was told to shut down has saved and is gone."""
+        if self.machines is not None:
+            with contextlib.suppress(HostError):
+                self.machines.find(self.lesson.server_of(terminal)).stop()
 
     def mark(self) -> int:
         """See `Playground`."""
@@ -384,6 +391,8 @@ class LessonDesk(Playground):
             try:
                 if self.lesson.is_shell(name):
                     self._reopen()
+                if done.argv and done.argv[0].lower() == b"shutdown" and not self.links[name].state.connected:
+                    await asyncio.to_thread(self._wait_for_end, name)
                 if not (self.links[name].busy and done.line == self._settled_for):  # one of many repeated
                     await asyncio.to_thread(self.settle, done.argv)
                 self._settled_for = done.line
@@ -396,6 +405,24 @@ class LessonDesk(Playground):
         await self._show(events)
         await super()._after_line(name, done)
         self._ask()
+        if self.machines is not None and not self._looking_again:
+            self._looking_again = True
+            self._start(self._look_again_later())
+
+    async def _look_again_later(self) -> None:
+        """Check the open task for some seconds more: replicas connect again, saves end."""
+        try:
+            for _ in range(8):
+                await asyncio.sleep(0.5)
+                async with self._turn:
+                    events = await asyncio.to_thread(self._session.look_again)
+                if events:
+                    await self._show(events)
+                    self._ask()
+        except HostError:
+            pass  # a server that has just been stopped
+        finally:
+            self._looking_again = False
 
     def _reply_arrived(self, name: str, reply: Any) -> None:
         async def look() -> None:
@@ -476,9 +503,9 @@ class LessonDesk(Playground):
                     first = next(
                         (each for example in block.examples for each in example.exchanges if each.command), None
                     )
-                    terminal = self._current  # where the learner is looking, if nothing blocks there
-                    if self.links[terminal].busy and block.examples:
-                        terminal = block.examples[0].terminal
+                    terminal = block.examples[0].terminal if block.examples else self._current
+                    if self.lesson.is_shell(self._current):
+                        terminal = self._current  # the learner is still reading what stands there
                     choices = tuple(_plain(option) for option in block.options)
                     question = Question(block.id, _plain(block.question), choices, first.command if first else "")
                     self._post(m.Asked(terminal, question))

@@ -345,7 +345,8 @@ class Link:
             try:
                 replies = self._call(argv)
             except (LinkError, _Abandoned):
-                self._done(Done(line, (), (), db, typed_for))
+                ended = argv[0].lower() == b"shutdown"  # which answers by ending the connection
+                self._done(Done(line, tuple(argv) if ended else (), (), db, typed_for))
                 raise
             self._done(Done(line, tuple(argv), tuple(replies), db, typed_for))
 
