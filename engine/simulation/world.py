@@ -178,10 +178,10 @@ class World:
     def do(self, action: Action) -> list[Happening]:
         """Have somebody do something; raises ActionError, with the reason, when that is impossible."""
         before = len(self.happenings)
-        name = _SNAKE.sub("_", type(action).__name__).lower()
-        check, act = getattr(self, f"_check_{name}", None), getattr(self, f"_do_{name}", None)
+        verb = _SNAKE.sub("_", type(action).__name__).lower()
+        check, act = getattr(self, f"_check_{verb}", None), getattr(self, f"_do_{verb}", None)
         if act is None:
-            raise ActionError(f"{name} is no action")
+            raise ActionError(f"{verb} is no action")
         for field in ("host", "a", "b"):
             name = getattr(action, field, None)
             known = self.hosts if field == "host" else self.machines
