@@ -576,7 +576,7 @@ class AppendOnlyFile:
             node.log("#", f"Can't open the append-only file {name}: {error.strerror}")
             return False
         # The old one to its end, before the manifest names another after it: only the last may be found torn.
-        behind = self.path and self.increment_synced != self.increment_size
+        behind = self.path and (self.syncing or self.increment_synced != self.increment_size)
         if behind and self._sync_now() and not self.buffer:
             self._durable(node.replication.offset)
         if not self.switch(manifest):
