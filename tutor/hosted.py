@@ -58,6 +58,7 @@ class HostedLoop(Loop):
     def __init__(self, journal: Journal, channel: socket.socket, machine: Machine | None = None) -> None:
         self.shift_us = 0
         self.machine = machine
+        self.bound: list[str] | None = None
         self.synced: dict[str, int] = {}  # how much of a file would survive a power cut, where it is not all
         super().__init__(journal, lambda level, text: None)
         self.journal = journal
@@ -106,6 +107,7 @@ class HostedLoop(Loop):
         self._wire(link, data, True)
 
     def _tell(self) -> None:
+        self.tell_bound()
         now = time.monotonic_ns() // 1000
         full = now - self.window_us >= WINDOW_US
         if full:
@@ -130,10 +132,22 @@ class HostedLoop(Loop):
             super()._dial(effect)
             return
         port = self._port_of(effect.host, effect.port)
-        if not port:
+        if not port or (Path(self.machine.callers) / f"{effect.host}.closed").exists():
             self.journal.refused(effect.link, "Connection refused", self.now())
             return
         super()._dial(effect._replace(host="127.0.0.1", port=port, source="127.0.0.1"))
+
+    def tell_bound(self) -> None:
+        """Leave word for the other machines whether the server listens at its address, as `bind` has it."""
+        bound = self.journal.node.config.bind
+        if self.machine is None or bound == self.bound:
+            return
+        self.bound = list(bound)
+        closed = Path(self.machine.callers) / f"{self.machine.address}.closed"
+        if {"*", "0.0.0.0", self.machine.address, f"-{self.machine.address}"} & set(bound):
+            closed.unlink(missing_ok=True)
+        else:
+            closed.touch()
 
     def connecting(self, sock: socket.socket) -> None:
         """See `Loop`. Who is called finds the lesson's address of who calls."""
@@ -147,10 +161,6 @@ class HostedLoop(Loop):
             with contextlib.suppress(OSError):
                 peer = f"{(Path(self.machine.callers) / near).read_text()}:{near}"
                 local = f"{self.machine.address}:6379"
-                bound = self.journal.node.config.bind
-                if not {"*", "0.0.0.0", self.machine.address, f"-{self.machine.address}"} & set(bound):
-                    sock.close()  # nobody listens at the address that was dialled
-                    return 0
         return super().adopt(sock, peer, kind, local)
 
     # --- the lesson's disk --------------------------------------------------------------------------------------
@@ -309,7 +319,9 @@ def main(argv: list[str]) -> int:
         config.port = port
     else:
         log.path, log.config = config.logfile or machine.log, config
+        log.role = "M" if config.replicaof is None else "S"
         loop.logger = log
+        loop.tell_bound()
         log("*", "Server initialized")
         try:
             node.start(time.time_ns() // 1000)

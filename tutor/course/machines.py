@@ -255,9 +255,13 @@ class RealMachine:
                 time.sleep(0.01)  # a foreign program: there is nothing to wait on
                 continue
             password = re.search(rb"^requirepass +(\S+)", conf.read_bytes(), re.M)
-            if password:
-                look.call(b"AUTH", password[1].strip(b'"'))
-            reply = look.call(b"PING")
+            try:
+                if password:
+                    look.call(b"AUTH", password[1].strip(b'"'))
+                reply = look.call(b"PING")
+            except LinkError:  # it took the connection, and ended
+                look.close()
+                continue
             if not isinstance(reply, ReplyError) or reply.text.startswith(b"MASTERDOWN"):
                 self._look = look
                 self._durable = self._sizes()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutor.client import LinkError
 from tutor.course import hints as ladder
 from tutor.course import transcript
 from tutor.course.catalogue import Catalogue, read_course
@@ -314,7 +315,7 @@ def main(argv: list[str], write: Callable[[str], object] = print) -> int:
     for lesson in lessons:
         try:
             found, proof = prove(lesson, program, name)
-        except (OSError, HostError) as error:
+        except (OSError, HostError, LinkError) as error:
             write(f"{lesson.path}:1: the proof could not be run: {error}")
             count += 1
             continue
