@@ -233,6 +233,10 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
     if node.gated:
         if node.cluster_enabled and not ctx.flags & flags.MASTER:
             node.check_cluster(ctx, command, argv)
+        if node.config.maxmemory_clients:
+            node.limits.evict()
+            if ctx.halted:
+                return False  # it was the largest itself
         if (
             node.config.maxmemory
             and not node.busy

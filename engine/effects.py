@@ -54,6 +54,10 @@ class Listen(NamedTuple):
     port: int
 
 
+class CheckTls(NamedTuple):
+    """Try the configuration's certificates and settings for TLS (to be performed); an OSError says what is wrong."""
+
+
 class Unlisten(NamedTuple):
     """Stop accepting on an address."""
 
@@ -211,6 +215,7 @@ Effect = (
     | PauseReading
     | ResumeReading
     | Listen
+    | CheckTls
     | Unlisten
     | Read
     | Write

@@ -920,6 +920,7 @@ class Node:
         """Recompute whether any command may be refused for a reason that lies with the node, or is looked at."""
         self.gated = bool(
             self.config.maxmemory
+            or self.config.maxmemory_clients
             or self.monitors
             or self.tracks
             or self.observers

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.config import Change, Config, failed, rewrite, sane_hz
 from engine.config.kinds import to_bytes, to_str
-from engine.effects import ChangeDir, Listen, Read, Rename, Sync, Unlink, Unlisten, Write
+from engine.effects import ChangeDir, CheckTls, Listen, Read, Rename, Sync, Unlink, Unlisten, Write
 from engine.errors import ReplyError
 from engine.memory import used_memory
 
@@ -289,9 +289,23 @@ def _port(node: "Node", old: dict[str, Any]) -> str | None:
 
 
 def _tls_port(node: "Node", old: dict[str, Any]) -> str | None:
+    wrong = _tls(node, old)
+    if wrong is not None:
+        return wrong
     if _listen_again(node, "tls", "tls_port", old):
         return None
     return "Unable to listen on this port. Check server logs."
+
+
+def _tls(node: "Node", old: dict[str, Any]) -> str | None:
+    if not node.config.tls_port and not node.config.tls_replication:
+        return None
+    try:
+        node.perform(CheckTls())
+    except OSError as error:
+        node.log("#", str(error))
+        return "Unable to update TLS configuration. Check server logs."
+    return None
 
 
 def _bind(node: "Node", old: dict[str, Any]) -> str | None:
@@ -317,6 +331,27 @@ APPLY: dict[str, Apply] = {
     "requirepass": _requirepass,
     "tls-port": _tls_port,
     "watchdog-period": _watchdog,
+    **dict.fromkeys(
+        (
+            "tls-cert-file",
+            "tls-key-file",
+            "tls-key-file-pass",
+            "tls-client-cert-file",
+            "tls-client-key-file",
+            "tls-client-key-file-pass",
+            "tls-dh-params-file",
+            "tls-ca-cert-file",
+            "tls-ca-cert-dir",
+            "tls-auth-clients",
+            "tls-replication",
+            "tls-protocols",
+            "tls-ciphers",
+            "tls-ciphersuites",
+            "tls-prefer-server-ciphers",
+            "tls-session-caching",
+        ),
+        _tls,
+    ),
 }
 """What follows from a changed directive, by the directive's name; other modules add theirs.
 

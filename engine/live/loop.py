@@ -23,6 +23,7 @@ from engine.live.exchange import Exchanges
 from engine.live.facts import process_facts
 from engine.live.files import FILE_EFFECTS, carry_out
 from engine.live.snapshots import Children, save_now
+from engine.live.tls import Contexts, TlsSocket
 from engine.node import Node
 
 READ_BYTES = 64 * 1024
@@ -34,10 +35,11 @@ LINGER_BYTES = 1 << 20
 class Connection:
     """One socket and what could not be written to it yet."""
 
-    __slots__ = ("closing", "dialling", "fd", "link", "reading", "recv", "send", "sock", "unsent", "writing")
+    __slots__ = ("closing", "dialling", "fd", "link", "reading", "recv", "send", "sock", "tls", "unsent", "writing")
 
-    def __init__(self, sock: socket.socket, link: int) -> None:
+    def __init__(self, sock: socket.socket | TlsSocket, link: int, tls: bool = False) -> None:
         self.sock = sock
+        self.tls = tls  # to be secured once it stands
         self.fd = sock.fileno()
         self.recv = sock.recv
         self.send = sock.send
@@ -112,6 +114,7 @@ class Loop:
         os.set_blocking(self.wake_read, False)
         os.set_blocking(self.wake_write, False)
         self.poller.set(self.wake_read, True, False, new=True)
+        self.tls = Contexts()
         self.children = Children(self)
         self.background = BackgroundSync(self._nudge)
         self.carry: dict[type, Callable[[Any], None]] = {
@@ -162,6 +165,12 @@ class Loop:
                 return self.children.fork(effect) if effect.id else save_now(node, effect.kind, effect.path)
             except OSError as error:
                 return error
+        if isinstance(effect, fx.CheckTls):
+            try:
+                self.tls.get(node.config, server=True)
+            except OSError as error:
+                return error
+            return None
         if isinstance(effect, fx.Listen):
             try:
                 return self.listen(effect.kind, effect.host, effect.port)
@@ -308,7 +317,7 @@ class Loop:
 
     # --- listening and connecting -------------------------------------------------------------------------------
 
-    def adopt(self, sock: socket.socket, peer: str, kind: str, local: str = "") -> int:
+    def adopt(self, sock: socket.socket | TlsSocket, peer: str, kind: str, local: str = "") -> int:
         """Take a connected socket over as a link and tell the node; returns the link."""
         sock.setblocking(False)
         link = self.next_link
@@ -370,7 +379,16 @@ class Loop:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     self.logger("#", f"Accepting client connection: {error.strerror}")
                 return
-            if kind == "unix":
+            if kind == "tls":
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                try:
+                    secured = TlsSocket(sock, self.tls.get(self.current_node.config, server=True), server=True)
+                except OSError as error:
+                    self.logger("#", f"Error accepting a client connection: {error}")
+                    sock.close()
+                    continue
+                self.adopt(secured, _address(address), kind, _address(secured.getsockname()))
+            elif kind == "unix":
                 path = listener.getsockname()
                 self.adopt(sock, f"{path}:0", kind, f"{path}:0")
             else:
@@ -393,12 +411,24 @@ class Loop:
         except OSError as error:
             self.node.refused(effect.link, error.strerror or str(error), self.now())
             return
-        connection = Connection(sock, effect.link)
+        connection = Connection(sock, effect.link, effect.tls)
         connection.dialling = True
         connection.writing = True
         self.connections[connection.fd] = connection
         self.links[effect.link] = connection
         self.poller.set(connection.fd, False, True, new=True)
+
+    def _secure(self, connection: Connection) -> bool:
+        """Go on in TLS on a connection that we made; False when that cannot be."""
+        assert isinstance(connection.sock, socket.socket)
+        try:
+            secured = TlsSocket(connection.sock, self.tls.get(self.current_node.config, server=False), server=False)
+        except OSError as error:
+            self._close(connection)
+            self.node.refused(connection.link, str(error), self.now())
+            return False
+        connection.sock, connection.recv, connection.send = secured, secured.recv, secured.send
+        return True
 
     def connecting(self, sock: socket.socket) -> None:
         """Take note of a socket that is about to connect (for hosting programs)."""
@@ -411,6 +441,8 @@ class Loop:
             return
         connection.dialling = connection.writing = False
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if connection.tls and not self._secure(connection):
+            return
         self.poller.set(connection.fd, True, False)
         peer, local = connection.sock.getpeername(), connection.sock.getsockname()
         self.node.opened(connection.link, _address(peer), "dialled", self.now(), _address(local))

@@ -275,6 +275,13 @@ def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
     for kind, port in (("tcp", config.port), ("tls", config.tls_port)):
         if not port:
             continue
+        if kind == "tls":
+            try:
+                loop.tls.get(config, server=True)
+            except OSError as error:
+                log("#", str(error))
+                log("#", "Failed to configure TLS. Check logs for more info.")
+                return None
         opened = 0
         for bind in config.bind:
             optional = bind.startswith("-")

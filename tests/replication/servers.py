@@ -62,7 +62,11 @@ class Server:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
             )
         self.client: Any = redis.Redis(port=self.port, password=self.password, socket_timeout=10)
-        wait_for(lambda: self.client.ping(), "the server answers")
+        wait_for(lambda: self._dead() or self.client.ping(), "the server answers")
+        assert not self._dead(), "the server did not start"
+
+    def _dead(self) -> bool:
+        return self.process is None or self.process.poll() is not None
 
     def kill(self) -> None:
         """End it without a chance to save."""
