@@ -58,7 +58,7 @@ class HostedLoop(Loop):
     def __init__(self, journal: Journal, channel: socket.socket, machine: Machine | None = None) -> None:
         self.shift_us = 0
         self.machine = machine
-        self.bound: list[str] | None = None
+        self.bound: tuple[str, ...] | None = None
         self.synced: dict[str, int] = {}  # how much of a file would survive a power cut, where it is not all
         super().__init__(journal, lambda level, text: None)
         self.journal = journal
@@ -139,10 +139,10 @@ class HostedLoop(Loop):
 
     def tell_bound(self) -> None:
         """Leave word for the other machines whether the server listens at its address, as `bind` has it."""
-        bound = self.journal.node.config.bind
+        bound = tuple(self.journal.node.config.bind)
         if self.machine is None or bound == self.bound:
             return
-        self.bound = list(bound)
+        self.bound = bound
         closed = Path(self.machine.callers) / f"{self.machine.address}.closed"
         if {"*", "0.0.0.0", self.machine.address, f"-{self.machine.address}"} & set(bound):
             closed.unlink(missing_ok=True)

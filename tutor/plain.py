@@ -294,7 +294,9 @@ class Plain:
                     if not typed_here:
                         where = f"{terminal} " if len(self.lesson.terminals) > 1 else ""
                         self.write(f"{where}{prompt}{line}")
-                    self.write(text if text else "(nothing yet: it waits)")
+                    silent = self.lesson.is_shell(terminal) or line.upper().startswith("SHUTDOWN")
+                    if text or not silent:
+                        self.write(text if text else "(nothing yet: it waits)")
                     if text.startswith("(error)"):
                         self.write("(:why explains it)")
                 case Arrived(terminal, text):
