@@ -32,6 +32,10 @@ def used_memory(node: "Node") -> int:
     """Return what the node uses in all; notes the peak."""
     used = STARTUP_BYTES + node.space.used + sum(db.expiring for db in node.space.databases) * EXPIRE_BYTES
     used += node.unread_bytes + node.undelivered_bytes + sum(_buffers(client) for client in node.pending_out)
+    if node.replication.backlog is not None:
+        # The stream is held once, however many replicas wait for it.
+        replicas = node.master.replicas.values()
+        used += node.replication.buffer_bytes - sum(client.out_bytes + _buffers(client) for client in replicas)
     node.stats.peak_memory_bytes = max(node.stats.peak_memory_bytes, used)
     return used
 

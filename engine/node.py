@@ -1081,7 +1081,7 @@ class Node:
 
     def not_counted_for_eviction(self) -> int:
         """Return the bytes that no eviction could free: buffers of replicas and of the append-only file."""
-        return self.aof.buffer_bytes
+        return self.aof.buffer_bytes + max(0, self.replication.buffer_bytes - self.config.repl_backlog_size)
 
     def used_memory(self) -> int:
         """Return what the node uses, in bytes."""
