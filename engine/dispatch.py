@@ -208,6 +208,8 @@ def reject(node: "Node", ctx: "Client", command: Command | None, error: ReplyErr
         error = ReplyError(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"ERR "))
     if command is not None:
         node.stats_of(command).rejected += 1
+    if node.observers:
+        node.replication.tell_refused(ctx, error.text)
     node.count_error(error)
     ctx.reply(error)
 

@@ -68,6 +68,7 @@ class ClientLimits:
 
         node.log("#", f"Client {describe(client).decode()} closed for overcoming of output buffer limits.")
         node.stats.output_limit_disconnections += 1
+        node.master.note_leaving(client, f"{size_bytes} bytes wait for it: over client-output-buffer-limit replica")
         node.close_now(client)
         return False
 

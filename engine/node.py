@@ -38,7 +38,7 @@ from engine.config import Config
 from engine.config import Master as MasterAddress
 from engine.effects import Dial, Effect, Exit, Hangup, Log, Send
 from engine.errors import ReplyError
-from engine.events import ClientClosed, ClientOpened, Event, KeyChanged, KeyExpired
+from engine.events import ClientClosed, ClientOpened, Event, KeyChanged, KeyExpired, RoleChanged
 from engine.eviction import Eviction
 from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE, NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Entry, Keyspace
 from engine.latency import LatencyMonitor
@@ -604,9 +604,13 @@ class Node:
         """Deal with a wait that is not for keys; True when nothing more is to be done."""
         waits = client.blocking.kind if client.blocking is not None else ""
         if waits == BLOCKED_WAIT:
-            self.answer_waiting(client, self.replication.acknowledged(client))
+            reached = self.replication.acknowledged(client)
+            self.replication.tell_waited(client, reached, "the time is up")
+            self.answer_waiting(client, reached)
         elif waits == BLOCKED_WAITAOF:
-            self.answer_waiting(client, list(self.replication.fsynced(client)))
+            local, reached = self.replication.fsynced(client)
+            self.replication.tell_waited(client, reached, "the time is up")
+            self.answer_waiting(client, [local, reached])
         else:
             return False
         return True
@@ -749,8 +753,9 @@ class Node:
             self.replica.has_history = self.replication.backlog is not None
         if why:
             self.log("*", f"REPLICAOF {host}:{port} enabled ({why})")
-        self.replication.drop_replicas()
+        self.replication.drop_replicas("the role changed: they have to ask anew")
         self.update_role()
+        self.tell_role(why)
         self.replica.follow()
 
     def promote(self, why: str = "") -> None:
@@ -761,10 +766,16 @@ class Node:
         self.master.selected = -1
         self.replication.need_backlog(keep_id=True)
         self.master.no_replicas_since_us = self.now_us
-        self.replication.drop_replicas()
+        self.replication.drop_replicas("the role changed: they have to ask anew")
         self.update_role()
+        self.tell_role(why)
         if why:
             self.log("*", f"MASTER MODE enabled ({why})")
+
+    def tell_role(self, why: str) -> None:
+        """Tell those who look on which role the node has from here on."""
+        if self.observers:
+            self.emit(RoleChanged(self.now_us, "slave" if self.is_replica else "master", self.replica.master, why))
 
     def update_role(self) -> None:
         """Take over what depends on the role and on the state of the link to the master."""
@@ -966,13 +977,7 @@ class Node:
             return MISCONF
         if self.aof.error:
             return b"MISCONF Errors writing to the AOF file: %b" % self.aof.error.encode()
-        config = self.config
-        if (
-            config.min_replicas_to_write
-            and config.min_replicas_max_lag
-            and not self.is_replica
-            and self.master.good_replicas() < config.min_replicas_to_write
-        ):
+        if self.replication.too_few_replicas:
             return b"NOREPLICAS Not enough good replicas to write."
         return None
 

@@ -248,7 +248,7 @@ def _config_rewrite_force_all(ctx: Client, argv: Argv) -> Reply:
 
 def _change_repl_id(ctx: Client, argv: Argv) -> Reply:
     ctx.node.effects.append(Log("*", "Changing replication IDs after receiving DEBUG change-repl-id"))
-    ctx.node.replication.change_id()
+    ctx.node.replication.change_id("DEBUG CHANGE-REPL-ID")
     return OK
 
 

@@ -18,6 +18,7 @@ from engine import client as flags
 from engine.blocking import unblock_with_error
 from engine.client import BLOCKED_WAIT, BLOCKED_WAITAOF
 from engine.errors import ReplyError
+from engine.events import BacklogCreated, BacklogFreed, Condition, ReplicationIdChanged, WaitAnswered, WriteRefused
 from engine.replication.backlog import Backlog
 from engine.replication.master import ONLINE, ReplicaLink
 from engine.replication.replica import CONNECT, CONNECTED, CONNECTING, NONE, TRANSFER
@@ -49,10 +50,26 @@ class Replication:
 
     # --- identity -----------------------------------------------------------------------------------------------
 
-    def change_id(self) -> None:
-        """Start a new history."""
+    def change_id(self, reason: str) -> None:
+        """Start a new history; `reason` is for those who look on."""
         self.replid = self.node.rng.hex(40)
         self.clear_second_id()
+        self.tell_id(reason)
+
+    def tell_id(self, reason: str) -> None:
+        """Tell those who look on that the history has another name."""
+        node = self.node
+        if node.observers:
+            former = "" if self.replid2 == NO_ID else self.replid2.decode()
+            now_us, second = node.now_us, self.second_replid_offset
+            node.emit(ReplicationIdChanged(now_us, self.replid.decode(), former, second, self.offset, reason))
+
+    def make_backlog(self, reason: str) -> None:
+        """Keep the stream from here on."""
+        node = self.node
+        self.backlog = Backlog(node.config.repl_backlog_size, self.offset)
+        if node.observers:
+            node.emit(BacklogCreated(node.now_us, self.backlog.size_bytes, self.backlog.first_offset, reason))
 
     def clear_second_id(self) -> None:
         """Forget the former history."""
@@ -69,14 +86,15 @@ class Replication:
             f"Setting secondary replication ID to {self.replid2.decode()}, valid up to offset: "
             f"{self.second_replid_offset}. New replication ID is {self.replid.decode()}",
         )
+        self.tell_id("promoted: a new history begins here, and goes on from the former one")
 
     def need_backlog(self, keep_id: bool = False) -> None:
         """Make a backlog, if there is none; a master's first one starts a history."""
         if self.backlog is not None:
             return
-        self.backlog = Backlog(self.node.config.repl_backlog_size, self.offset)
+        self.make_backlog("this stream goes on from here" if keep_id else "the first replica came")
         if not keep_id:
-            self.change_id()
+            self.change_id("the first backlog: what was written before is in no history")
             self.node.log(
                 "*",
                 f"Replication backlog created, my new replication IDs are '{self.replid.decode()}' and "
@@ -86,11 +104,18 @@ class Replication:
 
     def free_backlog(self) -> None:
         """Drop the backlog: nobody was there for long. What changes from now on is in no history."""
-        self.change_id()
-        self.backlog = None
         ttl = self.node.config.repl_backlog_ttl
+        self.drop_backlog(f"no replica for more than {ttl} s (repl-backlog-ttl)")
+        self.change_id("the backlog was freed: what changes from now on is in no history")
         self.node.log("*", f"Replication backlog freed after {ttl} seconds without connected replicas.")
         self.node.update_propagating()
+
+    def drop_backlog(self, reason: str) -> None:
+        """Forget what is kept of the stream."""
+        node, backlog = self.node, self.backlog
+        self.backlog = None
+        if node.observers and backlog is not None:
+            node.emit(BacklogFreed(node.now_us, backlog.first_offset, backlog.end, reason))
 
     def saved_identity(self) -> tuple[int, bytes, int] | None:
         """Return (selected database, replication id, offset) for a snapshot; None when there is no history."""
@@ -118,12 +143,14 @@ class Replication:
             self.replid, self.offset = replid, int(offset)
             node.master.selected = int(db) if db.isdigit() else 0
             node.replica.has_history = True
+            self.tell_id("loaded from the snapshot: asked for when the master is reached")
         elif not node.config.appendonly:
             # A master that was shut down cleanly: its replicas may continue with the ID it had.
             self.replid2 = replid
             self.second_replid_offset = int(offset) + 1
             self.offset = int(offset)
-            self.backlog = Backlog(node.config.repl_backlog_size, self.offset)
+            self.tell_id("loaded from the snapshot: its history is the former one, and the AOF is off")
+            self.make_backlog("replicas of the history in the snapshot may go on with it")
             node.master.no_replicas_since_us = node.now_us
             node.update_propagating()
             for index, key in expired:
@@ -141,9 +168,11 @@ class Replication:
         if self.backlog is not None:
             self.node.master.feed(-1, argv)
 
-    def drop_replicas(self) -> None:
+    def drop_replicas(self, reason: str) -> None:
         """Hang up on our replicas: they must ask anew."""
         for client in list(self.node.master.replicas.values()):
+            assert isinstance(client.extra, ReplicaLink)
+            client.extra.leaving = client.extra.leaving or reason
             self.node.close_now(client)
 
     @property
@@ -179,6 +208,45 @@ class Replication:
                 SIGABRT,
             )
 
+    # --- refusing writes ----------------------------------------------------------------------------------------
+
+    @property
+    def too_few_replicas(self) -> bool:
+        """Whether writes are refused because too few replicas would get them (min-replicas-to-write)."""
+        node = self.node
+        wanted = node.config.min_replicas_to_write
+        return bool(
+            wanted
+            and node.config.min_replicas_max_lag
+            and node.config.replicaof is None
+            and node.master.good_replicas() < wanted
+        )
+
+    def tell_refused(self, client: "Client", error: bytes) -> None:
+        """Tell those who look on that a command was refused for the sake of replication, and why."""
+        node, config = self.node, self.node.config
+        if error.startswith(b"NOREPLICAS"):
+            good, lag = node.master.good_replicas(), config.min_replicas_max_lag
+            held = f"{good} of {len(node.master.replicas)} replicas are online and were heard of in the last {lag} s"
+            conditions = [
+                Condition(True, f"min-replicas-to-write is {config.min_replicas_to_write}"),
+                Condition(False, f"{held} (min-replicas-max-lag), which is enough"),
+            ]
+        elif error.startswith(b"READONLY"):
+            conditions = [
+                Condition(True, f"this is a replica of {node.replica.master}, and replica-read-only is on"),
+                Condition(False, "the command comes from the master"),
+            ]
+        elif error.startswith(b"MASTERDOWN"):
+            conditions = [
+                Condition(True, "replica-serve-stale-data is off"),
+                Condition(False, f"the link to the master {node.replica.master} is up: it is {node.replica.state}"),
+            ]
+        else:
+            return
+        name = client.current.name.decode() if client.current is not None else ""
+        node.emit(WriteRefused(node.now_us, client.id, name, error.decode(), tuple(conditions)))
+
     # --- WAIT ---------------------------------------------------------------------------------------------------
 
     def acknowledged(self, client: "Client") -> int:
@@ -206,6 +274,7 @@ class Replication:
                 wanted = blocking.data
                 assert isinstance(wanted, int)
                 if self.acknowledged(client) >= wanted:
+                    self.tell_waited(client, self.acknowledged(client), "enough replicas have it")
                     node.answer_waiting(client, self.acknowledged(client))
             elif blocking.kind == BLOCKED_WAITAOF:
                 assert isinstance(blocking.data, tuple)
@@ -214,11 +283,21 @@ class Replication:
                     continue
                 local, replicas = self.fsynced(client)
                 if local >= blocking.data[0] and replicas >= blocking.data[1]:
+                    self.tell_waited(client, replicas, "enough disks have it")
                     node.answer_waiting(client, [local, replicas])
         if self.ask_for_acks:
             self.ask_for_acks = False
             if node.master.replicas:
                 node.master.ask_for_acks()
+
+    def tell_waited(self, client: "Client", reached: int, reason: str) -> None:
+        """Tell those who look on how a client's wait ended."""
+        node, blocking = self.node, client.blocking
+        if not node.observers or blocking is None:
+            return
+        wanted = blocking.data[1] if isinstance(blocking.data, tuple) else blocking.data
+        assert isinstance(wanted, int)
+        node.emit(WaitAnswered(node.now_us, client.id, blocking.kind, wanted, reached, client.written_offset, reason))
 
     # --- what is told -------------------------------------------------------------------------------------------
 

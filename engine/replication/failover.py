@@ -12,6 +12,7 @@ https://redis.io/docs/latest/commands/failover/
 from typing import TYPE_CHECKING
 
 from engine.client import Client
+from engine.events import FailoverChanged
 from engine.replication.master import ReplicaLink
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Failover:
         self.target = target
         self.until_ms = node.now_ms + timeout_ms if timeout_ms else 0
         self.force = force
-        self.state = WAITING
+        self._go(WAITING, "asked for: writes are held back until it has them all")
         node.pauses.pause(PURPOSE, NEVER_MS, everything=False)
 
     def update(self) -> None:
@@ -55,7 +56,7 @@ class Failover:
         if self.until_ms and self.until_ms <= node.now_ms:
             if self.force:
                 node.log("*", f"FAILOVER to {_shown(self.target)} time out exceeded, failing over.")
-                self._hand_over()
+                self._hand_over("the time is up, and FORCE was given")
             else:
                 self.abort("Replica never caught up before timeout")
             return
@@ -66,12 +67,18 @@ class Failover:
             if link.ack_offset == node.replication.offset and self.target in (None, address):
                 self.target = address
                 node.log("*", f"Failover target {_shown(address)} is synced, failing over.")
-                self._hand_over()
+                self._hand_over(f"the target has acknowledged offset {link.ack_offset}, which is all")
                 return
 
-    def _hand_over(self) -> None:
+    def _go(self, state: str, reason: str) -> None:
+        self.state = state
+        node = self.node
+        if node.observers:
+            node.emit(FailoverChanged(node.now_us, state, _shown(self.target), reason))
+
+    def _hand_over(self, reason: str) -> None:
         assert self.target is not None
-        self.state = IN_PROGRESS
+        self._go(IN_PROGRESS, reason)
         self.node.follow(*self.target)
 
     def answered(self, accepted: bool) -> bool:
@@ -80,7 +87,7 @@ class Failover:
             if not accepted:
                 self.abort("Failover target rejected psync request")
                 return False
-            self._end()
+            self._end("the target accepted: it is the master now")
         return True
 
     def abort(self, reason: str) -> None:
@@ -88,10 +95,10 @@ class Failover:
         self.node.log("*", f"FAILOVER to {_shown(self.target)} aborted: {reason}")
         if self.state == IN_PROGRESS:
             self.node.promote()
-        self._end()
+        self._end(reason)
 
-    def _end(self) -> None:
-        self.state = NO_FAILOVER
+    def _end(self, reason: str) -> None:
+        self._go(NO_FAILOVER, reason)
         self.target = None
         self.until_ms = 0
         self.force = False

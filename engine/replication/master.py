@@ -15,6 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine import client as flags
 from engine.effects import Read, Snapshot
+from engine.events import (
+    Acknowledged,
+    Condition,
+    FullResyncFinished,
+    FullResyncStarted,
+    PsyncDecided,
+    ReplicaAttached,
+    ReplicaDetached,
+    ReplicaStateChanged,
+)
 from engine.resp import encode_command
 
 if TYPE_CHECKING:
@@ -45,13 +55,7 @@ class ReplicaLink:
         self.aof_offset = 0
         self.ack_time_s = 0
         self.since_s = 0
-
-
-class Condition(NamedTuple):
-    """One condition of a decision: what was asked, and whether it held."""
-
-    holds: bool
-    text: str
+        self.leaving = ""  # why we hang up on it
 
 
 class Decision(NamedTuple):
@@ -66,6 +70,8 @@ def decide(replication: "Replication", replid: bytes, offset: int) -> Decision:
     asked = replid.decode("ascii", "replace")
     backlog = replication.backlog
     conditions: list[Condition] = []
+    if replid == b"?":
+        return Decision(False, [Condition(False, "the replica names a history to continue: it asks for any")])
     same = replid.lower() == replication.replid.lower()
     conditions.append(Condition(same, f"the ID asked for, {asked[:8]}…, is mine, {replication.replid[:8].decode()}…"))
     if not same:
@@ -114,13 +120,19 @@ class Master:
         replication = node.replication
         decision = decide(replication, replid, offset)
         peer = self.name(client, link)
+        if node.observers:
+            asked = replid.decode(errors="replace")
+            left = replication.offset + 1 - offset if decision.granted else 0
+            conditions = tuple(decision.conditions)
+            now_us, granted = node.now_us, decision.granted
+            node.emit(PsyncDecided(now_us, client.id, peer, asked, offset, conditions, granted, left))
         if not decision.granted:
             self._tell_refusal(peer, replid, offset)
             return False
         assert replication.backlog is not None
         data = replication.backlog.since(offset)
-        self._attach(client, link)
-        link.state = ONLINE
+        self._attach(client, link, "partial")
+        self._enter(client, link, ONLINE, "it goes on with the history it has")
         answer = b"+CONTINUE %b\r\n" % replication.replid if link.capa_psync2 else b"+CONTINUE\r\n"
         client.write(answer)
         if data:
@@ -137,8 +149,8 @@ class Master:
         """Attach a replica that needs a snapshot."""
         node = self.node
         node.stats.sync_full += 1
-        self._attach(client, link)
-        link.state = WAIT_BGSAVE
+        self._attach(client, link, "full")
+        self._enter(client, link, WAIT_BGSAVE, "it needs a snapshot")
         link.snapshot = 0
         node.replication.need_backlog()
         config = node.config
@@ -153,7 +165,8 @@ class Master:
             if shared:
                 link.pending = list(shared[0].pending)
                 link.pending_bytes = shared[0].pending_bytes
-                self._announce(client, link, self.snapshot, shared[0].initial_offset)
+                reason = "a snapshot is being made for another replica, and all since is kept"
+                self._announce(client, link, self.snapshot, shared[0].initial_offset, reason, shared=True)
                 node.log("*", "Waiting for end of BGSAVE for SYNC")
             else:
                 node.log("*", "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC")
@@ -195,26 +208,45 @@ class Master:
                 "offset.",
             )
 
-    def _attach(self, client: "Client", link: ReplicaLink) -> None:
+    def _enter(self, client: "Client", link: ReplicaLink, state: str, reason: str) -> None:
+        link.state = state
+        node = self.node
+        if node.observers:
+            node.emit(ReplicaStateChanged(node.now_us, client.id, self.name(client, link), state, reason))
+
+    def _attach(self, client: "Client", link: ReplicaLink, how: str) -> None:
         client.extra = link
         client.flags |= flags.REPLICA
         client.update_gated()
         link.since_s = link.ack_time_s = self.node.now_us // 1_000_000
         self.replicas[client.id] = client
-        self.node.update_propagating()
+        node = self.node
+        node.update_propagating()
+        if node.observers:
+            node.emit(ReplicaAttached(node.now_us, client.id, self.name(client, link), how))
 
     def detach(self, client: "Client") -> None:
         """Forget a replica that is gone."""
         if self.replicas.pop(client.id, None) is None:
             return
         link = _link(client)
-        self.node.log("*", f"Connection with replica {self.name(client, link)} lost.")
+        node, peer = self.node, self.name(client, link)
+        node.log("*", f"Connection with replica {peer} lost.")
+        if node.observers:
+            reason = link.leaving or "the connection ended"
+            node.emit(ReplicaDetached(node.now_us, client.id, peer, link.ack_offset, reason))
         if not self.replicas:
             self.no_replicas_since_us = self.node.now_us
         wanted = any(_link(other).snapshot == self.snapshot for other in self.replicas.values())
         if self.snapshot and not self.snapshot_to_disk and not wanted:
             self.node.persistence.kill(self.snapshot)
         self.trim_backlog()
+
+    @staticmethod
+    def note_leaving(client: "Client", reason: str) -> None:
+        """Say why a client is about to be hung up on, for those who look on when it is a replica."""
+        if isinstance(client.extra, ReplicaLink):
+            client.extra.leaving = reason
 
     @staticmethod
     def name(client: "Client", link: ReplicaLink) -> str:
@@ -251,14 +283,27 @@ class Master:
         self.snapshot_to_disk = not diskless
         self.mark = node.rng.hex(EOF_MARK_BYTES)
         self.selected = -1  # who joins now must be told where the stream is
+        if diskless:
+            reason = "repl-diskless-sync is on, and every replica that waits can take it (capa eof)"
+        elif node.config.repl_diskless_sync:
+            reason = "repl-diskless-sync is on, but a replica that waits cannot take it (no capa eof)"
+        else:
+            reason = "repl-diskless-sync is off"
         for client, link in waiting:
-            self._announce(client, link, self.snapshot, node.replication.offset)
+            self._announce(client, link, self.snapshot, node.replication.offset, reason)
             if diskless:
                 client.write(b"$EOF:%b\r\n" % self.mark)
 
-    def _announce(self, client: "Client", link: ReplicaLink, snapshot: int, offset: int) -> None:
+    def _announce(
+        self, client: "Client", link: ReplicaLink, snapshot: int, offset: int, reason: str, shared: bool = False
+    ) -> None:
         link.snapshot = snapshot
         link.initial_offset = offset
+        node = self.node
+        if node.observers:
+            target = "disk" if self.snapshot_to_disk else "socket"
+            peer, replid = self.name(client, link), node.replication.replid.decode()
+            node.emit(FullResyncStarted(node.now_us, client.id, peer, replid, offset, target, shared, reason))
         if not link.old_sync:
             client.write(b"+FULLRESYNC %b %d\r\n" % (self.node.replication.replid, offset))
 
@@ -279,6 +324,7 @@ class Master:
             node.log("#", error)
             for client in waiting:
                 node.log("#", "SYNC failed. BGSAVE child returned an error")
+                _link(client).leaving = f"its snapshot failed: {error}"
                 node.close_now(client)
         elif self.snapshot_to_disk:
             node.log("*", "Background saving terminated with success")
@@ -288,7 +334,7 @@ class Master:
             for client in waiting:
                 link = _link(client)
                 client.write(self.mark)
-                link.state = SEND_BULK
+                self._enter(client, link, SEND_BULK, "all of the snapshot is sent; its first ACK says it is loaded")
                 link.snapshot = 0
                 name = self.name(client, link)
                 node.log(
@@ -307,6 +353,7 @@ class Master:
         except OSError as error:
             node.log("#", f"SYNC failed. Can't open/stat DB after BGSAVE: {error.strerror}")
             for client in waiting:
+                _link(client).leaving = "its snapshot cannot be read"
                 node.close_now(client)
             return
         for client in waiting:
@@ -322,9 +369,14 @@ class Master:
                 "*",
                 f"RDB transfer completed, rdb only replica ({self.name(client, link)}) should be disconnected asap",
             )
+            link.leaving = "it wanted the snapshot alone (rdb-only)"
             self.node.close_after_reply(client)
             return
-        link.state = ONLINE
+        node = self.node
+        self._enter(client, link, ONLINE, "the stream that was kept for it follows its snapshot")
+        if node.observers:
+            peer, kept = self.name(client, link), link.pending_bytes
+            node.emit(FullResyncFinished(node.now_us, client.id, peer, node.replication.offset, kept))
         link.ack_time_s = self.node.now_us // 1_000_000
         for data in link.pending:
             client.write(data)
@@ -378,7 +430,12 @@ class Master:
         link.ack_offset = max(link.ack_offset, offset)
         if aof_offset is not None:
             link.aof_offset = max(link.aof_offset, aof_offset)
-        link.ack_time_s = self.node.now_us // 1_000_000
+        node = self.node
+        link.ack_time_s = node.now_us // 1_000_000
+        if node.observers:
+            on_disk = -1 if aof_offset is None else aof_offset
+            behind = node.replication.offset - offset
+            node.emit(Acknowledged(node.now_us, client.id, self.name(client, link), offset, on_disk, behind))
         if link.state == SEND_BULK:
             self._put_online(client)
 
@@ -404,6 +461,7 @@ class Master:
             link = _link(client)
             if link.state == ONLINE and not link.old_sync and now_s - link.ack_time_s > config.repl_timeout:
                 node.log("#", f"Disconnecting timedout replica (streaming sync): {self.name(client, link)}")
+                link.leaving = f"nothing heard of it for more than {config.repl_timeout} s (repl-timeout)"
                 node.close_now(client)
         if not self.snapshot and not node.persistence.saving and not node.aof.rewriting and self._start_is_due():
             self.start_snapshot()

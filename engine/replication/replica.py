@@ -18,7 +18,8 @@ from engine import client as flags
 from engine import dispatch
 from engine.client import Client
 from engine.effects import Dial, Exit, Hangup, Rename, Write
-from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE
+from engine.events import LinkStateChanged, ResyncFinished, ResyncRequested
+from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE, Keyspace
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
 from engine.rdb.objects import Limits
@@ -53,6 +54,7 @@ class Replica:
         self.request = Request()
         self.transfer_size: int | None = None
         self.transfer_mark = b""
+        self.searched = 0  # bytes of the transfer in which the end mark does not begin
         self.initial_offset = 0
         self.master_id = b""
         self.last_io_us = 0
@@ -65,14 +67,27 @@ class Replica:
     def follow(self) -> None:
         """Start to follow the master that the configuration names."""
         self.disconnect()
-        self.state = CONNECT
+        self._go(CONNECT, "told to follow this master")
         self.down_since_us = self.node.now_us
         self.connect()
 
     def stop(self) -> None:
         """Cease to follow."""
         self.disconnect()
-        self.state = NONE
+        self._go(NONE, "no longer a replica")
+
+    def _go(self, state: str, reason: str) -> None:
+        """Enter a state of the link."""
+        before, self.state = self.state, state
+        node = self.node
+        if node.observers and state != before:
+            node.emit(LinkStateChanged(node.now_us, self.master, before, state, self.step, reason))
+
+    @property
+    def master(self) -> str:
+        """The master's address, as far as there is one."""
+        address = self.node.config.replicaof
+        return "" if address is None else f"{address.host}:{address.port}"
 
     def disconnect(self) -> None:
         """Drop the link to the master, if there is one."""
@@ -92,6 +107,7 @@ class Replica:
         self.unapplied.clear()
         self.transfer_size = None
         self.transfer_mark = b""
+        self.searched = 0
 
     def lost(self, reason: str) -> None:
         """The link failed: try again at the next chance."""
@@ -103,7 +119,7 @@ class Replica:
         was_connected = self.state == CONNECTED
         self.disconnect()
         if self.state != NONE:
-            self.state = CONNECT
+            self._go(CONNECT, reason)
             if was_connected:
                 self.down_since_us = self.node.now_us
                 master = self.node.config.replicaof
@@ -122,7 +138,8 @@ class Replica:
         self.link = node.next_dialled
         node.next_dialled += 1
         node.dialled[self.link] = self
-        self.state = CONNECTING
+        self.step = ""
+        self._go(CONNECTING, "dialling")
         self.last_io_us = node.now_us
         source = node.config.bind_source_addr or ""
         node.effects.append(Dial(self.link, master.host, master.port, node.config.tls_replication, source))
@@ -132,7 +149,7 @@ class Replica:
     def opened(self) -> None:
         """The connection stands."""
         self.node.log("*", "Non blocking connect for SYNC fired the event.")
-        self.state = HANDSHAKE
+        self._go(HANDSHAKE, "the connection stands")
         self._send_step("ping")
 
     def refused(self, error: str) -> None:
@@ -202,9 +219,16 @@ class Replica:
             want = replication.offset + 1
             shown = replication.replid.decode()
             self.node.log("*", f"Trying a partial resynchronization (request {shown}:{want}).")
+            self._ask(shown, want, "the data that is held belongs to this history, up to the byte before")
             return [b"PSYNC", replication.replid, b"%d" % want, *takes_over]
         self.node.log("*", "Partial resynchronization not possible (no cached master)")
+        self._ask("?", -1, "the data that is held belongs to no history")
         return [b"PSYNC", b"?", b"-1", *takes_over]
+
+    def _ask(self, replid: str, offset: int, reason: str) -> None:
+        node = self.node
+        if node.observers:
+            node.emit(ResyncRequested(node.now_us, self.master, replid, offset, reason))
 
     def _answer(self, line: bytes) -> None:
         node = self.node
@@ -240,7 +264,7 @@ class Replica:
                 return
             self.master_id, self.initial_offset = words[1], int(words[2])
             node.log("*", f"Full resync from master: {words[1].decode()}:{self.initial_offset}")
-            self.state = TRANSFER
+            self._go(TRANSFER, "the master sends a snapshot, and the stream from the offset it names")
         elif line.startswith(b"+CONTINUE"):
             node.log("*", "Successful partial resynchronization with master.")
             new_id = line[9:].strip()
@@ -249,15 +273,16 @@ class Replica:
                 replication.second_replid_offset = replication.offset + 1
                 replication.replid = new_id
                 node.log("*", f"Master replication ID changed to {new_id.decode()}")
-                replication.drop_replicas()
-            self._connected()
+                replication.tell_id("the master goes on with this history under a new ID")
+                replication.drop_replicas("the master's ID changed: it has to learn the new one")
+            self._connected("partial", 0)
             node.log("*", "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.")
         elif line.startswith((b"-NOMASTERLINK", b"-LOADING")):
             self.lost(f"Master is currently unable to PSYNC but should be in the future: {shown}")
         else:
             self.lost(f"Unexpected reply to PSYNC from master: {shown}")
 
-    def _connected(self) -> None:
+    def _connected(self, how: str, size_bytes: int) -> None:
         """The stream begins: a client stands for the master from here on."""
         node = self.node
         client = Client(node, node.next_client_id, self.link)
@@ -273,10 +298,14 @@ class Replica:
         if node.master.selected >= 0:
             client.db = node.space.databases[node.master.selected]
         self.client = client
-        self.state = CONNECTED
+        self._go(CONNECTED, f"{how} resynchronization finished: the stream follows")
         self.has_history = True
         node.replication.need_backlog(keep_id=True)
         node.update_role()
+        if node.observers:
+            replid, offset = node.replication.replid.decode(), node.replication.offset
+            keys = sum(len(db.entries) for db in node.space.databases)
+            node.emit(ResyncFinished(node.now_us, self.master, how, replid, offset, size_bytes, keys))
         self.acknowledge()
 
     # --- transfer -----------------------------------------------------------------------------------------------
@@ -307,9 +336,11 @@ class Replica:
                 )
                 return
         if self.transfer_mark:
-            at = buffer.find(self.transfer_mark)
+            at = buffer.find(self.transfer_mark, self.searched)
             if at < 0:
+                self.searched = max(0, len(buffer) - len(self.transfer_mark) + 1)
                 return
+            self.searched = 0
             data, rest = bytes(buffer[:at]), bytes(buffer[at + len(self.transfer_mark) :])
         else:
             assert self.transfer_size is not None
@@ -323,31 +354,48 @@ class Replica:
 
     def _load(self, data: bytes) -> bool:
         node, replication = self.node, self.node.replication
-        node.log("*", "MASTER <-> REPLICA sync: Flushing old data")
-        self.has_history = False
         node.aof.disable()  # it begins anew, with the data that is about to come
-        node.flush(node.space.databases)
-        node.scripting.flush_functions()
+        # With swapdb the data set that is held stays until all of the new one is there.
+        aside = node.config.repl_diskless_load == "swapdb"
+        if not aside:
+            self._give_up_history()
+            node.log("*", "MASTER <-> REPLICA sync: Flushing old data")
+            node.flush(node.space.databases)
+            node.scripting.flush_functions()
         node.log("*", "MASTER <-> REPLICA sync: Loading DB in memory")
-        loader = Loader(node.space, Limits.of(node.config), drop_expired=False, checksum=node.config.rdbchecksum)
+        space = self._space_aside() if aside else node.space
+        loader = Loader(space, Limits.of(node.config), drop_expired=False, checksum=node.config.rdbchecksum)
         try:
             loader.feed(data)
             loader.finish()
         except CorruptRdbError as error:
-            node.log("#", f"Failed trying to load the MASTER synchronization DB: {error}")
-            node.flush(node.space.databases)
-            self.lost("")
+            if aside:
+                node.log("*", "MASTER <-> REPLICA sync: Discarding temporary DB in background")
+            else:
+                node.flush(node.space.databases)
+            self.lost(f"Failed trying to load the MASTER synchronization DB: {error}")
             return False
+        if aside:
+            self._give_up_history()
+            node.log("*", "MASTER <-> REPLICA sync: Swapping active DB with loaded DB")
+            node.flush(node.space.databases)
+            for mine, new in zip(node.space.databases, space.databases, strict=True):
+                mine.swap(new)
+                for key in mine.blocked:
+                    node.key_ready(mine, key)
+            node.space.used += space.used
+            node.scripting.flush_functions()
+            node.log("*", "MASTER <-> REPLICA sync: Discarding old DB in background")
         node.load_functions(loader.functions, replace=True)
         self._keep_file(data)
-        replication.drop_replicas()
         replication.replid = self.master_id
         replication.clear_second_id()
         replication.offset = self.initial_offset
-        replication.backlog = None
+        replication.tell_id("all of the master's data was loaded: its history is ours")
+        replication.drop_backlog("it belongs to the history that was given up")
         db = loader.aux.get(b"repl-stream-db", b"0")
         node.master.selected = int(db) if db.isdigit() else 0
-        self._connected()
+        self._connected("full", len(data))
         node.log("*", "MASTER <-> REPLICA sync: Finished with success")
         if node.config.appendonly and not node.aof.enable():
             node.log(
@@ -358,6 +406,18 @@ class Replica:
             node.exiting = True
             node.effects.append(Exit(1))
         return True
+
+    def _give_up_history(self) -> None:
+        """Take the master's data for ours: what we held can be continued by nobody any more."""
+        self.has_history = False
+        self.node.replication.drop_replicas("our data is about to be another: they have to take it too")
+
+    def _space_aside(self) -> Keyspace:
+        """Return an empty keyspace like the node's, to load into."""
+        mine = self.node.space
+        space = Keyspace(len(mine.databases), mine.rng)
+        space.now_ms, space.lru_clock, space.touch = mine.now_ms, mine.lru_clock, mine.touch
+        return space
 
     def _keep_file(self, data: bytes) -> None:
         """Keep the master's snapshot as ours: it is what we hold now."""
@@ -452,7 +512,7 @@ class Replica:
         elif self.state == CONNECTED:
             if idle_us > timeout_us:
                 node.log("*", "MASTER timeout: no data nor PING received...")
-                self.lost("")
+                self.lost(f"no data nor PING for more than {node.config.repl_timeout} s (repl-timeout)")
             elif node.now_us - self.last_ack_us >= 1_000_000:
                 self.acknowledge()
 
