@@ -23,6 +23,7 @@ from engine.events import CommandExecuted, Event
 from engine.journal import Journal
 from engine.live.loop import Loop
 from engine.live.server import Log, configure
+from engine.live.tls import TlsSocket
 from engine.node import Node
 from engine.peek import peek
 from engine.persistence import LoadError
@@ -154,7 +155,7 @@ class HostedLoop(Loop):
         if self.machine is not None:
             (Path(self.machine.callers) / str(sock.getsockname()[1])).write_text(self.machine.address)
 
-    def adopt(self, sock: socket.socket, peer: str, kind: str, local: str = "") -> int:
+    def adopt(self, sock: socket.socket | TlsSocket, peer: str, kind: str, local: str = "") -> int:
         """See `Loop`. A machine of the lesson is known by its address there."""
         if self.machine is not None:
             near = peer.rpartition(":")[2]
