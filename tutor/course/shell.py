@@ -21,6 +21,13 @@ from tutor.host import HostError
 
 LOG = "redis-server.log"
 LONGEST_SLEEP = 5.0
+LARGEST_BYTES = 1 << 26
+# redis-cli's options that neither reach a file or server of their own nor go on for ever; those with a value first.
+CLI_VALUES = ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples")
+CLI_FLAGS = (
+    "-x", "-2", "-3", "-e", "--raw", "--no-raw", "--json", "--quoted-json", "--csv", "--bigkeys", "--memkeys",
+    "--scan", "--pipe", "-v", "--version", "--no-auth-warning", "--quoted-input",
+)  # fmt: skip
 HELP = """\
 This is the lesson's small shell, on a machine of the lesson. It knows:
   ls [-l] [FOLDER]  cat FILE  head -n N FILE  tail -n N FILE  wc -c FILE  xxd FILE  grep TEXT FILE
@@ -80,6 +87,8 @@ class Shell:
                     text += self._pipeline(stage)
                 except (_Failed, HostError) as error:
                     return f"{text}{error}\n"
+                except (OSError, ValueError) as error:
+                    return f"{text}{stage[0]}: {getattr(error, 'strerror', None) or error}\n"
                 stage = []
         return text
 
@@ -310,6 +319,8 @@ class Shell:
         if not path.is_file():
             raise _Failed(f"truncate: cannot open '{words[2]}': No such file or directory")
         size = int(words[1])
+        if size > LARGEST_BYTES:
+            raise _Failed(f"truncate: failed to extend '{words[2]}': No space left on device")
         os.truncate(path, max(0, path.stat().st_size + size) if size < 0 else size)
         return ""
 
@@ -349,7 +360,7 @@ class Shell:
             seconds = float(words[0])
         except (IndexError, ValueError) as error:
             raise _Failed("sleep: how many seconds?") from error
-        time.sleep(min(seconds, LONGEST_SLEEP))
+        time.sleep(max(0.0, min(LONGEST_SLEEP, seconds)))
         self.machine.waited()
         return ""
 
@@ -371,11 +382,13 @@ class Shell:
                 host = todo.pop(0)
             elif word == "-p" and todo:
                 port = todo.pop(0)
-            else:
+            elif word in CLI_VALUES and todo:
+                rest += [word, todo.pop(0)]
+            elif word in CLI_FLAGS:
                 rest.append(word)
-                if word in ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count") and todo:
-                    rest.append(todo.pop(0))
-        alone = ("--bigkeys", "--memkeys", "--scan", "--pipe", "-x", "--rdb", "-v", "--version")
+            else:
+                raise _Failed(f"redis-cli: this small shell does not take {word}")
+        alone = ("--bigkeys", "--memkeys", "--scan", "--pipe", "-x", "-v", "--version")
         if not todo and not any(word in alone for word in rest) and given is None:
             raise _Failed("(The prompt of redis-cli is the terminal beside this one. Here it wants a command.)")
         real_host, real_port = self._address(host, port)
