@@ -21,13 +21,16 @@ from engine.persistence import LoadError
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
 from engine.rdb.objects import Limits
-from engine.resp import Argv
+from engine.resp import Argv, BatchParser, canonical_length
 from engine.service import Loading
 from engine.table import Command
 
 if TYPE_CHECKING:
     from engine.aof.log import AppendOnlyFile
     from engine.node import Node
+
+_BATCH_BYTES = 1 << 16  # what is parsed in C at once
+_WITH_CARE = 50
 
 _FIX = (
     "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF file, then "
@@ -142,17 +145,29 @@ class _File:
         node, name = self.node, self.name
         p = self._base(data, loading) if data.startswith(b"REDIS") else 0
         whole = before_transaction = told = p
+        parser = BatchParser()
+        one_by_one = 0  # commands to read with care before the next attempt at a batch
         try:
             while p < len(data):
-                begins = p
-                argv, p = read_command(data, p)
                 if p - told >= loading.step_bytes:
                     loading.advance(p - told)
                     told = p
                     if node.exiting:
                         raise AofLoadError
-                if argv is not None:
-                    if self._run(argv):
+                begins = p
+                if not one_by_one:
+                    batch, used = parser.parse(data[p : data.rfind(b"\r\n*", p, p + _BATCH_BYTES) + 2] or b"-")
+                    for i, argv in enumerate(batch):
+                        if self._run(argv):
+                            before_transaction = begins + sum(map(canonical_length, batch[:i]))
+                    if used:
+                        whole = p = p + used
+                        continue
+                    one_by_one = _WITH_CARE
+                one_by_one -= 1
+                command, p = read_command(data, p)
+                if command is not None:
+                    if self._run(command):
                         before_transaction = begins
                     whole = p
                 elif self.queue is None:

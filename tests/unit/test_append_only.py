@@ -246,3 +246,22 @@ def test_a_server_that_gives_up_answers_nobody():
     server.world.room = 3
     assert server.run(b"SET a 1", b"WAITAOF 1 0 0", b"PING") == b""
     assert server.node.exiting
+
+
+@pytest.mark.parametrize("batch_bytes", [60, 300, 1 << 16])
+def test_batches_load_as_single_commands_do(batch_bytes, monkeypatch):
+    server = Server(aof_timestamp_enabled=True)
+    for second, command in enumerate(DATA):
+        server.run(command, at=NOW + second * 400_000)
+    server.node.received(1, encode_command([b"SET", b"odd", b"x\r\n*2\r\n$1\r\n=~>"]), NOW)
+    server.run(b"INCR after")
+    name = DIRECTORY + "appendonly.aof.1.incr.aof"
+    whole = server.world.files[name]
+    for cut in range(0, len(whole), 7):
+        found = []
+        for size in (0, batch_bytes):
+            monkeypatch.setattr("engine.aof.loading._BATCH_BYTES", size)
+            files = {**server.world.files, name: whole[: len(whole) - cut]}
+            found.append((Server(files).digest(), files[name]))
+        assert found[0] == found[1]
+        assert whole.startswith(found[0][1])
