@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from engine import effects as fx
+from engine.live.files import sync_data
 
 
 class BackgroundSync:
@@ -41,7 +42,7 @@ class BackgroundSync:
             fd, ticket = self._wanted.get()
             result: Any = None
             try:
-                os.fdatasync(fd)
+                sync_data(fd)
             except OSError as error:
                 result = error
             os.close(fd)

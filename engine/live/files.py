@@ -7,6 +7,9 @@ from typing import Any
 
 from engine import effects as fx
 
+# As Redis: the times of a file are not worth another write. Not every system tells the two apart.
+sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+
 
 class Appending:
     """The file that was appended to last, held open: an append-only file takes a write a round."""
@@ -62,7 +65,7 @@ def _append(effect: fx.Append) -> int:
 
 def _sync(effect: fx.Sync) -> None:
     if effect.path == _appending.path:
-        os.fdatasync(_appending.fd)  # as Redis: the times of a file are not worth another write
+        sync_data(_appending.fd)
         return
     fd = os.open(effect.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
