@@ -1,0 +1,1 @@
+"""Hostile input, made at random for as long as one likes."""

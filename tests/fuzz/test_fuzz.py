@@ -1,0 +1,12 @@
+"""A little of every attack with every run of the tests; `python -m tests.fuzz` goes on for as long as one likes."""
+
+import pytest
+
+from tests.fuzz.__main__ import one_round
+from tests.fuzz.attacks import ATTACKS
+
+
+@pytest.mark.parametrize("attack", [each.__name__ for each in ATTACKS])
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_our_fault(attack, seed):
+    one_round(seed, attack)
