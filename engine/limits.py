@@ -122,6 +122,9 @@ class ClientLimits:
         if not limit:
             return
         node = self.node
+        for client in list(node.pending_out):
+            if client.link and client.out:  # who is over its own limit goes first
+                self.allow_output(client, client.out_bytes + sum(map(len, client.out)))
         sizes: list[tuple[int, int]] = []
         total = 0
         for client in node.clients.values():

@@ -8,6 +8,7 @@ from engine.arguments import integer, parse_integer
 from engine.client import Client
 from engine.commands.client import describe
 from engine.errors import SYNTAX, ReplyError
+from engine.reconfigure import set_oom_score
 from engine.replication.master import ONLINE, ReplicaLink
 from engine.replication.replica import CONNECTED
 from engine.resp import NO_REPLY, OK, Argv, Reply, Status
@@ -121,6 +122,7 @@ def _replicaof(ctx: Client, argv: Argv) -> Reply:
     if argv[1].lower() == b"no" and argv[2].lower() == b"one":
         if node.is_replica:
             node.promote(f"user request from '{ctx.peer}'")
+            set_oom_score(node, {})
         return OK
     if ctx.flags & flags.REPLICA:
         raise ReplyError(b"ERR Command is not valid when client is a replica.")
@@ -134,6 +136,7 @@ def _replicaof(ctx: Client, argv: Argv) -> Reply:
         )
         return Status(b"OK Already connected to specified master")
     node.follow(host, port, f"user request from '{ctx.peer}'")
+    set_oom_score(node, {})
     return OK
 
 
