@@ -70,12 +70,13 @@ def test_any_place_again(told):
 def test_acting_in_the_past_starts_a_branch(told):
     history = opened(told)
     history.goto(400)
+    fork = history.place
     history.do(Command("c", (b"SET", b"other", b"1")))
     history.run(history.world.now_us + SECOND)
     assert history.branch_name == "branch 2"
     end = state(history)
     parting = history.compare("main", "branch 2")
-    assert parting.common == 400
+    assert parting.common == fork
     assert parting.first != parting.second
     history.switch("main")
     assert history.digest() == told[1]
