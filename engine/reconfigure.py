@@ -256,6 +256,15 @@ def set_oom_score(node: "Node", old: dict[str, Any] | None = None) -> str | None
     return None
 
 
+def child_oom_score(node: "Node") -> int | None:
+    """Return the OOM score of a child that writes a snapshot, or None if it is left alone."""
+    config = node.config
+    if config.oom_score_adj == "no" or node.oom_score_base is None:
+        return None
+    score: int = config.oom_score_adj_values[2] + (node.oom_score_base if config.oom_score_adj == "yes" else 0)
+    return max(-1000, min(1000, score))
+
+
 def _listen_again(node: "Node", kind: str, port_name: str, old: dict[str, Any]) -> bool:
     """Close a kind's listeners and open those that the configuration names now; False if that cannot be."""
     config = node.config

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from engine.effects import KillSnapshot, Snapshot
+from engine.reconfigure import OOM_SCORE_FILE, child_oom_score
 
 if TYPE_CHECKING:
     from engine.live.loop import Loop
@@ -186,6 +187,10 @@ class Children:
         try:
             if isinstance(self.loop.logger, RoleLogger):
                 self.loop.logger.role = "C"
+            score = child_oom_score(node)
+            if score is not None:
+                with contextlib.suppress(OSError), open(OOM_SCORE_FILE, "w") as file:
+                    file.write(f"{score}\n")
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGUSR1, lambda number, frame: os._exit(255))
