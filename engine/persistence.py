@@ -98,6 +98,7 @@ class Persistence:
         self.saving_since_s = 0
         self.save_scheduled = False
         self.next_snapshot = 1
+        self.failed: list[tuple[int, str]] = []  # snapshots that could not even be started, and why
         self.last_cow_bytes = 0
         self.child = Child()
         self.keys_loaded = 0
@@ -163,7 +164,7 @@ class Persistence:
         self.saving_since_s = self.last_try_s = node.now_us // 1_000_000
         self.dirty_at_bgsave = node.space.dirty
         self.save_scheduled = False
-        node.effects.append(Snapshot(self.saving, "rdb", self.path))
+        self._fork(self.saving, self.path)
 
     def new_snapshot(self) -> int:
         """Return the id of a snapshot that is about to be taken in a child."""
@@ -175,8 +176,15 @@ class Persistence:
     def take_snapshot(self, path: str) -> int:
         """Start a snapshot for replicas, to a file or (an empty path) to their links; returns its id."""
         snapshot = self.new_snapshot()
-        self.node.effects.append(Snapshot(snapshot, "rdb", path))
+        self._fork(snapshot, path)
         return snapshot
+
+    def _fork(self, snapshot: int, path: str) -> None:
+        """Take the snapshot at once: it holds what the node holds now, not what the round's other clients change."""
+        try:
+            self.node.perform(Snapshot(snapshot, "rdb", path))
+        except OSError as error:
+            self.failed.append((snapshot, f"Can't save in background: fork: {error.strerror}"))
 
     def saved_elsewhere(self) -> None:
         """The snapshot file now holds what the node holds (a master's snapshot was kept)."""
@@ -214,6 +222,9 @@ class Persistence:
     def cron(self) -> None:
         """Start a background save when a save point is reached, or one was asked for while another ran."""
         node = self.node
+        failed, self.failed = self.failed, []
+        for snapshot, error in failed:
+            node.snapshot(snapshot, error, node.now_us)
         if self.saving or self.busy:
             return
         now_s = node.now_us // 1_000_000

@@ -1,9 +1,12 @@
 """Replication, told to a node step by step."""
 
 from engine.config import Config
-from engine.effects import Dial, Hangup
+from engine.effects import Dial, Hangup, Snapshot
 from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE
 from engine.node import Node
+from engine.rdb.loader import Loader
+from engine.rdb.objects import Limits
+from engine.replication.master import ReplicaLink
 from engine.resp import encode_command
 from tests.world import QuietWorld
 
@@ -96,3 +99,40 @@ def test_a_replica_adds_no_ping_to_its_masters_stream() -> None:
         node.settled(NOW + second * 1_000_000)
     assert node.master.replicas
     assert node.replication.offset == offset
+
+
+def test_a_snapshot_for_a_replica_is_taken_at_its_offset() -> None:
+    """What other clients change later in the same round must not be in the snapshot: it is in the stream too."""
+    node = new_node()
+    world = QuietWorld()
+    node.attach(world)
+    node.opened(2, "127.0.0.1:2", "tcp", NOW)
+    node.received(2, encode_command(b"PSYNC ? -1".split()), NOW)
+    node.received(1, encode_command(b"INCR counter".split()), NOW)
+    node.settled(NOW)
+    taken = Node(Config(), 2, NOW)
+    taken.attach(QuietWorld())
+    loader = Loader(taken.space, Limits.of(taken.config))
+    loader.feed(world.files[node.persistence.path])
+    loader.finish()
+    replica = next(iter(node.master.replicas.values()))
+    assert isinstance(replica.extra, ReplicaLink)
+    assert b"INCR" in b"".join(replica.extra.pending)
+    assert not taken.space.databases[0].entries
+
+
+def test_a_snapshot_that_cannot_be_started_costs_the_replica_its_link() -> None:
+    class NoFork(QuietWorld):
+        def perform(self, node, effect):
+            if isinstance(effect, Snapshot):
+                raise OSError(11, "Resource temporarily unavailable")
+            return super().perform(node, effect)
+
+    node = new_node()
+    node.attach(NoFork())
+    node.opened(2, "127.0.0.1:2", "tcp", NOW)
+    node.received(2, encode_command(b"PSYNC ? -1".split()), NOW)
+    node.settled(NOW)
+    node.wake(NOW + 200_000)
+    assert Hangup(2) in node.settled(NOW + 200_000)
+    assert not node.master.replicas
