@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from engine.simulation.world import World
 
 LOOK_US = 10  # what the stopwatch advances by at each look
+BUSY_US = 10_000  # what the instructions take that a script runs between two looks
+BUSY_LOOKS = 8
+ENDLESS_US = 60_000_000  # the longest that a script may run: nobody can act while it does
 NOTICEABLE_US = 1_000  # what takes less is taken to need no time
 FORK_US = 10_000
 SNAPSHOT_BYTES_PER_S = 50_000_000
@@ -107,6 +110,8 @@ class Host:
         self.fuse = 0  # effects until the power fails; 0: it does not
         self.talking = 0  # the link of a MIGRATE that is answered out of turn
         self.answers = bytearray()
+        self.serving = False  # busy, and dealing with what others want meanwhile
+        self.looks = self.calls = 0
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -123,11 +128,34 @@ class Host:
     def stopwatch(self) -> int:
         """Return the process's own time in µs."""
         self.watch_us += LOOK_US
+        node = self.node
+        if node is not None and node.scripting.run is not None:
+            # A script that looks again and again, and no command between: it is its instructions that take time.
+            calls = sum(stats.calls for stats in node.command_stats.values())
+            self.looks = self.looks + 1 if calls == self.calls else 0
+            self.calls = calls
+            if self.looks > BUSY_LOOKS:
+                self.watch_us += BUSY_US
         return self.watch_us
 
     def service(self, node: Node) -> None:
-        """Deliver what waits at the door while the node is busy."""
-        self.world.serve(self)
+        """Let the time pass that the node is busy for; what others send meanwhile is delivered to it.
+
+        Nobody acts on the world during a step, so what runs for too long is ended as SCRIPT KILL would.
+        """
+        self.watch_us += BUSY_US
+        run = node.scripting.run
+        if run is not None and self.watch_us - run.started_us > ENDLESS_US:
+            run.killed = True
+        if self.serving:
+            return
+        self.serving = True
+        try:
+            self.world.go_on_without(self, self.world.now_us + self.watch_us - self.began_us)
+        finally:
+            self.serving = False
+        self.began_us = self.watch_us
+        self.busy_until_us = 0
 
     def facts(self) -> dict[str, Any]:
         """Return facts of the process: the same in every run."""
@@ -272,7 +300,7 @@ class Host:
         """Tell whether the process takes input of a connection now; if it will later, have it asked again."""
         if self.state != RUNNING or connection.link_of(self.name) in self.paused_links:
             return False
-        if self.busy_until_us > self.world.now_us:
+        if self.busy_until_us > self.world.now_us and not self.serving:
             self.world.at(self.busy_until_us, "door", self.name)
             return False
         return True

@@ -23,7 +23,7 @@ from engine.simulation import actions
 from engine.simulation.actions import Action, ActionError
 from engine.simulation.client import ClientHost
 from engine.simulation.happenings import Acted, Delivered, Dropped, Exited, Happening, Logged, NodeEvent
-from engine.simulation.host import BASE_DIRECTIVES, CONFIG_PATH, Host
+from engine.simulation.host import BASE_DIRECTIVES, CONFIG_PATH, NOTICEABLE_US, Host
 from engine.simulation.network import DOWN, PAUSED, RUNNING, Connection, Network
 
 BEGINNING_US = 1_700_000_000_000_000
@@ -101,10 +101,16 @@ class World:
         """Return when the next thing is due (`NEVER_US`: nothing is)."""
         return min(self.queue[0][0] if self.queue else NEVER_US, self._next_timer()[0])
 
-    def _next_timer(self) -> tuple[int, Host | None]:
+    def _next_of_queue(self) -> None:
+        due, _, method, args = heappop(self.queue)
+        self.now_us = max(self.now_us, due)
+        self.cause = -1
+        _EVENTS[method](self, *args)
+
+    def _next_timer(self, busy: Host | None = None) -> tuple[int, Host | None]:
         earliest, whose = NEVER_US, None
         for host in self.hosts.values():
-            if host.state == RUNNING:
+            if host.state == RUNNING and host is not busy:
                 due = host.deadline_us
                 if due < host.busy_until_us:
                     due = host.busy_until_us
@@ -117,10 +123,7 @@ class World:
         before = len(self.happenings)
         due, host = self._next_timer()
         if self.queue and self.queue[0][0] <= due:
-            due, _, method, args = heappop(self.queue)
-            self.now_us = max(self.now_us, due)
-            self.cause = -1
-            _EVENTS[method](self, *args)
+            self._next_of_queue()
         elif host is not None:
             self.now_us = max(self.now_us, due)
             host.wake()
@@ -157,8 +160,20 @@ class World:
         """A machine loses its power."""
         host.lose_power(torn)
 
-    def serve(self, host: Host) -> None:
-        """Deliver what is due for a host that is busy, at the time that it is there."""
+    def go_on_without(self, busy: Host, until_us: int) -> None:
+        """Have everything happen until a time while a host's process is busy: its timers wait."""
+        cause = self.cause
+        while True:
+            due, host = self._next_timer(busy)
+            if self.queue and self.queue[0][0] <= min(due, until_us):
+                self._next_of_queue()
+            elif host is not None and due <= until_us:
+                self.now_us = max(self.now_us, due)
+                host.wake()
+            else:
+                break
+        self.now_us = max(self.now_us, until_us)
+        self.cause = cause
 
     def exchange(self, host: Host, effect: fx.Exchange) -> Any:
         """Talk to another server and wait for its answers (MIGRATE), out of turn: as if the time had passed."""
@@ -345,6 +360,9 @@ class World:
             return None
         if host.state == PAUSED:
             host.awaits.append((method, name, incarnation, *args))
+            return None
+        if host.serving:
+            self.later(NOTICEABLE_US, method, name, incarnation, *args)
             return None
         if host.busy_until_us > self.now_us:
             self.at(host.busy_until_us, method, name, incarnation, *args)

@@ -199,6 +199,47 @@ def test_sleep_delays_everybody():
     assert 2 * SECOND <= arrivals["d"] < 2.1 * SECOND
 
 
+def arrivals(world, client):
+    return [(h.at_us, h.data) for h in world.happenings if isinstance(h, Delivered) and h.target == client]
+
+
+def test_busy_script_is_killed_by_another_client():
+    world = pair(master=("busy-reply-threshold 500",))
+    for client in "de":
+        world.do(OpenClient(client, "a"))
+    world.do(SetLink("d", "a", 1 * SECOND))  # what it sends now arrives while the script runs
+    world.do(SetLink("e", "a", 2 * SECOND))
+    wait(world, 5)
+    began = world.now_us
+    say(world, "EVAL", "while true do end", "0")
+    say(world, "GET", "k", client="d")
+    say(world, "SCRIPT", "KILL", client="e")
+    wait(world, 8)
+    assert arrivals(world, "d")[0][1].startswith(b"-BUSY ")
+    assert arrivals(world, "e")[0][1] == b"+OK\r\n"
+    at_us, reply = arrivals(world, "c")[0]
+    assert reply.startswith(b"-ERR Script killed by user")
+    assert 2 * SECOND <= at_us - began < 2.1 * SECOND
+    assert info(world, "b")["master_link_status"] == "up"
+
+
+def test_endless_script_comes_to_an_end():
+    world = pair(master=("busy-reply-threshold 500",))
+    say(world, "EVAL", "redis.call('SET', 'k', 'v') while true do end", "0")
+    wait(world, 70)
+    assert heard(world, "c").startswith(b"-ERR Script killed by user")
+
+
+def test_script_of_many_commands_takes_little_time():
+    world = pair()
+    began = world.now_us
+    say(world, "EVAL", "for i = 1, 200 do redis.call('INCR', 'n') end return redis.call('GET', 'n')", "0")
+    wait(world, 1)
+    at_us, reply = arrivals(world, "c")[0]
+    assert reply == b"$3\r\n200\r\n"
+    assert at_us - began < 20_000
+
+
 @pytest.mark.parametrize(
     ("action", "reason"),
     [
