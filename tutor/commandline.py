@@ -91,6 +91,31 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 
 
 @cli.command()
+@click.argument("scenario", required=False)
+@click.option("--list", "as_list", is_flag=True, help="List the scenarios.")
+@click.option("--play", "is_played", is_flag=True, help="Play it as plain text, equal at every run.")
+@click.option("--save", metavar="FILE", help="Play it and save its history.")
+@click.option("--open", "opened", metavar="FILE", help="Run a saved history again, verified, and print it.")
+@click.pass_context
+def lab(
+    context: click.Context,
+    scenario: str | None,
+    as_list: bool,
+    is_played: bool,
+    save: str | None,
+    opened: str | None,
+) -> None:
+    """Watch whole clusters in the laboratory, step by step. SCENARIO is a name or a YAML file."""
+    from tutor.lab import play
+
+    if opened is not None:
+        context.exit(play.reopen(opened))
+    if as_list or scenario is None:
+        context.exit(play.print_list())
+    context.exit(play.play(scenario, save))
+
+
+@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def info(context: click.Context, as_json: bool) -> None:

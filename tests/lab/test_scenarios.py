@@ -1,0 +1,148 @@
+"""Every scenario that ships: what it expects is so, and a second run is equal to the byte, also as text."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from engine.simulation.happenings import Sent
+from tutor.commandline import cli
+from tutor.course.model import Problem
+from tutor.lab.explain import Conversation
+from tutor.lab.look import look
+from tutor.lab.play import story
+from tutor.lab.reading import find, names, parse_scenario, read_scenario
+from tutor.lab.stage import Stage
+
+ROOT = Path(__file__).parents[2]
+
+
+def played(name):
+    stage, wrong = Stage(read_scenario(find(name))), []
+    return stage, wrong, "\n".join(story(stage, wrong))
+
+
+@pytest.mark.parametrize("name", names())
+def test_scenario(name):
+    stage, wrong, text = played(name)
+    assert wrong == []
+    assert stage.spec.id == name
+    again, _, second = played(name)
+    assert second == text
+    assert again.history.digest() == stage.history.digest()
+    every_byte_is_explained(stage.history.happenings)
+
+
+def every_byte_is_explained(happenings):
+    conversations, diallers, sent = {}, {}, {}
+    for happening in happenings:
+        if type(happening).__name__ == "Dialled":
+            diallers[happening.link] = happening.source
+        elif isinstance(happening, Sent):
+            ours = diallers[happening.link] == happening.source
+            conversation = conversations.setdefault(happening.link, Conversation())
+            parts = conversation.feed(ours, happening.data)
+            whole = sent.setdefault((happening.link, ours), [bytearray(), []])
+            whole[0] += happening.data
+            whole[1] += parts
+            assert all(part.kind != "unreadable" for part in parts)
+    for (link, ours), (data, parts) in sent.items():
+        spans = [span for part in parts for span in part.spans()]
+        rest = conversations[link].rest(ours)
+        at = 0
+        for span in [*spans, *([rest] if rest else [])]:
+            assert span.offset == at and span.data and span.field and "not readable" not in span.field
+            at += len(span.data)
+        assert at == len(data)
+
+
+def test_offsets_are_the_bytes_on_the_wire():
+    """What a replica was sent of the stream ends at its offset."""
+    stage, _, _ = played("partial-resync")
+    conversations, diallers, last = {}, {}, 0
+    for happening in stage.history.happenings:
+        if type(happening).__name__ == "Dialled":
+            diallers[happening.link] = happening.source
+        elif isinstance(happening, Sent) and happening.source == "A" and happening.target == "B":
+            for part in conversations.setdefault(happening.link, Conversation()).feed(False, happening.data):
+                if part.after >= 0:
+                    assert part.before == last
+                    last = part.after
+        elif isinstance(happening, Sent) and happening.source == "B" and happening.target == "A":
+            conversations.setdefault(happening.link, Conversation()).feed(True, happening.data)
+    assert last == look(stage.history.world)["A"].offset
+
+
+def test_equal_in_other_processes():
+    digests = set()
+    for seed in ("0", "1"):
+        command = [sys.executable, "-m", "tutor", "lab", "failover-replica", "--play"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "PYTHONUTF8": "1"}
+        digests.add(subprocess.run(command, capture_output=True, env=environment, check=True, cwd=ROOT).stdout)
+    assert len(digests) == 1
+
+
+def test_command_line(tmp_path):
+    def run(*words):
+        result = CliRunner().invoke(cli, ["lab", *words])
+        return result.exit_code, result.output
+
+    assert [line.split()[0] for line in run("--list")[1].splitlines()] == list(names())
+    status, text = run("partial-resync", "--play")
+    assert status == 0
+    assert "+CONTINUE" in text and "why partial" in text
+    file = tmp_path / "history"
+    assert run("partial-resync", "--save", str(file))[0] == 0
+    status, text = run("--open", str(file))
+    assert status == 0 and "+CONTINUE" in text
+    file.write_bytes(b"nonsense\n")
+    assert run("--open", str(file))[0] == 1
+    assert run("nonsense", "--play")[0] == 1
+
+
+GOOD = """\
+id: one
+title: One
+summary: Something.
+nodes:
+  A: {address: "172.16.6.18:6379"}
+clients: {app: A}
+steps:
+  - say: It writes.
+    do: [app> SET k v, crash A]
+    expect: {A: {state: down}}
+"""
+
+
+@pytest.mark.parametrize(
+    "before, after, line, reason",
+    [
+        ("crash A", "crash B", 9, "there is no node B"),
+        ("crash A", "explode A", 9, "the actions are"),
+        ("crash A", "cut A", 9, "cut A B"),
+        ("app> SET", "nobody> SET", 9, "no client or node nobody"),
+        ("state: down", "state: gone", 10, "state is up or down or paused"),
+        ("state: down", "stat: down", 10, "unknown field `stat`"),
+        ("172.16.6.18:6379", "here", 5, "not an address"),
+        ("title: One\n", "", 1, "title"),
+        ("app: A", "app: B", 6, "there is no node B"),
+        ("id: one", "id: [", 3, "not YAML"),
+        ("  - say: It writes.\n", "  - speak: It writes.\n", 8, "unknown field"),
+    ],
+)
+def test_a_bad_file_is_told_with_its_line(before, after, line, reason):
+    assert before in GOOD
+    with pytest.raises(Problem) as caught:
+        parse_scenario(GOOD.replace(before, after), "one.yaml")
+    assert caught.value.path == "one.yaml"
+    assert reason in caught.value.text
+    assert caught.value.line == line
+
+
+def test_a_difference_is_told():
+    spec = parse_scenario(GOOD.replace("state: down", "state: up, size: 3"), "one.yaml")
+    stage = Stage(spec)
+    assert stage.step() == ["step 1: A: state is down, expected up", "step 1: A: size is 0, expected 3"]

@@ -1,0 +1,73 @@
+"""What a scenario is, as plain data with a schema (msgspec's). `lessons/README.md` describes it for teachers."""
+
+import msgspec
+
+Scalar = str | int
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class NodeSpec(_Strict):
+    """A node: where it is, the lines of its redis.conf, and whether it runs from the start."""
+
+    address: str
+    config: tuple[str, ...] = ()
+    started: bool = True
+
+
+class LinkSpec(_Strict):
+    """A link that is not as the others are (0.5 ms, no limit of bandwidth)."""
+
+    between: tuple[str, str]
+    latency_ms: int
+    bytes_per_s: int = 0
+
+
+class Expect(_Strict):
+    """What is so of a node. What is not said is not looked at."""
+
+    state: str | None = None  # up, down, paused
+    role: str | None = None  # master, replica
+    link: str | None = None  # of a replica to its master: up, down
+    sync_full: int | None = None
+    sync_partial_ok: int | None = None
+    sync_partial_err: int | None = None
+    replicas: int | None = None
+    offset: int | None = None
+    offset_above: int | None = None
+    same_offset: str | None = None  # a node
+    same_data: str | None = None
+    same_id: str | None = None
+    other_id: str | None = None
+    second_id: bool | None = None  # whether it remembers a former history
+    keys: dict[str, Scalar | None] = {}  # strings of the first database; null: it is not there
+    size: int | None = None  # keys in all
+
+
+class StepSpec(_Strict):
+    """Something that is told, done, waited for, and then so."""
+
+    say: str
+    do: tuple[str, ...] = ()
+    run: float = 0  # seconds
+    until: dict[str, Expect] = {}
+    within: float = 60  # seconds, for `until`
+    expect: dict[str, Expect] = {}
+    replied: dict[str, str] = {}  # client: what is in what it was answered during the step
+    logged: dict[str, str] = {}  # node: what is in its log since the step began
+
+
+class ScenarioSpec(_Strict):
+    """A scenario file."""
+
+    id: str
+    title: str
+    summary: str
+    nodes: dict[str, NodeSpec]
+    steps: tuple[StepSpec, ...]
+    clients: dict[str, str] = {}  # and whom they talk to
+    links: tuple[LinkSpec, ...] = ()
+    seed: int = 1
+    simulated_only: str = ""  # why real servers cannot play it

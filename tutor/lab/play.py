@@ -1,0 +1,114 @@
+"""`redis-tutor lab`: scenarios as plain text, equal at every run. Status 1 when something was not as expected."""
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.simulation.history import History, HistoryError
+from tutor.course.model import Problem
+from tutor.lab.look import look
+from tutor.lab.model import ScenarioSpec
+from tutor.lab.reading import find, names, read_scenario
+from tutor.lab.stage import Stage
+from tutor.lab.telling import Teller, line_of, node_line
+
+WIDTH = 78
+
+
+def print_list() -> int:
+    """Print the scenarios that there are."""
+    specs = []
+    for name in names():
+        try:
+            specs.append((name, read_scenario(find(name)).title))
+        except Problem as problem:
+            print(problem, file=sys.stderr)
+            return 1
+    width = max((len(name) for name, _ in specs), default=0)
+    for name, title in specs:
+        print(f"{name:<{width}}  {title}")
+    return 0
+
+
+def load(name: str) -> ScenarioSpec | None:
+    """Return a scenario, or None with the problem told."""
+    try:
+        return read_scenario(find(name))
+    except (LookupError, Problem) as problem:
+        print(problem.args[0], file=sys.stderr)
+        return None
+
+
+def play(name: str, save: str | None = None) -> int:
+    """Play a scenario from its beginning to its end, and save its history if wanted."""
+    spec = load(name)
+    if spec is None:
+        return 1
+    stage = Stage(spec)
+    wrong: list[str] = []
+    for line in story(stage, wrong):
+        print(line)
+    if save is not None:
+        try:
+            Path(save).write_bytes(stage.history.encode())
+        except OSError as error:
+            print(f"redis-tutor: {save}: {error.strerror}", file=sys.stderr)
+            return 1
+        print(f"saved: {save}")
+    return 1 if wrong else 0
+
+
+def story(stage: Stage, wrong: list[str]) -> Iterator[str]:
+    """Yield the lines of a scenario; `wrong` gets what is not as expected."""
+    spec, history = stage.spec, stage.history
+    teller = Teller()
+    yield spec.title
+    yield "=" * len(spec.title)
+    yield from textwrap.wrap(spec.summary, WIDTH)
+    yield ""
+    shown = 0
+    for number, step in enumerate(spec.steps, start=1):
+        yield from textwrap.wrap(step.say, WIDTH, initial_indent=f"{number}. ", subsequent_indent="   ")
+        yield ""
+        problems = stage.step()
+        yield from lines(teller, history, shown)
+        shown = history.place
+        yield ""
+        for node in look(history.world).values():
+            yield "    " + node_line(node, teller.letters)
+        for problem in problems:
+            yield f"    NOT AS EXPECTED: {problem}"
+        wrong += problems
+        yield ""
+    yield f"{len(spec.steps)} steps, {history.place} events, history {stage.digest()}"
+
+
+def lines(teller: Teller, history: History, first: int) -> Iterator[str]:
+    """Yield the lines for what happened from a place on."""
+    for happening in history.happenings[first : history.place]:
+        for row in teller.rows(happening):
+            yield line_of(row, happening.at_us)
+
+
+def reopen(file: str) -> int:
+    """Open a saved history, which is run again and verified, and print it."""
+    try:
+        history = History.decode(Path(file).read_bytes())
+    except OSError as error:
+        print(f"redis-tutor: {file}: {error.strerror}", file=sys.stderr)
+        return 1
+    except HistoryError as error:
+        print(f"redis-tutor: {file}: {error}", file=sys.stderr)
+        return 1
+    history.end()
+    teller = Teller()
+    for line in lines(teller, history, 0):
+        print(line)
+    print()
+    for node in look(history.world).values():
+        print(node_line(node, teller.letters))
+    if history.warning:
+        print(f"redis-tutor: {file}: {history.warning}", file=sys.stderr)
+        return 1
+    return 0

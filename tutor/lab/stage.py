@@ -1,0 +1,134 @@
+"""A scenario on a history: its nodes are put up, and its steps are done one after the other.
+
+After each step what the scenario expects is compared with what is so; `wrong` are the differences, in words. The
+learner may do anything in between: the stage only acts when it is asked for its next step.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from engine.simulation import actions
+from engine.simulation.happenings import Delivered, Happening, Logged
+from engine.simulation.history import History
+from tutor.lab.look import NodeView, data_of, look
+from tutor.lab.model import Expect, ScenarioSpec, StepSpec
+from tutor.lab.words import PROMPT, carry_out
+
+SECOND_US = 1_000_000
+SETTLE_US = 20_000  # after the actions of a step: what was sent has arrived and was answered
+
+
+class Stage:
+    """A scenario that is being played."""
+
+    def __init__(self, spec: ScenarioSpec, seed: int | None = None) -> None:
+        self.spec = spec
+        self.history = History(spec.seed if seed is None else seed)
+        self.done = 0  # steps
+        self.marks: list[int] = []  # where each step began
+        self.begin()
+
+    def begin(self) -> None:
+        """Put the nodes up and start them."""
+        history = self.history
+        for name, node in self.spec.nodes.items():
+            history.do(actions.AddHost(name, node.address, node.config))
+        for link in self.spec.links:
+            history.do(actions.SetLink(*link.between, link.latency_ms * 1000, link.bytes_per_s))
+        for name, node in self.spec.nodes.items():
+            if node.started:
+                history.do(actions.Start(name))
+
+    @property
+    def next_step(self) -> StepSpec | None:
+        """The step that comes next."""
+        return self.spec.steps[self.done] if self.done < len(self.spec.steps) else None
+
+    def step(self) -> list[str]:
+        """Do the next step; returns what is not as the scenario says."""
+        step = self.next_step
+        if step is None:
+            return []
+        history = self.history
+        began = history.place
+        self.marks.append(began)
+        self.done += 1
+        for line in step.do:
+            carry_out(history, line, self.spec.clients)
+        if step.do:
+            history.run(history.world.now_us + SETTLE_US)
+        if step.run:
+            history.run(history.world.now_us + int(step.run * SECOND_US))
+        if step.until:
+            end_us = history.world.now_us + int(step.within * SECOND_US)
+            while list(differences(history, step.until)) and history.world.now_us < end_us:
+                history.run(min(end_us, max(history.world.deadline(), history.world.now_us + 1000)))
+        fresh = history.happenings[began : history.place]
+        wrong = [*differences(history, step.until), *differences(history, step.expect)]
+        wrong += _unheard(step, fresh)
+        return [f"step {self.done}: {text}" for text in wrong]
+
+    def digest(self) -> str:
+        """Return a hash over the whole history."""
+        return hashlib.sha256(self.history.digest().encode()).hexdigest()[:16]
+
+
+def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
+    """Tell what is not as expected."""
+    if not expected:
+        return
+    world = history.world
+    nodes = look(world)
+    for name, expect in expected.items():
+        node = nodes.get(name)
+        if node is None:
+            yield f"there is no node {name}"
+            continue
+        for field, wanted, found in _compared(expect, node, nodes):
+            if wanted != found:
+                yield f"{name}: {field} is {found}, expected {wanted}"
+        if expect.offset_above is not None and node.offset <= expect.offset_above:
+            yield f"{name}: offset is {node.offset}, expected more than {expect.offset_above}"
+        if expect.other_id is not None and node.replid == nodes[expect.other_id].replid:
+            yield f"{name}: the replication ID is that of {expect.other_id}"
+        data = data_of(world, name) if expect.keys or expect.same_data is not None else {}
+        for key, value in expect.keys.items():
+            text = _text(data.get(key.encode()))
+            if text != (None if value is None else str(value)):
+                yield f"{name}: the key {key} is {text}, expected {value}"
+        if expect.same_data is not None and data != data_of(world, expect.same_data):
+            yield f"{name}: the data differs from that of {expect.same_data}"
+
+
+def _compared(expect: Expect, node: NodeView, nodes: dict[str, NodeView]) -> Iterator[tuple[str, Any, Any]]:
+    link = ("up" if node.link == "up" else "down") if node.role == "replica" else ""
+    found = {
+        "state": node.state, "role": node.role, "link": link, "sync_full": node.sync_full,
+        "sync_partial_ok": node.sync_partial_ok, "sync_partial_err": node.sync_partial_err,
+        "replicas": len(node.replicas), "offset": node.offset, "second_id": bool(node.replid2), "size": node.keys,
+    }  # fmt: skip
+    for field, value in found.items():
+        wanted = getattr(expect, field)
+        if wanted is not None:
+            yield field, wanted, value
+    if expect.same_offset is not None:
+        yield "offset", nodes[expect.same_offset].offset, node.offset
+    if expect.same_id is not None:
+        yield "replication ID", nodes[expect.same_id].replid, node.replid
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
+
+
+def _unheard(step: StepSpec, fresh: list[Happening]) -> Iterator[str]:
+    for client, wanted in step.replied.items():
+        heard = b"".join(h.data for h in fresh if isinstance(h, Delivered) and h.target in (client, PROMPT + client))
+        if wanted.encode() not in heard:
+            yield f"{client} was answered {heard[:200]!r}, expected {wanted!r} in it"
+    for host, wanted in step.logged.items():
+        if not any(isinstance(h, Logged) and h.host == host and wanted in h.text for h in fresh):
+            yield f"{host} did not log {wanted!r}"

@@ -1,0 +1,159 @@
+"""Happenings → lines of text: the laboratory without a screen, readable in a pipe and equal at every run.
+
+An acknowledgement that says what the one before it said is left out, and so is what a node does inside (commands,
+keys): the messages tell it.
+"""
+
+from collections.abc import Iterator
+
+from engine import events
+from engine.simulation import happenings as hp
+from engine.simulation.happenings import Happening
+from engine.simulation.world import BEGINNING_US
+from tutor.lab.explain import Conversation, Part
+from tutor.lab.look import Letters, NodeView
+from tutor.lab.words import told
+
+Row = tuple[int, str, str, str, str]  # number, glyph, source, target, text
+
+
+def clock(at_us: int) -> str:
+    """Return a time in seconds since the world began."""
+    return f"{(at_us - BEGINNING_US) / 1_000_000:.3f}"
+
+
+class Teller:
+    """Reads happenings in order and tells what a learner wants to know of them."""
+
+    def __init__(self, letters: Letters | None = None) -> None:
+        self.letters = letters or Letters()
+        self.conversations: dict[int, Conversation] = {}
+        self.diallers: dict[int, str] = {}
+        self.parts: dict[int, list[Part]] = {}  # number of a Sent → what was complete with it
+        self.acks: dict[int, str] = {}
+
+    def rows(self, happening: Happening) -> Iterator[Row]:
+        """Yield what there is to show of a happening: number, kind of line, who, to whom, text."""
+        number = happening.number
+        match happening:
+            case hp.Acted(action=action):
+                yield number, "!", "", "", told(action)
+            case hp.Dialled(link=link, source=source, target=target):
+                self.diallers[link] = source
+            case hp.Opened(source=source, target=target):
+                yield number, "+", source, target, "connected"
+            case hp.Refused(source=source, target=target, reason=reason):
+                yield number, "x", source, target, reason
+            case hp.Hungup(source=source, target=target, reset=reset):
+                yield number, "x", source, target, "connection reset" if reset else "connection closed"
+            case hp.Sent():
+                yield from self._sent(happening)
+            case hp.Dropped(source=source, target=target, data=data):
+                yield number, "x", source, target, f"{len(data)} B lost"
+            case hp.Started(host=host):
+                yield number, "*", host, "", "starts"
+            case hp.Exited(host=host, reason=reason):
+                yield number, "*", host, "", f"ends: {reason}"
+            case hp.Disk(host=host, operation="power cut", size_bytes=size):
+                yield number, "*", host, "", f"power cut: {size} B that were not fsynced are gone"
+            case hp.NodeEvent(host=host, event=event):
+                for text in self.why(event):
+                    yield number, "?", host, "", text
+
+    def _sent(self, sent: hp.Sent) -> Iterator[Row]:
+        conversation = self.conversations.setdefault(sent.link, Conversation())
+        parts = conversation.feed(self.diallers.get(sent.link) == sent.source, sent.data)
+        self.parts[sent.number] = parts
+        size = f"{len(sent.data)} B"
+        if not parts:
+            yield sent.number, ">", sent.source, sent.target, f"… {size}"
+            return
+        if all(part.kind == "ack" for part in parts):
+            if self.acks.get(sent.link) == parts[-1].summary:
+                return
+            self.acks[sent.link] = parts[-1].summary
+        for part in parts[:3]:
+            where = f"  offset {part.before} → {part.after}" if part.after >= 0 else ""
+            yield sent.number, ">", sent.source, sent.target, f"{part.summary}  {len(part.data)} B{where}"
+        if len(parts) > 3:
+            last = parts[-1]
+            where = f"  offset {parts[3].before} → {last.after}" if last.after >= 0 else ""
+            rest = sum(len(part.data) for part in parts[3:])
+            yield sent.number, ">", sent.source, sent.target, f"and {len(parts) - 3} more  {rest} B{where}"
+
+    def why(self, event: events.Event) -> Iterator[str]:
+        """Yield the reasons that an event of a node gives."""
+        name = self.letters.of
+        match event:
+            case events.PsyncDecided(peer=peer, conditions=conditions, granted=granted, size_bytes=size):
+                yield f"why {'partial' if granted else 'full'}, for {peer}?"
+                for condition in conditions:
+                    yield f"  {'✓' if condition.holds else '✗'} {self.lettered(condition.text)}"
+                yield f"  → {f'+CONTINUE, then {size} B of the backlog' if granted else 'a full resynchronization'}"
+            case events.RoleChanged(role=role, master=master, reason=reason):
+                what = "a master" if role == "master" else f"a replica of {master}"
+                yield f"is now {what}: {reason}"
+            case events.ReplicationIdChanged(replid=replid, replid2=former, second_offset=second, reason=reason):
+                more = f", {name(former)} below {second}" if former else ""
+                yield f"ID {name(replid)}{more}: {self.lettered(reason)}"
+            case events.BacklogCreated(size_bytes=size, first_offset=first, reason=reason):
+                yield f"backlog of {size} B from offset {first}: {reason}"
+            case events.BacklogFreed(reason=reason):
+                yield f"backlog freed: {reason}"
+            case events.FullResyncStarted(peer=peer, offset=offset, reason=reason):
+                yield f"snapshot for {peer} at offset {offset}: {reason}"
+            case events.ReplicaDetached(peer=peer, offset=offset, reason=reason):
+                yield f"replica {peer} is gone, at offset {offset}: {reason}"
+            case events.WriteRefused(command=command, error=error, conditions=conditions):
+                yield f"{command} refused: {error}"
+                for condition in conditions:
+                    yield f"  {'✓' if condition.holds else '✗'} {condition.text}"
+            case events.WaitAnswered(command=command, wanted=wanted, reached=reached, reason=reason):
+                yield f"{command}: {reached} of {wanted}: {reason}"
+            case events.FailoverChanged(state=state, reason=reason):
+                yield f"failover {state}: {reason}"
+            case events.ResyncRequested(reason=reason):
+                yield f"asks its master: {self.lettered(reason)}"
+            case events.ResyncFinished(how=how, replid=replid, offset=offset, keys=keys):
+                yield f"{how} resynchronization done: {name(replid)} {offset}, {keys} keys"
+            case events.LinkStateChanged(state=state, before=before, reason=reason) if reason and (
+                before == "connected" or state == "connected"
+            ):
+                yield f"link to its master {state}: {self.lettered(reason)}"
+
+    def lettered(self, text: str) -> str:
+        """Return a text with its replication IDs shortened."""
+        words = text.split(" ")
+        for at, word in enumerate(words):
+            bare = word.strip(",.:;()'\"")
+            if len(bare) == 40 and not bare.strip("0123456789abcdef"):
+                words[at] = word.replace(bare, self.letters.of(bare))
+        return " ".join(words)
+
+
+GLYPHS = {"!": "──", "+": "┄▶", "x": "✗ ", "*": "● ", "?": "  "}
+
+
+def line_of(row: Row, at_us: int) -> str:
+    """Return a row as a line."""
+    _, kind, source, target, text = row
+    who = f"{source} ──▶ {target}" if kind == ">" else f"{source} ✗─▶ {target}" if kind == "x" else source
+    if kind == "+":
+        who = f"{source} ┄┄▶ {target}"
+    return f"{clock(at_us):>9}  {who:<16} {text}" if kind != "!" else f"{clock(at_us):>9}  ▌ {text}"
+
+
+def node_line(node: NodeView, letters: Letters) -> str:
+    """Return a node in one line."""
+    if node.state == "down":
+        return f"{node.name} {node.address}  down"
+    told = f"{node.name} {node.address}  {node.role}"
+    if node.role == "replica":
+        told += f" of {node.master}, link {node.link}"
+    told += f"  {letters.of(node.replid)} offset {node.offset}"
+    if node.replid2:
+        told += f"  ({letters.of(node.replid2)} below {node.second_offset})"
+    told += f"  {node.keys} keys"
+    if node.backlog:
+        told += f"  backlog {node.backlog[0]}–{node.backlog[1]}"
+    return told + ("  paused" if node.state == "paused" else "")

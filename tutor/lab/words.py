@@ -1,0 +1,128 @@
+"""What somebody types to change a world: `cut A B reset`, `crash A`, `app> SET k v`. Scenarios are written in it too.
+
+start A · crash A (SIGKILL) · stop A (SIGTERM) · pause A · continue A · plug A (power cut) · wipe A
+cut A B [silent | reset | half-open] [both | a-b | b-a] · heal A B · slow A B MILLISECONDS [BYTES-PER-SECOND]
+add C 172.16.6.59:6379 ["directive value" …] · directives A ["directive value" …]
+NAME> COMMAND …    a command: from a client of that name, or at the prompt of that node
+write NAME COUNT [BYTES]    so many SETs of values of that size
+close NAME · wait SECONDS
+"""
+
+import shlex
+
+from engine.simulation import actions
+from engine.simulation.actions import Action, ActionError
+from engine.simulation.history import History
+from tutor.prompt.words import split_args
+
+VERBS: dict[str, type] = {
+    "start": actions.Start,
+    "crash": actions.Crash,
+    "stop": actions.Terminate,
+    "pause": actions.Pause,
+    "continue": actions.Continue,
+    "plug": actions.PullPlug,
+    "wipe": actions.Wipe,
+}
+NAMES = (*VERBS, "cut", "heal", "slow", "add", "directives", "write", "close", "wait")
+PROMPT = "@"  # begins the name of the client that stands for a node's prompt
+
+
+def carry_out(history: History, text: str, clients: dict[str, str]) -> None:
+    """Do what a line says; `clients` are the scenario's clients and whom they talk to. Raises ActionError."""
+    name, prompt, command = text.partition(">")
+    if prompt and " " not in name.strip():
+        argv = split_args(command.strip())
+        if not argv:
+            raise ActionError("a command is missing, or its quotes are not closed")
+        speak(history, name.strip(), tuple(argv), clients)
+        return
+    try:
+        verb, *words = shlex.split(text)
+    except ValueError as error:
+        raise ActionError(f"not readable: {error}" if text.strip() else "nothing to do") from error
+    if verb == "wait":
+        if len(words) != 1 or not words[0].replace(".", "", 1).isdigit():
+            raise ActionError("wait SECONDS")
+        history.run(history.world.now_us + int(float(words[0]) * 1_000_000))
+        return
+    if verb == "write":
+        if len(words) not in (2, 3) or not all(word.isdigit() for word in words[1:]):
+            raise ActionError("write NAME COUNT [BYTES]")
+        size = int(words[2]) if len(words) > 2 else 16
+        for number in range(int(words[1])):
+            speak(history, words[0], (b"SET", b"load:%d" % (number % 1000), b"x" * size), clients)
+        return
+    history.do(action_of(verb, words))
+
+
+def speak(history: History, name: str, argv: tuple[bytes, ...], clients: dict[str, str]) -> None:
+    """Send a command from a client or at a node's prompt, which connects first if it must. Raises ActionError."""
+    world = history.world
+    host = clients.get(name, name)
+    client = name if name in clients else PROMPT + name
+    if host not in world.hosts:
+        raise ActionError(f"there is no client or node {name}")
+    known = world.clients.get(client)
+    if known is None or not known.connection:
+        history.do(actions.OpenClient(client, host))
+    history.do(actions.Command(client, argv))
+
+
+def action_of(verb: str, words: list[str]) -> Action:
+    """Return the action that words mean. Raises ActionError."""
+    if verb in VERBS:
+        if len(words) != 1:
+            raise ActionError(f"{verb} NODE")
+        action: Action = VERBS[verb](words[0])
+        return action
+    if verb == "cut" and 2 <= len(words) <= 4:
+        return actions.Cut(*words)
+    if verb == "heal" and len(words) == 2:
+        return actions.Heal(*words)
+    if verb == "slow" and len(words) in (3, 4) and all(word.isdigit() for word in words[2:]):
+        return actions.SetLink(words[0], words[1], int(words[2]) * 1000, int(words[3]) if len(words) > 3 else 0)
+    if verb == "add" and len(words) >= 2:
+        return actions.AddHost(words[0], words[1], tuple(words[2:]))
+    if verb == "directives" and words:
+        return actions.Directives(words[0], tuple(words[1:]))
+    if verb == "close" and len(words) == 1:
+        return actions.CloseClient(words[0])
+    if verb in NAMES:
+        raise ActionError(f"{verb} wants other words: {_usage(verb)}")
+    raise ActionError(f"{verb} is no action: {', '.join(NAMES)}, or NAME> COMMAND")
+
+
+def _usage(verb: str) -> str:
+    return {
+        "cut": "cut A B [silent | reset | half-open] [both | a-b | b-a]",
+        "heal": "heal A B",
+        "slow": "slow A B MILLISECONDS [BYTES-PER-SECOND]",
+        "add": "add NODE ADDRESS [DIRECTIVE …]",
+        "directives": "directives NODE [DIRECTIVE …]",
+        "close": "close CLIENT",
+        "wait": "wait SECONDS",
+    }[verb]
+
+
+def told(action: Action) -> str:
+    """Return an action as somebody would type it."""
+    match action:
+        case actions.AddHost(name, address, directives):
+            return " ".join([f"add {name} {address}", *(f'"{line}"' for line in directives)])
+        case actions.SetLink(a, b, latency_us, speed):
+            return f"slow {a} {b} {latency_us // 1000}" + (f" {speed}" if speed else "")
+        case actions.Cut(a, b, kind, direction):
+            return f"cut {a} {b} {kind}" + ("" if direction == "both" else f" {direction}")
+        case actions.Heal(a, b):
+            return f"heal {a} {b}"
+        case actions.OpenClient(client, host):
+            return f"{client} connects to {host}"
+        case actions.CloseClient(client):
+            return f"close {client}"
+        case actions.Command(client, argv):
+            return f"{client}> " + b" ".join(argv[:6]).decode("utf-8", "replace")[:60]
+        case actions.Directives(host, directives):
+            return " ".join([f"directives {host}", *(f'"{line}"' for line in directives)])
+    verb = next((verb for verb, kind in VERBS.items() if isinstance(action, kind)), type(action).__name__)
+    return f"{verb} {action[0]}"
