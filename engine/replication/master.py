@@ -239,6 +239,7 @@ class Master:
             self.no_replicas_since_us = self.node.now_us
         wanted = any(_link(other).snapshot == self.snapshot for other in self.replicas.values())
         if self.snapshot and not self.snapshot_to_disk and not wanted:
+            node.log("#", "Diskless rdb transfer, last replica dropped, killing fork child.")
             self.node.persistence.kill(self.snapshot)
         self.trim_backlog()
 
@@ -330,6 +331,7 @@ class Master:
             node.log("*", "Background saving terminated with success")
             self._send_file(waiting)
         else:
+            node.log("*", f"Diskless rdb transfer, done reading from pipe, {len(waiting)} replicas still up.")
             node.log("*", "Background RDB transfer terminated with success")
             for client in waiting:
                 link = _link(client)
