@@ -14,6 +14,7 @@ keeps count of what was fsynced, and a cut takes the rest. For the real one, `ap
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import socket
@@ -40,10 +41,16 @@ LINK_SECONDS = 3.0  # within which a replica that can reach its master has done 
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Return a port of an address of loopback that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
+    """Return a port of an address of loopback that nobody uses just now. Raises OSError.
+
+    It is not one of those that the system gives to whoever connects: until it is used, nobody takes it by chance.
+    """
+    for _ in range(200):
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((address, port))
+            return port
+    raise OSError("no port is free")
 
 
 class Machine(Protocol):
