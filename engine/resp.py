@@ -88,6 +88,9 @@ class NoReply:
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return "NO_REPLY"
+
 
 class RawReply(bytes):
     """Bytes that are already in the client's protocol."""

@@ -80,6 +80,7 @@ def main() -> int:
         timed(anywhere, lambda: history.goto(history.branch_now.counts[-1] - rng.below(HAPPENINGS)))
     backs: list[float] = []
     history.goto(history.branch_now.counts[-1] - HAPPENINGS // 2)
+    history.prepare()
     for _ in range(100):
         timed(backs, history.back)
         history.prepare()  # as the laboratory does while nobody waits

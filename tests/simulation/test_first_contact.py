@@ -9,6 +9,7 @@ from engine.simulation.actions import (
     Continue,
     Crash,
     Cut,
+    DiskLimit,
     Heal,
     OpenClient,
     Pause,
@@ -269,3 +270,87 @@ def test_same_seed_same_history():
         return world.digest
 
     assert play(1, observed=False) == play(1, observed=True) != play(2, observed=False)
+
+
+def test_full_disk():
+    world = pair(master=("appendonly yes", "appendfsync everysec"))
+    say(world, "SET", "k", "v")
+    wait(world, 3)
+    used = world.hosts["a"].disk.used_bytes
+    world.do(DiskLimit("a", used + 20))
+    say(world, "SET", "big", "x" * 1000)
+    wait(world, 2)
+    say(world, "SET", "more", "y")
+    wait(world, 0.1)
+    assert heard(world, "c").endswith(b"-MISCONF Errors writing to the AOF file: No space left on device\r\n")
+    assert world.hosts["a"].disk.used_bytes <= used + 20
+    world.do(DiskLimit("a", 0))
+    wait(world, 2)
+    say(world, "SET", "more", "y")
+    wait(world, 3)
+    assert heard(world, "c").endswith(b"+OK\r\n")
+    world.do(PullPlug("a"))
+    world.do(Start("a"))
+    wait(world, 1)
+    assert keys(world, "a") == {b"k": b"v", b"big": b"x" * 1000, b"more": b"y"}
+
+
+def test_chain_has_one_stream():
+    world = pair()
+    world.do(AddHost("s", "172.16.6.99:6379", ("replicaof 172.16.6.57 6379", "repl-diskless-sync-delay 0")))
+    world.do(Start("s"))
+    wait(world, 8)
+    say(world, "SET", "k", "v")
+    wait(world, 1)
+    streams = [bytes(b"".join(world.hosts[name].node.replication.backlog.pieces)) for name in "abs"]
+    assert streams[0] == streams[1]
+    assert streams[0].endswith(streams[2])
+    assert len({world.hosts[name].node.replication.offset for name in "abs"}) == 1
+
+
+def test_migrate_between_hosts():
+    world = pair()
+    world.do(AddHost("m", "172.16.6.99:6379"))
+    world.do(Start("m"))
+    say(world, "SET", "k", "v")
+    say(world, "MIGRATE", "172.16.6.99", "6379", "k", "0", "1000")
+    wait(world, 1)
+    assert heard(world, "c").endswith(b"+OK\r\n+OK\r\n")
+    assert (keys(world, "a"), keys(world, "m")) == ({}, {b"k": b"v"})
+
+
+def test_slow_replica_meets_its_output_limit():
+    world = pair(master=("client-output-buffer-limit replica 2mb 1mb 60", "repl-backlog-size 16kb"))
+    world.do(Pause("b"))
+    for _ in range(60):
+        say(world, "SET", "k", "x" * 50_000)
+        wait(world, 0.05)
+    assert info(world, "a")["connected_slaves"] == 0
+    world.do(Continue("b"))
+    wait(world, 5)
+    assert info(world, "b")["master_link_status"] == "up"
+    assert syncs(world) == (2, 0, 1)
+    assert keys(world, "b") == keys(world, "a")
+
+
+def test_configuration_is_rewritten_and_read_again():
+    world = pair()
+    say(world, "CONFIG", "SET", "maxclients", "123")
+    say(world, "CONFIG", "REWRITE")
+    wait(world, 1)
+    world.do(PullPlug("a"))
+    world.do(Start("a"))
+    assert world.hosts["a"].node.config.maxclients == 123
+    assert b"maxclients 123" in world.hosts["a"].disk.read("/etc/redis/redis.conf")
+
+
+def test_plug_pulled_is_noticed_only_by_silence():
+    world = pair(master=("repl-ping-replica-period 1",), replica=("repl-timeout 5",))
+    world.do(PullPlug("a"))
+    wait(world, 3)
+    assert info(world, "b")["master_link_status"] == "up"
+    wait(world, 5)
+    assert info(world, "b")["master_link_status"] == "down"
+    world.do(Start("a"))
+    wait(world, 8)
+    assert info(world, "b")["master_link_status"] == "up"
