@@ -273,12 +273,12 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
             raise ReplyError(LOADING)
         if node.busy and not mask & ALLOW_BUSY:
             raise ReplyError(node.busy_error())
-        if ctx.flags & flags.REPLICA and mask & WRITE:
-            raise ReplyError(b"ERR Replica can't interact with the keyspace")
-        if node.pauses.active:
-            changes = bool(mask & _CHANGES) or (name == b"exec" and _queue_has(ctx, _CHANGES))
-            if node.pauses.postpones(ctx, command, argv, changes):
-                return False
+    if ctx.flags & flags.REPLICA and mask & _KEYSPACE:
+        raise ReplyError(b"ERR Replica can't interact with the keyspace")
+    if node.gated and node.pauses.active:
+        changes = bool(mask & _CHANGES) or (name == b"exec" and _queue_has(ctx, _CHANGES))
+        if node.pauses.postpones(ctx, command, argv, changes):
+            return False
     if ctx.queue is not None and name not in _NEVER_QUEUED:
         node.queue_command(ctx, command, argv)
         ctx.reply(QUEUED)
@@ -300,6 +300,7 @@ _SUBSCRIBED_COMMANDS = frozenset(
     )
 )
 _CHANGES = WRITE | MAY_REPLICATE
+_KEYSPACE = _CHANGES | READONLY_COMMAND
 _SCRIPT_RUNNERS = frozenset((b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro"))
 _NEVER_QUEUED = frozenset((b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"))
 

@@ -92,7 +92,7 @@ def main() -> int:
             print(f"redis-benchmark ended early: {died}")
             return 1
         try:
-            wait_for(lambda: in_sync(master, *replicas), "all stand at the same offset")
+            wait_for(lambda: in_sync(master, *replicas), "all stand at the same offset", 120)
         except AssertionError as error:
             print(error)
             for server in (master, *replicas):

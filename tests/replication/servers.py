@@ -23,9 +23,9 @@ OURS = None  # stands for our own server where a `Program` is asked for
 DEADLINE_S = 20.0
 
 
-def wait_for(what: Callable[[], bool], why: str) -> None:
+def wait_for(what: Callable[[], bool], why: str, deadline_s: float = DEADLINE_S) -> None:
     """Wait until something holds; fails after a while."""
-    end = time.monotonic() + DEADLINE_S
+    end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         with contextlib.suppress(redis.RedisError):
             if what():

@@ -1,7 +1,7 @@
 """Replication, told to a node step by step."""
 
 from engine.config import Config
-from engine.effects import Dial, Hangup, Snapshot
+from engine.effects import Dial, Hangup, Send, Snapshot
 from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE
 from engine.node import Node
 from engine.rdb.loader import Loader
@@ -136,3 +136,15 @@ def test_a_snapshot_that_cannot_be_started_costs_the_replica_its_link() -> None:
     node.wake(NOW + 200_000)
     assert Hangup(2) in node.settled(NOW + 200_000)
     assert not node.master.replicas
+
+
+def test_a_replica_can_neither_read_nor_write_its_masters_keys() -> None:
+    node = new_node()
+    node.opened(2, "127.0.0.1:2", "tcp", NOW)
+    node.received(2, encode_command(b"PSYNC ? -1".split()), NOW)
+    node.settled(NOW)
+    for line in ("SET key value", "GET key", "PUBLISH channel message"):
+        node.received(2, encode_command(line.encode().split()), NOW)
+        sent = b"".join(effect.data for effect in node.settled(NOW) if isinstance(effect, Send) and effect.link == 2)
+        assert sent == b"-ERR Replica can't interact with the keyspace\r\n"
+    assert not node.space.databases[0].entries
