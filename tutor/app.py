@@ -41,11 +41,16 @@ class TutorApp(App[None]):
     """
 
     def __init__(
-        self, lesson: str | None = None, course: Course | None = None, preferences: Preferences | None = None
+        self,
+        lesson: str | None = None,
+        course: Course | None = None,
+        preferences: Preferences | None = None,
+        scenario: str | None = None,
     ) -> None:
         self.preferences = preferences or Preferences.load()
         super().__init__()
         self._first = lesson
+        self._scenario = scenario
         self._course = course
 
     @property
@@ -76,6 +81,8 @@ class TutorApp(App[None]):
         self.push_screen(MapScreen())
         if self._first is not None:
             self.open_lesson(self._first)
+        if self._scenario is not None:
+            self.action_laboratory(self._scenario)
 
     # -- going places
 
@@ -104,6 +111,21 @@ class TutorApp(App[None]):
 
         desk = await asyncio.to_thread(self.course.sandbox)
         await self.push_screen_wait(LessonScreen(desk))
+
+    def action_laboratory(self, scenario: str = "") -> None:
+        """Open the laboratory, on a scenario or on the list of them."""
+        from tutor.course.model import Problem
+        from tutor.lab.reading import find, read_scenario
+        from tutor.screens.laboratory import LaboratoryScreen
+        from tutor.screens.scenarios import ScenariosScreen
+
+        if not scenario:
+            self.push_screen(ScenariosScreen())
+            return
+        try:
+            self.push_screen(LaboratoryScreen(read_scenario(find(scenario))))
+        except (LookupError, Problem) as problem:
+            self.notify(str(problem.args[0]), severity="error", timeout=10, markup=False)
 
     def action_reference(self, command: str = "") -> None:
         """Open the reference."""
@@ -161,6 +183,7 @@ class TutorApp(App[None]):
             yield SystemCommand("Map", "Back to the map of the course", screen.action_leave_now)
         else:
             yield SystemCommand("Sandbox", "A server without a lesson", self.action_sandbox)
+            yield SystemCommand("Laboratory", "Clusters, step by step", self.action_laboratory)
             yield SystemCommand("Forget everything", "Start the whole course again", self.action_reset_everything)
         yield SystemCommand("Reference", "Every command, and the glossary", self.action_reference)
         yield SystemCommand("Settings", "Theme and keys", self.action_settings)
@@ -176,14 +199,14 @@ class TutorApp(App[None]):
             self.preferences.save()
 
 
-def run(lesson: str | None = None) -> int:
-    """Run the program, on the map or on one lesson. Returns the exit status."""
+def run(lesson: str | None = None, scenario: str | None = None) -> int:
+    """Run the program, on the map, on one lesson or on a scenario of the laboratory. Returns the exit status."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("redis-tutor: the full screen needs a terminal; try `redis-tutor learn --plain`", file=sys.stderr)
         return 1
     # A terminal's thread that reads a long reply hands over more often: the screen comes first.
     sys.setswitchinterval(0.001)
     gc.set_threshold(20_000, 20, 50)
-    app = TutorApp(lesson)
+    app = TutorApp(lesson, scenario=scenario)
     app.run()
     return app.return_code or 0

@@ -112,6 +112,12 @@ def lab(
         context.exit(play.reopen(opened))
     if as_list or scenario is None:
         context.exit(play.print_list())
+    if not is_played and save is None:
+        if play.load(scenario) is None:
+            context.exit(1)
+        from tutor.app import run
+
+        context.exit(run(scenario=scenario))
     context.exit(play.play(scenario, save))
 
 

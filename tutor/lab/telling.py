@@ -4,6 +4,7 @@ An acknowledgement that says what the one before it said is left out, and so is 
 keys): the messages tell it.
 """
 
+import re
 from collections.abc import Iterator
 
 from engine import events
@@ -13,6 +14,8 @@ from engine.simulation.world import BEGINNING_US
 from tutor.lab.explain import Conversation, Part
 from tutor.lab.look import Letters, NodeView
 from tutor.lab.words import told
+
+_ID = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{4,39}…")
 
 Row = tuple[int, str, str, str, str]  # number, glyph, source, target, text
 
@@ -74,7 +77,13 @@ class Teller:
             self.acks[sent.link] = parts[-1].summary
         for part in parts[:3]:
             where = f"  offset {part.before} → {part.after}" if part.after >= 0 else ""
-            yield sent.number, ">", sent.source, sent.target, f"{part.summary}  {len(part.data)} B{where}"
+            yield (
+                sent.number,
+                ">",
+                sent.source,
+                sent.target,
+                f"{self.lettered(part.summary)}  {len(part.data)} B{where}",
+            )
         if len(parts) > 3:
             last = parts[-1]
             where = f"  offset {parts[3].before} → {last.after}" if last.after >= 0 else ""
@@ -123,12 +132,13 @@ class Teller:
 
     def lettered(self, text: str) -> str:
         """Return a text with its replication IDs shortened."""
-        words = text.split(" ")
-        for at, word in enumerate(words):
-            bare = word.strip(",.:;()'\"")
-            if len(bare) == 40 and not bare.strip("0123456789abcdef"):
-                words[at] = word.replace(bare, self.letters.of(bare))
-        return " ".join(words)
+        return _ID.sub(self._name, text)
+
+    def _name(self, match: re.Match[str]) -> str:
+        known = self.letters.known
+        digits = match[0].rstrip("…")
+        whole = digits if len(digits) == 40 else next((each for each in known if each.startswith(digits)), "")
+        return self.letters.of(whole) or match[0]
 
 
 GLYPHS = {"!": "──", "+": "┄▶", "x": "✗ ", "*": "● ", "?": "  "}

@@ -22,8 +22,8 @@ or on the next one. Nothing is locked: take whatever you like, in any order, as 
 
 `✓` done · `◐` begun · `▸` next · `↻` back for review: you predicted something there that turned out otherwise.
 
-**s** opens the sandbox, a server of your own without a lesson. **r** opens the reference: every command, and the
-glossary.
+**s** opens the sandbox, a server of your own without a lesson. **l** opens the laboratory: clusters, step by step.
+**r** opens the reference: every command, and the glossary.
 """
 
 
@@ -63,6 +63,7 @@ class MapScreen(Screen[None]):
         Binding("f1,question_mark", "app.help", "help", id="help", key_display="F1"),
         Binding("enter", "open", "open", id="map.open", priority=True),
         Binding("s", "app.sandbox", "sandbox", id="map.sandbox"),
+        Binding("l", "app.laboratory", "laboratory", id="map.laboratory"),
         Binding("r", "app.reference", "reference", id="map.reference"),
         Binding("comma", "app.settings", "settings", key_display=",", id="map.settings"),
         Binding("q", "app.quit", "quit", id="map.quit"),
