@@ -240,11 +240,13 @@ class KeySpec:
         return None
 
 
+_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?(\d+)")
+
+
 def _count(text: bytes) -> int | None:
-    """Return a number of keys in its canonical spelling; None for anything else."""
-    if not text.isdigit() or len(text) > 18 or (text[0] == 0x30 and len(text) > 1):
-        return None
-    return int(text)
+    """Return a number of keys, read as C's atoi does: what follows the digits does not count. None without digits."""
+    number = _NUMBER.match(text)
+    return None if number is None else int(number[1][:18])
 
 
 class Command:

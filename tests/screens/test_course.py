@@ -1,8 +1,8 @@
 """The real thing from start to end: the installed course, its own server, the full screen. As a beginner would."""
 
-from pathlib import os
+import os
+from pathlib import Path
 
-import Path
 import pytest
 from textual.pilot import Pilot
 

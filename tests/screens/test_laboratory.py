@@ -93,3 +93,15 @@ async def test_from_the_map(snapshot: Snapshot) -> None:
         snapshot(app, "laboratory-80x24-scenarios")
         await pilot.press("enter")
         await opened(pilot)
+
+
+async def test_the_first_event_is_before_there_is_anything() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n", "home")
+        await pilot.pause()
+        assert screen.stage.history.place == 0
+        await pilot.press("left", "tab", "m", "end")
+        await pilot.pause()
+        assert screen.stage.history.place > 100

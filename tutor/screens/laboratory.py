@@ -151,7 +151,7 @@ class LaboratoryScreen(Screen[None]):
         self._read()
         nodes = look(history.world)
         if self.node not in nodes:
-            self.node = next(iter(nodes))
+            self.node = next(iter(nodes), self.node)  # before the first event there is none
         width = max(20, self.query_one("#cluster").size.width - 2)
         letters = self.teller.letters
         self._set("cluster-text", drawing.cluster(nodes, letters, self.node, self._cuts()))
@@ -363,7 +363,8 @@ class LaboratoryScreen(Screen[None]):
     def action_mark(self) -> None:
         """Choose the next node."""
         names = list(self.stage.history.world.hosts)
-        self.node = names[(names.index(self.node) + 1) % len(names)]
+        if self.node in names:
+            self.node = names[(names.index(self.node) + 1) % len(names)]
         self.draw()
 
     def action_pane(self) -> None:
