@@ -18,6 +18,8 @@ from engine.table import Command
 if TYPE_CHECKING:
     from engine.node import Node
 
+NEVER_MS = 1 << 62  # the end of a pause that somebody will end
+
 
 class Pauses:
     """The pauses of a node."""

@@ -25,6 +25,24 @@ Apply = Callable[["Node", dict[str, Any]], str | None]
 BACKLOG_SIZE_MIN = 16 * 1024
 RESERVED_FILES = 32  # file descriptors that no client gets
 LOCALES = ("", "C", "POSIX", "C.UTF-8")
+TLS_SETTINGS = (
+    "tls-cert-file",
+    "tls-key-file",
+    "tls-key-file-pass",
+    "tls-client-cert-file",
+    "tls-client-key-file",
+    "tls-client-key-file-pass",
+    "tls-dh-params-file",
+    "tls-ca-cert-file",
+    "tls-ca-cert-dir",
+    "tls-auth-clients",
+    "tls-protocols",
+    "tls-ciphers",
+    "tls-ciphersuites",
+    "tls-prefer-server-ciphers",
+    "tls-session-caching",
+)
+"""The directives that a world makes its TLS contexts of."""
 OOM_SCORE_FILE = "/proc/self/oom_score_adj"
 
 # Addresses of these families are passed over where the machine does not have them.
@@ -242,14 +260,12 @@ def set_oom_score(node: "Node", old: dict[str, Any] | None = None) -> str | None
         if config.oom_score_adj != "no":
             if node.oom_score_base is None:
                 node.oom_score_base = int(node.perform(Read(OOM_SCORE_FILE)))
-            score = config.oom_score_adj_values[1 if config.replicaof else 0]
-            if config.oom_score_adj == "yes":
-                score += node.oom_score_base
+            score = _oom_score(node, 1 if config.replicaof else 0)
         elif node.oom_score_base is not None:
-            score, node.oom_score_base = node.oom_score_base, None
+            score, node.oom_score_base = _in_range(node.oom_score_base), None
         else:
             return None
-        node.perform(Write(OOM_SCORE_FILE, b"%d\n" % max(-1000, min(1000, score))))
+        node.perform(Write(OOM_SCORE_FILE, b"%d\n" % score))
     except OSError as error:
         node.log("#", f"Unable to write oom_score_adj: {error.strerror}")
         return "Failed to set current oom_score_adj. Check server logs."
@@ -258,10 +274,20 @@ def set_oom_score(node: "Node", old: dict[str, Any] | None = None) -> str | None
 
 def child_oom_score(node: "Node") -> int | None:
     """Return the OOM score of a child that writes a snapshot, or None if it is left alone."""
-    config = node.config
-    if config.oom_score_adj == "no" or node.oom_score_base is None:
+    if node.config.oom_score_adj == "no" or node.oom_score_base is None:
         return None
-    score: int = config.oom_score_adj_values[2] + (node.oom_score_base if config.oom_score_adj == "yes" else 0)
+    return _oom_score(node, 2)
+
+
+def _oom_score(node: "Node", kind: int) -> int:
+    """Return the OOM score of a master (0), a replica (1) or a child (2)."""
+    score = node.config.oom_score_adj_values[kind]
+    if node.config.oom_score_adj == "yes":
+        score += node.oom_score_base or 0
+    return _in_range(score)
+
+
+def _in_range(score: int) -> int:
     return max(-1000, min(1000, score))
 
 
@@ -340,27 +366,7 @@ APPLY: dict[str, Apply] = {
     "requirepass": _requirepass,
     "tls-port": _tls_port,
     "watchdog-period": _watchdog,
-    **dict.fromkeys(
-        (
-            "tls-cert-file",
-            "tls-key-file",
-            "tls-key-file-pass",
-            "tls-client-cert-file",
-            "tls-client-key-file",
-            "tls-client-key-file-pass",
-            "tls-dh-params-file",
-            "tls-ca-cert-file",
-            "tls-ca-cert-dir",
-            "tls-auth-clients",
-            "tls-replication",
-            "tls-protocols",
-            "tls-ciphers",
-            "tls-ciphersuites",
-            "tls-prefer-server-ciphers",
-            "tls-session-caching",
-        ),
-        _tls,
-    ),
+    **dict.fromkeys((*TLS_SETTINGS, "tls-replication"), _tls),
 }
 """What follows from a changed directive, by the directive's name; other modules add theirs.
 

@@ -14,13 +14,13 @@ from engine.aof.log import OFF, WAIT_REWRITE
 from engine.client import BLOCKED_SHUTDOWN, Client
 from engine.effects import Exit
 from engine.errors import ReplyError
+from engine.pauses import NEVER_MS
 from engine.replication.master import ONLINE, ReplicaLink
 
 if TYPE_CHECKING:
     from engine.node import Node
 
 PURPOSE = b"shutdown"
-NEVER_MS = 1 << 62
 NO_EXIT = ", can't exit."
 FAILED = b"ERR Errors trying to SHUTDOWN. Check logs."
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.config import Config
 from engine.effects import Hangup, Send
+from engine.keyspace import Keyspace
 from engine.node import Node
 from engine.resp import encode_command
 
@@ -80,6 +81,15 @@ def parse_all(data: bytes) -> tuple[list[Parsed], int]:
     return replies, at
 
 
+def check_space(space: Keyspace) -> None:
+    """Check what values and databases promise of themselves; raises AssertionError."""
+    for db in space.databases:
+        db.check()
+        for entry in db.order:
+            if hasattr(entry.value, "check"):
+                entry.value.check()
+
+
 class InProcess:
     """A node and its clients, which are made when they are first named (any number but 0)."""
 
@@ -129,8 +139,4 @@ class InProcess:
 
     def check(self) -> None:
         """Check what the values and the databases promise of themselves."""
-        for db in self.node.space.databases:
-            db.check()
-            for entry in db.order:
-                if hasattr(entry.value, "check"):
-                    entry.value.check()
+        check_space(self.node.space)

@@ -8,6 +8,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
+from engine.reconfigure import TLS_SETTINGS
+
 if TYPE_CHECKING:
     from engine.config import Config
 
@@ -18,23 +20,7 @@ _PROTOCOLS = {
     "tlsv1.2": ssl.OP_NO_TLSv1_2,
     "tlsv1.3": ssl.OP_NO_TLSv1_3,
 }
-_SETTINGS = (
-    "tls_cert_file",
-    "tls_key_file",
-    "tls_key_file_pass",
-    "tls_client_cert_file",
-    "tls_client_key_file",
-    "tls_client_key_file_pass",
-    "tls_dh_params_file",
-    "tls_ca_cert_file",
-    "tls_ca_cert_dir",
-    "tls_auth_clients",
-    "tls_protocols",
-    "tls_ciphers",
-    "tls_ciphersuites",
-    "tls_prefer_server_ciphers",
-    "tls_session_caching",
-)
+_SETTINGS = tuple(name.replace("-", "_") for name in TLS_SETTINGS)
 
 
 class TlsError(OSError):

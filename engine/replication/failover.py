@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.client import Client
 from engine.events import FailoverChanged
+from engine.pauses import NEVER_MS
 from engine.replication.master import ReplicaLink
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 NO_FAILOVER, WAITING, IN_PROGRESS = "no-failover", "waiting-for-sync", "failover-in-progress"
 PURPOSE = b"failover"
-NEVER_MS = 1 << 62
 
 
 class Failover:

@@ -16,6 +16,7 @@ from engine.effects import Exit, Hangup, Log, Send
 from engine.node import Node
 from engine.persistence import LoadError
 from engine.resp import encode_command
+from tests.inprocess import check_space
 from tests.unit.test_anything import requests
 from tests.world import QuietWorld
 
@@ -112,11 +113,7 @@ class Target:
 
     def check(self) -> None:
         """Check what values and databases promise of themselves."""
-        for db in self.node.space.databases:
-            db.check()
-            for entry in db.order:
-                if hasattr(entry.value, "check"):
-                    entry.value.check()
+        check_space(self.node.space)
 
 
 def damaged(rng: Random, data: bytes, changes: int = 3) -> bytes:

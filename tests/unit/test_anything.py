@@ -9,6 +9,7 @@ from engine.effects import Exit, Log
 from engine.node import Node
 from engine.resp import encode_command
 from engine.table import COMMANDS
+from tests.inprocess import check_space
 from tests.world import QuietWorld
 
 # What ends the server or a connection, waits for other machines, or is slow on purpose.
@@ -72,8 +73,4 @@ def test_no_request_is_our_fault(seed: int) -> None:
             assert not isinstance(effect, Exit), argv
             assert not (isinstance(effect, Log) and "Internal error" in effect.text), effect.text
         if number % 1000 == 0:
-            for db in node.space.databases:
-                db.check()
-                for entry in db.order:
-                    if hasattr(entry.value, "check"):
-                        entry.value.check()
+            check_space(node.space)
