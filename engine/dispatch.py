@@ -265,12 +265,13 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
     if node.gated:
         if node.stale and not _allowed(ctx, command, mask, STALE):
             raise ReplyError(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
-        if node.loading and not _allowed(ctx, command, mask, ALLOWED_WHILE_LOADING):
-            raise ReplyError(LOADING)
-        if node.async_loading and (
-            mask & NO_ASYNC_LOADING or (name == b"exec" and _queue_has(ctx, NO_ASYNC_LOADING))
-        ):
-            raise ReplyError(LOADING)
+        if node.load is not None:
+            if node.load.asynchronous:
+                refused = mask & NO_ASYNC_LOADING or (name == b"exec" and _queue_has(ctx, NO_ASYNC_LOADING))
+            else:
+                refused = not _allowed(ctx, command, mask, ALLOWED_WHILE_LOADING)
+            if refused:
+                raise ReplyError(LOADING)
         if node.busy and not mask & ALLOW_BUSY:
             raise ReplyError(node.busy_error())
     if ctx.flags & flags.REPLICA and mask & _KEYSPACE:

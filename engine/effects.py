@@ -155,6 +155,18 @@ class Snapshot(NamedTuple):
     path: str
 
 
+class PauseSnapshot(NamedTuple):
+    """Hand over nothing more of a `Snapshot` without a file until `ResumeSnapshot`: those it is for are slow."""
+
+    id: int
+
+
+class ResumeSnapshot(NamedTuple):
+    """Go on with a `Snapshot` that was paused."""
+
+    id: int
+
+
 class KillSnapshot(NamedTuple):
     """Give a snapshot up."""
 
@@ -228,6 +240,8 @@ Effect = (
     | ListDir
     | ChangeDir
     | Snapshot
+    | PauseSnapshot
+    | ResumeSnapshot
     | KillSnapshot
     | Stall
     | Exchange

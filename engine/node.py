@@ -169,9 +169,7 @@ class Node:
 
         # gates: what may keep any command from running (see dispatch.gates)
         self.gated = False
-        self.loading = False
-        self.load: Loading | None = None
-        self.async_loading = False
+        self.load: Loading | None = None  # data that is being loaded
         self.busy = False
         self.stale = False
         self.read_only_replica = False
@@ -343,6 +341,8 @@ class Node:
                 client.requests.extend(batch)
                 return
             self.round_requests += len(batch)
+            if not batch and client.flags & flags.REPLICA and not data.strip(b"\r\n"):
+                self.master.heard(client)
             requests = iter(batch)
             dispatch.process(self, client, requests)
             if client.halted:
@@ -411,6 +411,8 @@ class Node:
         if client is not None:
             self.undelivered_bytes += size_bytes - client.out_bytes
             client.out_bytes = size_bytes
+            if client.flags & flags.REPLICA:
+                self.master.undelivered(client)
 
     def closed(self, link: int, now: int) -> None:
         """The other end closed a link, or it broke."""
@@ -935,8 +937,7 @@ class Node:
             or self.monitors
             or self.tracks
             or self.observers
-            or self.loading
-            or self.async_loading
+            or self.load is not None
             or self.busy
             or self.stale
             or self.read_only_replica

@@ -10,7 +10,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from engine.effects import KillSnapshot, Log, Read, Snapshot
+from engine.effects import KillSnapshot, Log, Read, Snapshot, Unlink
 from engine.errors import ReplyError
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
@@ -190,6 +190,27 @@ class Persistence:
         """The snapshot file now holds what the node holds (a master's snapshot was kept)."""
         self.dirty_at_save = self.node.space.dirty
 
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether no data is to stay on disk: there are no save points, and the append-only file is off."""
+        return not self.node.config.save and not self.node.config.appendonly
+
+    def remove_received_file(self) -> None:
+        """Remove a master's snapshot where it must not stay (`rdb-del-sync-files`)."""
+        node = self.node
+        if node.config.rdb_del_sync_files and self.keeps_nothing:
+            node.log("*", "Removing the RDB file obtained from the master. This replica has persistence disabled")
+            node.effects.append(Unlink(self.path))
+
+    def remove_sent_file(self) -> bool:
+        """Remove a snapshot that was made for replicas where it must not stay; whether it is settled."""
+        node = self.node
+        if node.config.rdb_del_sync_files and self.keeps_nothing:
+            node.log("*", "Removing the RDB file used to feed replicas in a persistence-less instance")
+            node.effects.append(Unlink(self.path))
+            return True
+        return not node.config.rdb_del_sync_files
+
     def kill(self, snapshot: int) -> None:
         """Give a snapshot up."""
         self.node.effects.append(KillSnapshot(snapshot))
@@ -225,7 +246,7 @@ class Persistence:
         failed, self.failed = self.failed, []
         for snapshot, error in failed:
             node.snapshot(snapshot, error, node.now_us)
-        if self.saving or self.busy:
+        if self.saving or self.busy or node.load is not None:
             return
         now_s = node.now_us // 1_000_000
         if self.save_scheduled:
@@ -303,15 +324,16 @@ class Persistence:
                 keys = loader.keys_loaded
                 piece = data[at : at + step]
                 loader.feed(piece)
-                self._tell(loader)
+                self.tell(loader)
                 loading.advance(len(piece), loader.keys_loaded - keys)
                 if self.node.exiting:
                     raise LoadError
             loader.finish()
         finally:
-            self._tell(loader)
+            self.tell(loader)
 
-    def _tell(self, loader: Loader) -> None:
+    def tell(self, loader: Loader) -> None:
+        """Log what a loader has to say."""
         for level, line in loader.log:
             self.node.effects.append(Log(level, line))
         loader.log.clear()
@@ -322,8 +344,8 @@ class Persistence:
         """Return the lines of INFO persistence."""
         now_s = self.node.now_us // 1_000_000
         return [
-            ("loading", int(self.node.loading)),
-            ("async_loading", int(self.node.async_loading)),
+            ("loading", int(self.node.load is not None and not self.node.load.asynchronous)),
+            ("async_loading", int(self.node.load is not None and self.node.load.asynchronous)),
             *self.child.info(now_s),
             ("rdb_changes_since_last_save", self.changes_since_save),
             ("rdb_bgsave_in_progress", int(bool(self.saving or self.node.master.snapshot))),

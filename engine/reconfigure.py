@@ -65,7 +65,7 @@ def config_set(node: "Node", pairs: list[tuple[bytes, bytes]], allow_protected: 
     """Do what CONFIG SET asks for, or raise its error and leave everything as it was."""
     config = node.config
     old_dir = config.dir
-    change = config.set(pairs, loading=node.loading, allow_protected=allow_protected)
+    change = config.set(pairs, loading=node.load is not None, allow_protected=allow_protected)
     moved = "dir" in change.names
     if moved:
         try:

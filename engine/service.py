@@ -4,6 +4,7 @@ A node does one thing after the other. Where that would keep clients waiting for
 world deliver their requests now and then; they get BUSY or LOADING for an answer, or what these let pass.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from engine.effects import Stall
@@ -37,43 +38,69 @@ def serve_others(node: "Node") -> None:
 class Loading:
     """Data being loaded, for as long as the context lasts: how far it is, and clients that are told LOADING.
 
-    `total_bytes` may be 0 when nobody knows.
+    `total_bytes` may be 0 when nobody knows. What is loaded beside the data that is held may be `asynchronous`:
+    clients still read what is held. `on_interval` is called once in `loading-process-events-interval-bytes`.
     """
 
-    def __init__(self, node: "Node", total_bytes: int, rdb_used_memory: int = 0) -> None:
+    def __init__(
+        self,
+        node: "Node",
+        total_bytes: int,
+        asynchronous: bool = False,
+        rdb_used_memory: int = 0,
+        on_interval: Callable[[], None] | None = None,
+    ) -> None:
         self.node = node
         self.total_bytes = total_bytes
+        self.asynchronous = asynchronous
+        self.on_interval = on_interval
         self.loaded_bytes = 0
         self.rdb_used_memory = rdb_used_memory
         self.started_us = node.now_us
         self.clock_us = node.stopwatch()
-        self._serve_at = node.config.loading_process_events_interval_bytes
+        self._interval_ends = node.config.loading_process_events_interval_bytes
 
     @property
     def step_bytes(self) -> int:
         """How much to load between two calls of `advance`."""
         return min(1 << 20, self.node.config.loading_process_events_interval_bytes)
 
-    def __enter__(self) -> Self:
-        self._outer = self.node.loading, self.node.load
-        self.node.loading, self.node.load = True, self
+    def begin(self) -> None:
+        """From now on data is being loaded."""
+        self._outer = self.node.load
+        self.node.load = self
         self.node.update_gated()
+
+    def end(self) -> None:
+        """The data is loaded, or given up."""
+        self.node.load = self._outer
+        self.node.update_gated()
+
+    def __enter__(self) -> Self:
+        self.begin()
         return self
 
     def __exit__(self, *args: object) -> None:
-        self.node.loading, self.node.load = self._outer
-        self.node.update_gated()
+        self.end()
 
     def advance(self, size_bytes: int, keys: int = 0) -> None:
-        """Note that so many more bytes, with so many keys, have been loaded."""
+        """Note that so many more bytes, with so many keys, have been loaded; let others be served when it is time."""
+        if self.count(size_bytes, keys):
+            serve_others(self.node)
+
+    def count(self, size_bytes: int, keys: int = 0) -> bool:
+        """Note that so many more bytes, with so many keys, have been loaded; whether an interval is over."""
         node = self.node
         self.loaded_bytes += size_bytes
         delay_us = keys * node.config.key_load_delay
         if delay_us > 0:
             node.perform(Stall(node.now_us, delay_us))
-        if self.loaded_bytes >= self._serve_at:
-            self._serve_at = self.loaded_bytes + node.config.loading_process_events_interval_bytes
-            serve_others(node)
+        if self.loaded_bytes < self._interval_ends:
+            return False
+        self._interval_ends = self.loaded_bytes + node.config.loading_process_events_interval_bytes
+        if self.on_interval is not None:
+            self.on_interval()
+        return True
 
     def info(self) -> list[tuple[str, object]]:
         """Return what INFO persistence says of it."""

@@ -147,7 +147,7 @@ class Shutdown:
         if node.aof.state != OFF:
             node.aof.close()
         saves = b"save" in options or (bool(node.config.save) and b"nosave" not in options)
-        if not saves or node.loading:  # half of the data must not take the place of all of it
+        if not saves or node.load is not None:  # half of the data must not take the place of all of it
             return True
         node.log("*", "Saving the final RDB snapshot before exiting.")
         if node.persistence.save():

@@ -57,7 +57,7 @@ def _expire(ctx: Client, argv: Argv, name: bytes, base_ms: int, unit_ms: int) ->
         return 0
     if condition is not None and not condition.takes(db.entries[key].expire, when):
         return 0
-    if when <= node.now_ms and node.space.expire_mode == EXPIRE_DELETE and not node.loading:
+    if when <= node.now_ms and node.space.expire_mode == EXPIRE_DELETE and node.load is None:
         db.delete(key)
         ctx.rewrite([node.deletion, key])
         db.modified(key, NOTIFY_GENERIC, b"del")

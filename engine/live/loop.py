@@ -127,6 +127,8 @@ class Loop:
             fx.Dial: self._dial,
             fx.Stall: self._stall,
             fx.Snapshot: self.children.start,
+            fx.PauseSnapshot: self.children.pace,
+            fx.ResumeSnapshot: self.children.pace,
             fx.KillSnapshot: self.children.kill,
         }
         self.carry.update(dict.fromkeys(FILE_EFFECTS, self._file))

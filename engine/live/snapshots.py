@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from engine.effects import KillSnapshot, Snapshot
+from engine.effects import KillSnapshot, PauseSnapshot, ResumeSnapshot, Snapshot
 from engine.reconfigure import OOM_SCORE_FILE, child_oom_score
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ class Children:
     def __init__(self, loop: "Loop") -> None:
         self.loop = loop
         self.pids: dict[int, int] = {}  # by snapshot id
+        self.pipes: dict[int, int] = {}  # what they send is read here, by snapshot id
 
     def start(self, effect: Snapshot) -> None:
         """Fork a child that writes a snapshot; the node hears of it if that fails."""
@@ -163,6 +164,7 @@ class Children:
             os._exit(self._child(node, effect, writing))
         os.close(writing)
         self.pids[effect.id] = pid
+        self.pipes[effect.id] = reading
         if effect.kind == "aof":
             started = "Background append only file rewriting"
         else:
@@ -235,7 +237,7 @@ class Children:
         self.loop.poller.forget(reading)
         del self.loop.hooks[reading]
         os.close(reading)
-        self.pids.pop(effect.id, None)
+        del self.pids[effect.id], self.pipes[effect.id]
         _, status = os.waitpid(pid, 0)
         what = "AOF rewrite" if effect.kind == "aof" else "saving"
         error = None
@@ -246,6 +248,12 @@ class Children:
         elif status:
             error = f"Background {what} terminated with error" if effect.kind == "aof" else "Background saving error"
         self.loop.node.snapshot(effect.id, error, self.loop.now())
+
+    def pace(self, effect: PauseSnapshot | ResumeSnapshot) -> None:
+        """Stop to read what a child sends, or go on."""
+        reading = self.pipes.get(effect.id)
+        if reading is not None:
+            self.loop.poller.set(reading, isinstance(effect, ResumeSnapshot), False)
 
     def kill(self, effect: KillSnapshot) -> None:
         """End a child at once."""

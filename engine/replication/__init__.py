@@ -383,14 +383,13 @@ class Replication:
             ("slave_read_repl_offset", self.offset + len(replica.unapplied) + len(replica.request.buffer)),
             ("slave_repl_offset", self.offset),
         ]
-        if replica.state == TRANSFER:
-            total = replica.transfer_size if replica.transfer_size is not None else -1
-            read = len(replica.buffer)
+        if replica.transfer is not None:
+            total, read = replica.transfer.size_bytes, replica.transfer.read_bytes
             percent = f"{read * 100 / total:.2f}" if total > 0 else "0.00"
             lines += [
                 ("master_sync_total_bytes", total),
                 ("master_sync_read_bytes", read),
-                ("master_sync_left_bytes", total - read if total >= 0 else -1),
+                ("master_sync_left_bytes", total - read),
                 ("master_sync_perc", percent),
                 ("master_sync_last_io_seconds_ago", idle_s),
             ]

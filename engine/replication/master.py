@@ -14,7 +14,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine import client as flags
-from engine.effects import Read, Snapshot
+from engine.effects import PauseSnapshot, Read, ResumeSnapshot, Snapshot
 from engine.events import (
     Acknowledged,
     Condition,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 WAIT_BGSAVE, SEND_BULK, ONLINE = "wait_bgsave", "send_bulk", "online"
 EOF_MARK_BYTES = 40
+WAITING_BYTES_MAX = 1 << 16  # what a replica may leave waiting before a snapshot's next piece is read
 
 
 class ReplicaLink:
@@ -55,6 +56,7 @@ class ReplicaLink:
         self.aof_offset = 0
         self.ack_time_s = 0
         self.since_s = 0
+        self.stuck_since_us = 0  # when a replica that did not take all that waits for it last took a part; 0: it did
         self.leaving = ""  # why we hang up on it
 
 
@@ -107,6 +109,8 @@ class Master:
         self.selected = -1  # the database that the stream is in; -1: not said yet
         self.snapshot = 0  # the one that is being made for replicas
         self.snapshot_to_disk = False
+        self.snapshot_paused = False  # a diskless one waits for its slowest replica
+        self.file_is_for_replicas = False  # the snapshot's file was made for them alone
         self.mark = b""  # the end marker of a diskless one
         self.start_at_ms: int | None = None  # when the next one is due
         self.seconds = 0  # rounds of cron: pings are due when the period divides it
@@ -241,6 +245,7 @@ class Master:
         if self.snapshot and not self.snapshot_to_disk and not wanted:
             node.log("#", "Diskless rdb transfer, last replica dropped, killing fork child.")
             self.node.persistence.kill(self.snapshot)
+        self._pace()
         self.trim_backlog()
 
     @staticmethod
@@ -280,6 +285,7 @@ class Master:
         diskless = node.config.repl_diskless_sync and all(link.capa_eof for _, link in waiting)
         target = "replicas sockets" if diskless else "disk"
         node.log("*", f"Starting BGSAVE for SYNC with target: {target}")
+        self.file_is_for_replicas = self.file_is_for_replicas or not diskless
         self.snapshot = node.persistence.take_snapshot("" if diskless else node.persistence.path)
         self.snapshot_to_disk = not diskless
         self.mark = node.rng.hex(EOF_MARK_BYTES)
@@ -314,12 +320,36 @@ class Master:
             if _link(client).snapshot == snapshot:
                 client.write(data)
 
+    def undelivered(self, client: "Client") -> None:
+        """A replica took a part of what waits for it, or did not take all of what was sent."""
+        link = client.extra
+        if isinstance(link, ReplicaLink):
+            link.stuck_since_us = self.node.now_us if client.out_bytes else 0
+            if link.snapshot:
+                self._pace()
+
+    def heard(self, client: "Client") -> None:
+        """A replica that has nothing to say yet shows that it lives."""
+        _link(client).ack_time_s = self.node.now_us // 1_000_000
+
+    def _pace(self) -> None:
+        """Read a diskless snapshot no faster than its slowest replica takes it."""
+        slow = bool(self.snapshot) and any(
+            client.out_bytes > WAITING_BYTES_MAX and _link(client).snapshot == self.snapshot
+            for client in self.replicas.values()
+        )
+        if slow != self.snapshot_paused:
+            self.snapshot_paused = slow
+            effect = PauseSnapshot if slow else ResumeSnapshot
+            self.node.effects.append(effect(self.snapshot))
+
     def snapshot_ended(self, snapshot: int, error: str | None) -> None:
         """A snapshot for replicas ended."""
         if snapshot != self.snapshot:
             return
         node = self.node
         self.snapshot = 0
+        self.snapshot_paused = False
         waiting = [client for client in self.replicas.values() if _link(client).snapshot == snapshot]
         if error is not None:
             node.log("#", error)
@@ -465,6 +495,20 @@ class Master:
                 node.log("#", f"Disconnecting timedout replica (streaming sync): {self.name(client, link)}")
                 link.leaving = f"nothing heard of it for more than {config.repl_timeout} s (repl-timeout)"
                 node.close_now(client)
+            elif (
+                link.state == WAIT_BGSAVE
+                and link.snapshot
+                and not self.snapshot_to_disk
+                and link.stuck_since_us
+                and node.now_us - link.stuck_since_us > config.repl_timeout * 1_000_000
+            ):
+                node.log("#", f"Disconnecting timedout replica (full sync): {self.name(client, link)}")
+                link.leaving = f"it took nothing of its snapshot for more than {config.repl_timeout} s (repl-timeout)"
+                node.close_now(client)
+        if self.file_is_for_replicas and not any(
+            _link(client).state == WAIT_BGSAVE for client in self.replicas.values()
+        ):
+            self.file_is_for_replicas = not node.persistence.remove_sent_file()
         if not self.snapshot and not node.persistence.saving and not node.aof.rewriting and self._start_is_due():
             self.start_snapshot()
         self.trim_backlog()

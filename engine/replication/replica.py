@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING
 from engine import client as flags
 from engine import dispatch
 from engine.client import Client
-from engine.effects import Dial, Exit, Hangup, Rename, Write
+from engine.effects import Dial, Exit, Hangup
 from engine.events import LinkStateChanged, ResyncFinished, ResyncRequested
-from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE, Keyspace
-from engine.rdb.errors import CorruptRdbError
-from engine.rdb.loader import Loader
-from engine.rdb.objects import Limits
+from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE
+from engine.replication.transfer import Transfer, TransferError
 from engine.resp import Limits as RequestLimits
 from engine.resp import ProtocolError, Request, encode_command
 
@@ -52,11 +50,10 @@ class Replica:
         self.has_history = False  # the data we hold is a known history's: we may ask to continue it
         self.buffer = bytearray()
         self.request = Request()
-        self.transfer_size: int | None = None
-        self.transfer_mark = b""
-        self.searched = 0  # bytes of the transfer in which the end mark does not begin
-        self.initial_offset = 0
-        self.master_id = b""
+        self.transfer: Transfer | None = None
+        self.occupied = False  # a transfer is being loaded: what comes meanwhile waits in the buffer
+        self.ended = False  # the link ended meanwhile
+        self.life_shown_s = 0
         self.last_io_us = 0
         self.down_since_us = 0
         self.last_ack_us = 0
@@ -105,9 +102,10 @@ class Replica:
         self.buffer.clear()
         self.request = Request()
         self.unapplied.clear()
-        self.transfer_size = None
-        self.transfer_mark = b""
-        self.searched = 0
+        self.ended = False
+        if self.transfer is not None:
+            transfer, self.transfer = self.transfer, None
+            transfer.abort()
 
     def lost(self, reason: str) -> None:
         """The link failed: try again at the next chance."""
@@ -116,15 +114,17 @@ class Replica:
             self.node.log("*", "Caching the disconnected master state.")
         elif reason:
             self.node.log("#", reason)
-        was_connected = self.state == CONNECTED
+        before = self.state
         self.disconnect()
         if self.state != NONE:
             self._go(CONNECT, reason)
-            if was_connected:
+            if before == CONNECTED:
                 self.down_since_us = self.node.now_us
+            if before in (CONNECTED, TRANSFER) and not self.node.exiting:
                 master = self.node.config.replicaof
                 assert master is not None
-                self.node.log("*", f"Reconnecting to MASTER {master.host}:{master.port}")
+                after = " after failure" if before == TRANSFER else ""
+                self.node.log("*", f"Reconnecting to MASTER {master.host}:{master.port}{after}")
                 self.connect()
         self.node.update_role()
 
@@ -158,7 +158,13 @@ class Replica:
 
     def closed(self) -> None:
         """The master hung up."""
-        self.lost("I/O error reading from master" if self.state != HANDSHAKE else "Master closed the link")
+        if self.occupied:
+            self.ended = True
+        elif self.transfer is not None:
+            self.transfer.cut()
+            self.lost("")
+        else:
+            self.lost("I/O error reading from master" if self.state != HANDSHAKE else "Master closed the link")
 
     def received(self, data: bytes) -> None:
         """Bytes came from the master."""
@@ -168,6 +174,8 @@ class Replica:
             self._apply(data)
             return
         self.buffer += data
+        if self.occupied:
+            return
         while self.state == HANDSHAKE:
             end = self.buffer.find(b"\n")
             if end < 0:
@@ -178,12 +186,14 @@ class Replica:
             del self.buffer[: end + 1]
             if line:
                 self._answer(line)
-        if self.state == TRANSFER:
-            self._transfer()
-        elif self.state == CONNECTED and self.buffer:
+        if self.state == TRANSFER and self.buffer:
+            self._receive()
+        if self.state == CONNECTED and self.buffer:
             rest = bytes(self.buffer)
             self.buffer.clear()
             self._apply(rest)
+        if self.ended:
+            self.closed()
 
     # --- handshake ----------------------------------------------------------------------------------------------
 
@@ -262,8 +272,8 @@ class Replica:
             if len(words) != 3 or len(words[1]) != 40 or not words[2].isdigit():
                 self.lost("Master replied with wrong +FULLRESYNC syntax.")
                 return
-            self.master_id, self.initial_offset = words[1], int(words[2])
-            node.log("*", f"Full resync from master: {words[1].decode()}:{self.initial_offset}")
+            self.transfer = Transfer(node, words[1], int(words[2]))
+            node.log("*", f"Full resync from master: {words[1].decode()}:{self.transfer.offset}")
             self._go(TRANSFER, "the master sends a snapshot, and the stream from the offset it names")
         elif line.startswith(b"+CONTINUE"):
             node.log("*", "Successful partial resynchronization with master.")
@@ -310,92 +320,34 @@ class Replica:
 
     # --- transfer -----------------------------------------------------------------------------------------------
 
-    def _transfer(self) -> None:
-        node, buffer = self.node, self.buffer
-        if self.transfer_size is None and not self.transfer_mark:
-            while buffer[:1] == b"\n":
-                del buffer[:1]  # the master is still busy, and alive
-            end = buffer.find(b"\n")
-            if end < 0:
-                return
-            line = bytes(buffer[:end]).rstrip(b"\r")
-            del buffer[: end + 1]
-            if line[:1] == b"-":
-                self.lost(f"MASTER aborted replication with an error: {line[1:].decode('utf-8', 'replace')}")
-                return
-            if line.startswith(b"$EOF:") and len(line) == 45:
-                self.transfer_mark = line[5:]
-                node.log("*", "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to disk")
-            elif line[:1] == b"$" and line[1:].isdigit():
-                self.transfer_size = int(line[1:])
-                node.log("*", f"MASTER <-> REPLICA sync: receiving {self.transfer_size} bytes from master to disk")
-            else:
-                self.lost(
-                    "Bad protocol from MASTER, the first byte is not '$' (we received "
-                    f"'{line[:64].decode('utf-8', 'replace')}'), are you sure the host and port are right?"
-                )
-                return
-        if self.transfer_mark:
-            at = buffer.find(self.transfer_mark, self.searched)
-            if at < 0:
-                self.searched = max(0, len(buffer) - len(self.transfer_mark) + 1)
-                return
-            self.searched = 0
-            data, rest = bytes(buffer[:at]), bytes(buffer[at + len(self.transfer_mark) :])
-        else:
-            assert self.transfer_size is not None
-            if len(buffer) < self.transfer_size:
-                return
-            data, rest = bytes(buffer[: self.transfer_size]), bytes(buffer[self.transfer_size :])
-        buffer.clear()
-        self.transfer_size, self.transfer_mark = None, b""
-        if self._load(data) and rest:
-            self._apply(rest)
-
-    def _load(self, data: bytes) -> bool:
-        node, replication = self.node, self.node.replication
-        node.aof.disable()  # it begins anew, with the data that is about to come
-        # With swapdb the data set that is held stays until all of the new one is there.
-        aside = node.config.repl_diskless_load == "swapdb"
-        if not aside:
-            self._give_up_history()
-            node.log("*", "MASTER <-> REPLICA sync: Flushing old data")
-            node.flush(node.space.databases)
-            node.scripting.flush_functions()
-        node.log("*", "MASTER <-> REPLICA sync: Loading DB in memory")
-        space = self._space_aside() if aside else node.space
-        loader = Loader(space, Limits.of(node.config), drop_expired=False, checksum=node.config.rdbchecksum)
+    def _receive(self) -> None:
+        """Hand what came to the transfer; after its end the stream follows."""
+        transfer, data = self.transfer, bytes(self.buffer)
+        assert transfer is not None
+        self.buffer.clear()
+        self.occupied = True
         try:
-            loader.feed(data)
-            loader.finish()
-        except CorruptRdbError as error:
-            if aside:
-                node.log("*", "MASTER <-> REPLICA sync: Discarding temporary DB in background")
-            else:
-                node.flush(node.space.databases)
-            self.lost(f"Failed trying to load the MASTER synchronization DB: {error}")
-            return False
-        if aside:
-            self._give_up_history()
-            node.log("*", "MASTER <-> REPLICA sync: Swapping active DB with loaded DB")
-            node.flush(node.space.databases)
-            for mine, new in zip(node.space.databases, space.databases, strict=True):
-                mine.swap(new)
-                for key in mine.blocked:
-                    node.key_ready(mine, key)
-            node.space.used += space.used
-            node.scripting.flush_functions()
-            node.log("*", "MASTER <-> REPLICA sync: Discarding old DB in background")
-        node.load_functions(loader.functions, replace=True)
-        self._keep_file(data)
-        replication.replid = self.master_id
+            rest = transfer.receive(data)
+        except TransferError as error:
+            self.occupied = False
+            self.lost(str(error))
+            return
+        self.occupied = False
+        if rest is not None:
+            self.transfer = None
+            self.buffer[:0] = rest
+            self._synchronized(transfer)
+
+    def _synchronized(self, transfer: Transfer) -> None:
+        """All of the master's data is loaded: its history is ours."""
+        node, replication = self.node, self.node.replication
+        replication.replid = transfer.replid
         replication.clear_second_id()
-        replication.offset = self.initial_offset
+        replication.offset = transfer.offset
         replication.tell_id("all of the master's data was loaded: its history is ours")
         replication.drop_backlog("it belongs to the history that was given up")
-        db = loader.aux.get(b"repl-stream-db", b"0")
-        node.master.selected = int(db) if db.isdigit() else 0
-        self._connected("full", len(data))
+        node.master.selected = transfer.stream_db
+        self._connected("full", transfer.read_bytes)
         node.log("*", "MASTER <-> REPLICA sync: Finished with success")
         if node.config.appendonly and not node.aof.enable():
             node.log(
@@ -405,33 +357,18 @@ class Replica:
             )
             node.exiting = True
             node.effects.append(Exit(1))
-        return True
 
-    def _give_up_history(self) -> None:
+    def give_up_history(self) -> None:
         """Take the master's data for ours: what we held can be continued by nobody any more."""
         self.has_history = False
         self.node.replication.drop_replicas("our data is about to be another: they have to take it too")
 
-    def _space_aside(self) -> Keyspace:
-        """Return an empty keyspace like the node's, to load into."""
-        mine = self.node.space
-        space = Keyspace(len(mine.databases), mine.rng)
-        space.now_ms, space.lru_clock, space.touch = mine.now_ms, mine.lru_clock, mine.touch
-        return space
-
-    def _keep_file(self, data: bytes) -> None:
-        """Keep the master's snapshot as ours: it is what we hold now."""
-        node = self.node
-        if node.config.repl_diskless_load != "disabled":
-            return
-        temporary = f"temp-{node.now_us // 1_000_000}.{node.facts()['pid']}.rdb"
-        try:
-            node.perform(Write(temporary, data))
-            node.perform(Rename(temporary, node.persistence.path))
-        except OSError as error:
-            node.log("#", f"Failed trying to rename the temp DB into {node.persistence.path}: {error.strerror}")
-            return
-        node.persistence.saved_elsewhere()
+    def show_life(self) -> None:
+        """Tell the master, about once a second, that we are alive though we answer nothing yet."""
+        now_s = self.node.stopwatch() // 1_000_000
+        if now_s != self.life_shown_s and self.link:
+            self.life_shown_s = now_s
+            self.node.send(self.link, b"\n")
 
     # --- the stream ---------------------------------------------------------------------------------------------
 

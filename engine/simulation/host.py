@@ -79,6 +79,8 @@ class PendingSnapshot:
         self.path = path
         self.data = data
         self.sent = 0  # bytes that were handed to the node (a snapshot without a file)
+        self.paused = False
+        self.due = 0  # pieces whose time came while it was paused
 
 
 class Host:
@@ -111,6 +113,7 @@ class Host:
         self.talking = 0  # the link of a MIGRATE that is answered out of turn
         self.answers = bytearray()
         self.serving = False  # busy, and dealing with what others want meanwhile
+        self.carrying = False  # effects are being carried out: what they bring about waits for its turn
         self.looks = self.calls = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -353,6 +356,8 @@ class Host:
         if self.node is not None and link:
             self.version += 1
             self.node.undelivered(link, size_bytes, self.world.now_us)
+            if self.node.effects and not self.carrying:
+                self.settle()
 
     def answer_at_once(self, ip: str, data: bytes) -> bytes:
         """Return what the node answers to requests on a connection that lives only for them."""
@@ -417,20 +422,24 @@ class Host:
 
     def carry_out(self, effects: list[fx.Effect]) -> None:
         """Carry effects out, in their order."""
-        for effect in effects:
-            self._burn()
-            if self.node is None:
-                return
-            kind = type(effect)
-            if kind is fx.Send or kind is fx.Hangup:
-                if self.ahead_us:
-                    self.world.later(self.ahead_us, "emit", self.name, self.incarnation, effect)
+        carrying, self.carrying = self.carrying, True
+        try:
+            for effect in effects:
+                self._burn()
+                if self.node is None:
+                    return
+                kind = type(effect)
+                if kind is fx.Send or kind is fx.Hangup:
+                    if self.ahead_us:
+                        self.world.later(self.ahead_us, "emit", self.name, self.incarnation, effect)
+                    else:
+                        self.emit(effect)
+                elif kind is fx.Log:
+                    self.log(effect.level, effect.text)  # type: ignore[union-attr]
                 else:
-                    self.emit(effect)
-            elif kind is fx.Log:
-                self.log(effect.level, effect.text)  # type: ignore[union-attr]
-            else:
-                self._other(effect)
+                    self._other(effect)
+        finally:
+            self.carrying = carrying
 
     def emit(self, effect: fx.Effect) -> None:
         """Send, or hang up."""
@@ -466,6 +475,8 @@ class Host:
             world.later(0, "door", self.name)
         elif isinstance(effect, fx.Snapshot):
             self._snapshot(effect)
+        elif isinstance(effect, (fx.PauseSnapshot, fx.ResumeSnapshot)):
+            self._pace(effect)
         elif isinstance(effect, fx.KillSnapshot):
             if self.snapshots.pop(effect.id, None) is not None:
                 reason = "Background saving terminated by signal 10"
@@ -605,10 +616,21 @@ class Host:
             for piece in range(1, pieces + 1):
                 self.world.later(piece * step_us, "snapshot_piece", self.name, self.incarnation, effect.id)
 
+    def _pace(self, effect: fx.PauseSnapshot | fx.ResumeSnapshot) -> None:
+        pending = self.snapshots.get(effect.id)
+        if pending is not None:
+            pending.paused = isinstance(effect, fx.PauseSnapshot)
+            due, pending.due = pending.due, 0
+            for _ in range(due):
+                self.world.later(0, "snapshot_piece", self.name, self.incarnation, effect.id)
+
     def snapshot_piece(self, snapshot: int) -> None:
         """Hand the next piece of a snapshot without a file to the node, and after the last its end."""
         pending = self.snapshots.get(snapshot)
         if pending is None:
+            return
+        if pending.paused:
+            pending.due += 1
             return
         data = pending.data[pending.sent : pending.sent + CHUNK_BYTES]
         pending.sent += len(data)

@@ -124,5 +124,5 @@ def test_damaged_data_leaves_the_old_data_with_swapdb() -> None:
             node.received(link, answer, NOW)
         node.received(link, b"$20\r\nREDIS0011 nonsense!!", NOW)
         assert Hangup(link) in node.settled(NOW)
-        assert "Failed trying to load" in of(seen, events.LinkStateChanged)[-1].reason
+        assert "Failed trying to load" in of(seen, events.LinkStateChanged)[-2].reason
         assert Send(1, kept) in ask(node, "GET key")
