@@ -271,7 +271,11 @@ class Client:
             self.node.replication.diverges(self, value)
         if self.flags & (REPLY_OFF | REPLY_SKIP):
             return
-        self.write(encode3(value) if self.resp == 3 else encode2(value))
+        data = encode3(value) if self.resp == 3 else encode2(value)
+        if data and self.flags & (REPLICA | MONITOR) == REPLICA:
+            self.node.master.refuse_reply(self)
+        else:
+            self.write(data)
 
     def may_be_sent(self, size_bytes: int) -> bool:
         """Tell whether a reply of so many bytes is within the client's output limits; it is hung up on if not."""

@@ -755,7 +755,6 @@ class Node:
             self.replica.has_history = self.replication.backlog is not None
         if why:
             self.log("*", f"REPLICAOF {host}:{port} enabled ({why})")
-        self.replication.drop_replicas("the role changed: they have to ask anew")
         self.update_role()
         self.tell_role(why)
         self.replica.follow()
@@ -773,6 +772,8 @@ class Node:
         self.tell_role(why)
         if why:
             self.log("*", f"MASTER MODE enabled ({why})")
+        if self.config.appendonly:
+            self.aof.enable()  # a transfer that came to nothing may have switched it off
 
     def tell_role(self, why: str) -> None:
         """Tell those who look on which role the node has from here on."""

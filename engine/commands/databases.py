@@ -74,6 +74,7 @@ def flushall(ctx: Client, argv: Argv) -> Reply:
     node = ctx.node
     node.flush(node.space.databases)
     node.persistence.kill_save()  # what it writes is no more
+    node.master.kill_snapshot()
     if node.config.save and node.load is None:
         node.persistence.save()
     ctx.force_propagate()

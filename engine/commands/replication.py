@@ -67,6 +67,7 @@ def psync(ctx: Client, argv: Argv) -> Reply:
     node.log("*", f"Replica {node.master.name(ctx, link)} asks for synchronization")
     offset = parse_integer(argv[2])
     if offset is None:
+        node.log("#", f"Replica {node.master.name(ctx, link)} asks for synchronization but with a wrong offset")
         raise ReplyError(b"ERR value is not an integer or out of range")
     if not node.master.partial(ctx, link, argv[1], offset):
         node.master.full(ctx, link)

@@ -241,10 +241,12 @@ class Master:
             node.emit(ReplicaDetached(node.now_us, client.id, peer, link.ack_offset, reason))
         if not self.replicas:
             self.no_replicas_since_us = self.node.now_us
-        wanted = any(_link(other).snapshot == self.snapshot for other in self.replicas.values())
-        if self.snapshot and not self.snapshot_to_disk and not wanted:
-            node.log("#", "Diskless rdb transfer, last replica dropped, killing fork child.")
-            self.node.persistence.kill(self.snapshot)
+        if self.snapshot and not any(_link(other).snapshot == self.snapshot for other in self.replicas.values()):
+            if not self.snapshot_to_disk:
+                node.log("#", "Diskless rdb transfer, last replica dropped, killing fork child.")
+                self.kill_snapshot()
+            elif not node.config.save and link.snapshot == self.snapshot:
+                self.kill_snapshot()  # nobody needs what it writes
         self._pace()
         self.trim_backlog()
 
@@ -314,6 +316,11 @@ class Master:
         if not link.old_sync:
             client.write(b"+FULLRESYNC %b %d\r\n" % (self.node.replication.replid, offset))
 
+    def kill_snapshot(self) -> None:
+        """Give the snapshot for replicas up, if one is being made: who waits for it has to ask anew."""
+        if self.snapshot:
+            self.node.persistence.kill(self.snapshot)
+
     def snapshot_data(self, snapshot: int, data: bytes) -> None:
         """A piece of a diskless snapshot is there."""
         for client in self.replicas.values():
@@ -331,6 +338,17 @@ class Master:
     def heard(self, client: "Client") -> None:
         """A replica that has nothing to say yet shows that it lives."""
         _link(client).ack_time_s = self.node.now_us // 1_000_000
+
+    def refuse_reply(self, client: "Client") -> None:
+        """Hang up on a replica that asked for what is answered: the link carries the stream, and nothing else."""
+        from engine.commands.client import describe
+
+        name = client.current.name.decode() if client.current is not None else "<unknown>"
+        info = describe(client).decode(errors="replace")
+        node = self.node
+        node.log("#", f"Replica generated a reply to command '{name}', disconnecting it: {info}")
+        self.note_leaving(client, f"it sent a command that is answered: {name}")
+        node.close_after_reply(client)
 
     def _pace(self) -> None:
         """Read a diskless snapshot no faster than its slowest replica takes it."""

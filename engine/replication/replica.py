@@ -53,7 +53,7 @@ class Replica:
         self.transfer: Transfer | None = None
         self.occupied = False  # a transfer is being loaded: what comes meanwhile waits in the buffer
         self.ended = False  # the link ended meanwhile
-        self.life_shown_s = 0
+        self.life_shown_s = -1
         self.last_io_us = 0
         self.down_since_us = 0
         self.last_ack_us = 0

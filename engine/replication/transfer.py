@@ -3,9 +3,10 @@
     $<bytes>            the snapshot has so many bytes
     $EOF:<40 bytes>     it ends where these 40 bytes come
 
-What comes is kept in a file, which is loaded when it is complete, or goes straight to the loader (`repl-diskless-load`
-`swapdb`, or `on-empty-db` and there is none). Either way clients are served while the data is loaded: they are told
-LOADING, or, where the data set that is replaced is the same history's (`swapdb`), they still read that one.
+What comes is kept in a file, which is loaded when it is complete, or goes straight to the loader
+(`repl-diskless-load` `swapdb`, or `on-empty-db` where there is no data). Either way clients are served while the data
+is loaded: they are told LOADING, or, where the data set that is replaced is the same history's (`swapdb`), they still
+read that one.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """

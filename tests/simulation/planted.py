@@ -22,7 +22,7 @@ from engine.simulation.host import Host
 
 since, pass_on, send, feed = Backlog.since, Replication.pass_on, Master.send, Master.feed
 put_online, shift_id, answer, psync = Master._put_online, Replication.shift_id, Replica._psync_answer, Replica._psync
-run, load, flush, perform = Replica._run, Replica._load, AppendOnlyFile.flush, Host.perform
+run, receive, flush, perform = Replica._run, Replica._receive, AppendOnlyFile.flush, Host.perform
 file_effect = Host._file
 
 
@@ -112,9 +112,9 @@ def stream_during_snapshot_twice(self, client):
     put_online(self, client)
 
 
-def old_keys_kept_at_full_resync(self, data):
+def old_keys_kept_at_full_resync(self):
     with mock.patch.object(self.node, "flush"):
-        return load(self, data)
+        receive(self)
 
 
 def replicas_expire_by_themselves(self, argv):
@@ -133,11 +133,6 @@ def database_not_said(self, db, argv):
 
 def new_id_ignored(self, line):
     answer(self, b"+CONTINUE" if line.startswith(b"+CONTINUE") else line)
-
-
-def sub_replicas_kept_at_full_resync(self, data):
-    with mock.patch.object(self.node.replication, "drop_replicas"):
-        return load(self, data)
 
 
 def failover_does_not_wait(self):
@@ -192,7 +187,7 @@ PLANTED = {
     "the old history valid for too long": ("cluster", Replication, "shift_id", old_history_valid_too_long),
     "the stream during a snapshot lost": ("cluster", Master, "_put_online", stream_during_snapshot_lost),
     "the stream during a snapshot sent twice": ("cluster", Master, "_put_online", stream_during_snapshot_twice),
-    "old keys kept at a full resync": ("cluster", Replica, "_load", old_keys_kept_at_full_resync),
+    "old keys kept at a full resync": ("cluster", Replica, "_receive", old_keys_kept_at_full_resync),
     "replicas expire keys by themselves": ("cluster", Replica, "_run", replicas_expire_by_themselves),
     "a random choice replicated as it is": ("cluster", Client, "rewrite", random_choice_replicated_as_it_is),
     "the database of the stream not said": ("cluster", Master, "feed", database_not_said),

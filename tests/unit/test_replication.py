@@ -1,7 +1,7 @@
 """Replication, told to a node step by step."""
 
 from engine.config import Config
-from engine.effects import Dial, Hangup, Send, Snapshot
+from engine.effects import Dial, Hangup, Log, Send, Snapshot
 from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE
 from engine.node import Node
 from engine.rdb.loader import Loader
@@ -138,13 +138,18 @@ def test_a_snapshot_that_cannot_be_started_costs_the_replica_its_link() -> None:
     assert not node.master.replicas
 
 
-def test_a_replica_can_neither_read_nor_write_its_masters_keys() -> None:
+def test_a_replica_that_asks_for_what_is_answered_is_hung_up_on() -> None:
     node = new_node()
-    node.opened(2, "127.0.0.1:2", "tcp", NOW)
-    node.received(2, encode_command(b"PSYNC ? -1".split()), NOW)
-    node.settled(NOW)
-    for line in ("SET key value", "GET key", "PUBLISH channel message"):
-        node.received(2, encode_command(line.encode().split()), NOW)
-        sent = b"".join(effect.data for effect in node.settled(NOW) if isinstance(effect, Send) and effect.link == 2)
-        assert sent == b"-ERR Replica can't interact with the keyspace\r\n"
-    assert not node.space.databases[0].entries
+    for link, line in enumerate(("SET key value", "GET key", "PUBLISH channel message", "PING", "XINFO HELP"), 2):
+        node.opened(link, f"127.0.0.1:{link}", "tcp", NOW)
+        node.received(link, encode_command(b"PSYNC ? -1".split()), NOW)
+        node.settled(NOW)
+        node.received(link, encode_command(line.encode().split()), NOW)
+        effects = node.settled(NOW)
+        assert Hangup(link) in effects
+        assert not any(isinstance(effect, Send) and effect.link == link for effect in effects)
+        said = " ".join(effect.text for effect in effects if isinstance(effect, Log))
+        name = line.lower().replace(" ", "|") if line == "XINFO HELP" else line.split()[0].lower()
+        assert f"Replica generated a reply to command '{name}', disconnecting it: id=" in said
+    assert Send(1, b"$-1\r\n") in ask(node, "GET key")
+    assert not node.master.replicas
