@@ -229,6 +229,12 @@ class KeySpec:
             return None
         return list(range(first, last + 1, self.step))
 
+    def loose_positions(self, argv: Argv) -> list[int]:
+        """Return the positions of counted keys where `positions` would not take their number as it is spelled."""
+        number = _loose_count(argv[self.index])
+        first = self.index + 1
+        return list(range(first, first + number)) if 0 < number <= len(argv) - first else []
+
     def _find_keyword(self, argv: Argv) -> int | None:
         if self.start > 0:
             places = range(self.start, len(argv) - 1)
@@ -240,13 +246,25 @@ class KeySpec:
         return None
 
 
-_NUMBER = re.compile(rb"[ \t\n\v\f\r]*\+?(\d+)")
-
-
 def _count(text: bytes) -> int | None:
-    """Return a number of keys, read as C's atoi does: what follows the digits does not count. None without digits."""
-    number = _NUMBER.match(text)
-    return None if number is None else int(number[1][:18])
+    """Return a number of keys in its canonical spelling; None for anything else."""
+    if not text.isdigit() or len(text) > 18 or (text[0] == 0x30 and len(text) > 1):
+        return None
+    return _as_int(int(text))
+
+
+def _as_int(number: int) -> int:
+    """Return what is left of a number in one of C's ints: large ones wrap round."""
+    return (number + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+_DIGITS = re.compile(rb"[ \t\n\v\f\r]*([-+]?)0*(\d{1,20})")
+
+
+def _loose_count(text: bytes) -> int:
+    """Return a number as C's `atoi` does: what follows the digits does not count."""
+    digits = _DIGITS.match(text)
+    return _as_int(min(max(int(digits[1] + digits[2]), -(1 << 63)), (1 << 63) - 1)) if digits else 0
 
 
 class Command:
@@ -553,8 +571,9 @@ def keys_of(command: Command, argv: Argv, *, include_not_keys: bool = False) -> 
     """Return the keys that a request names; raises ReplyError when that cannot be told.
 
     Specifications are asked first. Where they are incomplete, do not fit, or leave open what is done to the key, the
-    command's own `get_keys` answers. `include_not_keys` adds what is only hashed like a key (the channels of
-    SPUBLISH), which decides about slots but not about permissions.
+    command's own `get_keys` answers, or for keys that are counted a looser reading of their number.
+    `include_not_keys` adds what is only hashed like a key (the channels of SPUBLISH), which decides about slots but
+    not about permissions.
     """
     ref = command.key_ref
     if ref is not None and ref.position < len(argv):
@@ -566,8 +585,9 @@ def keys_of(command: Command, argv: Argv, *, include_not_keys: bool = False) -> 
         return refs
     if command.get_keys is not None:
         return command.get_keys(argv)
-    if command.flags & NO_MANDATORY_KEYS:
-        return []
+    refs = _loose_refs_of(command.key_specs, argv)
+    if refs or command.flags & NO_MANDATORY_KEYS:
+        return refs
     raise ReplyError(INVALID_KEYS)
 
 
@@ -584,3 +604,17 @@ def _refs_of(specs: tuple[KeySpec, ...], argv: Argv, include_not_keys: bool) -> 
             return None
         refs += [KeyRef(position, flags) for position in positions]
     return refs
+
+
+def _loose_refs_of(specs: tuple[KeySpec, ...], argv: Argv) -> list[KeyRef]:
+    """Return counted keys whose number only C's `atoi` would read, then the command's destination.
+
+    Redis keeps these functions from before there were specifications, so they say nothing of what is done to a key.
+    The command itself is going to refuse such a number.
+    """
+    for spec in specs:
+        if spec.by_number:
+            counted = spec.loose_positions(argv)
+            others = [other.index for other in specs if other is not spec] if counted else []
+            return [KeyRef(position, 0) for position in counted + others]
+    return []

@@ -1,6 +1,7 @@
 """Compare with real servers for longer than the tests do.
 
     python -m tests.beside [--examples N] [--seed N] [--server PATH] [GROUP …]
+    python -m tests.beside --rows [--server PATH]       what `commands.md` has to say of a server
 
 Prints each difference with the shortest sequence found that shows it, and ends with status 1 if there was one.
 """
@@ -10,8 +11,17 @@ import sys
 import time
 from random import Random
 
+from tests.beside.commands import facts, rows
 from tests.beside.sequences import CONFIGURATIONS, MAKERS, DifferenceError, beside, compare, make_steps, shrink
-from tests.real import examine, find_servers
+from tests.real import Program, examine, find_servers
+
+
+def print_rows(programs: list[Program]) -> int:
+    for program in programs:
+        with beside(program) as other:
+            other.ask(b"HELLO", b"3")
+            print(f"## {program}", *rows(program, facts(other.ask)), sep="\n")
+    return 0
 
 
 def main() -> int:
@@ -21,11 +31,16 @@ def main() -> int:
     parser.add_argument("--length", type=int, default=40, help="commands of a sequence")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--server", help="compare with this binary only")
+    parser.add_argument("--rows", action="store_true", help="print how the facts of commands differ")
     options = parser.parse_intermixed_args()
-    programs = [examine(options.server)] if options.server else find_servers()
+    named = examine(options.server) if options.server else None
+    if options.server and named is None:
+        parser.error(f"{options.server} is not a server that can be run")
+    programs = [named] if named else find_servers()
+    if options.rows:
+        return print_rows(programs)
     failures = 0
     for program in programs:
-        assert program is not None, options.server
         with beside(program) as other:
             for group in options.groups or MAKERS:
                 started = time.perf_counter()

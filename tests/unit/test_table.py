@@ -54,7 +54,8 @@ def test_arity_follows_from_the_usage(usage: str, arity: int) -> None:
         ("2# RO", "eval s 2 a b c", [3, 4]),
         ("2# RO", "eval s 0 a", None),
         ("2# RO", "eval s 3 a b", None),
-        ("2# RO", "eval s 02 a b", [3, 4]),  # the command itself will refuse it
+        ("2# RO", "eval s 02 a b", None),
+        ("2# RO", "eval s 4294967298 a b", [3, 4]),  # what is left of it in one of C's ints
         ("2# RO", "eval s " + "9" * 5000, None),
         ("STORE@5 OW", "georadius k 0 0 1 m store d", [7]),
         ("STORE@5 OW", "georadius k 0 0 1 m", []),
@@ -79,6 +80,19 @@ def test_keys_of_commands_whose_options_decide() -> None:
     assert keys_of(COMMANDS[b"set"], [b"set", b"k", b"v"])[0].flags == overwrite
     assert keys_of(COMMANDS[b"set"], [b"set", b"k", b"v", b"GeT"])[0].flags == change
     assert positions("SORT", "a", "BY", "store", "STORE", "b", "store", "c") == [1, 7]
+
+
+@pytest.mark.parametrize(
+    ("number", "count"), [("02", 2), ("+1x", 1), ("1.5", 1), ("-4294967295", 1), ("0" * 30 + "1", 1), ("9" * 5000, 0)]
+)
+def test_a_number_of_keys_that_no_command_takes_is_read_loosely(number: str, count: int) -> None:
+    refs = keys_of(COMMANDS[b"eval"], [b"eval", b"s", number.encode(), b"a", b"b"])
+    assert refs == [(3, 0), (4, 0)][:count]
+
+
+def test_loosely_read_keys_come_before_the_destination() -> None:
+    refs = keys_of(COMMANDS[b"zunionstore"], b"zunionstore d 01 a b".split())
+    assert refs == [(3, 0), (1, 0)]
 
 
 def test_a_channel_is_no_key_but_hashed_like_one() -> None:
