@@ -1,7 +1,6 @@
 """A share of the seeds, the planted bugs, and that equal seeds give equal histories everywhere."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.simulation.history import History
+from tests.interpreters import others
 from tests.simulation.invariants import BrokenError
 from tests.simulation.plans import PLANS, play
 from tests.simulation.planted import PLANTED, planted
@@ -92,19 +92,8 @@ def digests(python, hash_seed):
     return run.stdout
 
 
-def able(version):
-    """Return another Python that has what the engine and this test need, or None."""
-    found = shutil.which(f"python3.{version}")
-    needs = f"import anycrc, hiredis, lupa, sortedcontainers, sys; sys.exit(sys.version_info[1] != {version})"
-    if found and subprocess.run([found, "-c", needs], capture_output=True).returncode == 0:
-        return found
-    return None
-
-
 def test_equal_histories_in_other_processes():
     expected = digests(sys.executable, "1")
     assert digests(sys.executable, "77") == expected
-    for version in (11, 12, 13):
-        python = able(version) if sys.version_info[1] != version else None
-        if python:
-            assert digests(python, "5") == expected
+    for python in others():
+        assert digests(python, "5") == expected
