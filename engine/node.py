@@ -523,6 +523,8 @@ class Node:
             self.replication.serve_waiting()
         if self.failover.under_way:
             self.failover.update()  # acknowledgements may have come; only now, for it hangs up on replicas
+        if self.master.round:
+            self.master.hand_out()
         effects = self.effects
         if self.pending_out:
             least, sent = self.limits.least, 0
@@ -701,12 +703,15 @@ class Node:
         Deletions of keys that nobody named (found expired by cron, SCAN or RANDOMKEY, or evicted) make no unit.
         """
         unit, self.pending_propagation = self.pending_propagation, []
-        if len(unit) == 1 and self.replication.backlog is None and self.config.replicaof is None:
+        if len(unit) == 1 and self.config.replicaof is None:
             db, argv, targets = unit[0]
             if targets & PROPAGATE_AOF and self.aof.state != OFF:
                 self.aof.feed(db, argv)
             if targets & PROPAGATE_REPLICAS:
-                self.replication.offset += 1
+                if self.replication.backlog is not None:
+                    self.master.feed(db, argv)
+                else:
+                    self.replication.offset += 1
             return
         if as_unit and len(unit) > 1:
             unit = [(-1, [b"MULTI"], PROPAGATE_ALL), *unit, (-1, [b"EXEC"], PROPAGATE_ALL)]

@@ -246,6 +246,16 @@ def encode3(value: Reply) -> bytes:
 
 def encode_command(argv: Argv) -> bytes:
     """Encode a command as clients and replication streams send it: an array of bulk strings."""
+    if len(argv) == 3:  # what most writes are
+        first, second, third = argv
+        return b"*3\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+            len(first),
+            first,
+            len(second),
+            second,
+            len(third),
+            third,
+        )
     return b"*%d\r\n" % len(argv) + b"".join([b"$%d\r\n%b\r\n" % (len(a), a) for a in argv])
 
 

@@ -380,7 +380,7 @@ class Replication:
             ("master_link_status", "up" if up else "down"),
             ("master_last_io_seconds_ago", idle_s if up else -1),
             ("master_sync_in_progress", int(replica.state == TRANSFER)),
-            ("slave_read_repl_offset", self.offset + len(replica.unapplied) + len(replica.request.buffer)),
+            ("slave_read_repl_offset", self.offset + (replica.stream.read_bytes if replica.stream else 0)),
             ("slave_repl_offset", self.offset),
         ]
         if replica.transfer is not None:

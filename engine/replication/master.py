@@ -106,6 +106,7 @@ class Master:
     def __init__(self, node: "Node") -> None:
         self.node = node
         self.replicas: dict[int, Client] = {}
+        self.round: list[bytes] = []  # the stream of this round, which is in the backlog but not yet handed out
         self.selected = -1  # the database that the stream is in; -1: not said yet
         self.snapshot = 0  # the one that is being made for replicas
         self.snapshot_to_disk = False
@@ -122,6 +123,7 @@ class Master:
         """Continue a replica's history, if that is possible; False when it needs a full resynchronization."""
         node = self.node
         replication = node.replication
+        self.hand_out()
         decision = decide(replication, replid, offset)
         peer = self.name(client, link)
         if node.observers:
@@ -152,6 +154,7 @@ class Master:
     def full(self, client: "Client", link: ReplicaLink) -> None:
         """Attach a replica that needs a snapshot."""
         node = self.node
+        self.hand_out()
         node.stats.sync_full += 1
         self._attach(client, link, "full")
         self._enter(client, link, WAIT_BGSAVE, "it needs a snapshot")
@@ -276,6 +279,7 @@ class Master:
     def start_snapshot(self) -> None:
         """Start a snapshot for every replica that waits for one."""
         node = self.node
+        self.hand_out()
         self.start_at_ms = None
         waiting = [
             (client, link)
@@ -366,6 +370,7 @@ class Master:
         if snapshot != self.snapshot:
             return
         node = self.node
+        self.hand_out()
         self.snapshot = 0
         self.snapshot_paused = False
         waiting = [client for client in self.replicas.values() if _link(client).snapshot == snapshot]
@@ -413,6 +418,7 @@ class Master:
             self._put_online(client)
 
     def _put_online(self, client: "Client") -> None:
+        self.hand_out()
         link = _link(client)
         if link.rdb_only:
             self.node.log(
@@ -449,11 +455,19 @@ class Master:
         self.send(encode_command(argv))
 
     def send(self, data: bytes) -> None:
-        """Send bytes of the stream to the replicas and the backlog."""
+        """Add bytes to the stream: to the backlog now, to the replicas at the end of the round."""
         replication = self.node.replication
         assert replication.backlog is not None
         replication.backlog.append(data)
         replication.offset += len(data)
+        self.round.append(data)
+
+    def hand_out(self) -> None:
+        """Hand the round's stream to every replica that was there when it was made, as one piece."""
+        if not self.round:
+            return
+        data = b"".join(self.round)
+        self.round.clear()
         limited = self.node.limits.least
         for client in list(self.replicas.values()):
             link = _link(client)
@@ -464,7 +478,8 @@ class Master:
                 link.pending_bytes += len(data)
                 if link.pending_bytes >= limited:
                     self.node.limits.check_output(client, link.pending_bytes)
-        if replication.backlog.too_long:
+        backlog = self.node.replication.backlog
+        if backlog is not None and backlog.too_long:
             self.trim_backlog()
 
     def trim_backlog(self) -> None:

@@ -15,14 +15,12 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 from typing import TYPE_CHECKING
 
 from engine import client as flags
-from engine import dispatch
 from engine.client import Client
 from engine.effects import Dial, Exit, Hangup
 from engine.events import LinkStateChanged, ResyncFinished, ResyncRequested
-from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE
+from engine.replication.stream import Stream
 from engine.replication.transfer import Transfer, TransferError
-from engine.resp import Limits as RequestLimits
-from engine.resp import ProtocolError, Request, encode_command
+from engine.resp import ProtocolError, encode_command
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -48,8 +46,8 @@ class Replica:
         self.step = ""
         self.client: Client | None = None  # stands for the master once connected
         self.has_history = False  # the data we hold is a known history's: we may ask to continue it
-        self.buffer = bytearray()
-        self.request = Request()
+        self.buffer = bytearray()  # what came before the stream and is not dealt with
+        self.stream: Stream | None = None  # once connected
         self.transfer: Transfer | None = None
         self.occupied = False  # a transfer is being loaded: what comes meanwhile waits in the buffer
         self.ended = False  # the link ended meanwhile
@@ -57,7 +55,6 @@ class Replica:
         self.last_io_us = 0
         self.down_since_us = 0
         self.last_ack_us = 0
-        self.unapplied = bytearray()  # raw bytes of a transaction that is not complete yet
 
     # --- becoming and ceasing -----------------------------------------------------------------------------------
 
@@ -100,8 +97,7 @@ class Replica:
             node.effects.append(Hangup(self.link))
             self.link = 0
         self.buffer.clear()
-        self.request = Request()
-        self.unapplied.clear()
+        self.stream = None
         self.ended = False
         if self.transfer is not None:
             transfer, self.transfer = self.transfer, None
@@ -308,6 +304,7 @@ class Replica:
         if node.master.selected >= 0:
             client.db = node.space.databases[node.master.selected]
         self.client = client
+        self.stream = Stream(node)
         self._go(CONNECTED, f"{how} resynchronization finished: the stream follows")
         self.has_history = True
         node.replication.need_backlog(keep_id=True)
@@ -372,60 +369,24 @@ class Replica:
 
     # --- the stream ---------------------------------------------------------------------------------------------
 
-    @property
-    def held(self) -> bool:
-        """Whether the stream has to wait: a script takes too long, or clients are paused."""
-        return self.node.busy or self.node.pauses.active
-
     def resume(self) -> None:
         """Apply what came while the stream was held."""
-        if self.client is not None and self.request.buffer and not self.held:
+        if self.stream is not None and self.stream.request.buffer:
             self._apply(b"")
 
     def _apply(self, data: bytes) -> None:
         """Run what the master sent, and pass the same bytes on to our own replicas."""
-        node = self.node
-        self.request.buffer += data
-        limits = RequestLimits(node.config.proto_max_bulk_len)
-        while self.client is not None and not self.held:
-            waiting = len(self.request.buffer)
-            before = bytes(self.request.buffer) if not self.request.missing and waiting < 64 else b""
-            try:
-                argv = self.request.next(limits)
-            except ProtocolError as error:
-                self.lost(f"Protocol error from master: {error.args[0].decode('utf-8', 'replace')}")
-                return
-            if argv is None:
-                return
-            if argv:
-                raw = encode_command(argv)
-            else:
-                raw = before[: waiting - len(self.request.buffer)]
-            self.unapplied += raw
-            if argv:
-                self._run(argv)
-            client = self.client
-            if client is not None and not client.flags & flags.MULTI:
-                node.replication.pass_on(bytes(self.unapplied))
-                self.unapplied.clear()
+        assert self.stream is not None
+        try:
+            self.stream.receive(data)
+        except ProtocolError as error:
+            self.lost(f"Protocol error from master: {error.args[0].decode('utf-8', 'replace')}")
 
-    def _run(self, argv: list[bytes]) -> None:
-        node, client = self.node, self.client
-        assert client is not None
-        if argv[0].lower() == b"replconf" and len(argv) > 1 and argv[1].lower() == b"getack":
-            self.acknowledge(len(self.unapplied))
-            return
-        space = node.space
-        before, space.expire_mode = space.expire_mode, EXPIRE_IGNORE
-        node.mark_us = node.stopwatch()
-        dispatch.process(node, client, iter((argv,)))
-        space.expire_mode = EXPIRE_HIDE if node.is_replica else before
-
-    def acknowledge(self, ahead: int = 0) -> None:
-        """Tell the master how far we are; `ahead` counts bytes that are applied but not yet counted."""
+    def acknowledge(self) -> None:
+        """Tell the master how far we are."""
         node = self.node
         self.last_ack_us = node.now_us
-        argv = [b"REPLCONF", b"ACK", b"%d" % (node.replication.offset + ahead)]
+        argv = [b"REPLCONF", b"ACK", b"%d" % node.replication.offset]
         if node.config.appendonly:
             argv += [b"FACK", b"%d" % node.replication.fsynced_offset]
         node.send(self.link, encode_command(argv))

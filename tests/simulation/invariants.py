@@ -93,7 +93,7 @@ class Streams:
 
     def _compare_data(self, name, node):
         replication, replica = node.replication, node.replica
-        if node.is_replica and (replica.state != CONNECTED or replica.unapplied):
+        if node.is_replica and (replica.stream is None or replica.stream.unfinished):
             return
         if any(client.queue is not None for client in node.clients.values() if client.flags & 2):
             return
@@ -171,8 +171,8 @@ class Wires:
             node = host.node
             if node.replica.state != CONNECTED or node.replica.link != connection.link_of(replica):
                 continue
-            has = node.replication.offset + len(node.replica.unapplied) + len(node.replica.request.buffer)
-            if node.replica.request.missing:
+            has = node.replication.offset + node.replica.stream.read_bytes
+            if node.replica.stream.request.missing:
                 continue  # in the middle of a long argument
             if has != offset + size:
                 raise BrokenError(f"{replica}: {offset} and {size} bytes on the wire make {has}")

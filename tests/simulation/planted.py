@@ -17,12 +17,13 @@ from engine.replication.backlog import Backlog
 from engine.replication.failover import Failover
 from engine.replication.master import Condition, Decision, Master
 from engine.replication.replica import Replica
+from engine.replication.stream import Stream
 from engine.simulation.disk import Disk
 from engine.simulation.host import Host
 
 since, pass_on, send, feed = Backlog.since, Replication.pass_on, Master.send, Master.feed
 put_online, shift_id, answer, psync = Master._put_online, Replication.shift_id, Replica._psync_answer, Replica._psync
-run, receive, flush, perform = Replica._run, Replica._receive, AppendOnlyFile.flush, Host.perform
+apply, receive, flush, perform = Stream.receive, Replica._receive, AppendOnlyFile.flush, Host.perform
 file_effect = Host._file
 
 
@@ -117,8 +118,8 @@ def old_keys_kept_at_full_resync(self):
         receive(self)
 
 
-def replicas_expire_by_themselves(self, argv):
-    run(self, argv)
+def replicas_expire_by_themselves(self, data):
+    apply(self, data)
     self.node.space.expire_mode = EXPIRE_DELETE
 
 
@@ -188,7 +189,7 @@ PLANTED = {
     "the stream during a snapshot lost": ("cluster", Master, "_put_online", stream_during_snapshot_lost),
     "the stream during a snapshot sent twice": ("cluster", Master, "_put_online", stream_during_snapshot_twice),
     "old keys kept at a full resync": ("cluster", Replica, "_receive", old_keys_kept_at_full_resync),
-    "replicas expire keys by themselves": ("cluster", Replica, "_run", replicas_expire_by_themselves),
+    "replicas expire keys by themselves": ("cluster", Stream, "receive", replicas_expire_by_themselves),
     "a random choice replicated as it is": ("cluster", Client, "rewrite", random_choice_replicated_as_it_is),
     "the database of the stream not said": ("cluster", Master, "feed", database_not_said),
     "the new ID of +CONTINUE ignored": ("cluster", Replica, "_psync_answer", new_id_ignored),
