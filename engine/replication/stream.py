@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 from engine import client as flags
 from engine import dispatch
 from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE
-from engine.resp import Argv, Limits, Request, encode_command
+from engine.resp import INLINE_MAX, Argv, Limits, Request, encode_command
 
 if TYPE_CHECKING:
     from engine.node import Node
-
-BLANK_BYTES_MAX = 64  # lines without a command: signs of life
 
 
 class Stream:
@@ -81,11 +79,12 @@ class Stream:
         if not self._goes_on:
             return False
         waiting = len(request.buffer)
-        blank = b"" if request.missing else bytes(request.buffer[:BLANK_BYTES_MAX])
+        inline = not request.missing and request.buffer[:1] != b"*"
+        head = bytes(request.buffer[: INLINE_MAX + 2]) if inline else b"*0\r\n"
         argv = request.next(Limits(self.node.config.proto_max_bulk_len))
         if argv is None:
             return False
-        self._run(argv, encode_command(argv) if argv else blank[: waiting - len(request.buffer)])
+        self._run(argv, head[: waiting - len(request.buffer)] if inline or not argv else encode_command(argv))
         return True
 
     def _run(self, argv: Argv, raw: bytes) -> None:

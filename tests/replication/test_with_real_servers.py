@@ -1,9 +1,14 @@
 """Our server as master and as replica of real ones: what is transferred, what continued, and that nothing differs."""
 
 import random
+import socket
 
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from engine.resp import encode_command
 from tests.real import find_servers, missing
 from tests.replication.servers import OURS, Server, in_sync, proxy_to, servers, settle, wait_for
 
@@ -64,6 +69,53 @@ def test_our_replica_of_a_real_master(real, diskless, load):
         settle(master, replica)
         assert (master.info("sync_full"), master.info("sync_partial_ok")) == (1, 0)
         assert replica.client.role()[0] == b"slave"
+
+
+def test_old_data_is_read_while_a_real_master_sends_new(real):
+    slow = ("--repl-diskless-sync", "yes", "--rdbcompression", "no", "--repl-diskless-load", "swapdb")
+    with servers(real, OURS, arguments=slow) as (master, replica):
+        for number in range(200):
+            master.client.set(f"key{number}", b"x" * 20_000)
+        replica.follow(master.port)
+        settle(master, replica)
+        master.client.config_set("rdb-key-save-delay", 10_000)
+        # While the replica is away, more comes than the backlog holds: of the same history it gets all anew.
+        away = master.client.pipeline()
+        away.execute_command("CLIENT", "KILL", "TYPE", "replica")
+        away.config_set("repl-backlog-size", 16384)
+        for number in range(10):
+            away.set(f"key{number}", b"y" * 16384)
+        away.execute()
+        wait_for(lambda: replica.client.info("persistence")["async_loading"] == 1, "the replica loads what comes")
+        assert replica.client.get("key1") == b"x" * 20_000
+        impatient = redis.Redis(port=replica.port, retry=Retry(NoBackoff(), 0))
+        with impatient, pytest.raises(redis.BusyLoadingError):
+            impatient.execute_command("REPLICAOF", "127.0.0.1", 1)
+        assert replica.client.info("persistence")["loading"] == 0
+        settle(master, replica)
+        assert replica.client.get("key1") == b"y" * 16384
+        assert master.info("sync_full") == 2
+
+
+@pytest.mark.parametrize("master_is", [OURS, *REAL], ids=str)
+def test_the_old_sync_sends_a_sized_snapshot_and_the_stream(master_is):
+    with servers(master_is) as (master,):
+        master.client.set("key", "value")
+        with socket.create_connection(("127.0.0.1", master.port), timeout=10) as sock, sock.makefile("rb") as stream:
+            sock.sendall(b"SYNC\r\n")
+            line = next(line for line in stream if line.strip())
+            assert line[:1] == b"$"
+            snapshot = stream.read(int(line[1:]))
+            assert snapshot[:5] == b"REDIS" and b"value" in snapshot
+            wait_for(lambda: (master.info("slave0") or {}).get("state") == "online", "it is attached")
+            master.client.set("key", "other")
+            expected = encode_command([b"SELECT", b"0"]) + encode_command([b"SET", b"key", b"other"])
+            sent = b""
+            while len(sent) < len(expected):
+                sent += (
+                    stream.read1(1000).replace(encode_command([b"PING"]), b"").replace(encode_command([b"ping"]), b"")
+                )
+            assert sent == expected
 
 
 @pytest.mark.parametrize("diskless", ["yes", "no"])

@@ -153,3 +153,54 @@ def test_a_replica_that_asks_for_what_is_answered_is_hung_up_on() -> None:
         assert f"Replica generated a reply to command '{name}', disconnecting it: id=" in said
     assert Send(1, b"$-1\r\n") in ask(node, "GET key")
     assert not node.master.replicas
+
+
+def test_an_acknowledgement_counts_what_was_applied_before_it_was_asked_for() -> None:
+    ask_for_ack = encode_command([b"REPLCONF", b"GETACK", b"*"])
+    before = encode_command([b"SELECT", b"0"]) + encode_command([b"SET", b"key", b"value"])
+    for cut in (None, 5, len(before) + 3):
+        node = new_node()
+        link = follow(node)
+        data = before + ask_for_ack
+        for piece in (data[:cut], data[cut:]) if cut else (data,):
+            node.received(link, piece, NOW)
+        acks = [effect.data for effect in node.settled(NOW) if isinstance(effect, Send) and effect.link == link]
+        assert acks == [encode_command([b"REPLCONF", b"ACK", b"%d" % len(before)])]
+        assert node.replication.offset == len(data)
+
+
+def test_the_stream_is_passed_on_as_it_is_but_a_transaction_only_when_it_is_whole() -> None:
+    node = new_node()
+    link = follow(node)
+    node.opened(2, "127.0.0.1:2", "tcp", NOW)
+    node.received(2, encode_command([b"PSYNC", REPLID, b"1"]), NOW)
+    node.settled(NOW)
+    single = encode_command([b"SELECT", b"0"]) + b"\r\n" + encode_command([b"SET", b"a", b"1"]) + b"PING\r\n"
+    whole = b"".join(map(encode_command, ([b"MULTI"], [b"INCR", b"a"], [b"INCR", b"b"], [b"EXEC"])))
+    sent = b""
+    for place in range(len(single + whole)):
+        node.received(link, (single + whole)[place : place + 1], NOW)
+        sent += b"".join(effect.data for effect in node.settled(NOW) if isinstance(effect, Send) and effect.link == 2)
+        if place + 1 >= len(single):
+            assert sent[-len(single + whole) :] == single + (whole if place + 1 == len(single + whole) else b"")
+            assert node.replication.offset == len(sent) - sent.index(single)
+    assert Send(1, b"$1\r\n2\r\n") in ask(node, "GET a")
+
+
+def test_what_a_round_changes_reaches_each_replica_as_one_piece_and_none_twice() -> None:
+    node = new_node()
+    node.replication.need_backlog()
+    replid = node.replication.replid
+    for link in (2, 3):
+        node.opened(link, f"127.0.0.1:{link}", "tcp", NOW)
+    node.received(2, encode_command([b"PSYNC", replid, b"1"]), NOW)
+    node.settled(NOW)
+    node.received(1, encode_command([b"SET", b"a", b"1"]), NOW)
+    node.received(3, encode_command([b"PSYNC", replid, b"1"]), NOW)  # in the same round
+    node.received(1, encode_command([b"SET", b"a", b"2"]), NOW)
+    stream = b"".join(map(encode_command, ([b"SELECT", b"0"], [b"SET", b"a", b"1"], [b"SET", b"a", b"2"])))
+    effects = node.settled(NOW)
+    assert [effect.data for effect in effects if isinstance(effect, Send) and effect.link == 2] == [stream]
+    assert [effect.data for effect in effects if isinstance(effect, Send) and effect.link == 3] == [
+        b"+CONTINUE\r\n" + stream
+    ]
