@@ -756,13 +756,12 @@ class Node:
                     ),
                 )
         if was_master:
-            # What we hold is a history too: the new master may know it.
-            self.replica.has_history = self.replication.backlog is not None
-        if why:
-            self.log("*", f"REPLICAOF {host}:{port} enabled ({why})")
+            self.replica.take_own_history()
         self.update_role()
         self.tell_role(why)
         self.replica.follow()
+        if why:
+            self.log("*", f"REPLICAOF {host}:{port} enabled ({why})")
 
     def promote(self, why: str = "") -> None:
         """Become a master, with the data as it is; `why` is for the log."""

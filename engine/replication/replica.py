@@ -65,6 +65,15 @@ class Replica:
         self.down_since_us = self.node.now_us
         self.connect()
 
+    def take_own_history(self) -> None:
+        """A master becomes a replica: what it holds is a history too, which the new master may know."""
+        self.has_history = True
+        self.node.log(
+            "*",
+            "Before turning into a replica, using my own master parameters to synthesize a cached master: "
+            "I may be able to synchronize with the new master with just a partial transfer.",
+        )
+
     def stop(self) -> None:
         """Cease to follow."""
         self.disconnect()

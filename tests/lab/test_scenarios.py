@@ -122,6 +122,7 @@ steps:
     [
         ("crash A", "crash B", 9, "there is no node B"),
         ("crash A", "explode A", 9, "the actions are"),
+        ("crash A", "plug A", 9, "say why in simulated_only"),
         ("crash A", "cut A", 9, "cut A B"),
         ("app> SET", "nobody> SET", 9, "no client or node nobody"),
         ("state: down", "state: gone", 10, "state is up or down or paused"),
@@ -140,6 +141,12 @@ def test_a_bad_file_is_told_with_its_line(before, after, line, reason):
     assert caught.value.path == "one.yaml"
     assert reason in caught.value.text
     assert caught.value.line == line
+
+
+def test_what_real_servers_cannot_play_has_its_reason():
+    reason = "a power cut forgets what was not fsynced, and a real page cache does not"
+    spec = parse_scenario(f"simulated_only: {reason}\n" + GOOD.replace("crash A", "plug A"), "one.yaml")
+    assert spec.simulated_only == reason
 
 
 def test_a_difference_is_told():

@@ -57,11 +57,13 @@ def test_a_partial_resynchronization_is_refused_and_granted_with_reasons() -> No
 
 def test_a_replica_tells_of_its_link_and_its_history() -> None:
     node, seen = watched()
+    own = node.replication.replid.decode()
     link = follow(node)
     assert [event.role for event in of(seen, events.RoleChanged)] == ["slave"]
     states = [event.state for event in of(seen, events.LinkStateChanged)]
     assert states == ["connect", "connecting", "handshake", "sync", "connected"]
-    assert of(seen, events.ResyncRequested)[0].asked_id == "?"
+    asked = of(seen, events.ResyncRequested)[0]
+    assert (asked.asked_id, asked.asked_offset) == (own, 1)  # a master's data is a history, if only its own
     (finished,) = of(seen, events.ResyncFinished)
     assert (finished.how, finished.replid, finished.offset) == ("full", REPLID.decode(), 0)
     node.received(link, encode_command([b"SELECT", b"0"]), NOW)

@@ -4,6 +4,9 @@ import msgspec
 
 Scalar = str | int
 
+# Actions that no real machine takes from a test: with its power, its page cache would have to go.
+NOT_REAL = ("plug",)
+
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pass
@@ -70,4 +73,4 @@ class ScenarioSpec(_Strict):
     clients: dict[str, str] = {}  # and whom they talk to
     links: tuple[LinkSpec, ...] = ()
     seed: int = 1
-    simulated_only: str = ""  # why real servers cannot play it
+    simulated_only: str = ""  # why real servers cannot play it; `NOT_REAL` are the actions that they cannot do

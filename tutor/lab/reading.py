@@ -10,7 +10,7 @@ import yaml
 
 from engine.simulation.actions import ActionError
 from tutor.course.model import Problem
-from tutor.lab.model import ScenarioSpec
+from tutor.lab.model import NOT_REAL, ScenarioSpec
 from tutor.lab.words import NAMES, action_of
 from tutor.prompt.words import split_args
 
@@ -119,6 +119,8 @@ def _check(spec: ScenarioSpec, path: str, lines: dict[tuple[Any, ...], int]) -> 
             reason = _wrong_words(line, known, spec.clients)
             if reason:
                 raise wrong(f"{line!r}: {reason}", *here, "do", index)
+            if line.split()[0] in NOT_REAL and not spec.simulated_only.strip():
+                raise wrong(f"{line!r}: real servers cannot; say why in simulated_only", *here, "do", index)
         for field, expected in (("until", step.until), ("expect", step.expect)):
             for name, expect in expected.items():
                 if name not in known:

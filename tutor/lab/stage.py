@@ -5,7 +5,7 @@ learner may do anything in between: the stage only acts when it is asked for its
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine.simulation import actions
@@ -31,14 +31,19 @@ class Stage:
 
     def begin(self) -> None:
         """Put the nodes up and start them."""
-        history = self.history
-        for name, node in self.spec.nodes.items():
-            history.do(actions.AddHost(name, node.address, node.config))
-        for link in self.spec.links:
-            history.do(actions.SetLink(*link.between, link.latency_ms * 1000, link.bytes_per_s))
-        for name, node in self.spec.nodes.items():
+        for action in self.beginning(self.spec):
+            self.history.do(action)
+
+    @staticmethod
+    def beginning(spec: ScenarioSpec) -> Iterator[actions.Action]:
+        """Yield what is done before the first step of a scenario."""
+        for name, node in spec.nodes.items():
+            yield actions.AddHost(name, node.address, node.config)
+        for link in spec.links:
+            yield actions.SetLink(*link.between, link.latency_ms * 1000, link.bytes_per_s)
+        for name, node in spec.nodes.items():
             if node.started:
-                history.do(actions.Start(name))
+                yield actions.Start(name)
 
     @property
     def next_step(self) -> StepSpec | None:
@@ -66,7 +71,7 @@ class Stage:
                 history.run(min(end_us, max(history.world.deadline(), history.world.now_us + 1000)))
         fresh = history.happenings[began : history.place]
         wrong = [*differences(history, step.until), *differences(history, step.expect)]
-        wrong += _unheard(step, fresh)
+        wrong += unheard(step, lambda client: _heard(fresh, client), lambda host: _logged(fresh, host))
         return [f"step {self.done}: {text}" for text in wrong]
 
     def digest(self) -> str:
@@ -76,10 +81,14 @@ class Stage:
 
 def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
     """Tell what is not as expected."""
-    if not expected:
-        return
     world = history.world
-    nodes = look(world)
+    return unmet(expected, look(world), lambda name: data_of(world, name)) if expected else iter(())
+
+
+def unmet(
+    expected: dict[str, Expect], nodes: dict[str, NodeView], data_of: Callable[[str], dict[bytes, object]]
+) -> Iterator[str]:
+    """Tell what of nodes, simulated or real, is not as expected; `data_of` returns what a node holds."""
     for name, expect in expected.items():
         node = nodes.get(name)
         if node is None:
@@ -92,12 +101,12 @@ def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
             yield f"{name}: offset is {node.offset}, expected more than {expect.offset_above}"
         if expect.other_id is not None and node.replid == nodes[expect.other_id].replid:
             yield f"{name}: the replication ID is that of {expect.other_id}"
-        data = data_of(world, name) if expect.keys or expect.same_data is not None else {}
+        data = data_of(name) if expect.keys or expect.same_data is not None else {}
         for key, value in expect.keys.items():
             text = _text(data.get(key.encode()))
             if text != (None if value is None else str(value)):
                 yield f"{name}: the key {key} is {text}, expected {value}"
-        if expect.same_data is not None and data != data_of(world, expect.same_data):
+        if expect.same_data is not None and data != data_of(expect.same_data):
             yield f"{name}: the data differs from that of {expect.same_data}"
 
 
@@ -124,11 +133,20 @@ def _text(value: object) -> str | None:
     return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
 
 
-def _unheard(step: StepSpec, fresh: list[Happening]) -> Iterator[str]:
+def unheard(step: StepSpec, heard: Callable[[str], bytes], logged: Callable[[str], str]) -> Iterator[str]:
+    """Tell what clients were not answered and nodes did not log during a step, although they should."""
     for client, wanted in step.replied.items():
-        heard = b"".join(h.data for h in fresh if isinstance(h, Delivered) and h.target in (client, PROMPT + client))
-        if wanted.encode() not in heard:
-            yield f"{client} was answered {heard[:200]!r}, expected {wanted!r} in it"
+        answers = heard(client)
+        if wanted.encode() not in answers:
+            yield f"{client} was answered {answers[:200]!r}, expected {wanted!r} in it"
     for host, wanted in step.logged.items():
-        if not any(isinstance(h, Logged) and h.host == host and wanted in h.text for h in fresh):
+        if wanted not in logged(host):
             yield f"{host} did not log {wanted!r}"
+
+
+def _heard(fresh: list[Happening], client: str) -> bytes:
+    return b"".join(h.data for h in fresh if isinstance(h, Delivered) and h.target in (client, PROMPT + client))
+
+
+def _logged(fresh: list[Happening], host: str) -> str:
+    return "\n".join(h.text for h in fresh if isinstance(h, Logged) and h.host == host)
