@@ -170,6 +170,7 @@ class TutorApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Return what the command palette offers."""
+        from tutor.screens.laboratory import LaboratoryScreen
         from tutor.screens.lesson import LessonScreen
 
         if isinstance(screen, LessonScreen):
@@ -181,6 +182,8 @@ class TutorApp(App[None]):
             yield SystemCommand("Next step", "Go on", screen.action_next)
             yield SystemCommand("Step before", "Go back", screen.action_back)
             yield SystemCommand("Map", "Back to the map of the course", screen.action_leave_now)
+        elif isinstance(screen, LaboratoryScreen):
+            yield from screen.commands()
         else:
             yield SystemCommand("Sandbox", "A server without a lesson", self.action_sandbox)
             yield SystemCommand("Laboratory", "Clusters, step by step", self.action_laboratory)

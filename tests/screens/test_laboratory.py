@@ -6,15 +6,24 @@ import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
+from engine.simulation.world import BEGINNING_US
 from tests.screens.conftest import screen_text
 from tests.screens.fakes import FakeCourse
 from tutor.app import TutorApp
-from tutor.screens.laboratory import LaboratoryScreen
+from tutor.lab.controls import CONTROLS, fill
+from tutor.lab.words import action_of
+from tutor.screens.compare import CompareScreen
+from tutor.screens.laboratory import SPEEDS, LaboratoryScreen
 from tutor.screens.preferences import Preferences
 from tutor.screens.scenarios import ScenariosScreen
+from tutor.widgets.timeline import Timeline
 
 Snapshot = Callable[[App, str], None]
-NAMES = {" ": "space", ">": "greater_than_sign"}
+NAMES = {" ": "space", ">": "greater_than_sign", "-": "minus", ".": "full_stop", ":": "colon"}
+
+
+def keys(text: str) -> list[str]:
+    return [NAMES.get(each, each) for each in text]
 
 
 def program(scenario: str | None = None) -> TutorApp:
@@ -64,12 +73,12 @@ async def test_back_branch_and_the_prompt() -> None:
         history.goto(end)
         assert (history.place, history.digest()) == (end, digest)
         await pilot.press("left", "left")
-        await pilot.press("colon", *(NAMES.get(each, each) for each in "A> SET k v"), "enter")
+        await pilot.press("colon", *keys("A> SET k v"), "enter")
         await pilot.pause()
         assert history.branch_name == "branch 2"
         assert "+OK" in screen_text(app)
         place = history.place
-        await pilot.press(*"fly", "enter")
+        await pilot.press(*keys(":fly"), "enter")
         await pilot.pause()
         assert history.place == place
         await pilot.press("escape", "b")
@@ -105,3 +114,143 @@ async def test_the_first_event_is_before_there_is_anything() -> None:
         await pilot.press("left", "tab", "m", "end")
         await pilot.pause()
         assert screen.stage.history.place > 100
+
+
+async def test_next_after_going_back_goes_on_with_the_same_step() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(pilot)
+        stage, history = screen.stage, screen.stage.history
+        await pilot.press("n", "n")
+        after_two, digest = history.place, history.digest()
+        await pilot.press("pageup")
+        began = history.place
+        assert (began, stage.done) == (stage.spans[1].began, 1)
+        await pilot.press("n")
+        assert (history.place, history.digest(), stage.done) == (after_two, digest, 2)
+        assert list(history.branches) == ["main"]
+        await pilot.press("pageup", "k", "enter", "escape", "n")  # something else, and then the step: a branch
+        assert history.branch_name == "branch 2"
+        assert stage.done == 2
+        await pilot.press("b")
+        assert (history.place, stage.done) == (after_two, 2)
+
+
+async def test_time_runs_at_a_speed_and_the_line_goes_anywhere(snapshot: Snapshot) -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(pilot)
+        history = screen.stage.history
+        await pilot.press("n", "n", "n")
+        end = history.place
+        bar = screen.query_one(Timeline)
+        await pilot.click(Timeline, offset=(1, 0))
+        assert history.place == 0
+        await pilot.click(Timeline, offset=(bar.size.width // 2, 0))
+        assert end * 0.4 < history.place < end * 0.6
+        await pilot.pause()
+        snapshot(app, "laboratory-160x48-scrubbed")
+        await pilot.press("colon", *keys("goto 1.5"), "enter")
+        following = history.branch_now.places[history.at + 1]
+        assert history.world.now_us <= BEGINNING_US + 1_500_000 < following.now_us
+        await pilot.press(*keys("goto 9"), "enter", "escape")
+        assert (history.world.now_us, history.in_past) == (BEGINNING_US + 9_000_000, False)
+        await pilot.press("plus", "plus")
+        assert SPEEDS[screen.speed] == 100
+        screen._tick()
+        assert history.world.now_us > BEGINNING_US + 9_000_000
+        await pilot.press(*["minus"] * 9)
+        assert screen.speed == 0
+        before = history.world.now_us
+        screen._tick()
+        assert history.world.now_us == before + 100
+
+
+async def test_an_action_is_taken_back() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(pilot)
+        history = screen.stage.history
+        await pilot.press("u")
+        await pilot.press("n", "n", "left")
+        place, digest = history.place, history.digest()
+        await pilot.press("k", "enter", "escape")
+        assert (history.branch_name, history.world.hosts["A"].state) == ("branch 2", "down")
+        await pilot.press("u")
+        assert (history.branch_name, history.place, history.digest()) == ("main", place, digest)
+        await pilot.press("u", "u")
+        assert screen.stage.done == 0
+
+
+async def test_branches_side_by_side(snapshot: Snapshot) -> None:
+    for size in ((80, 24), (160, 48)):
+        app = program("partial-resync")
+        async with app.run_test(size=size) as pilot:
+            screen = await opened(pilot)
+            history = screen.stage.history
+            await pilot.press("equals_sign", "n", "n", "pageup", "colon", *keys("app> SET other 1"), "enter")
+            await pilot.press("escape", "n")
+            place, digest = history.place, history.digest()
+            await pilot.press("equals_sign")
+            await pilot.pause()
+            assert isinstance(app.screen, CompareScreen)
+            assert (history.branch_name, history.place, history.digest()) == ("branch 2", place, digest)
+            text = screen_text(app)
+            assert "only in branch 2: other" in text or (size[1] == 24 and "\u2260 offset" in text)
+            snapshot(app, f"laboratory-{size[0]}x{size[1]}-branches")
+            await pilot.press("b", "escape")
+            assert app.screen is screen
+
+
+async def test_a_console_follows_the_chosen_node(snapshot: Snapshot) -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        history = screen.stage.history
+        await pilot.press("n", "i", *keys("SET k value"), "enter", *keys("GET k"), "enter")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "172.16.6.18:6379> SET k value" in text and '"value"' in text
+        screen.choose_node("B")
+        await pilot.press(*keys("GET k"), "enter", *keys("SET k v"), "enter")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "172.16.6.57:6379> SET k v" in text and "READONLY" in text
+        snapshot(app, "laboratory-80x24-console")
+        await pilot.press("colon", "escape")
+        place = history.place
+        await pilot.press("left", "left", "left", "left")
+        assert history.place < place and screen.talking == ""
+
+
+async def test_nodes_and_messages_are_chosen_by_mouse() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n", "n")
+        row = screen.owners.index("B")
+        await pilot.click("#cluster-text", offset=(5, row))
+        assert screen.node == "B"
+        first = screen.first
+        await pilot.click("#messages-text", offset=(20, 3))
+        assert (screen.chosen, screen.first) == (first + 2, first)
+
+
+async def test_the_palette_has_every_control() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        offered = {command.title: command.callback for command in app.get_system_commands(screen)}
+        assert {control.label.capitalize() for control in CONTROLS} <= set(offered)
+        world = screen.stage.history.world
+        for control in CONTROLS:
+            line = fill(control.line, world, "A", screen.stage.spec.clients)
+            assert "{" not in line
+            offered[control.label.capitalize()]()
+            assert screen.line.value == line
+        for control in CONTROLS:  # and each of them is understood
+            line = fill(control.line, world, "A", screen.stage.spec.clients)
+            verb, *words = line.split()
+            if ">" not in verb and verb not in ("wait", "write"):
+                assert action_of(verb, words)

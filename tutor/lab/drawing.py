@@ -11,9 +11,12 @@ Text = list[tuple[str, str]]  # text and its style: "", strong, dim, good, bad, 
 LANE = 8
 
 
-def cluster(nodes: dict[str, NodeView], letters: Letters, selected: str, cuts: list[str]) -> list[Text]:
-    """Draw the nodes, replicas below their masters."""
+def cluster(
+    nodes: dict[str, NodeView], letters: Letters, selected: str, cuts: list[str]
+) -> tuple[list[Text], list[str]]:
+    """Draw the nodes, replicas below their masters; returns the rows, and whose each of them is."""
     rows: list[Text] = []
+    owners: list[str] = []
     by_address = {node.address: name for name, node in nodes.items()}
     newest = max((node.offset for node in nodes.values()), default=0)
 
@@ -49,6 +52,7 @@ def cluster(nodes: dict[str, NodeView], letters: Letters, selected: str, cuts: l
             return
         drawn[name] = None
         draw(nodes[name], depth)
+        owners.extend([name] * (len(rows) - len(owners)))
         for other, node in nodes.items():
             if node.role == "replica" and by_address.get(node.master) == name:
                 below(other, depth + 1)
@@ -59,7 +63,7 @@ def cluster(nodes: dict[str, NodeView], letters: Letters, selected: str, cuts: l
     for name in nodes:
         below(name, 0)
     rows += [[(f"✂ {cut}", "bad")] for cut in cuts]
-    return rows
+    return rows, owners
 
 
 def backlog(nodes: dict[str, NodeView], letters: Letters, width: int) -> list[Text]:

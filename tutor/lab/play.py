@@ -1,5 +1,7 @@
 """`redis-tutor lab`: scenarios as plain text, equal at every run. Status 1 when something was not as expected."""
 
+import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from tutor.lab.stage import Stage
 from tutor.lab.telling import Teller, line_of, node_line
 
 WIDTH = 78
+_GAP = re.compile(r"^ +| {2,}")
 
 
 def print_list() -> int:
@@ -48,7 +51,8 @@ def play(name: str, save: str | None = None) -> int:
     stage = Stage(spec)
     wrong: list[str] = []
     for line in story(stage, wrong):
-        print(line)
+        for part in fitted(line):
+            print(part)
     if save is not None:
         try:
             Path(save).write_bytes(stage.history.encode())
@@ -91,6 +95,17 @@ def lines(teller: Teller, history: History, first: int) -> Iterator[str]:
             yield line_of(row, happening.at_us)
 
 
+def fitted(line: str) -> list[str]:
+    """Return a line as it fits a terminal, under its text's beginning; in a pipe as it is."""
+    if not sys.stdout.isatty():
+        return [line]
+    columns = shutil.get_terminal_size().columns
+    if len(line) <= columns:
+        return [line]
+    under = max((gap.end() for gap in _GAP.finditer(line, 0, columns // 2)), default=0)
+    return textwrap.wrap(line, columns, subsequent_indent=" " * under, drop_whitespace=True) or [""]
+
+
 def reopen(file: str) -> int:
     """Open a saved history, which is run again and verified, and print it."""
     try:
@@ -104,7 +119,8 @@ def reopen(file: str) -> int:
     history.end()
     teller = Teller()
     for line in lines(teller, history, 0):
-        print(line)
+        for part in fitted(line):
+            print(part)
     print()
     for node in look(history.world).values():
         print(node_line(node, teller.letters))

@@ -6,7 +6,7 @@ learner may do anything in between: the stage only acts when it is asked for its
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.simulation import actions
 from engine.simulation.happenings import Delivered, Happening, Logged
@@ -19,14 +19,20 @@ SECOND_US = 1_000_000
 SETTLE_US = 20_000  # after the actions of a step: what was sent has arrived and was answered
 
 
+class Span(NamedTuple):
+    """The places at which a step began and ended."""
+
+    began: int
+    ended: int
+
+
 class Stage:
     """A scenario that is being played."""
 
     def __init__(self, spec: ScenarioSpec, seed: int | None = None) -> None:
         self.spec = spec
         self.history = History(spec.seed if seed is None else seed)
-        self.done = 0  # steps
-        self.marks: list[int] = []  # where each step began
+        self._spans: dict[str, list[Span]] = {}  # by branch: where its steps began and ended
         self.begin()
 
     def begin(self) -> None:
@@ -46,19 +52,45 @@ class Stage:
                 yield actions.Start(name)
 
     @property
+    def spans(self) -> list[Span]:
+        """Where the steps of the present branch began and ended; what happened before it left its parent counts."""
+        return self._spans_of(self.history.branch_name)
+
+    def _spans_of(self, name: str) -> list[Span]:
+        spans = self._spans.get(name)
+        if spans is None:
+            branch = self.history.branches[name]
+            fork = branch.fork.happened
+            inherited = self._spans_of(branch.parent) if branch.parent else []
+            spans = [Span(span.began, min(span.ended, fork)) for span in inherited if span.began < fork]
+            self._spans[name] = spans
+        return spans
+
+    @property
+    def done(self) -> int:
+        """How many steps have been done, or begun, at the present place."""
+        place = self.history.place
+        return sum(span.began < place or span.ended <= place for span in self.spans)
+
+    @property
     def next_step(self) -> StepSpec | None:
         """The step that comes next."""
         return self.spec.steps[self.done] if self.done < len(self.spec.steps) else None
 
     def step(self) -> list[str]:
-        """Do the next step; returns what is not as the scenario says."""
+        """Do the next step; returns what is not as the scenario says.
+
+        After going back behind a step's end, that is where it goes: what has been done is not done again.
+        """
+        history = self.history
+        ahead = next((span.ended for span in self.spans if span.ended > history.place), None)
+        if ahead is not None:
+            history.goto(ahead)
+            return []
         step = self.next_step
         if step is None:
             return []
-        history = self.history
-        began = history.place
-        self.marks.append(began)
-        self.done += 1
+        began, number = history.place, self.done + 1
         for line in step.do:
             carry_out(history, line, self.spec.clients)
         if step.do:
@@ -69,10 +101,11 @@ class Stage:
             end_us = history.world.now_us + int(step.within * SECOND_US)
             while list(differences(history, step.until)) and history.world.now_us < end_us:
                 history.run(min(end_us, max(history.world.deadline(), history.world.now_us + 1000)))
+        self.spans.append(Span(began, history.place))
         fresh = history.happenings[began : history.place]
         wrong = [*differences(history, step.until), *differences(history, step.expect)]
         wrong += unheard(step, lambda client: _heard(fresh, client), lambda host: _logged(fresh, host))
-        return [f"step {self.done}: {text}" for text in wrong]
+        return [f"step {number}: {text}" for text in wrong]
 
     def digest(self) -> str:
         """Return a hash over the whole history."""

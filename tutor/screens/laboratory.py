@@ -5,12 +5,14 @@ the present place of the history alone, so that going back needs no undoing. Wha
 """
 
 from bisect import bisect_right
+from collections.abc import Iterator
+from functools import partial
+from time import perf_counter
 from typing import ClassVar
 
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
@@ -18,37 +20,41 @@ from textual.widgets import Input, Static
 from engine.simulation.actions import ActionError
 from engine.simulation.happenings import Delivered, Sent
 from engine.simulation.history import HistoryError
+from engine.simulation.world import BEGINNING_US
 from tutor.lab import drawing
+from tutor.lab.console import transcript
+from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.drawing import Text
 from tutor.lab.look import look
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.stage import SETTLE_US, Stage
 from tutor.lab.telling import Row, Teller, clock
-from tutor.lab.words import PROMPT, carry_out
+from tutor.lab.words import carry_out
+from tutor.screens.compare import CompareScreen
+from tutor.screens.drawn import Drawn
 from tutor.widgets.header import HeaderBar
 from tutor.widgets.keybar import KeyBar
+from tutor.widgets.timeline import Timeline
 
 HELP = """\
 Time stands still until you let it go on. **n** does the scenario's next step; **→** goes on to the next event and
-**←** back by one; **Space** lets time run, and stops it. **Home** and **End** go to the first and the last event.
-**↑** and **↓** choose a message, and the pane below opens it: its bytes, field by field, or a decision's reasons.
+**←** back by one; **Space** lets time run, and stops it; **+** and **-** make it faster and slower. The line below
+is the whole history: click it, or go with **PgUp** and **PgDn** from step to step, **Home** and **End** to its ends.
+**↑** and **↓** (or a click) choose a message, and the pane below opens it: its bytes, or a decision's reasons.
 
-**:** is the prompt: `cut A B reset`, `heal A B`, `crash A`, `start A`, `pause A`, `continue A`, `plug A` (power cut),
-`slow A B 200`, `write app 100`, `add C 172.16.6.59:6379`, `A> INFO replication` at a node and `app> SET k v` as a
-client. **c h k s o w f** begin such a line for the node that **m** chose. An action after going back starts a branch;
-**b** goes to the next one. Nothing breaks: go back.
+**m** (or a click) chooses a node. **c** **h** **d** **k** **s** **p** **o** **f** **r** **a** **w** begin a line for
+it, which **Enter** carries out (all that can be done is in the palette, **^P**); **:** begins an empty line, such as `cut A B silent`, `goto 2.5` (seconds) or `app> SET k v` (a client's command).
+**i** talks to the chosen node as redis-cli does. **u** takes your last action back; going back and doing something
+else starts a branch: **b** goes to the next branch, **=** compares. Nothing breaks: go back.
 """
-STYLES = {"": "", "strong": "bold", "dim": "$muted", "good": "$text-success", "bad": "$text-error",
-          "accent": "$text-accent"}  # fmt: skip
+PLACEHOLDER = "cut A B silent · crash A · A> INFO replication · app> SET k v · goto 2.5"
+ONE_BRANCH = "There is one branch. Go back and do something else: that starts another one."
 TICK_S = 0.1
+SLICE_US = 10_000  # how far time runs between two looks at the clock on the wall
+BUSY_S = 0.04  # the longest that a tick may keep the screen waiting
+SPEEDS = (0.001, 0.01, 0.1, 1, 10, 100)
 TITLES = {"cluster": "Cluster", "messages": "Messages", "detail": "Bytes and reasons", "story": "Scenario"}
 PANES = tuple(TITLES)
-
-
-def content(rows: list[Text]) -> Content:
-    """Return rows as what a Static shows."""
-    lines = [Content.assemble(*((text, STYLES[style]) for text, style in row)) for row in rows]
-    return Content("\n").join(lines)
 
 
 class LaboratoryScreen(Screen[None]):
@@ -65,18 +71,25 @@ class LaboratoryScreen(Screen[None]):
         Binding("left", "back", "back", id="lab.back"),
         Binding("space", "play", "play", id="lab.play"),
         Binding("colon", "prompt('')", "type", key_display=":", id="lab.prompt"),
+        Binding("i", "console", "console", id="lab.console"),
         Binding("tab", "pane", "pane", key_display="⇥", id="lab.pane"),
-        Binding("c", "begin('cut {a} {b} reset')", "cut", id="lab.cut"),
-        Binding("h", "begin('heal {a} {b}')", "heal", id="lab.heal"),
-        Binding("k", "begin('crash {a}')", "crash", id="lab.crash"),
-        Binding("s", "begin('start {a}')", "start", id="lab.start"),
-        Binding("o", "begin('plug {a}')", "plug", id="lab.plug"),
-        Binding("f", "begin('{a}> REPLICAOF NO ONE')", "promote", id="lab.promote"),
-        Binding("w", "begin('write {client} 100')", "write", id="lab.write"),
         Binding("m", "mark", "node", id="lab.node"),
+        Binding("u", "undo", "undo", id="lab.undo"),
+        *(
+            Binding(
+                control.key, f"begin({control.line!r})", control.label, id=f"lab.{control.label.replace(' ', '-')}"
+            )
+            for control in CONTROLS
+            if control.key
+        ),
         Binding("b", "branch", "branch", id="lab.branch"),
+        Binding("equals_sign", "compare", "compare", key_display="=", id="lab.compare"),
+        Binding("plus", "speed(1)", "faster", key_display="+", id="lab.faster"),
+        Binding("minus", "speed(-1)", "slower", key_display="-", id="lab.slower"),
         Binding("up", "choose(-1)", "choose", show=False),
         Binding("down", "choose(1)", "choose", show=False),
+        Binding("pageup", "jump(-1)", "step before", show=False),
+        Binding("pagedown", "jump(1)", "step after", show=False),
         Binding("home", "goto(0)", "first", show=False),
         Binding("end", "goto(-1)", "last", show=False),
         Binding("escape", "leave", "map", id="lab.leave"),
@@ -93,8 +106,9 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen #story { height: 11; }
     LaboratoryScreen #messages { height: 1fr; }
     LaboratoryScreen #detail { height: 40%; }
-    LaboratoryScreen #line { dock: bottom; height: 1; border: none; padding: 0 1; background: $surface;
-        margin-bottom: 1; }
+    LaboratoryScreen #prompt { height: 1; background: $surface; }
+    LaboratoryScreen #who { width: auto; padding: 0 0 0 1; color: $text-accent; }
+    LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
     LaboratoryScreen.-narrow #left { width: 100%; }
     LaboratoryScreen.-narrow #detail, LaboratoryScreen.-narrow #story { height: 1fr; }
     LaboratoryScreen.-narrow .pane.-hidden { display: none; }
@@ -111,8 +125,12 @@ class LaboratoryScreen(Screen[None]):
         self.chosen = -1  # a row; -1: the last
         self.pane = PANES[0]
         self.node = next(iter(spec.nodes))
-        self.note: list[Text] = []  # what the last typed line gave
         self.playing: Timer | None = None
+        self.speed = SPEEDS.index(1)
+        self.talking = ""  # whose console is open
+        self.before: list[tuple[str, int]] = []  # branch and place before each action, to take it back
+        self.owners: list[str] = []  # whose each row of the cluster's pane is
+        self.first = 0  # the message that is shown first
 
     def compose(self) -> ComposeResult:
         """Lay out the laboratory."""
@@ -120,17 +138,20 @@ class LaboratoryScreen(Screen[None]):
         with Horizontal():
             with Vertical(id="left"):
                 with VerticalScroll(id="cluster", classes="pane", can_focus=False):
-                    yield Static("", id="cluster-text")
-                    yield Static("", id="backlog")
+                    yield Drawn("", id="cluster-text")
+                    yield Drawn("", id="backlog")
                 with VerticalScroll(id="story", classes="pane", can_focus=False):
-                    yield Static("", id="story-text")
+                    yield Drawn("", id="story-text")
             with Vertical(id="right"):
                 with Vertical(id="messages", classes="pane"):
-                    yield Static("", id="messages-text")
+                    yield Drawn("", id="messages-text")
                 with VerticalScroll(id="detail", classes="pane", can_focus=False):
-                    yield Static("", id="detail-text")
-        yield Input(id="line", placeholder=": cut A B reset · crash A · A> INFO replication · app> SET k v")
-        yield KeyBar()
+                    yield Drawn("", id="detail-text")
+        yield Timeline()
+        with Horizontal(id="prompt"):
+            yield Static(":", id="who")
+            yield Input(id="line", placeholder=PLACEHOLDER, select_on_focus=False)
+        yield KeyBar(lines=2)
 
     def on_mount(self) -> None:
         """Draw the beginning."""
@@ -143,6 +164,20 @@ class LaboratoryScreen(Screen[None]):
         """Fit it."""
         self.call_after_refresh(self.draw)
 
+    def commands(self) -> Iterator[SystemCommand]:
+        """Yield what the palette offers here: everything that can be done, with a key or without."""
+        yield SystemCommand("Next step", "Do the scenario's next step", self.action_next)
+        yield SystemCommand("Play or pause", "Let time run, or stop it", self.action_play)
+        yield SystemCommand("Faster", "Let time run ten times as fast", partial(self.action_speed, 1))
+        yield SystemCommand("Slower", "Let time run at a tenth of its speed", partial(self.action_speed, -1))
+        yield SystemCommand("Undo", "Take the last action back", self.action_undo)
+        yield SystemCommand("Console", f"Talk to {self.node} as redis-cli does", self.action_console)
+        yield SystemCommand("Next branch", "Go to the end of another branch", self.action_branch)
+        yield SystemCommand("Compare branches", "Show two branches side by side", self.action_compare)
+        for control in CONTROLS:
+            told = f"{control.told} ({control.key})" if control.key else control.told
+            yield SystemCommand(control.label.capitalize(), told, partial(self.action_begin, control.line))
+
     # -- drawing
 
     def draw(self) -> None:
@@ -154,13 +189,15 @@ class LaboratoryScreen(Screen[None]):
             self.node = next(iter(nodes), self.node)  # before the first event there is none
         width = max(20, self.query_one("#cluster").size.width - 2)
         letters = self.teller.letters
-        self._set("cluster-text", drawing.cluster(nodes, letters, self.node, self._cuts()))
+        rows, self.owners = drawing.cluster(nodes, letters, self.node, self._cuts())
+        self._set("cluster-text", rows)
         bar: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, letters, width)]
         self._set("backlog", bar)
         self._draw_messages()
-        self._set("detail-text", self.note or self._detail())
+        self._draw_detail()
         self._draw_story()
-        state = "▶ running" if self.playing else "‖ paused"
+        self.query_one(Timeline).show(history.place, len(history.happenings), self._marks())
+        state = f"▶ ×{SPEEDS[self.speed]:g}" if self.playing else "‖ paused"
         last = len(history.happenings)
         right = f"t {clock(history.world.now_us)} s  event {history.place} of {last}  {state}  {history.branch_name}"
         self.query_one(HeaderBar).show(f"Laboratory › {spec.title}", right)
@@ -174,7 +211,10 @@ class LaboratoryScreen(Screen[None]):
         self.query_one("#right").set_class(narrow and self.pane in ("cluster", "story"), "-hidden")
 
     def _set(self, name: str, rows: list[Text]) -> None:
-        self.query_one(f"#{name}", Static).update(content(rows))
+        self.query_one(f"#{name}", Drawn).draw(rows)
+
+    def _marks(self) -> list[int]:
+        return sorted({span.began for span in self.stage.spans} | {span.ended for span in self.stage.spans})
 
     def _read(self) -> None:
         history = self.stage.history
@@ -211,7 +251,7 @@ class LaboratoryScreen(Screen[None]):
         room = self.size.height - 5 if self.has_class("-narrow") else self.query_one("#messages").size.height
         height = max(3, room - 1)
         at, count = self._selected(), self._shown()
-        first = max(0, min(at - height // 2, count - height))
+        first = self.first = max(0, min(max(self.first, at - height + 1), at, count - height))
         rows: list[Text] = [[(drawing.lanes(names), "strong")]]
         for number in range(first, min(count, first + height)):
             row = self.rows[number]
@@ -219,6 +259,21 @@ class LaboratoryScreen(Screen[None]):
             mark = "▸" if number == at else " "
             rows.append([(mark, "accent"), (drawn[0][0][1:], "dim"), *drawn[1:]])
         self._set("messages-text", rows)
+
+    def _draw_detail(self) -> None:
+        pane = self.query_one("#detail", VerticalScroll)
+        if not self.talking:
+            pane.border_title = TITLES["detail"]
+            self._set("detail-text", self._detail())
+            return
+        pane.border_title = f"Console of {self.talking}"
+        said = transcript(self.stage.history, self.talking, self._address(self.talking))
+        self._set("detail-text", said or [[("Type a command, as in redis-cli. Esc leaves.", "dim")]])
+        pane.scroll_end(animate=False)
+
+    def _address(self, name: str) -> str:
+        host = self.stage.history.world.hosts.get(self.stage.spec.clients.get(name, name))
+        return host.address if host is not None and name == host.name else name
 
     def _detail(self) -> list[Text]:
         at = self._selected()
@@ -285,24 +340,28 @@ class LaboratoryScreen(Screen[None]):
             getattr(self.stage.history, what)(*args)
         except (ActionError, HistoryError) as error:
             self.notify(str(error), severity="warning", markup=False)
-        self.note = []
+        self.changed()
+
+    def changed(self) -> None:
+        """Show another place."""
         self.chosen = -1
         self.draw()
 
     def action_next(self) -> None:
         """Do the scenario's next step."""
-        if self.stage.next_step is None:
+        history = self.stage.history
+        before = history.branch_name, history.place
+        if self.stage.next_step is None and not any(span.ended > history.place for span in self.stage.spans):
             self.notify("The scenario is over.")
             return
         try:
             wrong = self.stage.step()
         except (ActionError, HistoryError) as error:
             wrong = [str(error)]
+        self.before.append(before)
         for text in wrong:
             self.notify(text, title="Not as the scenario tells", severity="warning", markup=False)
-        self.note = []
-        self.chosen = -1
-        self.draw()
+        self.changed()
 
     def action_step(self) -> None:
         """Go on to the next thing that shows."""
@@ -314,9 +373,7 @@ class LaboratoryScreen(Screen[None]):
             self._read()
             if self._shown() != shown or before == (history.world.now_us, history.place):
                 break
-        self.note = []
-        self.chosen = -1
-        self.draw()
+        self.changed()
 
     def action_back(self) -> None:
         """Go back by one thing that shows."""
@@ -329,6 +386,19 @@ class LaboratoryScreen(Screen[None]):
         """Go to the first or the last event."""
         self.act("end") if number < 0 else self.act("goto", number)
 
+    def action_jump(self, by: int) -> None:
+        """Go to where a step began or ended: the one before, or the one after."""
+        history = self.stage.history
+        marks = [0, *self._marks(), len(history.happenings)]
+        if by < 0:
+            self.act("goto", max((mark for mark in marks if mark < history.place), default=0))
+        else:
+            self.act("goto", min((mark for mark in marks if mark > history.place), default=history.place))
+
+    def on_timeline_chosen(self, event: Timeline.Chosen) -> None:
+        """Go where the bar was clicked."""
+        self.act("goto", event.place)
+
     def action_play(self) -> None:
         """Let time run, or stop it."""
         if self.playing is None:
@@ -338,17 +408,52 @@ class LaboratoryScreen(Screen[None]):
             self.playing = None
         self.draw()
 
+    def action_speed(self, by: int) -> None:
+        """Let time run faster or slower."""
+        self.speed = max(0, min(len(SPEEDS) - 1, self.speed + by))
+        if self.playing is None:
+            self.notify(f"Time will run {SPEEDS[self.speed]:g} times as fast as it does for us.", timeout=2)
+        self.draw()
+
     def _tick(self) -> None:
-        self.act("run", self.stage.history.world.now_us + int(TICK_S * 1_000_000))
+        """Run on by what a tick is worth, but for no longer than the screen can wait."""
+        history = self.stage.history
+        until_us = history.world.now_us + int(TICK_S * 1_000_000 * SPEEDS[self.speed])
+        ends = perf_counter() + BUSY_S
+        try:
+            while history.world.now_us < until_us and perf_counter() < ends:
+                history.run(min(until_us, max(history.world.now_us + SLICE_US, history.world.deadline())))
+        except HistoryError as error:
+            self.notify(str(error), severity="warning", markup=False)
+        self.changed()
 
     def action_branch(self) -> None:
         """Go to the next branch."""
         history = self.stage.history
         names = list(history.branches)
         if len(names) < 2:
-            self.notify("There is one branch. Go back and do something else: that starts another one.")
+            self.notify(ONE_BRANCH)
             return
         self.act("switch", names[(names.index(history.branch_name) + 1) % len(names)])
+
+    def action_compare(self) -> None:
+        """Show two branches side by side."""
+        history = self.stage.history
+        if len(history.branches) < 2:
+            self.notify(ONE_BRANCH)
+            return
+        self.app.push_screen(CompareScreen(history, self.teller.letters))
+
+    def action_undo(self) -> None:
+        """Take the last action back: be where it was done, in the branch where it was done."""
+        if not self.before:
+            self.notify("There is no action to take back.")
+            return
+        branch, place = self.before.pop()
+        history = self.stage.history
+        if history.branch_name != branch:
+            history.switch(branch)
+        self.act("goto", place)
 
     # -- choosing
 
@@ -357,14 +462,27 @@ class LaboratoryScreen(Screen[None]):
         count = self._shown()
         if count:
             self.chosen = max(0, min(count - 1, self._selected() + by))
-            self.note = []
             self.draw()
+
+    def on_drawn_clicked(self, event: Drawn.Clicked) -> None:
+        """Choose the message or the node that was clicked."""
+        if event.control.id == "messages-text" and 0 < event.row <= self._shown() - self.first:
+            self.chosen = self.first + event.row - 1
+        elif event.control.id == "cluster-text" and event.row < len(self.owners):
+            self.choose_node(self.owners[event.row])
+        self.draw()
+
+    def choose_node(self, name: str) -> None:
+        """Choose a node; an open console follows."""
+        self.node = name
+        if self.talking:
+            self.talk_to(name)
 
     def action_mark(self) -> None:
         """Choose the next node."""
         names = list(self.stage.history.world.hosts)
         if self.node in names:
-            self.node = names[(names.index(self.node) + 1) % len(names)]
+            self.choose_node(names[(names.index(self.node) + 1) % len(names)])
         self.draw()
 
     def action_pane(self) -> None:
@@ -381,44 +499,79 @@ class LaboratoryScreen(Screen[None]):
 
     def action_prompt(self, text: str) -> None:
         """Begin a line."""
+        self.talk_to("")
         self.line.value = text
         self.line.cursor_position = len(text)
         self.line.focus()
+        self.draw()
 
     def action_begin(self, text: str) -> None:
         """Begin a line for the chosen node."""
-        others = [name for name in self.stage.history.world.hosts if name != self.node]
-        client = next(iter(self.stage.spec.clients), self.node)
-        other = others[0] if others else self.node
-        self.action_prompt(text.replace("{a}", self.node).replace("{b}", other).replace("{client}", client))
+        self.action_prompt(fill(text, self.stage.history.world, self.node, self.stage.spec.clients))
+
+    def action_console(self) -> None:
+        """Talk to the chosen node."""
+        self.talk_to(self.node)
+        self.line.value = ""
+        self.line.focus()
+        if self.has_class("-narrow"):
+            self.pane = "detail"
+        self.draw()
+
+    def talk_to(self, name: str) -> None:
+        """Open the console of a node or client; none: what is typed are actions."""
+        self.talking = name
+        self.query_one("#who", Static).update(f"{self._address(name)}>" if name else ":")
+        self.line.placeholder = "" if name else PLACEHOLDER
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Do what was typed."""
-        text = event.value.strip().removeprefix(":")
+        text = event.value.strip()
         if not text:
             return
+        if self.talking and not text.startswith(":"):
+            text = f"{self.talking}> {text}"
+        text = text.removeprefix(":").strip()
         history = self.stage.history
-        before = history.place
+        before = history.branch_name, history.place
+        name, prompt, command = text.partition(">")
+        spoken = bool(prompt) and " " not in name.strip()
         try:
-            carry_out(history, text, self.stage.spec.clients)
-        except ActionError as error:
+            if spoken and not command.strip():
+                raise ActionError("a command is missing")
+            if text.startswith("goto "):
+                self._goto_time(text.removeprefix("goto "))
+            else:
+                carry_out(history, text, self.stage.spec.clients)
+        except (ActionError, HistoryError) as error:
             self.notify(str(error), title="Not possible; nothing has changed", severity="warning", markup=False)
             return
-        name, prompt, _ = text.partition(">")
+        if (history.branch_name, history.place) != before and not text.startswith("goto "):
+            self.before.append(before)
         self.line.value = ""
-        self.note = []
-        if prompt and " " not in name:
+        if spoken:
             history.run(history.world.now_us + SETTLE_US)
-            heard = [h.data for h in history.happenings[before : history.place]
-                     if isinstance(h, Delivered) and h.target in (name, PROMPT + name)]  # fmt: skip
-            answer = b"".join(heard).decode("utf-8", "replace").replace("\r", "") or "(no answer yet: let time go on)"
-            self.note = [[(text, "strong")], [(answer, "")]]
-        self.chosen = -1
-        self.draw()
+            if self.talking != name.strip():
+                self.talk_to(name.strip())
+        self.changed()
+
+    def _goto_time(self, text: str) -> None:
+        """Go to a time, in seconds since the beginning; beyond the end time runs on. Raises ActionError."""
+        try:
+            at_us = BEGINNING_US + int(float(text) * 1_000_000)
+        except ValueError:
+            raise ActionError("goto SECONDS") from None
+        history = self.stage.history
+        if at_us < history.world.now_us:
+            moments = history.branch_now.places
+            history.goto(next((place.happened for place in reversed(moments) if place.now_us <= at_us), 0))
+        history.run(at_us)
 
     def action_leave(self) -> None:
         """Leave the prompt, or the laboratory."""
-        if self.focused is self.line:
+        if self.focused is self.line or self.talking:
             self.set_focus(None)
+            self.talk_to("")
+            self.draw()
         else:
             self.dismiss()

@@ -1,7 +1,7 @@
 """The last line of every screen: the keys that work now.
 
-One widget that draws one line. When the window is too narrow for all of them, the least needed go first (bindings
-are listed in the order of need); every key is also a button.
+One widget that draws one line, or two where a screen has many keys and room. When there is no room for all of them,
+the least needed go first (bindings are listed in the order of need); every key is also a button.
 """
 
 from rich.cells import cell_len
@@ -29,6 +29,8 @@ KEYS = {
     "right": "→",
 }
 
+GAP = 2  # columns between two keys
+
 
 def key_name(key: str) -> str:
     """Return how a key is written on the screen."""
@@ -54,9 +56,12 @@ class KeyBar(Widget):
     }
     """
 
-    def __init__(self) -> None:
+    TALL = 36  # rows of a window that has room for a second line
+
+    def __init__(self, lines: int = 1) -> None:
         super().__init__()
-        self._places: list[tuple[int, int, str]] = []  # from column, to column, key
+        self._lines = lines
+        self._places: dict[int, list[tuple[int, int, str]]] = {}  # by line: from column, to column, key
 
     def compose(self) -> ComposeResult:
         """Nothing: one line, drawn at once."""
@@ -65,6 +70,10 @@ class KeyBar(Widget):
     def on_mount(self) -> None:
         """Follow the focus."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def on_resize(self) -> None:
+        """Take a second line where there is room."""
+        self.styles.height = self._lines if self.app.size.height >= self.TALL else 1
 
     def _changed(self, _: Screen[object]) -> None:
         self.refresh()
@@ -81,31 +90,40 @@ class KeyBar(Widget):
             seen["command_palette"] = (self.app.COMMAND_PALETTE_BINDING, "^P", "commands")
         return list(seen.values())
 
+    def _laid_out(self, width: int, lines: int) -> list[list[tuple[str, str, str]]]:
+        """Return the keys that fit, line by line."""
+        items = self.items()
+        always = [item for item in items if item[0] in ("f1", "question_mark", "ctrl+p")]
+        while True:
+            rows: list[list[tuple[str, str, str]]] = [[]]
+            used = 0
+            for item in items:
+                size = cell_len(item[1]) + 1 + cell_len(item[2])
+                if rows[-1] and used + GAP + size > width:
+                    rows.append([])
+                    used = 0
+                used += size + (GAP if rows[-1] else 0)
+                rows[-1].append(item)
+            if len(rows) <= lines or len(items) == len(always):
+                return rows[:lines]
+            items.remove(next(item for item in reversed(items) if item not in always))
+
     def render_line(self, y: int) -> Strip:
         """Draw the keys that fit."""
         base = self.rich_style
         key_style = base + self.get_component_rich_style("keybar--key", partial=True)
         text_style = base + self.get_component_rich_style("keybar--text", partial=True)
         width = self.content_size.width
-        items = self.items()
-        always = [item for item in items if item[0] in ("f1", "question_mark", "ctrl+p")]
-        gap = 2
-
-        def length(chosen: list[tuple[str, str, str]]) -> int:
-            return sum(cell_len(d) + 1 + cell_len(t) for _, d, t in chosen) + gap * (len(chosen) - 1)
-
-        while length(items) > width and len(items) > len(always):
-            drop = next(item for item in reversed(items) if item not in always)
-            items.remove(drop)
+        rows = self._laid_out(width, self.content_size.height)
         segments: list[Segment] = []
-        self._places = []
+        places = self._places[y] = []
         at = 0
-        for key, display, text in items:
+        for key, display, text in rows[y] if y < len(rows) else []:
             if at:
-                segments.append(Segment(" " * gap, base))
-                at += gap
+                segments.append(Segment(" " * GAP, base))
+                at += GAP
             size = cell_len(display) + 1 + cell_len(text)
-            self._places.append((at, at + size, key))
+            places.append((at, at + size, key))
             segments += [Segment(display, key_style), Segment(" " + text, text_style)]
             at += size
         return Strip(segments).adjust_cell_length(width, base or Style())
@@ -113,7 +131,8 @@ class KeyBar(Widget):
     def on_click(self, event: Click) -> None:
         """Press the key that was clicked."""
         offset = event.get_content_offset(self)
-        x = offset.x if offset else -1
-        for start, end, key in self._places:
-            if start <= x < end:
+        if offset is None:
+            return
+        for start, end, key in self._places.get(offset.y, []):
+            if start <= offset.x < end:
                 self.app.simulate_key(key)

@@ -1,0 +1,113 @@
+"""Two branches of a history side by side: where they part, and what is different at their ends."""
+
+from typing import NamedTuple
+
+from engine.digest import entry_digest
+from engine.simulation.happenings import Happening
+from engine.simulation.history import History
+from tutor.lab.drawing import Text
+from tutor.lab.look import Letters, NodeView, look
+from tutor.lab.telling import Teller, clock
+
+KEYS_SHOWN = 6
+Keys = dict[tuple[int, bytes], bytes]  # database and key: digest of the value
+
+
+class End(NamedTuple):
+    """How a branch ends."""
+
+    name: str
+    at_us: int
+    nodes: dict[str, NodeView]
+    data: dict[str, Keys]
+
+
+def end_of(history: History, name: str) -> End:
+    """Look at the end of a branch; the history stands where it stood afterwards. Raises HistoryError."""
+    home, place = history.branch_name, history.place
+    history.switch(name)
+    world = history.world
+    data: dict[str, Keys] = {}
+    for host in world.hosts.values():
+        if host.node is not None:
+            data[host.name] = {
+                (db.index, key): entry_digest(entry)
+                for db in host.node.space.databases
+                for key, entry in db.entries.items()
+            }
+    end = End(name, world.now_us, look(world), data)
+    history.switch(home)
+    history.goto(place)
+    return end
+
+
+def compare(history: History, first: str, second: str, letters: Letters, width: int) -> list[Text]:
+    """Return what is to be shown of two branches. Raises HistoryError."""
+    parted = history.compare(first, second)
+    ends = end_of(history, first), end_of(history, second)
+    column = max(16, min(36, (width - 20) // 2))
+    rows: list[Text] = [
+        [(f"The first {parted.common} events are the same. Then", "")],
+        [(f"{first:<12}", "strong"), ("  " + _told(parted.first), "")],
+        [(f"{second:<12}", "strong"), ("  " + _told(parted.second), "")],
+        [("", "")],
+        [(" " * 18, ""), (f"{first:<{column}}", "strong"), (second, "strong")],
+        [(f"{'ends at':<18}{clock(ends[0].at_us) + ' s':<{column}}{clock(ends[1].at_us)} s", "dim")],
+    ]
+    names = list(dict.fromkeys([*ends[0].nodes, *ends[1].nodes]))
+    for name in names:
+        rows.append([(name, "strong")])
+        one, other = (_facts(end.nodes.get(name), letters) for end in ends)
+        for label in dict.fromkeys([*one, *other]):
+            left, right = one.get(label, "–"), other.get(label, "–")
+            same = left == right
+            sign, style = (" ", "dim") if same else ("≠", "bad")
+            rows.append(
+                [(f"{sign} ", style), (f"{label:<16}", "dim"), (f"{left:<{column}}", "dim" if same else ""),
+                 (right, "dim" if same else "strong")]
+            )  # fmt: skip
+        rows += _keys(name, ends)
+    return rows
+
+
+def _facts(node: NodeView | None, letters: Letters) -> dict[str, str]:
+    if node is None:
+        return {"": "no such node"}
+    if node.state == "down":
+        return {"state": "down"}
+    facts = {"state": node.state, "role": node.role, "replication ID": letters.of(node.replid),
+             "offset": str(node.offset), "keys": str(node.keys)}  # fmt: skip
+    if node.role == "replica":
+        facts["link"] = f"{node.link} to {node.master}"
+    if node.replid2:
+        facts["former ID"] = f"{letters.of(node.replid2)} below {node.second_offset}"
+    facts["resyncs"] = f"{node.sync_full} full, {node.sync_partial_ok} partial"
+    return facts
+
+
+def _keys(name: str, ends: tuple[End, End]) -> list[Text]:
+    """Tell which keys of a node are in one branch only, or have another value there."""
+    rows: list[Text] = []
+    one, other = (end.data.get(name, {}) for end in ends)
+    for what, keys in (
+        (f"only in {ends[0].name}", [key for key in one if key not in other]),
+        (f"only in {ends[1].name}", [key for key in other if key not in one]),
+        ("another value", [key for key in one if key in other and one[key] != other[key]]),
+    ):
+        if keys:
+            shown = ", ".join(key.decode("utf-8", "replace") for _, key in sorted(keys)[:KEYS_SHOWN])
+            more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
+            rows.append([("≠ ", "bad"), (f"{what}: ", "strong"), (f"{shown}{more}", "")])
+    return rows
+
+
+def _told(happening: Happening | None) -> str:
+    if happening is None:
+        return "ends there"
+    rows = list(Teller().rows(happening))
+    what = rows[0] if rows else (0, "", getattr(happening, "host", ""), "", type(happening).__name__.lower())
+    who = f"{what[2]} → {what[3]}: " if what[3] else f"{what[2]}: " if what[2] else ""
+    return f"{clock(happening.at_us)} s  {who}{what[4]}"
+
+
+__all__ = ["End", "compare", "end_of"]

@@ -1,0 +1,65 @@
+"""What a learner can do to a cluster: one table, from which keys, footer, help and palette are made.
+
+Each control is a line as `tutor.lab.words` reads it, with places for the chosen node and what goes with it:
+{a} the chosen node, {b} another one, {at} and {port} where that one listens, {client} a client, {new} and {free} a
+node that is not there yet and an address for it. The line is put into the prompt: the learner may change it first.
+"""
+
+from typing import NamedTuple
+
+from engine.simulation.world import World
+
+
+class Control(NamedTuple):
+    """A key (none: in the palette only), the line it begins, its name in the footer, and what it does."""
+
+    key: str
+    line: str
+    label: str
+    told: str
+
+
+CONTROLS = (
+    Control("c", "cut {a} {b} reset", "cut", "End the connections between two nodes at once (a reset)"),
+    Control("", "cut {a} {b} silent", "silent cut", "Hold every byte between two nodes until the link heals"),
+    Control("", "cut {a} {b} half-open", "half-open", "Lose every byte between two nodes; both believe in the link"),
+    Control("h", "heal {a} {b}", "heal", "Mend a link: what was held arrives"),
+    Control("d", "slow {a} {b} 200", "delay", "Make a link slow: milliseconds, and bytes a second if wanted"),
+    Control("k", "crash {a}", "crash", "Kill a process (SIGKILL); its disk keeps what was written"),
+    Control("s", "start {a}", "start", "Start a process on what its disk holds"),
+    Control("p", "pause {a}", "pause node", "Stop a process (SIGSTOP); its connections stay"),
+    Control("", "continue {a}", "continue node", "Let a stopped process go on (SIGCONT)"),
+    Control("", "stop {a}", "shut down", "Ask a process to shut down (SIGTERM)"),
+    Control("o", "plug {a}", "plug", "Pull the plug: what was not fsynced is gone"),
+    Control("", "wipe {a}", "wipe", "Forget all that is on the disk of a node that does not run"),
+    Control("f", "{a}> REPLICAOF NO ONE", "promote", "Make a replica a master"),
+    Control("r", "{a}> REPLICAOF {at} {port}", "follow", "Make a node a replica of another one"),
+    Control("", "{a}> CONFIG SET repl-backlog-size 16384", "small backlog", "Shrink the backlog of a node"),
+    Control("a", "add {new} {free}", "add node", "Put another node on the network; then start it"),
+    Control("w", "write {client} 100", "write", "Write load: so many SETs from a client"),
+    Control("", "wait 1", "wait", "Let so many seconds pass"),
+)
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def fill(line: str, world: World, node: str, clients: dict[str, str]) -> str:
+    """Return a control's line for the chosen node."""
+    others = [name for name in world.hosts if name != node]
+    followed = world.hosts[node].node if node in world.hosts else None
+    address = followed.replica.master if followed is not None and followed.is_replica else ""
+    by_address = {host.address: name for name, host in world.hosts.items()}
+    other = by_address.get(address) or (others[0] if others else node)
+    at, _, port = world.hosts[other].address.rpartition(":") if other in world.hosts else ("", "", "")
+    taken = {host.ip for host in world.hosts.values()}
+    places = {
+        "a": node,
+        "b": other,
+        "at": at,
+        "port": port,
+        "client": next(iter(clients), node),
+        "new": next((letter for letter in LETTERS if letter not in world.machines), "node"),
+        "free": next(ip for ip in (f"172.16.6.{number}" for number in range(57, 255)) if ip not in taken) + ":6379",
+    }
+    for name, value in places.items():
+        line = line.replace("{" + name + "}", value)
+    return line

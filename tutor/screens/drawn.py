@@ -1,0 +1,44 @@
+"""Rows of styled text, as the laboratory draws them, on a screen."""
+
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+from textual.widgets import Static
+
+from tutor.lab.drawing import Text
+
+STYLES = {"": "", "strong": "bold", "dim": "$muted", "good": "$text-success", "bad": "$text-error",
+          "accent": "$text-accent"}  # fmt: skip
+
+
+def content(rows: list[Text]) -> Content:
+    """Return rows as what a Static shows."""
+    lines = [Content.assemble(*((text, STYLES[style]) for text, style in row)) for row in rows]
+    return Content("\n").join(lines)
+
+
+class Drawn(Static):
+    """Rows that may be clicked."""
+
+    class Clicked(Message):
+        """A row was clicked: which, counted from the first that is shown."""
+
+        def __init__(self, drawn: "Drawn", row: int) -> None:
+            super().__init__()
+            self.drawn = drawn
+            self.row = row
+
+        @property
+        def control(self) -> "Drawn":
+            """The pane."""
+            return self.drawn
+
+    def draw(self, rows: list[Text]) -> None:
+        """Show rows."""
+        self.update(content(rows))
+
+    def on_click(self, event: Click) -> None:
+        """Tell which row it was."""
+        offset = event.get_content_offset(self)
+        if offset is not None:
+            self.post_message(self.Clicked(self, offset.y))
