@@ -43,7 +43,8 @@ is the whole history: click it, or go with **PgUp** and **PgDn** from step to st
 **↑** and **↓** (or a click) choose a message, and the pane below opens it: its bytes, or a decision's reasons.
 
 **m** (or a click) chooses a node. **c** **h** **d** **k** **s** **p** **o** **f** **r** **a** **w** begin a line for
-it, which **Enter** carries out (all that can be done is in the palette, **^P**); **:** begins an empty line, such as `cut A B silent`, `goto 2.5` (seconds) or `app> SET k v` (a client's command).
+it, which **Enter** carries out (all that can be done is in the palette, **^P**); **:** begins an empty line, for
+`cut A B silent`, `goto 2.5` (seconds) or `app> SET k v` (a client's command).
 **i** talks to the chosen node as redis-cli does. **u** takes your last action back; going back and doing something
 else starts a branch: **b** goes to the next branch, **=** compares. Nothing breaks: go back.
 """
