@@ -96,6 +96,11 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 @click.option("--play", "is_played", is_flag=True, help="Play it as plain text, equal at every run.")
 @click.option("--save", metavar="FILE", help="Play it and save its history.")
 @click.option("--open", "opened", metavar="FILE", help="Run a saved history again, verified, and print it.")
+@click.option("--expose", is_flag=True, help="Open every node on a real port, time running, until Ctrl-C.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=7001, help="The first of --expose [7001]; 0: any free."
+)
+@click.option("--steps", type=click.IntRange(0), default=0, help="Steps that --expose plays first [0].")
 @click.pass_context
 def lab(
     context: click.Context,
@@ -104,14 +109,26 @@ def lab(
     is_played: bool,
     save: str | None,
     opened: str | None,
+    expose: bool,
+    port: int,
+    steps: int,
 ) -> None:
-    """Watch whole clusters in the laboratory, step by step. SCENARIO is a name or a YAML file."""
+    """Watch whole clusters in the laboratory, step by step. SCENARIO is a name or a YAML file.
+
+    With --expose real clients and servers take part: redis-cli attaches to any node, and a real server follows a
+    simulated one or is followed by it (REPLICAOF 127.0.0.1 PORT). Actions can be typed: cut A B, heal A B, crash A.
+    """
     from tutor.lab import play
 
     if opened is not None:
         context.exit(play.reopen(opened))
     if as_list or scenario is None:
         context.exit(play.print_list())
+    if expose:
+        from tutor.lab.expose import expose as show
+
+        spec = play.load(scenario)
+        context.exit(1 if spec is None else show(spec, steps, port))
     if not is_played and save is None:
         if play.load(scenario) is None:
             context.exit(1)

@@ -462,8 +462,8 @@ class Host:
     def _other(self, effect: fx.Effect) -> None:
         world = self.world
         if isinstance(effect, fx.Dial):
-            number = world.network.connect(self.name, effect.link, world.resolve(effect.host, self), effect.port)
-            self.links[effect.link] = number.number
+            address = world.resolve(effect.host, effect.port, self)
+            self.links[effect.link] = world.network.connect(self.name, effect.link, *address).number
         elif isinstance(effect, fx.Exit):
             self._exit(effect)
         elif isinstance(effect, fx.Stall):

@@ -25,27 +25,29 @@ from engine.simulation.client import ClientHost
 from engine.simulation.happenings import Acted, Delivered, Dropped, Exited, Happening, Logged, NodeEvent
 from engine.simulation.host import BASE_DIRECTIVES, CONFIG_PATH, NOTICEABLE_US, Host
 from engine.simulation.network import DOWN, PAUSED, RUNNING, Connection, Network
+from engine.simulation.outside import Outside
 
 BEGINNING_US = 1_700_000_000_000_000
 CLIENT_LINK = 1  # what a client calls its only link
 NEVER_US = 1 << 62
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 
-Machine = Host | ClientHost
+Machine = Host | ClientHost | Outside
 
 
 class World:
     """Everything, at one moment."""
 
-    def __init__(self, seed: int, observed: bool = True) -> None:
+    def __init__(self, seed: int, observed: bool = True, beginning_us: int = BEGINNING_US) -> None:
         self.seed = seed
         self.rng = Rng(seed)
         self.observed = observed  # whether nodes' events are among the happenings
-        self.now_us = BEGINNING_US
+        self.now_us = beginning_us
         self.steps = 0
         self.hosts: dict[str, Host] = {}
         self.clients: dict[str, ClientHost] = {}
         self.machines: dict[str, Machine] = {}
+        self.outside: Outside | None = None  # the way to real connections, if there is one
         self.network = Network(self)
         self.queue: list[tuple[int, int, str, tuple[Any, ...]]] = []
         self.queued = 0
@@ -142,14 +144,18 @@ class World:
 
     # --- machines -----------------------------------------------------------------------------------------------
 
-    def resolve(self, name: str, source: Host) -> str:
-        """Return the address that a host's name stands for."""
+    def resolve(self, name: str, port: int, source: Host) -> tuple[str, int]:
+        """Return the address that a host's name and port stand for."""
         if name in self.machines:
-            return self.machines[name].ip
-        return source.ip if name in ("localhost", "127.0.0.1", "::1") else name
+            return self.machines[name].ip, port
+        if name not in ("localhost", "127.0.0.1", "::1"):
+            return name, port
+        return (source.ip, port) if self.outside is None else self.outside.find(port)
 
-    def machine(self, ip: str, port: int) -> Host | None:
+    def machine(self, ip: str, port: int) -> Host | Outside | None:
         """Return the machine that has an address, the one that listens on the port if several share it."""
+        if self.outside is not None and ip == self.outside.ip:
+            return self.outside
         found = [host for host in self.hosts.values() if host.ip == ip]
         for host in found:
             if port in host.listening:
@@ -177,8 +183,9 @@ class World:
 
     def exchange(self, host: Host, effect: fx.Exchange) -> Any:
         """Talk to another server and wait for its answers (MIGRATE), out of turn: as if the time had passed."""
-        target = self.machine(self.resolve(effect.host, host), effect.port)
-        if target is None or not target.accepts(effect.port) or target.node is None:
+        ip, port = self.resolve(effect.host, effect.port, host)
+        target = self.machine(ip, port)
+        if target is None or target.node is None or not target.accepts(port):
             return ConnectionRefusedError(111, "Connection refused")
         lanes = self.network.lane(host.name, target.name), self.network.lane(target.name, host.name)
         if any(lane.state != "up" for lane in lanes) or target.state != RUNNING:

@@ -29,9 +29,9 @@ class Span(NamedTuple):
 class Stage:
     """A scenario that is being played."""
 
-    def __init__(self, spec: ScenarioSpec, seed: int | None = None) -> None:
+    def __init__(self, spec: ScenarioSpec, seed: int | None = None, history: Any = None) -> None:
         self.spec = spec
-        self.history = History(spec.seed if seed is None else seed)
+        self.history: History = history or History(spec.seed if seed is None else seed)
         self._spans: dict[str, list[Span]] = {}  # by branch: where its steps began and ended
         self.begin()
 

@@ -1,0 +1,362 @@
+"""`redis-tutor lab SCENARIO --expose`: simulated nodes on real ports, their time going as the wall clock does.
+
+Real clients attach to any node, a real server follows a simulated master (`REPLICAOF 127.0.0.1 7001`), and a
+simulated node follows a real master: to a node, 127.0.0.1 is the machine that it is shown on. Everything between the
+nodes stays simulated, and what the laboratory does to it can be typed: `cut A B`, `crash A`, `app> SET k v`.
+
+The world begins at the wall clock's time less what the steps that are played first take, so that keys expire in real
+and simulated nodes at the same moment. There is no history to go back in.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from engine.simulation import happenings as hp
+from engine.simulation.actions import Action, ActionError
+from engine.simulation.happenings import Happening
+from engine.simulation.history import FIRST, Branch, Place
+from engine.simulation.network import DOWN
+from engine.simulation.outside import WAITING_BYTES_MAX, Outside
+from engine.simulation.world import BEGINNING_US, World
+from tutor.lab.model import ScenarioSpec
+from tutor.lab.stage import Stage
+from tutor.lab.words import carry_out
+
+HERE = "127.0.0.1"
+FIRST_PORT = 7001
+DIAL_TIMEOUT_S = 1.0  # on this machine a port answers at once or not at all
+LONGEST_WAIT_S = 0.5
+READ_BYTES = 1 << 16
+
+
+class Present:
+    """A world without a past, where a stage would have a history; it has one branch and goes nowhere back."""
+
+    branch_name = FIRST
+
+    def __init__(self, seed: int, beginning_us: int = BEGINNING_US) -> None:
+        self.branches = {FIRST: Branch(FIRST, "", Place(0, 0, 0, 0))}
+        self.world = World(seed, observed=False, beginning_us=beginning_us)
+
+    @property
+    def place(self) -> int:
+        """How much has happened of what is kept."""
+        return len(self.world.happenings)
+
+    @property
+    def happenings(self) -> list[Happening]:
+        """What has happened and is kept."""
+        return self.world.happenings
+
+    def do(self, action: Action) -> list[Happening]:
+        """Do something. Raises ActionError."""
+        return self.world.do(action)
+
+    def run(self, until_us: int) -> list[Happening]:
+        """Have everything happen that is due until a time."""
+        return self.world.run(until_us)
+
+
+def staged(spec: ScenarioSpec, steps: int, now_us: int) -> Stage:
+    """Return a scenario's stage after so many steps, which have lasted until now."""
+    beginning_us = now_us
+    if steps:
+        rehearsal = Stage(spec, history=Present(spec.seed))
+        for _ in range(steps):
+            rehearsal.step()
+        beginning_us -= rehearsal.history.world.now_us - BEGINNING_US
+    stage = Stage(spec, history=Present(spec.seed, beginning_us))
+    for _ in range(steps):
+        stage.step()
+    return stage
+
+
+class Line:
+    """A real connection."""
+
+    def __init__(self, link: int, sock: socket.socket) -> None:
+        self.link = link
+        self.sock = sock
+        self.out = bytearray()
+        self.watched = 0  # what the selector looks for
+        self.held = False  # nothing more is read for now
+        self.ending = False  # it is closed once everything is sent
+
+
+class Exposition:
+    """A world on real ports: sockets on this side, `Outside` on the other."""
+
+    def __init__(self, stage: Stage, first_port: int, tell: Callable[[str], None]) -> None:
+        self.stage = stage
+        self.world = stage.history.world
+        self.tell = tell
+        self.selector = selectors.DefaultSelector()
+        self.listeners: dict[str, socket.socket] = {}
+        self.ports: dict[str, int] = {}
+        self.next_port = first_port
+        self.lines: dict[int, Line] = {}
+        self.last_link = 0
+        self.typing = b""  # a line that is not complete
+        self.ahead_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
+        self.world.happenings.clear()
+        self.world.observers.append(self._told)
+        self.outside = Outside(self.world, self)
+        try:
+            for name in self.world.hosts:
+                self._open(name)
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every port and connection."""
+        for line in self.lines.values():
+            line.sock.close()
+        for listener in self.listeners.values():
+            listener.close()
+        self.selector.close()
+
+    @property
+    def now_us(self) -> int:
+        """The wall clock, which never goes back."""
+        return time.monotonic_ns() // 1000 + self.ahead_us
+
+    # --- ports --------------------------------------------------------------------------------------------------
+
+    def _open(self, name: str) -> None:
+        """Listen for a node, on its port if it had one before. Raises OSError with the port in its text."""
+        port = self.ports.get(name, self.next_port)
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HERE, port))
+            listener.listen()
+        except (OSError, OverflowError) as error:
+            listener.close()
+            reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+            raise OSError(f"port {port}, for {name}: {reason}") from error
+        listener.setblocking(False)
+        if name not in self.ports:
+            self.ports[name] = listener.getsockname()[1]
+            self.next_port += bool(self.next_port)
+            self.outside.ports[self.ports[name]] = name
+        self.listeners[name] = listener
+        self.selector.register(listener, selectors.EVENT_READ, lambda _: self._accept(name))
+
+    def _follow_states(self) -> None:
+        """Listen for the nodes that run, as their machines would."""
+        for name, host in self.world.hosts.items():
+            if host.state == DOWN and name in self.listeners and name in self.ports:
+                listener = self.listeners.pop(name)
+                self.selector.unregister(listener)
+                listener.close()
+            elif host.state != DOWN and name not in self.listeners:
+                known = name in self.ports
+                try:
+                    self._open(name)
+                except OSError as error:
+                    self.tell(f"{error}")
+                    self.next_port += not known
+                    continue
+                if not known:
+                    self.tell(self.where(name))
+
+    def where(self, name: str) -> str:
+        """Return where a node is found."""
+        port = self.ports[name]
+        return f"  {name:<4} {self.world.hosts[name].address:<20} {HERE}:{port:<6}  redis-cli -p {port}"
+
+    def _accept(self, name: str) -> None:
+        try:
+            sock, (_, port) = self.listeners[name].accept()
+        except OSError:
+            return
+        line = self._line(sock)
+        self.outside.connect(line.link, name, port)
+
+    def _line(self, sock: socket.socket) -> Line:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.last_link += 1
+        line = self.lines[self.last_link] = Line(self.last_link, sock)
+        self._watch(line)
+        return line
+
+    def _ready(self, line: Line, mask: int) -> None:
+        if line.link not in self.lines:
+            return
+        if mask & selectors.EVENT_WRITE:
+            self._flush(line)
+        if mask & selectors.EVENT_READ and line.link in self.lines:
+            try:
+                data = line.sock.recv(READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data:
+                self.outside.send(line.link, data)
+            else:
+                self._drop(line)
+
+    def _drop(self, line: Line) -> None:
+        """A real connection has ended."""
+        self._forget(line)
+        self.outside.end(line.link)
+
+    def _forget(self, line: Line) -> None:
+        if self.lines.pop(line.link, None) is not None:
+            if line.watched:
+                self.selector.unregister(line.sock)
+            line.sock.close()
+
+    def _flush(self, line: Line) -> None:
+        full = len(line.out) >= WAITING_BYTES_MAX
+        try:
+            sent = line.sock.send(line.out)
+            del line.out[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(line)
+            return
+        if line.ending and not line.out:
+            self._forget(line)
+            return
+        self._watch(line)
+        if full and len(line.out) < WAITING_BYTES_MAX:
+            self.outside.read_on(line.link)
+
+    def _watch(self, line: Line) -> None:
+        """Have the selector look for what a line waits for now."""
+        reading = not line.held and not line.ending
+        events = (selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if line.out else 0)
+        before, line.watched = line.watched, events
+        if events == before:
+            return
+        if not before:
+            self.selector.register(line.sock, events, lambda mask: self._ready(line, mask))
+        elif not events:
+            self.selector.unregister(line.sock)
+        else:
+            self.selector.modify(line.sock, events, lambda mask: self._ready(line, mask))
+
+    # --- Door: what the simulated side wants ----------------------------------------------------------------------
+
+    def dial(self, port: int) -> int:
+        """Connect to a real port; returns the link, 0 when nobody listens there."""
+        try:
+            sock = socket.create_connection((HERE, port), timeout=DIAL_TIMEOUT_S)
+        except (OSError, OverflowError):
+            return 0
+        return self._line(sock).link
+
+    def pass_out(self, link: int, data: bytes) -> None:
+        """Send bytes on a real connection."""
+        line = self.lines.get(link)
+        if line is not None:
+            line.out += data
+            self._watch(line)
+
+    def takes(self, link: int) -> bool:
+        """Tell whether a real connection takes more now."""
+        line = self.lines.get(link)
+        return line is None or len(line.out) < WAITING_BYTES_MAX
+
+    def hold(self, link: int, held: bool) -> None:
+        """Read no more from a real connection, or again."""
+        line = self.lines.get(link)
+        if line is not None and line.held != held:
+            line.held = held
+            self._watch(line)
+
+    def hang_up(self, link: int) -> None:
+        """End a real connection, once everything is sent."""
+        line = self.lines.get(link)
+        if line is not None:
+            line.ending = True
+            self._watch(line)
+            if not line.out:
+                self._forget(line)
+
+    # --- going on -----------------------------------------------------------------------------------------------
+
+    def serve(self, typed: int | None = None) -> None:
+        """Go on until somebody ends it; `typed` is the descriptor on which actions are typed."""
+        if typed is not None:
+            with contextlib.suppress(OSError, ValueError):  # a file or nothing: nobody types there
+                self.selector.register(typed, selectors.EVENT_READ, lambda _: self._typed(typed))
+        while True:
+            world = self.world
+            wait_s = (world.deadline() - self.now_us) / 1e6
+            events = self.selector.select(min(LONGEST_WAIT_S, max(0.0, wait_s)))
+            world.run(self.now_us)
+            for key, mask in events:
+                key.data(mask)
+            world.run(self.now_us)
+            world.happenings.clear()
+            self._follow_states()
+
+    def _typed(self, typed: int) -> None:
+        data = os.read(typed, READ_BYTES)
+        if not data:
+            self.selector.unregister(typed)
+        *lines, self.typing = (self.typing + data).split(b"\n")
+        for line in lines:
+            text = line.decode("utf-8", "replace").strip()
+            try:
+                if text.split()[:1] == ["wait"]:
+                    raise ActionError("time goes on by itself here")
+                if text:
+                    carry_out(self.stage.history, text, self.stage.spec.clients)
+            except ActionError as error:
+                self.tell(f"{error}")
+
+    def _told(self, happening: Happening) -> None:
+        match happening:
+            case hp.Logged(host=host, level=level, text=text) if level in "*#":
+                self.tell(f"{host} {level} {text}")
+            case hp.Exited(host=host, reason=reason):
+                self.tell(f"{host} ends: {reason}")
+            case hp.Delivered(target=target, data=data) if target in self.world.clients:
+                self.tell(f"{target} < {data.decode('utf-8', 'replace').strip()}")
+
+
+def expose(spec: ScenarioSpec, steps: int, first_port: int) -> int:
+    """Show a scenario's nodes on real ports until Ctrl-C; returns the exit status."""
+    if steps > len(spec.steps):
+        print(f"redis-tutor: {spec.id} has {len(spec.steps)} steps, not {steps}", file=sys.stderr)
+        return 1
+
+    def tell(text: str) -> None:
+        print(text, flush=True)
+
+    stage = staged(spec, steps, time.time_ns() // 1000)
+    try:
+        shown = Exposition(stage, first_port, tell)
+    except OSError as error:
+        print(f"redis-tutor: {error}", file=sys.stderr)
+        return 1
+    try:
+        signal.signal(signal.SIGTERM, _interrupted)
+        tell(f"{spec.title}: {steps} of {len(spec.steps)} steps are played, and time runs.")
+        for name in shown.ports:
+            tell(shown.where(name))
+        tell(f"To a node {HERE} is this machine (REPLICAOF {HERE} PORT). Actions can be typed: cut A B. Ctrl-C ends.")
+        shown.serve(sys.stdin.fileno() if sys.stdin is not None else None)
+    except KeyboardInterrupt:
+        tell("")
+    finally:
+        shown.close()
+    return 0
+
+
+def _interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
