@@ -606,17 +606,10 @@ class Node:
 
     def on_timeout(self, client: Client) -> bool:
         """Deal with a wait that is not for keys; True when nothing more is to be done."""
-        waits = client.blocking.kind if client.blocking is not None else ""
-        if waits == BLOCKED_WAIT:
-            reached = self.replication.acknowledged(client)
-            self.replication.tell_waited(client, reached, "the time is up")
-            self.answer_waiting(client, reached)
-        elif waits == BLOCKED_WAITAOF:
-            local, reached = self.replication.fsynced(client)
-            self.replication.tell_waited(client, reached, "the time is up")
-            self.answer_waiting(client, [local, reached])
-        else:
+        why = client.blocking
+        if why is None or why.kind not in (BLOCKED_WAIT, BLOCKED_WAITAOF):
             return False
+        self.replication.end_waiting(client, why)
         return True
 
     @property

@@ -455,6 +455,8 @@ def wait(ctx: Client, argv: Argv) -> Reply:
     until_ms = _until(ctx, argv[2])
     acknowledged = node.replication.acknowledged(ctx)
     if acknowledged >= wanted or not ctx.can_block:
+        reason = "enough replicas have it already" if acknowledged >= wanted else "a transaction cannot wait"
+        node.replication.tell_waited(ctx, BLOCKED_WAIT, wanted, acknowledged, reason)
         return acknowledged
     node.replication.ask_for_acks = True
     return ctx.block(BLOCKED_WAIT, [], until_ms, data=wanted)
@@ -487,7 +489,10 @@ def waitaof(ctx: Client, argv: Argv) -> Reply:
     if local and not node.config.appendonly:
         raise ReplyError(NO_LOCAL_AOF)
     have_local, have = node.replication.fsynced(ctx)
-    if (have_local >= local and have >= wanted) or not ctx.can_block:
+    reached = have_local >= local and have >= wanted
+    if reached or not ctx.can_block:
+        reason = "enough disks have it already" if reached else "a transaction cannot wait"
+        node.replication.tell_waited(ctx, BLOCKED_WAITAOF, wanted, have, reason)
         return [have_local, have]
     node.replication.ask_for_acks = True
     return ctx.block(BLOCKED_WAITAOF, [], until_ms, data=(local, wanted))

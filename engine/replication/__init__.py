@@ -25,7 +25,7 @@ from engine.replication.replica import CONNECT, CONNECTED, CONNECTING, NONE, TRA
 from engine.resp import Argv
 
 if TYPE_CHECKING:
-    from engine.client import Client
+    from engine.client import Blocking, Client
     from engine.node import Node
 
 NO_ID = b"0" * 40
@@ -274,7 +274,9 @@ class Replication:
                 wanted = blocking.data
                 assert isinstance(wanted, int)
                 if self.acknowledged(client) >= wanted:
-                    self.tell_waited(client, self.acknowledged(client), "enough replicas have it")
+                    self.tell_waited(
+                        client, BLOCKED_WAIT, wanted, self.acknowledged(client), "enough replicas have it"
+                    )
                     node.answer_waiting(client, self.acknowledged(client))
             elif blocking.kind == BLOCKED_WAITAOF:
                 assert isinstance(blocking.data, tuple)
@@ -283,21 +285,31 @@ class Replication:
                     continue
                 local, replicas = self.fsynced(client)
                 if local >= blocking.data[0] and replicas >= blocking.data[1]:
-                    self.tell_waited(client, replicas, "enough disks have it")
+                    self.tell_waited(client, BLOCKED_WAITAOF, blocking.data[1], replicas, "enough disks have it")
                     node.answer_waiting(client, [local, replicas])
         if self.ask_for_acks:
             self.ask_for_acks = False
             if node.master.replicas:
                 node.master.ask_for_acks()
 
-    def tell_waited(self, client: "Client", reached: int, reason: str) -> None:
-        """Tell those who look on how a client's wait ended."""
-        node, blocking = self.node, client.blocking
-        if not node.observers or blocking is None:
-            return
-        wanted = blocking.data[1] if isinstance(blocking.data, tuple) else blocking.data
+    def end_waiting(self, client: "Client", why: "Blocking") -> None:
+        """The time of a WAIT or WAITAOF is up: answer what has been reached."""
+        reply: Any
+        if isinstance(why.data, tuple):
+            local, reached = self.fsynced(client)
+            wanted, reply = why.data[1], [local, reached]
+        else:
+            wanted, reply = why.data, self.acknowledged(client)
+            reached = reply
         assert isinstance(wanted, int)
-        node.emit(WaitAnswered(node.now_us, client.id, blocking.kind, wanted, reached, client.written_offset, reason))
+        self.tell_waited(client, why.kind, wanted, reached, "the time is up")
+        self.node.answer_waiting(client, reply)
+
+    def tell_waited(self, client: "Client", kind: str, wanted: int, reached: int, reason: str) -> None:
+        """Tell those who look on how a client's WAIT or WAITAOF ended."""
+        node = self.node
+        if node.observers:
+            node.emit(WaitAnswered(node.now_us, client.id, kind, wanted, reached, client.written_offset, reason))
 
     # --- what is told -------------------------------------------------------------------------------------------
 

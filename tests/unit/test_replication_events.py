@@ -128,3 +128,19 @@ def test_damaged_data_leaves_the_old_data_with_swapdb() -> None:
         assert Hangup(link) in node.settled(NOW)
         assert "Failed trying to load" in of(seen, events.LinkStateChanged)[-2].reason
         assert Send(1, kept) in ask(node, "GET key")
+
+
+def test_a_wait_tells_how_it_ended_even_if_it_was_over_at_once() -> None:
+    node, seen = watched()
+    ask(node, "WAIT 0 100")
+    for line in ("MULTI", "WAIT 1 100", "EXEC"):
+        ask(node, line)
+    ask(node, "WAIT 1 100")
+    node.wake(NOW + SECOND)
+    node.settled(NOW + SECOND)
+    told = [(event.wanted, event.reached, event.reason) for event in of(seen, events.WaitAnswered)]
+    assert told == [
+        (0, 0, "enough replicas have it already"),
+        (1, 0, "a transaction cannot wait"),
+        (1, 0, "the time is up"),
+    ]
