@@ -181,6 +181,8 @@ class TutorApp(App[None]):
             yield SystemCommand("Reset lesson", "Start this lesson again", screen.action_reset_lesson)
             yield SystemCommand("Next step", "Go on", screen.action_next)
             yield SystemCommand("Step before", "Go back", screen.action_back)
+            if screen.check_action("scene", ()):
+                yield SystemCommand("In the laboratory", "See the step staged there", screen.action_scene)
             yield SystemCommand("Map", "Back to the map of the course", screen.action_leave_now)
         elif isinstance(screen, LaboratoryScreen):
             yield from screen.commands()

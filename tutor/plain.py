@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tutor.course import transcript
 from tutor.course.catalogue import read_course
-from tutor.course.model import Example, Lesson, Prediction, Prose, Task
+from tutor.course.model import Example, Lesson, Prediction, Prose, Scene, Task
 from tutor.course.progress import Progress
 from tutor.course.reading import Problems, read_lesson
 from tutor.course.server import EngineServer, Server
@@ -44,6 +44,7 @@ HELP = (
     ":back    the step before",
     ":again   read the step again",
     ":why     explain the last error",
+    ":lab     tell the step's scenario in the laboratory (:lab NAME another one)",
     ":terminal NAME   type in another terminal",
     ":quit    leave; you come back where you were",
 )
@@ -141,6 +142,8 @@ class Plain:
                 self.step()
             case ["why"]:
                 self.why()
+            case ["lab", *names]:
+                self.laboratory(names)
             case ["terminal", name] if name in self.lesson.terminals:
                 self.terminal = name
             case ["terminal", *_]:
@@ -181,6 +184,25 @@ class Plain:
         text = failed.printed.removeprefix("(error) ").strip()
         self.write(to_plain(explain_error(failed.argv, text.encode(), self.server.peek)))
 
+    def laboratory(self, wanted: Sequence[str]) -> None:
+        """Tell scenarios of the laboratory: those of the step, or the one that is named."""
+        from tutor.course.model import Problem
+        from tutor.lab.play import story
+        from tutor.lab.reading import find, read_scenario
+        from tutor.lab.stage import Stage
+
+        names = wanted or [scene.scenario for scene in self.session.step.scenes]
+        if not names:
+            self.write("This step is not staged in the laboratory. `redis-tutor lab --list` names all scenarios.")
+        for name in names:
+            try:
+                stage = Stage(read_scenario(find(name)))
+            except (LookupError, Problem) as problem:
+                self.write(str(problem.args[0]))
+                continue
+            for row in story(stage, []):
+                self.write(row)
+
     # -- telling
 
     def step(self) -> None:
@@ -199,6 +221,9 @@ class Plain:
                     self.example(block)
                 case Prediction():
                     self.prediction(block)
+                case Scene():
+                    self.write("")
+                    self.write(f"In the laboratory (:lab tells it): {block.title}. {to_plain(block.text)}".rstrip())
                 case Task():
                     self.write("")
                     done = " Done already." if session.task_done(block) else ""

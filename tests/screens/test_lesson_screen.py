@@ -1,6 +1,7 @@
 """The lesson screen driven as a person would, over a desk without a server."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from textual.app import App
@@ -9,8 +10,11 @@ from textual.pilot import Pilot
 from tests.screens.conftest import screen_text
 from tests.screens.fakes import FakeCourse, FakeDesk
 from tutor.app import TutorApp
+from tutor.screens import messages as m
+from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.preferences import Preferences
+from tutor.screens.view import Scene
 from tutor.widgets.terminal import Terminal
 from tutor.widgets.textpane import ExampleBlock
 
@@ -210,3 +214,33 @@ async def test_several_terminals(terminals: tuple[str, ...], snapshot: Snapshot)
         await pilot.pause()
         assert screen.terminals.current == "subscriber"
         snapshot(app, "lesson-80x24-two-terminals")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_step_is_seen_in_the_laboratory_and_the_lesson_comes_back(
+    size: tuple[int, int], snapshot: Snapshot
+) -> None:
+    app = program()
+    async with app.run_test(size=size) as pilot:
+        screen, desk = await opened(pilot)
+        await pilot.press("f12")
+        assert app.screen is screen, "this step has no scenario"
+        chain = Scene("chain", "A chain of replicas", "Three nodes, one `stream`.")
+        step = desk.view()
+        desk.post(m.StepShown(replace(step, blocks=(*step.blocks, chain)), fresh=True))
+        await settle(pilot)
+        snapshot(app, f"lesson-{size[0]}x{size[1]}-scene")
+        await pilot.press("f12")
+        await pilot.pause()
+        assert isinstance(app.screen, LaboratoryScreen)
+        assert app.screen.stage.spec.id == "chain"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is screen and not desk.closed
+        both = (*step.blocks, chain, Scene("wait", "WAIT and what it does not promise", ""))
+        desk.post(m.StepShown(replace(step, blocks=both), fresh=True))
+        await settle(pilot)
+        await pilot.press("f12", "down", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, LaboratoryScreen)
+        assert app.screen.stage.spec.id == "wait"

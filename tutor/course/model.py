@@ -200,7 +200,17 @@ class Task:
     spec_line: int
 
 
-Block = Prose | Example | Prediction | Task
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A scenario of the laboratory that stages what the step tells."""
+
+    scenario: str
+    title: str
+    text: str  # what to look at there
+    line: int
+
+
+Block = Prose | Example | Prediction | Task | Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +242,11 @@ class Step:
     def predictions(self) -> tuple[Prediction, ...]:
         """The step's predictions."""
         return tuple(block for block in self.blocks if isinstance(block, Prediction))
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The scenarios that stage the step."""
+        return tuple(block for block in self.blocks if isinstance(block, Scene))
 
 
 @dataclass(frozen=True, slots=True)

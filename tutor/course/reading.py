@@ -2,7 +2,8 @@
 
 The Markdown is cut along its block tokens (markdown-it), so that anything Markdown can say stays possible in prose:
 a step begins with a `##` heading; a fence marked `redis` is an example; a quote that begins with **Predict.** or
-**Your turn.** makes a prediction or a task, with what belongs to it folded into the `<details>` below.
+**Your turn.** makes a prediction or a task, with what belongs to it folded into the `<details>` below, and one that
+begins with **In the laboratory.** names a scenario.
 """
 
 import re
@@ -27,6 +28,7 @@ from tutor.course.model import (
     Prediction,
     Problem,
     Prose,
+    Scene,
     Step,
     Task,
     TaskSpec,
@@ -36,6 +38,7 @@ T = TypeVar("T")
 FLAGS = ("unordered", "waits", "setup")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)|^\[[^\]]+\]:\s*(\S+)", re.M)
+_SCENE = re.compile(r"\[([^\]]+)\]\(\.\./scenarios/\d+-([a-z0-9-]+)\.yaml\)[.:]?\s*(.*)", re.S)
 _ANSWER = re.compile(r"^\*\*Answer: (.+?)\.?\*\*\s*", re.S)
 KINDS = ("key", "command", "file", "up", "typed", "replied", "any", "all", "not_")
 ON_VALUES = ("value", "contains", "matches", "length")
@@ -221,6 +224,11 @@ class _Reader:
                     if block is not None:
                         blocks.append(block)
                     continue
+                if said.startswith("**In the laboratory.**"):
+                    scene = self.scene(said.removeprefix("**In the laboratory.**").strip(), at)
+                    if scene is not None:
+                        blocks.append(scene)
+                    continue
             if token.type == "html_block" and token.content.strip().startswith(("<details", "</details")):
                 self.wrong(at, "<details> without a quote `> **Predict.** …` or `> **Your turn.** …` above it")
                 continue
@@ -272,6 +280,13 @@ class _Reader:
         elif exchanges[0].command == "" and len(exchanges) > 1:
             self.wrong(line + 1, "a transcript begins with a prompt line such as `127.0.0.1:6379> GET key`")
         return Example(self.number("example"), terminal, exchanges, line, *(flag in flags for flag in FLAGS))
+
+    def scene(self, said: str, line: int) -> Scene | None:
+        found = _SCENE.fullmatch(said)
+        if found is None:
+            self.wrong(line, "expected `**In the laboratory.** [title](../scenarios/NN-name.yaml): what to look at`")
+            return None
+        return Scene(found[2], " ".join(found[1].split()), " ".join(found[3].split()), line)
 
     def prediction(self, said: str, line: int, inside: list[Token]) -> Prediction | None:
         rows = said.removeprefix("**Predict.**").strip().splitlines()

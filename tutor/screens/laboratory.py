@@ -93,7 +93,7 @@ class LaboratoryScreen(Screen[None]):
         Binding("pagedown", "jump(1)", "step after", show=False),
         Binding("home", "goto(0)", "first", show=False),
         Binding("end", "goto(-1)", "last", show=False),
-        Binding("escape", "leave", "map", id="lab.leave"),
+        Binding("escape", "leave", "leave", id="lab.leave"),
     ]
     CSS = """
     LaboratoryScreen { background: $background; }

@@ -19,13 +19,13 @@ from textual.widget import Widget
 from textual.widgets import Markdown, Static
 
 from tutor.screens import messages as m
-from tutor.screens.view import Example, LessonSetup, StepView
+from tutor.screens.view import Example, LessonSetup, Scene, StepView
 from tutor.widgets.header import HeaderBar, dots
 from tutor.widgets.inspector import Inspector
 from tutor.widgets.keybar import KeyBar
 from tutor.widgets.rows import row
 from tutor.widgets.terminal import Assist, Question, Terminal
-from tutor.widgets.textpane import ExampleBlock, TextPane, inline
+from tutor.widgets.textpane import ExampleBlock, SceneBlock, TextPane, inline
 
 
 class Desk(Protocol):
@@ -70,6 +70,7 @@ COLON = {
     "run": "run",
     "help": "help",
     "map": "map",
+    "lab": "lab",
 }
 COLON_HELP = (
     (":hint", "a hint, a clearer one each time"),
@@ -79,6 +80,7 @@ COLON_HELP = (
     (":reset", "start this step again (:reset lesson for all of it)"),
     (":next :back", "the next step, the one before"),
     (":why", "explain the last error"),
+    (":lab", "see it in the laboratory, where the step has a scenario there"),
     (":map", "back to the map of the course"),
 )
 
@@ -93,7 +95,8 @@ takes the last command back, **F5** starts the step again, and `:reset lesson` s
 The inspector shows what is in the server. Marks tell what your last command did: `+` new, `~` changed, `-` gone,
 `=` looked at and not changed. *Wire* shows the bytes of requests and replies, *Events* what else happened.
 
-After an error, `:why` explains it.
+After an error, `:why` explains it. Where a step is staged in the laboratory, **F12** opens it there, and `Esc` comes
+back to the lesson, which has stood still.
 """
 
 
@@ -204,6 +207,7 @@ class LessonScreen(Screen[str | None]):
         Binding("f6", "next_pane", "pane", id="lesson.pane", priority=True),
         Binding("f5", "reset", "reset step", id="lesson.reset", priority=True),
         Binding("f9", "back", "back", id="lesson.back", priority=True),
+        Binding("f12", "scene", "laboratory", id="lesson.scene", priority=True),
         Binding("ctrl+o", "turn_inspector", "inspector's next tab", id="lesson.inspector", show=False),
         Binding("shift+f6", "next_terminal", "next terminal", id="lesson.terminal", priority=True, show=False),
         Binding("ctrl+underscore,ctrl+z", "undo", "undo", show=False, id="lesson.undo2"),
@@ -336,7 +340,8 @@ class LessonScreen(Screen[str | None]):
         elif task := step.open_task:
             line.update(Content.assemble(("◆ ", "$text-accent"), inline(task.text)))
         elif step.tasks:
-            line.update(Content.styled("✓ done; F8 goes on", "$text-success"))
+            staged = ", F12 shows it in the laboratory" if step.scenes else ""
+            line.update(Content.styled(f"✓ done; F8 goes on{staged}", "$text-success"))
         elif isinstance(to_run := step.next_run, Example):
             line.update(Content.assemble(("▸ ", "$text-primary"), "F7 runs  ", (to_run.exchanges[0][0], "bold")))
         elif to_run is not None:
@@ -455,6 +460,8 @@ class LessonScreen(Screen[str | None]):
             self.action_leave_now()
         elif action == "run":
             self.action_run_example()
+        elif action == "lab":
+            self.action_scene()
         elif action is not None:
             self._act(action)
         else:
@@ -476,6 +483,10 @@ class LessonScreen(Screen[str | None]):
     @on(ExampleBlock.Run)
     def _run(self, message: ExampleBlock.Run) -> None:
         self.run_worker(self.desk.run_example(message.example), group="act")
+
+    @on(SceneBlock.Open)
+    def _open_scene(self, message: SceneBlock.Open) -> None:
+        self._stage(message.scene)
 
     @on(Markdown.LinkClicked)
     def _link(self, message: Markdown.LinkClicked) -> None:
@@ -537,6 +548,29 @@ class LessonScreen(Screen[str | None]):
         else:
             self.app.bell()
 
+    def action_scene(self) -> None:
+        """Show what the step tells in the laboratory; the learner chooses when there are several scenarios."""
+        from tutor.screens.dialogs import Choice
+
+        scenes = self.step.scenes if self.step else ()
+
+        def chosen(name: str | bool | None) -> None:
+            for scene in scenes:
+                if scene.scenario == name:
+                    self._stage(scene)
+
+        if len(scenes) > 1:
+            choices = [(scene.scenario, scene.title) for scene in scenes]
+            self.app.push_screen(Choice("In the laboratory", "Which scenario?", choices), chosen)
+        elif scenes:
+            self._stage(scenes[0])
+        elif terminal := self.terminals.now:
+            terminal.write_line("This step is not staged in the laboratory.", "note")
+
+    def _stage(self, scene: Scene) -> None:
+        """Open the laboratory over the lesson, which stands still until it is left."""
+        self.app.action_laboratory(scene.scenario)  # type: ignore[attr-defined]
+
     def action_yank(self) -> None:
         """Copy the selection, or the last command."""
         text = self.get_selected_text()
@@ -554,6 +588,8 @@ class LessonScreen(Screen[str | None]):
             return bool(self.step and not (self.step.free_play and self.step.of == 1))
         if action == "back":
             return bool(self.step and self.step.number > 1)
+        if action == "scene":
+            return bool(self.step and self.step.scenes)
         if action in ("hint", "show_me"):
             return bool(self.step and self.step.open_task)
         if action == "next_terminal":

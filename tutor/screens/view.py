@@ -86,7 +86,16 @@ class Prediction:
     because: str = ""  # why, in Markdown
 
 
-Block = Prose | Example | Tasks | Prediction
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A scenario of the laboratory that stages the step."""
+
+    scenario: str
+    title: str
+    text: str
+
+
+Block = Prose | Example | Tasks | Prediction | Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,11 @@ class StepView:
     def complete(self) -> bool:
         """Whether every task is done."""
         return all(task.done for task in self.tasks)
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The scenarios that stage the step."""
+        return tuple(block for block in self.blocks if isinstance(block, Scene))
 
     @property
     def next_run(self) -> "Example | Prediction | None":

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tutor.screens.view import Block, Example, Hint, Prediction, Prose, StepView, TaskEntry, Tasks
+from tutor.screens.view import Block, Example, Hint, Prediction, Prose, Scene, StepView, TaskEntry, Tasks
 
 _CODE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|(?<![\w*])\*([^*\s](?:[^*]*[^*\s])?)\*(?![\w*])|\[([^\]]+)\]\([^)]*\)")
 
@@ -132,6 +132,40 @@ class TasksBlock(Widget):
             mark, style = ("✓", "$text-success") if task.done else ("◆", "$text-accent") if task is now else ("◇", "")
             lines.append(Content.assemble((mark + " ", style), inline(task.text, "$muted" if task.done else "")))
         return Content("\n").join(lines)
+
+
+class SceneBlock(Static, can_focus=True):
+    """A scenario of the laboratory. Enter, a click or the screen's key opens it."""
+
+    BINDINGS: ClassVar = [("enter", "open", "open it")]
+    DEFAULT_CSS = """
+    SceneBlock { height: auto; margin: 0 0 1 0; padding: 0 1; border: round $secondary 60%;
+        border-title-color: $text-primary; border-subtitle-color: $text-primary; }
+    SceneBlock:focus { border: round $primary; }
+    SceneBlock:hover { background: $surface-lighten-1; }
+    """
+
+    class Open(Message):
+        """The learner wants to see it."""
+
+        def __init__(self, scene: Scene) -> None:
+            super().__init__()
+            self.scene = scene
+
+    def __init__(self, scene: Scene) -> None:
+        told = Content.assemble("\n", inline(scene.text, "$muted")) if scene.text else ""
+        super().__init__(Content.assemble((scene.title, "bold"), told))
+        self.scene = scene
+        self.border_title = "In the laboratory"
+        self.border_subtitle = "F12 open"
+
+    def on_click(self) -> None:
+        """Open it."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Open it."""
+        self.post_message(self.Open(self.scene))
 
 
 class PredictionBlock(Static):
@@ -258,6 +292,8 @@ class TextPane(VerticalScroll, can_focus=True):
             return TasksBlock(block.tasks)
         if isinstance(block, Prediction):
             return PredictionBlock(block)
+        if isinstance(block, Scene):
+            return SceneBlock(block)
         assert isinstance(block, Prose)
         from textual.widgets import Markdown  # heavy: only once a lesson is open
 

@@ -29,7 +29,7 @@ from tutor.screens import messages as m
 from tutor.screens.desk.link import Done, Link
 from tutor.screens.desk.playground import Playground
 from tutor.screens.desk.shell import ShellAssist, ShellLink
-from tutor.screens.view import Block, Example, Hint, LessonSetup, Prediction, Prose, StepView, TaskEntry, Tasks
+from tutor.screens.view import Block, Example, Hint, LessonSetup, Prediction, Prose, Scene, StepView, TaskEntry, Tasks
 from tutor.widgets.rows import Row, row
 from tutor.widgets.terminal import Question
 
@@ -559,6 +559,8 @@ class LessonDesk(Playground):
         match block:
             case model.Prose():
                 return Prose(block.markdown)
+            case model.Scene():
+                return Scene(block.scenario, block.title, block.text)
             case model.Example():
                 exchanges = tuple((each.command, each.reply) for each in block.exchanges)
                 where = block.terminal if len(self.terminal_names) > 1 else ""

@@ -1,0 +1,60 @@
+"""Lessons and the laboratory's scenarios lead to each other."""
+
+import pytest
+
+from tests.lessons.test_format import HEAD, problems
+from tests.lessons.test_session import LESSON
+from tutor.course.catalogue import read_course
+from tutor.course.reading import parse_lesson
+from tutor.course.server import EngineServer
+from tutor.lab.reading import find, names, read_scenario
+from tutor.plain import Plain
+
+QUOTE = "> **In the laboratory.** {}\n"
+WHOLE = "[A reset,\n> partial resync](../scenarios/04-partial-resync.yaml): watch `PSYNC`.\n> Then go back."
+NO_LESSON: dict[str, str] = {}  # scenarios that no lesson leads to, with the reason
+
+
+def scenes():
+    lessons = read_course().lessons
+    return [(lesson, scene) for lesson in lessons for step in lesson.steps for scene in step.scenes]
+
+
+def test_every_scene_is_a_scenario_under_its_title():
+    for lesson, scene in scenes():
+        assert scene.scenario in names(), f"{lesson.path}:{scene.line}"
+        assert scene.title == read_scenario(find(scene.scenario)).title, f"{lesson.path}:{scene.line}"
+
+
+def test_every_scenario_is_reached_from_a_lesson():
+    reached = {scene.scenario for _, scene in scenes()}
+    assert set(names()) == reached | set(NO_LESSON)
+    assert not reached & set(NO_LESSON)
+
+
+def test_a_scene_is_read_over_lines():
+    (scene,) = parse_lesson(HEAD + "## Step\n\ntext\n\n" + QUOTE.format(WHOLE), "x.md").steps[0].scenes
+    assert (scene.scenario, scene.title) == ("partial-resync", "A reset, partial resync")
+    assert (scene.text, scene.line) == ("watch `PSYNC`. Then go back.", 14)
+
+
+@pytest.mark.parametrize(
+    "said", ["", "partial-resync", "[A reset](04-partial-resync.yaml)", "[x](../scenarios/04.md)"]
+)
+def test_a_scene_without_a_scenario_is_told_with_its_line(said):
+    told = problems(HEAD + "## Step\n\ntext\n\n" + QUOTE.format(said))
+    assert told[0].startswith("lesson.md:14: expected `**In the laboratory.** [title](")
+
+
+def test_the_plain_mode_tells_a_scenario():
+    server = EngineServer(LESSON.terminals, seed=1)
+    lines, written = ["", ":lab", ":lab full-resync", ":lab nonsense", ":quit"], []
+    try:
+        Plain(LESSON, server, lambda prompt: lines.pop(0), written.append).run()
+    finally:
+        server.close()
+    text = "\n".join(written)
+    assert "This step is not staged in the laboratory." in text
+    assert "First contact, full resync\n==========================\n" in text
+    assert "+FULLRESYNC" in text
+    assert "there is no scenario 'nonsense'" in text
