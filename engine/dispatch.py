@@ -94,7 +94,7 @@ def process(node: "Node", ctx: "Client", requests: Iterator[Argv]) -> None:
         count = len(argv)
         arity = command.arity
         if count != arity and (arity > 0 or count < -arity):
-            reject(node, ctx, command, wrong_arity(command.name))
+            reject(node, ctx, command, argv, wrong_arity(command.name))
             continue
         ctx.current = command
         node.executing = ctx
@@ -148,19 +148,19 @@ def process_gated(node: "Node", ctx: "Client", argv: Argv) -> None:
             command = find_command(node, argv)
         except ReplyError as error:
             ctx.current = None
-            reject(node, ctx, None, error)
+            reject(node, ctx, None, argv, error)
             return
     count = len(argv)
     arity = command.arity
     if count != arity and (arity > 0 or count < -arity):
-        reject(node, ctx, command, wrong_arity(command.name))
+        reject(node, ctx, command, argv, wrong_arity(command.name))
         return
     ctx.current = command
     if ctx.gated or node.gated or command.flags & PROTECTED:
         try:
             passed = gates(node, ctx, command, argv)
         except ReplyError as error:
-            reject(node, ctx, command, error)
+            reject(node, ctx, command, argv, error)
             return
         if not passed:
             return
@@ -193,12 +193,19 @@ def _call_gated(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Re
     reply = call(node, ctx, command, argv)
     if space.touch == TOUCH_NOT:
         space.touch = touch
-    if ctx.flags & flags.TRACKING_CACHING and not ctx.flags & flags.MULTI and command.name != b"client|caching":
-        ctx.flags &= ~flags.TRACKING_CACHING  # it concerns the next command and no more
+    _end_caching(ctx, command)
     return reply
 
 
-def reject(node: "Node", ctx: "Client", command: Command | None, error: ReplyError) -> None:
+def _end_caching(ctx: "Client", command: Command | None) -> None:
+    """CLIENT CACHING concerns the next command or transaction, other CLIENT commands not counted."""
+    if not ctx.flags & flags.TRACKING_CACHING or ctx.flags & flags.MULTI:
+        return
+    if command is None or not command.name.startswith(b"client"):
+        ctx.flags &= ~flags.TRACKING_CACHING
+
+
+def reject(node: "Node", ctx: "Client", command: Command | None, argv: Argv, error: ReplyError) -> None:
     """Answer a request that did not pass; inside MULTI the transaction is lost with it."""
     if ctx.queue is not None and (command is None or command.name != b"exec"):
         ctx.flags |= flags.DIRTY_EXEC
@@ -206,12 +213,15 @@ def reject(node: "Node", ctx: "Client", command: Command | None, error: ReplyErr
         # A refused EXEC ends its transaction and says why.
         node.discard_transaction(ctx)
         error = ReplyError(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"ERR "))
+    _end_caching(ctx, command)
     if command is not None:
         node.stats_of(command).rejected += 1
     if node.observers:
         node.replication.tell_refused(ctx, error.text)
     node.count_error(error)
     ctx.reply(error)
+    if command is not None and command.name == b"exec":
+        node.show_to_monitors(ctx, argv, at_once=True)  # they have seen the MULTI
 
 
 def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:

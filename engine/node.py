@@ -561,6 +561,8 @@ class Node:
         client.flags |= flags.CLOSE_AFTER_REPLY
         client.halted = True
         client.update_gated()
+        if client.flags & (flags.REPLY_OFF | flags.REPLY_SKIP):
+            return  # there is no reply: Redis leaves it to the client to hang up
         if client not in self.pending_out:
             self.pending_out.append(client)
 
@@ -906,7 +908,6 @@ class Node:
         for db in (first, second):
             for key in db.blocked:
                 self.key_ready(db, key)
-        self.tracking.flushed()
 
     def _watchers_of_swap(self, db: Database, other: Database) -> None:
         """Tell who watches keys of a database that another's contents take its place. Dead keys count as none."""
@@ -1055,8 +1056,8 @@ class Node:
         if not command.flags & (ADMIN | SKIP_MONITOR):
             self.show_to_monitors(ctx, argv)
 
-    def show_to_monitors(self, ctx: Client, argv: Argv) -> None:
-        """Show a command to the clients that MONITOR, now (a script stands before the commands that it runs)."""
+    def show_to_monitors(self, ctx: Client, argv: Argv, at_once: bool = False) -> None:
+        """Show a command to the clients that MONITOR; who runs it itself sees it after the reply, or at once."""
         if not self.monitors:
             return
         if ctx.flags & flags.SCRIPT:
@@ -1069,7 +1070,12 @@ class Node:
         seconds, micros = divmod(self.now_us, 1_000_000)
         line = b"+%d.%06d [%d %b] %b\r\n" % (seconds, micros, ctx.db.index, source.encode(), text)
         for client_id in self.monitors:
-            self.clients[client_id].push_encoded(line)
+            client = self.clients[client_id]
+            if client is ctx and not at_once:
+                client.push_after.append(line)
+                self.aftermath = True
+            else:
+                client.write(line)
 
     def configured(self) -> None:
         """Take over settings that the node keeps in its own fields."""

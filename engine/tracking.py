@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine import client as flags
 from engine.errors import ReplyError
-from engine.resp import Argv, Push
+from engine.resp import Argv, Push, RawReply
 from engine.table import PUBSUB, Command, keys_of
 
 if TYPE_CHECKING:
@@ -232,6 +232,8 @@ class Tracking:
                 return
             target = redirected
         if target.resp > 2:
-            target.push(Push((b"invalidate", keys)))
+            # Redis spells "all" in the protocol of whoever tracks, whoever is told.
+            told = RawReply(b"$-1\r\n") if keys is None and client.resp == 2 else keys
+            target.push(Push((b"invalidate", told)))
         elif state.redirect and target.flags & flags.PUBSUB:
             target.push(Push((b"message", CHANNEL, keys)))

@@ -477,7 +477,9 @@ def wait(ctx: Client, argv: Argv) -> Reply:
     complexity="O(1)",
 )
 def waitaof(ctx: Client, argv: Argv) -> Reply:
-    local = integer(argv[1], b"ERR value is out of range, value must between 0 and 1", 0, 1)
+    local = integer(argv[1])
+    if not 0 <= local <= 1:
+        raise ReplyError(b"ERR value is out of range, value must between 0 and 1")
     wanted = positive(argv[2])
     until_ms = _until(ctx, argv[3])
     node = ctx.node

@@ -61,7 +61,7 @@ def module_help(ctx: Client, argv: Argv) -> Reply:
             Return a list of loaded modules.
         LOAD <path> [<arg> ...]
             Load a module library from <path>, passing to it any optional arguments.
-        LOADEX <path> [[CONFIG NAME VALUE]...] [ARGS ...]
+        LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]
             Load a module library from <path>, while passing it module configurations and optional arguments.
         UNLOAD <name>
             Unload a module.

@@ -7,7 +7,7 @@ from engine import client as flags
 from engine.acl import DENIED_CMD, DENIED_KEY
 from engine.client import Client
 from engine.errors import EXECABORT, ReplyError
-from engine.resp import NULL_ARRAY, OK, Argv, NoReply, RawReply, Reply
+from engine.resp import NULL_ARRAY, OK, Argv, NoReply, RawReply, Reply, encode2, encode3
 from engine.table import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, command
 
 
@@ -62,6 +62,7 @@ def exec_(ctx: Client, argv: Argv) -> Reply:
     if state & flags.DIRTY_CAS:
         return NULL_ARRAY
     replies: list[Reply] = []
+    ctx.queue, protocol = queue, ctx.resp
     denied_before = ctx.flags & flags.DENY_BLOCKING
     ctx.flags |= flags.DENY_BLOCKING | flags.MULTI
     for queued, request in queue:
@@ -79,6 +80,10 @@ def exec_(ctx: Client, argv: Argv) -> Reply:
             continue
         earlier = ctx.take_pushes()
         reply = node.call(ctx, queued, request)
+        if ctx.resp != protocol:
+            encode = encode3 if protocol == 3 else encode2
+            replies = [RawReply(encode(before)) for before in replies]  # HELLO changes what follows
+            protocol = ctx.resp
         if type(reply) is not NoReply:
             replies.append(reply)
         else:
@@ -86,6 +91,7 @@ def exec_(ctx: Client, argv: Argv) -> Reply:
             # as the length of the array counts commands.
             replies.append(RawReply(b"".join(ctx.take_pushes())))
         ctx.push_after = earlier + ctx.push_after
+    ctx.queue = None
     ctx.flags &= ~(flags.DENY_BLOCKING | flags.MULTI)
     ctx.flags |= denied_before
     ctx.update_gated()

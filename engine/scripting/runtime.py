@@ -224,7 +224,6 @@ class Scripting:
 
     def _perform(self, run: Run, body: Any) -> Reply:
         node, caller = self.node, run.caller
-        node.show_to_monitors(caller, run.argv)
         outer = node.script_caller
         node.script_caller, self.run = caller, run
         halted, caller.halted = caller.halted, True

@@ -12,7 +12,8 @@ import time
 from random import Random
 
 from tests.beside.commands import facts, rows
-from tests.beside.sequences import CONFIGURATIONS, MAKERS, DifferenceError, beside, compare, make_steps, shrink
+from tests.beside.groups import MAKERS
+from tests.beside.sequences import CONFIGURATIONS, DifferenceError, beside, compare, make_steps, shrink
 from tests.real import Program, examine, find_servers
 
 

@@ -10,6 +10,7 @@ Chance comes as a `random.Random`. Hypothesis has one that it can shrink (`st.ra
 
 import functools
 import re
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -44,6 +45,8 @@ JUNK = [
     b"\x00",
     b"1\x00",
 ]
+TIMELESS_JUNK = [text for text in JUNK if text in (b"", b"x", b" 1", b"1 ", b"nan", b"\x00", b"1\x00")]
+"""What no version takes for a time to wait: `+1` and `0x10` are seconds, which pass before slow machines are done."""
 FLOATS = [b"0", b"1", b"-1", b"2.5", b"-2.5", b"0.1", b"3.14159", b"1e3", b"1e-7", b"1e20", b"-1e20", b"inf", b"-inf"]
 MEMBERS = [
     *(b"", b"m", b"n", b"o", b"foo", b"bar", b"M", b"\xff\x00\r\n", b"z" * 63, b"z" * 64, b"z" * 65, b"01", b"1.5"),
@@ -190,48 +193,65 @@ def _alternatives(tokens: list[str], at: int) -> tuple[Node, int]:
     return ("one of", [*choices, ("all", row)]), at
 
 
+_NOTHING: Mapping[str, list[bytes]] = {}
+
+
 @functools.cache
 def _tree(command: Command) -> Node:
     return parse_usage(command.usage)
 
 
-def _produce(tree: Node, chance: Random, out: list[tuple[str, bytes]]) -> None:
+def _produce(
+    tree: Node, chance: Random, out: list[tuple[str, bytes]], special: Mapping[str, list[bytes]] = _NOTHING
+) -> None:
     kind, inner = tree
     if kind == "word":
         text = inner.encode()
         out.append(("", text if chance.random() < 0.8 else text.lower()))
     elif kind == "value":
         dice = chance.random()
-        alphabet = ALPHABETS.get(inner, INTEGERS)
+        alphabet = special.get(inner) or ALPHABETS.get(inner, INTEGERS)
         if dice > 0.97:
-            alphabet = JUNK
+            alphabet = TIMELESS_JUNK if inner == "timeout" else JUNK
         elif dice > 0.93 and inner not in _NAMES:
             alphabet = BORDERS
         out.append((inner, chance.choice(alphabet)))
     elif kind == "one of":
-        _produce(chance.choice(inner), chance, out)
+        _produce(chance.choice(inner), chance, out, special)
     elif kind == "all":
         for part in inner:
-            _produce(part, chance, out)
+            _produce(part, chance, out, special)
     elif kind == "maybe":
         if chance.random() < 0.4:
-            _produce(inner, chance, out)
+            _produce(inner, chance, out, special)
     else:
         for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
-            _produce(inner, chance, out)
+            _produce(inner, chance, out, special)
 
 
 _NAMES = {"key", "newkey", "source", "destination", "sourcekey", "destkey", "dst", "src"} | {
     *("seconds", "milliseconds", "ttl", "unix-time-seconds", "unix-time-milliseconds"),
-    *("timeout", "cursor", "offset", "username", "encoding", "db", "destination-db", "index1", "index2"),
+    *(
+        "min-idle-time",
+        "ms",
+        "timeout",
+        "cursor",
+        "offset",
+        "username",
+        "encoding",
+        "db",
+        "destination-db",
+        "index1",
+        "index2",
+    ),
 }
-# Offsets at the borders make strings of hundreds of megabytes; timeouts at the borders are other versions' business.
+# Offsets at the borders make strings of hundreds of megabytes, and some times at the borders pass meanwhile.
 
 
-def generate(command: Command, chance: Random) -> list[bytes]:
-    """Return a command made at random."""
+def generate(command: Command, chance: Random, special: Mapping[str, list[bytes]] = _NOTHING) -> list[bytes]:
+    """Return a command made at random; `special` holds the alphabets that are not the usual ones."""
     out: list[tuple[str, bytes]] = []
-    _produce(_tree(command), chance, out)
+    _produce(_tree(command), chance, out, special)
     sound = chance.random() < 0.93
     for i, (name, _) in enumerate(out):
         if name == "numkeys" and sound:
