@@ -49,6 +49,8 @@ PAUSED = 1 << 29  # postponed by CLIENT PAUSE
 INTERNAL = 1 << 30  # not a connection: AOF loading, peek
 ASKING = 1 << 31
 PUSHING = 1 << 32  # replies stand inside a push
+LUA_DEBUG = 1 << 33  # scripts of this client run in the debugger
+LUA_DEBUG_SYNC = 1 << 34  # ... in this process, and what they change stays
 
 # Flags that a command has to pass the gates for; without any of them and of the node's own, gates are skipped.
 GATED = (

@@ -194,6 +194,45 @@ class Exchange(NamedTuple):
     timeout_ms: int
 
 
+class Debug(NamedTuple):
+    """Begin to debug a script over a link (to be performed): from here on `Converse` alone reads it.
+
+    With `forked` a child takes the link over, with a copy of everything; the parent has lost the link, and the child
+    ends with its `EndDebug`. Ends in a `Debugging` or an OSError.
+    """
+
+    link: int
+    forked: bool
+
+
+class Debugging(NamedTuple):
+    """What a `Debug` came to: the child's number, 0 for the process that runs the script; how long forking took."""
+
+    pid: int = 0
+    fork_us: int = 0
+
+
+class Converse(NamedTuple):
+    """Send to a client that debugs, and wait for what it says next (to be performed).
+
+    Ends in its bytes; in b"" when it is gone, or the wait is to end for another reason.
+    """
+
+    link: int
+    data: bytes
+
+
+class EndDebug(NamedTuple):
+    """Send the last of a debugging session (to be performed); a forked child ends here."""
+
+    link: int
+    data: bytes
+
+
+class KillDebuggers(NamedTuple):
+    """End all children that debug scripts."""
+
+
 class Log(NamedTuple):
     """A line for the server's log; `level` is one of `.-*#` as in Redis's log files."""
 
@@ -245,6 +284,10 @@ Effect = (
     | KillSnapshot
     | Stall
     | Exchange
+    | Debug
+    | Converse
+    | EndDebug
+    | KillDebuggers
     | Log
     | Title
     | Exit

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine import blocking
 from engine.aof.log import OFF, WAIT_REWRITE
 from engine.client import BLOCKED_SHUTDOWN, Client
-from engine.effects import Exit
+from engine.effects import Exit, KillDebuggers
 from engine.errors import ReplyError
 from engine.pauses import NEVER_MS
 from engine.replication.master import ONLINE, ReplicaLink
@@ -100,6 +100,8 @@ class Shutdown:
     def _finish(self) -> bool:
         node = self.node
         self._tell_of_replicas()
+        if node.scripting.has_forked:
+            node.effects.append(KillDebuggers())
         if not self._prepare():
             node.log("#", "Errors trying to shut down the server. Check the logs for more information.")
             self._stay()

@@ -56,6 +56,8 @@ class Machine:
 class HostedLoop(Loop):
     """A live loop with a control channel, and a clock that an undo sets back."""
 
+    can_debug = False  # a lesson's server serves the lesson, too: it must not stop for a terminal
+
     def __init__(self, journal: Journal, channel: socket.socket, machine: Machine | None = None) -> None:
         self.shift_us = 0
         self.machine = machine

@@ -4,7 +4,7 @@ https://redis.io/docs/latest/develop/interact/programmability/
 """
 
 from engine.arguments import integer, parse_integer
-from engine.client import Client
+from engine.client import LUA_DEBUG, LUA_DEBUG_SYNC, Client
 from engine.errors import NOSCRIPT as NO_SUCH_SCRIPT
 from engine.errors import ReplyError
 from engine.glob import glob_match
@@ -15,6 +15,7 @@ from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import FUNCTION2, FUNCTION_PRE_GA
 from engine.rdb.primitives import read_string, string
 from engine.resp import OK, Argv, Reply, SetReply, Status
+from engine.scripting import debugger
 from engine.scripting.runtime import BUSY_SCRIPT
 from engine.table import (
     ALLOW_BUSY,
@@ -32,6 +33,10 @@ from engine.table import (
 )
 
 GROUP = "scripting"
+NO_DEBUGGER = (
+    b"ERR Scripts cannot be debugged here: a debugging session stops or forks its server, which has to be a process "
+    b"of its own on a port of its own"
+)
 _FOOTER_BYTES = 10
 
 
@@ -55,6 +60,8 @@ def _evalsha(ctx: Client, argv: Argv, read_only: bool) -> Reply:
     ctx.node.show_to_monitors(ctx, argv, at_once=True)
     if len(argv[1]) != 40:
         raise ReplyError(NO_SUCH_SCRIPT)
+    if ctx.flags & LUA_DEBUG:
+        raise ReplyError(b"ERR Please use EVAL instead of EVALSHA for debugging")
     keys, args = _split(argv, integer(argv[2]))
     digest = argv[1].lower()
     if digest not in ctx.node.scripting.scripts:
@@ -74,6 +81,8 @@ def _evalsha(ctx: Client, argv: Argv, read_only: bool) -> Reply:
     complexity="Depends on the script that is executed.",
 )
 def eval_(ctx: Client, argv: Argv) -> Reply:
+    if ctx.flags & LUA_DEBUG:
+        return debugger.evaluate(ctx, argv, lambda: _eval(ctx, argv, read_only=False))
     return _eval(ctx, argv, read_only=False)
 
 
@@ -89,6 +98,8 @@ def eval_(ctx: Client, argv: Argv) -> Reply:
     complexity="Depends on the script that is executed.",
 )
 def eval_ro(ctx: Client, argv: Argv) -> Reply:
+    if ctx.flags & LUA_DEBUG:
+        return debugger.evaluate(ctx, argv, lambda: _eval(ctx, argv, read_only=True))
     return _eval(ctx, argv, read_only=True)
 
 
@@ -190,10 +201,15 @@ def script_kill(ctx: Client, argv: Argv) -> Reply:
 
 @command("SCRIPT DEBUG <YES | SYNC | NO>", NOSCRIPT, since="3.2.0", complexity="O(1)")
 def script_debug(ctx: Client, argv: Argv) -> Reply:
+    if ctx.out or ctx.out_bytes:
+        raise ReplyError(b"ERR SCRIPT DEBUG must be called outside a pipeline")
     mode = argv[2].lower()
     if mode not in (b"yes", b"sync", b"no"):
         raise ReplyError(b"ERR Use SCRIPT DEBUG YES/SYNC/NO")
-    # There is no debugger: scripts run to their end in one go.
+    if mode != b"no" and not ctx.node.facts().get("debugger"):
+        raise ReplyError(NO_DEBUGGER)
+    ctx.flags &= ~(LUA_DEBUG | LUA_DEBUG_SYNC)
+    ctx.flags |= {b"yes": LUA_DEBUG, b"sync": LUA_DEBUG | LUA_DEBUG_SYNC, b"no": 0}[mode]
     return OK
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from engine import effects as fx
 from engine.journal import Journal
 from engine.live.background import BackgroundSync
+from engine.live.debugging import DEBUG_EFFECTS, Debuggers
 from engine.live.exchange import Exchanges
 from engine.live.facts import process_facts
 from engine.live.files import FILE_EFFECTS, carry_out
@@ -94,6 +95,8 @@ class Poller:
 class Loop:
     """The live world of one node, or of a journal that records what happens to one."""
 
+    can_debug = True  # scripts: the process may fork, or stop for a client
+
     def __init__(self, node: Node | Journal, logger: Callable[[str, str], None]) -> None:
         self.node = node
         self.logger = logger
@@ -116,7 +119,8 @@ class Loop:
         self.poller.set(self.wake_read, True, False, new=True)
         self.tls = Contexts()
         self.children = Children(self)
-        self.background = BackgroundSync(self._nudge)
+        self.debuggers = Debuggers(self)
+        self.background = BackgroundSync(self.nudge)
         self.carry: dict[type, Callable[[Any], None]] = {
             fx.Hangup: self._hangup,
             fx.Log: lambda effect: self.logger(effect.level, effect.text),
@@ -130,6 +134,7 @@ class Loop:
             fx.PauseSnapshot: self.children.pace,
             fx.ResumeSnapshot: self.children.pace,
             fx.KillSnapshot: self.children.kill,
+            fx.KillDebuggers: lambda effect: self.debuggers.kill(),
         }
         self.carry.update(dict.fromkeys(FILE_EFFECTS, self._file))
         node.attach(self)
@@ -143,7 +148,8 @@ class Loop:
 
     def facts(self) -> dict[str, Any]:
         """Return facts of the process."""
-        return process_facts() | {"migrate_cached_sockets": len(self.exchanges.kept)}
+        own = {"migrate_cached_sockets": len(self.exchanges.kept), "debugger": self.can_debug}
+        return process_facts() | own
 
     def service(self, node: Node) -> None:
         """Deliver what waits on the sockets while a command takes long."""
@@ -156,6 +162,8 @@ class Loop:
         """Carry out what the node wants done so far, then this; returns its result, an OSError included."""
         effects, node.effects = node.effects, []
         self._carry_out(effects)
+        if isinstance(effect, DEBUG_EFFECTS) or self.debuggers.forked:
+            return self.debuggers.perform(effect)
         if isinstance(effect, FILE_EFFECTS):
             return carry_out(effect)
         if isinstance(effect, fx.Stall):
@@ -248,9 +256,9 @@ class Loop:
     def wake_up(self, signal_name: str) -> None:
         """Note a signal and end the wait (called from a signal handler)."""
         self.signals.append(signal_name)
-        self._nudge()
+        self.nudge()
 
-    def _nudge(self) -> None:
+    def nudge(self) -> None:
         """End the wait (from a signal handler or another thread)."""
         with contextlib.suppress(OSError):
             os.write(self.wake_write, b"!")
@@ -311,8 +319,8 @@ class Loop:
         self.poller.forget(connection.fd)
         self.connections.pop(connection.fd, None)
         self.links.pop(connection.link, None)
-        if self.children.pids:
-            # A child that writes a snapshot holds a copy of the socket: closing ours would tell the peer nothing.
+        if self.children.pids or self.debuggers.pids:
+            # A child holds a copy of the socket: closing ours would tell the peer nothing.
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
         connection.sock.close()

@@ -84,6 +84,20 @@ def _paced_chunks(node: "Node", kind: str) -> tuple[Iterator[bytes], Callable[[]
     return node.snapshot_chunks(kind, 1), lambda: time.sleep(delay_us / 1e6)
 
 
+def become_child(loop: "Loop") -> None:
+    """Have a forked process say so in the log, be the first to go when memory is short, and stop listening."""
+    if isinstance(loop.logger, RoleLogger):
+        loop.logger.role = "C"
+    score = child_oom_score(loop.current_node)
+    if score is not None:
+        with contextlib.suppress(OSError), open(OOM_SCORE_FILE, "w") as file:
+            file.write(f"{score}\n")
+    signal.signal(signal.SIGUSR1, lambda number, frame: os._exit(255))
+    # Who connects while this process outlives the other must be refused, and not wait for an answer.
+    for listener, _ in loop.listeners.values():
+        listener.close()
+
+
 class Teller:
     """What a child says of itself to its parent, about once a second: records in a pipe."""
 
@@ -187,18 +201,9 @@ class Children:
     def _child(self, node: "Node", effect: Snapshot, writing: int) -> int:
         """Write the snapshot; returns the exit status."""
         try:
-            if isinstance(self.loop.logger, RoleLogger):
-                self.loop.logger.role = "C"
-            score = child_oom_score(node)
-            if score is not None:
-                with contextlib.suppress(OSError), open(OOM_SCORE_FILE, "w") as file:
-                    file.write(f"{score}\n")
+            become_child(self.loop)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGUSR1, lambda number, frame: os._exit(255))
-            # Who connects while this process outlives the other must be refused, and not wait for an answer.
-            for listener, _ in self.loop.listeners.values():
-                listener.close()
             chunks, delay = _paced_chunks(node, effect.kind)
             if not effect.path:
                 for chunk in chunks:

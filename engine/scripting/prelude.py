@@ -17,15 +17,15 @@ Text positions: an error that one of our functions raises is told as if the scri
 """
 
 LUA = rb"""
-local py_call, py_interrupt, py_log, py_sha1, py_control, py_acl, py_random, py_seed, py_register, py_bits, py_double,
-      flavour, allowance = ...
+local py_call, py_interrupt, py_log, py_sha1, py_control, py_acl, py_random, py_seed, py_register, py_debug, py_bits,
+      py_double, flavour, allowance = ...
 
 local assert, error, getfenv, getmetatable, ipairs, loadstring, next, pairs, pcall, rawequal, rawget, rawset, select,
       setfenv, setmetatable, tonumber, tostring, type, unpack, xpcall, collectgarbage, gcinfo =
       assert, error, getfenv, getmetatable, ipairs, loadstring, next, pairs, pcall, rawequal, rawget, rawset, select,
       setfenv, setmetatable, tonumber, tostring, type, unpack, xpcall, collectgarbage, gcinfo
 local string, table, math, coroutine = string, table, math, coroutine
-local getinfo, sethook = debug.getinfo, debug.sethook
+local getinfo, getlocal, sethook = debug.getinfo, debug.getlocal, debug.sethook
 local byte, sub, find, format, char, rep, gsub = string.byte, string.sub, string.find, string.format, string.char,
       string.rep, string.gsub
 local concat, insert, remove, sort, foreach, foreachi, maxn = table.concat, table.insert, table.remove, table.sort,
@@ -88,7 +88,12 @@ end
 local verdicts = {"ERR Script killed by user with SCRIPT KILL...", "ERR FUNCTION LOAD timeout",
   "ERR The server is shutting down", "ERR internal error while a script ran"}
 
-local function raise(text) error({err = text}, 0) end
+local noted  -- what tells a debugging session of an error, if there is one
+
+local function raise(text)
+  if noted then noted((gsub(text, "^ERR ", ""))) end
+  error({err = text}, 0)
+end
 
 local function hook()
   if not dead then
@@ -98,6 +103,8 @@ local function hook()
   end
   error(dead, 0)
 end
+
+local watch, events = hook, ""  -- what looks at a running script, and at which events besides
 
 local function told(err)  -- the handler of errors that no script caught
   local info = frame(3)
@@ -288,7 +295,7 @@ local create, resume, status, yield, running = coroutine.create, coroutine.resum
 
 local function spawn(f)
   local thread = create(f)
-  sethook(thread, hook, "", STEP)
+  sethook(thread, watch, events, STEP)
   return thread
 end
 
@@ -409,9 +416,13 @@ local function single(field)
   return function(...)
     local text = ...
     if select("#", ...) ~= 1 or type(text) ~= "string" then
+      if noted then noted("wrong number or type of arguments") end
       return {err = "ERR wrong number or type of arguments"}
     end
-    if field == "err" then text = coded(text) end
+    if field == "err" then
+      if noted then noted(sub(text, 1, 1) == "-" and text or "-" .. text) end
+      text = coded(text)
+    end
     return {[field] = text}
   end
 end
@@ -463,11 +474,11 @@ local redis = {
 for name, level in pairs(log_levels) do redis[name] = level end
 
 if flavour == "eval" then
-  redis.breakpoint = function() return false end
-  redis.debug = function() end
   redis.replicate_commands = function() return true end
 end
 names.redis = seal(redis)
+
+@DEBUGGER@
 
 -- Functions -------------------------------------------------------------------------------------------------
 
@@ -676,7 +687,7 @@ end
 local function perform(body)
   dead = nil
   full = collectgarbage("count") + allowance
-  sethook(hook, "", STEP)
+  sethook(watch, events, STEP)
   return finish(xpcall(body, told))
 end
 
@@ -739,5 +750,5 @@ local function forget(library) libraries[library] = nil end
 
 @LIBRARIES@
 
-return define, run_script, run_function, load_library, forget
+return define, run_script, run_function, load_library, forget, debugging
 """

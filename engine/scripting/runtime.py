@@ -20,6 +20,7 @@ from engine.errors import OOM, READONLY, ReplyError
 from engine.resp import Argv, Reply
 from engine.scripting import libraries
 from engine.scripting.conversion import from_lua, scalar
+from engine.scripting.debugger import Session
 from engine.scripting.libraries import (
     ALLOW_OOM,
     ALLOW_STALE,
@@ -80,6 +81,7 @@ class Run:
         self.repl = REPL_ALL
         self.killed = False
         self.late = False  # it ran longer than busy-reply-threshold
+        self.refused = False  # its last command was not even begun
 
 
 class Scripting:
@@ -92,6 +94,8 @@ class Scripting:
         self.functions: dict[bytes, Function] = {}  # by name in lower case
         self.rng_state = _FIRST_RANDOM
         self.run: Run | None = None
+        self.session: Session | None = None  # in which EVAL is debugged
+        self.has_forked = False  # a child for a session, at some time
         self.registering: Library | None = None  # the library that is being loaded
         self.load_started_us = 0
         self.load_limited = False
@@ -101,7 +105,7 @@ class Scripting:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_eval"] = state["_functions"] = state["run"] = None
+        state["_eval"] = state["_functions"] = state["run"] = state["session"] = None
         state["_compiled"] = {}
         return state
 
@@ -142,7 +146,19 @@ class Scripting:
         run = self._prepared(ctx, argv, digest, script.flags, read_only, is_eval=True)
         assert self._eval is not None
         sandbox = self._eval
+        if self.session is not None:
+            return self._perform(run, lambda: self._debug(sandbox, digest, keys, args))
         return self._perform(run, lambda: sandbox.run_script(digest, keys, args))
+
+    def _debug(self, sandbox: Sandbox, digest: bytes, keys: Argv, args: Argv) -> tuple[Any, ...]:
+        assert self.session is not None
+        sandbox.host, self.session.table = self.session, sandbox.table
+        sandbox.debugging(True)
+        try:
+            return sandbox.run_script(digest, keys, args)
+        finally:
+            sandbox.debugging(False)
+            sandbox.host = self
 
     # --- running ------------------------------------------------------------------------------------------------
 
@@ -292,6 +308,7 @@ class Scripting:
             if command is not None:
                 node.stats_of(command).rejected += 1
             node.count_error(error)
+            run.refused = True
             return ReplyError(error.text), ctx.resp
         if command.flags & WRITE:
             run.wrote = True
@@ -416,6 +433,10 @@ class Scripting:
             mask |= libraries.FLAGS[flag]
         library.functions[name] = Function(name, library.name, description, mask)
         return None
+
+    def debug(self, what: bytes, *told: Any) -> Any:
+        """Nothing is debugged here: see `Session`."""
+        return False
 
     # --- functions ----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from engine.errors import ReplyError
 from engine.resp import Argv, Reply
-from engine.scripting import bundled, conversion, prelude
+from engine.scripting import bundled, conversion, inspector, prelude
 from engine.version import VERSION, VERSION_NUMBER
 
 MEMORY_BYTES = 512 << 20  # what one script may use beyond what is used already
@@ -63,6 +63,9 @@ class Host(Protocol):
     def register(self, name: bytes, description: bytes | None, flags: bytes) -> bytes | None:
         """Note a function of the library that is being loaded; returns an error."""
 
+    def debug(self, what: bytes, *told: Any) -> Any:
+        """Take what the debugger's Lua tells; returns what it is to do next, if it asks for that."""
+
 
 class Sandbox:
     """One interpreter, for scripts (`EVAL`) or for the functions of libraries (`FUNCTIONS`)."""
@@ -81,9 +84,9 @@ class Sandbox:
             max_memory=1 << 40,
         )
         self.table = lua.table_from
-        source = prelude.LUA.replace(b"@LIBRARIES@", bundled.LUA)
+        source = prelude.LUA.replace(b"@LIBRARIES@", bundled.LUA).replace(b"@DEBUGGER@", inspector.LUA)
         source = source.replace(b"@VERSION@", VERSION.encode()).replace(b"@VERSION_NUM@", b"%d" % VERSION_NUMBER)
-        self._define, self._run_script, self._run_function, self._load, self._forget = lua.execute(
+        self._define, self._run_script, self._run_function, self._load, self._forget, self.debugging = lua.execute(
             source,
             self._call,
             self._interrupt,
@@ -94,6 +97,7 @@ class Sandbox:
             self._random,
             self._seed,
             self._register,
+            self._debug,
             _guarded(conversion.bits),
             _guarded(conversion.double),
             flavour,
@@ -177,7 +181,7 @@ class Sandbox:
         try:
             argv = _arguments(args)
             if argv is None:
-                return self.table({b"err": _WRONG_ARGUMENTS if len(args) > 1 else _NO_ARGUMENTS})
+                return self._wrong_arguments(args)
             reply, resp = self.host.command(argv)
             if type(reply) is int:
                 return float(reply)
@@ -188,6 +192,11 @@ class Sandbox:
             return conversion.to_lua(reply, resp, self.table)
         except BaseException as error:
             return self._failed(error)
+
+    def _wrong_arguments(self, args: tuple[Any, ...]) -> Any:
+        text = _WRONG_ARGUMENTS if len(args) > 1 else _NO_ARGUMENTS
+        self.host.debug(b"error", text.removeprefix(b"ERR "))
+        return self.table({b"err": text})
 
     def _room_for(self, reply: Reply) -> bool:
         lua = self.lua
@@ -225,7 +234,7 @@ class Sandbox:
         try:
             argv = _arguments(args)
             if argv is None:
-                return self.table({b"err": _WRONG_ARGUMENTS if len(args) > 1 else _NO_ARGUMENTS})
+                return self._wrong_arguments(args)
             return self.host.may_run(argv)
         except BaseException as error:
             return self._failed(error)
@@ -247,6 +256,12 @@ class Sandbox:
             return self.host.register(name, description or None, flags)
         except BaseException:
             return b"internal error while a function was registered"
+
+    def _debug(self, what: Any, *told: Any) -> Any:
+        try:
+            return self.host.debug(what, *told)
+        except BaseException:
+            return False
 
 
 _NO_ARGUMENTS = b"ERR Please specify at least one argument for this redis lib call"

@@ -1,0 +1,173 @@
+"""Debugging sessions of scripts: talking with one client, in this process or in a forked child.
+
+While a session lasts its process does nothing else: it waits for the client, not in the loop. A child shares the
+loop's epoll with the parent, so it must not touch it: it closes everything but the client's socket, carries out none
+of the node's wishes but lines for the log, and ends with its session. The parent keeps a pipe to each child, whose
+end tells that it has ended.
+"""
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from engine.effects import Converse, Debug, Debugging, Effect, EndDebug, Log, Stall
+from engine.live.snapshots import become_child
+
+if TYPE_CHECKING:
+    from engine.live.loop import Connection, Loop
+
+DEBUG_EFFECTS = (Debug, Converse, EndDebug)
+READ_BYTES = 1024  # of what comes behind a command, only what was read with it is dropped
+SEND_TIMEOUT_MS = 5000
+
+
+class Debuggers:
+    """The debugging sessions of a loop: its own, and its children's."""
+
+    def __init__(self, loop: "Loop") -> None:
+        self.loop = loop
+        self.forked = False  # this process is a child
+        self.pids: dict[int, int] = {}  # the children, with what tells of their end
+
+    def perform(self, effect: Effect) -> Any:
+        """Carry out one of DEBUG_EFFECTS; in a child, whatever the node waits for."""
+        match effect:
+            case Debug():
+                try:
+                    return self._begin(effect)
+                except OSError as error:
+                    return error
+            case Converse():
+                return self._converse(effect)
+            case EndDebug():
+                return self._end(effect)
+            case Stall():
+                time.sleep(effect.duration_us / 1e6)
+        return None
+
+    # --- the session of this process ------------------------------------------------------------------------------
+
+    def _begin(self, effect: Debug) -> Debugging:
+        connection = self.loop.links[effect.link]
+        if not effect.forked:
+            self._send(connection, b"")
+            return Debugging()
+        return self._fork(connection)
+
+    def _converse(self, effect: Converse) -> bytes:
+        connection = self.loop.links.get(effect.link)
+        if connection is None or not self._send(connection, effect.data):
+            return b""
+        while True:
+            try:
+                return connection.recv(READ_BYTES)
+            except BlockingIOError:
+                if not self._wait(connection, select.POLLIN, None):
+                    return b""
+            except OSError:
+                return b""
+
+    def _end(self, effect: EndDebug) -> None:
+        connection = self.loop.links.get(effect.link)
+        if connection is not None:
+            self._send(connection, effect.data)
+        if self.forked:
+            os._exit(0)
+        self.loop.nudge()  # what has waited meanwhile: see `_wait`
+
+    def _send(self, connection: "Connection", data: bytes) -> bool:
+        """Send everything, what a pipeline left unsent before it; False when that was not possible in time."""
+        unsent, connection.unsent = bytes(connection.unsent) + data, bytearray()
+        while unsent:
+            try:
+                unsent = unsent[connection.send(unsent) :]
+            except BlockingIOError:
+                if not self._wait(connection, select.POLLOUT, SEND_TIMEOUT_MS):
+                    return False
+            except OSError:
+                return False
+        return True
+
+    def _wait(self, connection: "Connection", event: int, timeout_ms: int | None) -> bool:
+        """Wait until a socket is ready; False when it did not become so in time, or a signal came first."""
+        waiting = select.poll()
+        waiting.register(connection.fd, event)
+        if not self.forked:
+            waiting.register(self.loop.wake_read, select.POLLIN)
+        while ready := dict(waiting.poll(timeout_ms)):
+            if self.loop.signals:
+                return False
+            if connection.fd in ready:
+                return True
+            with contextlib.suppress(OSError):
+                os.read(self.loop.wake_read, 4096)  # a background fsync has ended: that can wait
+        return False
+
+    # --- children -------------------------------------------------------------------------------------------------
+
+    def _fork(self, connection: "Connection") -> Debugging:
+        """Fork a child that keeps the connection; the parent loses it. Raises OSError."""
+        loop = self.loop
+        reading, writing = os.pipe()
+        gc.freeze()
+        started_ns = time.perf_counter_ns()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            raise
+        if pid == 0:
+            os.close(reading)
+            self._become_child(connection)
+            return Debugging()
+        fork_us = (time.perf_counter_ns() - started_ns) // 1000
+        os.close(writing)
+        loop.poller.forget(connection.fd)
+        del loop.connections[connection.fd], loop.links[connection.link]
+        connection.sock.close()
+        self.pids[pid] = reading
+        loop.hooks[reading] = lambda: self._ended(pid)
+        loop.poller.set(reading, True, False, new=True)
+        return Debugging(pid, fork_us)
+
+    def _become_child(self, kept: "Connection") -> None:
+        loop = self.loop
+        self.forked = True
+        self.pids = {}
+        become_child(loop)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if loop.poller.epoll is not None:
+            loop.poller.epoll.close()
+        for connection in list(loop.connections.values()):
+            if connection is not kept:
+                connection.sock.close()
+        loop.links = {kept.link: kept}
+        loop.connections = {kept.fd: kept}
+        for effect in loop.carry:
+            if effect is not Log:
+                loop.carry[effect] = _ignore
+
+    def _ended(self, pid: int) -> None:
+        reading = self.pids.pop(pid)
+        self.loop.poller.forget(reading)
+        del self.loop.hooks[reading]
+        os.close(reading)
+        os.waitpid(pid, 0)
+
+    def kill(self) -> None:
+        """End all children at once."""
+        for pid in list(self.pids):
+            self.loop.logger("*", f"Killing debugging session {pid}")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            self._ended(pid)
+
+
+def _ignore(effect: Any) -> None:
+    """Do nothing: what a child's node wants done is not for a copy of the server to do."""
