@@ -42,6 +42,8 @@ class Eviction:
         """Evict until memory is within maxmemory; False when nothing more can go."""
         node = self.node
         config = node.config
+        if node.load is not None:
+            return True  # what is loaded is loaded whole
         evicted = False
         while True:
             if used_memory(node) - node.not_counted_for_eviction() <= config.maxmemory:

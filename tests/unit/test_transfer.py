@@ -259,3 +259,14 @@ def test_a_replica_that_only_shows_that_it_lives_is_kept() -> None:
         node.wake(NOW + seconds * 1_000_000)
         effects += node.settled(NOW + seconds * 1_000_000)
     assert fx.Hangup(3) in effects and fx.Hangup(2) not in effects
+
+
+def test_nothing_is_evicted_while_data_is_loaded() -> None:
+    node, link = transferring("swapdb")
+    node.replication.replid = REPLID
+    for line in ("maxmemory-policy allkeys-lru", "replica-ignore-maxmemory no"):
+        ask(node, f"CONFIG SET {line}")
+    node.received(link, MARKED[:200], NOW)
+    node.config.maxmemory = 1
+    node.update_gated()
+    assert answer(node, "GET old") == b"$1\r\n1\r\n"
