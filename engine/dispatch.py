@@ -83,7 +83,8 @@ def process(node: "Node", ctx: "Client", requests: Iterator[Argv]) -> None:
     started = node.mark_us
     for argv in requests:
         command = commands.get(argv[0])
-        if command is None or command.special or ctx.gated or node.gated:
+        gated = node.gated
+        if command is None or command.special or ctx.gated or (gated and (gated < 0 or command.flags & gated)):
             node.executing = None
             process_gated(node, ctx, argv)
             if ctx.halted:

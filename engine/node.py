@@ -60,7 +60,17 @@ from engine.service import Loading
 from engine.shutdown import Shutdown
 from engine.slowlog import SlowLog, redacted
 from engine.stats import CommandStats, Sampler, ScriptingMemory, Stats
-from engine.table import ADMIN, COMMANDS, FAST, SKIP_MONITOR, SKIP_SLOWLOG, TOUCHES_ARBITRARY_KEYS, Command
+from engine.table import (
+    ADMIN,
+    COMMANDS,
+    FAST,
+    MAY_REPLICATE,
+    SKIP_MONITOR,
+    SKIP_SLOWLOG,
+    TOUCHES_ARBITRARY_KEYS,
+    WRITE,
+    Command,
+)
 from engine.tracking import Tracking
 
 load_all()
@@ -168,7 +178,7 @@ class Node:
         self.mark_us = 0
 
         # gates: what may keep any command from running (see dispatch.gates)
-        self.gated = False
+        self.gated = 0  # the flags of commands that have to pass the gates; -1: all have to
         self.load: Loading | None = None  # data that is being loaded
         self.busy = False
         self.stale = False
@@ -929,8 +939,8 @@ class Node:
     # --- gates (called from dispatch.gates) ---------------------------------------------------------------------
 
     def update_gated(self) -> None:
-        """Recompute whether any command may be refused for a reason that lies with the node, or is looked at."""
-        self.gated = bool(
+        """Recompute which commands may be refused for a reason that lies with the node, or are looked at."""
+        every = bool(
             self.config.maxmemory
             or self.config.maxmemory_clients
             or self.monitors
@@ -939,13 +949,13 @@ class Node:
             or self.load is not None
             or self.busy
             or self.stale
-            or self.read_only_replica
             or self.cluster_enabled
             or self.pauses.active
             or not self.persistence.last_status_ok
             or self.aof.error
-            or self.config.min_replicas_to_write
         )
+        writes = self.read_only_replica or self.config.min_replicas_to_write
+        self.gated = -1 if every else WRITE | MAY_REPLICATE if writes else 0
 
     def check_protected(self, ctx: Client, command: Command) -> None:
         """Refuse DEBUG and MODULE unless the configuration lets this client use them."""

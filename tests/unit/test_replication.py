@@ -204,3 +204,21 @@ def test_what_a_round_changes_reaches_each_replica_as_one_piece_and_none_twice()
     assert [effect.data for effect in effects if isinstance(effect, Send) and effect.link == 3] == [
         b"+CONTINUE\r\n" + stream
     ]
+
+
+def test_a_read_only_replica_refuses_every_way_to_write_and_reads_past_the_gates() -> None:
+    node = new_node()
+    follow(node)
+    assert node.gated > 0
+    readonly = b"-READONLY You can't write against a read only replica.\r\n"
+    assert Send(1, b"$-1\r\n") in ask(node, "GET a")
+    assert Send(1, readonly) in ask(node, "SET a 1")
+    (refused,) = [e.data for e in ask(node, "EVAL return{redis.call('SET','a',1)} 0") if isinstance(e, Send)]
+    assert refused.startswith(b"-READONLY You can't write against a read only replica. script: ")
+    assert Send(1, b":0\r\n") in ask(node, "PUBLISH channel message")
+    ask(node, "MULTI")
+    assert Send(1, readonly) in ask(node, "SET a 1")
+    assert any(isinstance(e, Send) and e.data.startswith(b"-EXECABORT") for e in ask(node, "EXEC"))
+    ask(node, "REPLICAOF NO ONE")
+    assert node.gated == 0
+    assert Send(1, b"+OK\r\n") in ask(node, "SET a 1")
