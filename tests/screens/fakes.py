@@ -276,5 +276,8 @@ class FakeCourse:
     def lessons_with(self, command: str) -> tuple[tuple[str, str], ...]:
         return (("strings", "Strings"),) if command == "SET" else ()
 
+    def lessons_staged(self, scenario: str) -> tuple[tuple[str, str], ...]:
+        return (("strings", "Strings"),) if scenario == "partial-resync" else ()
+
     def reset_everything(self) -> None:
         self.reset = True

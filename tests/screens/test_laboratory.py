@@ -14,6 +14,7 @@ from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.words import action_of
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory import SPEEDS, LaboratoryScreen
+from tutor.screens.lesson import LessonScreen
 from tutor.screens.preferences import Preferences
 from tutor.screens.scenarios import ScenariosScreen
 from tutor.widgets.timeline import Timeline
@@ -34,6 +35,8 @@ async def opened(pilot: Pilot) -> LaboratoryScreen:
     for _ in range(50):
         await pilot.pause()
         if isinstance(pilot.app.screen, LaboratoryScreen):
+            workers = [each for each in pilot.app.workers if each.group == "lessons"]
+            await pilot.app.workers.wait_for_complete(workers)
             await pilot.pause()
             return pilot.app.screen
     raise AssertionError("the laboratory did not open")
@@ -254,3 +257,16 @@ async def test_the_palette_has_every_control() -> None:
             verb, *words = line.split()
             if ">" not in verb and verb not in ("wait", "write"):
                 assert action_of(verb, words)
+
+
+async def test_the_scenario_leads_to_its_lesson() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("tab", "tab", "tab")
+        assert "l  lesson: Strings" in screen_text(app)
+        await pilot.press("l")
+        for _ in range(20):
+            await pilot.pause()
+        assert screen not in app.screen_stack
+        assert isinstance(app.screen, LessonScreen)

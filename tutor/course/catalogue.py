@@ -49,6 +49,14 @@ class Catalogue:
         """Return the lessons that teach a command."""
         return [lesson for lesson in self.lessons if command.upper() in map(str.upper, lesson.front.commands)]
 
+    def with_scenario(self, scenario: str) -> list[Lesson]:
+        """Return the lessons that a scenario of the laboratory stages."""
+        return [
+            lesson
+            for lesson in self.lessons
+            if any(scene.scenario == scenario for step in lesson.steps for scene in step.scenes)
+        ]
+
 
 def anchor(heading: str) -> str:
     """Return the fragment that Git hosts give a heading."""

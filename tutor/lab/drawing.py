@@ -4,21 +4,43 @@ Nodes that differ in history show another letter; the offset of each stands in t
 are what the eye finds first.
 """
 
-from tutor.lab.look import Letters, NodeView
+from typing import NamedTuple
+
+from tutor.lab.look import Letters, LinkView, NodeView
 from tutor.lab.telling import Row
 
 Text = list[tuple[str, str]]  # text and its style: "", strong, dim, good, bad, accent
 LANE = 8
 
 
+class Chosen(NamedTuple):
+    """The chosen message, as every pane marks it: who sends and who gets it, and the stream's bytes in it."""
+
+    source: str = ""
+    target: str = ""
+    before: int = -1
+    after: int = -1
+
+    def mark(self, name: str) -> Text:
+        """Return what stands behind a node that has to do with it."""
+        if name == self.source:
+            return [("  ▷ sends" if self.target else "  ◆ here", "accent")]
+        return [("  ◁ gets", "accent")] if name == self.target else []
+
+
+NOTHING = Chosen()
+
+
 def cluster(
-    nodes: dict[str, NodeView], letters: Letters, selected: str, cuts: list[str]
+    nodes: dict[str, NodeView], letters: Letters, selected: str, chosen: Chosen = NOTHING
 ) -> tuple[list[Text], list[str]]:
     """Draw the nodes, replicas below their masters; returns the rows, and whose each of them is."""
     rows: list[Text] = []
     owners: list[str] = []
     by_address = {node.address: name for name, node in nodes.items()}
-    newest = max((node.offset for node in nodes.values()), default=0)
+    newest: dict[str, int] = {}  # of each history
+    for node in nodes.values():
+        newest[node.replid] = max(newest.get(node.replid, 0), node.offset)
 
     def draw(node: NodeView, depth: int) -> None:
         indent = "   " * depth
@@ -27,23 +49,27 @@ def cluster(
         glyph, style = {"down": ("○ down", "bad"), "paused": ("‖ paused", "accent")}.get(node.state, ("● ", "good"))
         role = node.role if node.state != "down" else ""
         rows.append([(f"{mark}{hook}", "dim"), (glyph, style), (f"{node.name} ", "strong"), (node.address, "dim"),
-                     (f"  {role}", "strong" if role == "master" else "")])  # fmt: skip
+                     (f"  {role}", "strong" if role == "master" else ""), *chosen.mark(node.name)])  # fmt: skip
         if node.state == "down":
             return
-        behind = newest - node.offset
+        behind = newest[node.replid] - node.offset
         offset = f"{letters.of(node.replid)}  offset {node.offset}"
-        line: Text = [(f"    {indent}", ""), (offset, "accent")]
+        line: Text = [(f"   {indent}", ""), (offset, "accent")]
         if behind:
-            line.append((f"  {behind} B less than the newest", "bad"))
+            line.append((f" ({behind} behind)", "bad"))
         line.append((f"  {node.keys} {'key' if node.keys == 1 else 'keys'}", ""))
         rows.append(line)
         if node.replid2:
-            rows.append([(f"    {indent}and {letters.of(node.replid2)} below {node.second_offset}", "dim")])
+            rows.append([(f"   {indent}and {letters.of(node.replid2)} below {node.second_offset}", "dim")])
         if node.role == "replica":
             up = node.link == "up"
             whom = by_address.get(node.master, node.master)
             told = "✓ linked to" if up else f"✗ not linked ({node.link}) to"
-            rows.append([(f"    {indent}{told} {whom}", "good" if up else "bad")])
+            line = [(f"   {indent}{told} {whom}", "good" if up else "bad")]
+            lag = _lag(node, nodes.get(whom))
+            if lag is not None:
+                line.append((f"  lag {lag} B", "bad" if behind else "dim"))
+            rows.append(line)
 
     drawn: dict[str, None] = {}
 
@@ -62,12 +88,51 @@ def cluster(
             below(name, 0)
     for name in nodes:
         below(name, 0)
-    rows += [[(f"✂ {cut}", "bad")] for cut in cuts]
     return rows, owners
 
 
-def backlog(nodes: dict[str, NodeView], letters: Letters, width: int) -> list[Text]:
-    """Draw the backlog of each master that has one, and where its replicas stand in it."""
+def _lag(replica: NodeView, master: NodeView | None) -> int | None:
+    """Return what of the stream a replica has not acknowledged, as its master sees it; None: it does not see it."""
+    for seen in master.replicas if master is not None else ():
+        if seen.address == replica.address and seen.state == "online" and master is not None:
+            return master.offset - seen.offset
+    return None
+
+
+def links(views: list[LinkView], chosen: Chosen = NOTHING) -> list[Text]:
+    """Draw the ways between machines: latency, bandwidth, what is under way, and what is wrong."""
+    rows: list[Text] = []
+    for view in views:
+        stroke = ("───" if view.connected else "┄┄┄") if view.whole else "─✂─"
+        line: Text = [(f" {view.a} {stroke} {view.b}", "" if view.whole else "bad")]
+        if view.whole:
+            line.append((f"  {view.latency_us / 1000:g} ms", "dim"))
+            line += [(f"  {view.bytes_per_s} B/s", "dim")] if view.bytes_per_s else []
+            line += [] if view.connected else [("  no connection yet", "dim")]
+        else:
+            line.append((f"  {_wrong(view)}", "bad"))
+        there, back = view.under_way
+        if there:
+            line.append((f"  {there} B ▶", "accent"))
+        if back:
+            line.append((f"  ◀ {back} B", "accent"))
+        if {view.a, view.b} == {chosen.source, chosen.target}:
+            line.append(("  ◂ the message", "accent"))
+        rows.append(line)
+    return rows
+
+
+def _wrong(view: LinkView) -> str:
+    words = {"silent": "silent: bytes wait", "lost": "half-open: bytes get lost"}
+    there, back = view.states
+    if there == back:
+        return words[there]
+    source, target, state = (view.a, view.b, there) if there != "up" else (view.b, view.a, back)
+    return f"{source} to {target} {words[state]}"
+
+
+def backlog(nodes: dict[str, NodeView], width: int, chosen: Chosen = NOTHING) -> list[Text]:
+    """Draw the backlog of each master that has one, where its replicas stand in it, and the chosen message."""
     rows: list[Text] = []
     by_address = {node.address: node for node in nodes.values()}
     for node in nodes.values():
@@ -78,7 +143,21 @@ def backlog(nodes: dict[str, NodeView], letters: Letters, width: int) -> list[Te
         held = last - first + 1
         full = min(room, -(-held * room // size)) if held > 0 else 0
         rows.append([(f"{node.name}  ", "strong"), (f"{first} – {last}", "accent"), (f"  {held} of {size} B", "dim")])
-        rows.append([("░" * (room - full) + "▓" * full, "")])
+        bar = "░" * (room - full) + "▓" * full
+        speaks = nodes.get(chosen.source)
+        if chosen.after >= 0 and speaks is not None and speaks.replid == node.replid:
+            empty = last + 1 - size  # the offset at the bar's left end
+            low, high = ((at - empty) * room // size for at in (chosen.before + 1, chosen.after))
+            if low < 0:
+                rows += [[(bar, "")], [(f"◂ the message, {chosen.before} → {chosen.after}, is gone", "bad")]]
+            else:
+                low, high = min(low, room - 1), min(high, room - 1) + 1
+                rows.append([(bar[:low], ""), ("█" * (high - low), "accent"), (bar[high:], "")])
+                told = f"the message, {chosen.before} → {chosen.after} "
+                above = told + "▲" if len(told) <= low else f"{' ' * low}▲ {told}"
+                rows.append([(" " * max(0, low - len(told)) if len(told) <= low else "", ""), (above, "accent")])
+        else:
+            rows.append([(bar, "")])
         for other in nodes.values():
             master = by_address.get(other.master)
             if other.role == "replica" and master is node:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from engine.replication.master import ReplicaLink
 from engine.replication.replica import CONNECTED
+from engine.simulation.network import Connection
 from engine.simulation.world import World
 
 LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
@@ -37,6 +38,23 @@ class NodeView(NamedTuple):
     sync_full: int = 0
     sync_partial_ok: int = 0
     sync_partial_err: int = 0
+
+
+class LinkView(NamedTuple):
+    """The way between two machines, and what is on it. Pairs are: from a to b, from b to a."""
+
+    a: str
+    b: str
+    states: tuple[str, str]  # up, silent (bytes wait), lost (bytes vanish)
+    latency_us: int
+    bytes_per_s: int  # 0: no limit
+    under_way: tuple[int, int]  # bytes: flying, held by a cut, or waiting at the sender's
+    connected: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether bytes arrive in both directions."""
+        return self.states == ("up", "up")
 
 
 def look(world: World) -> dict[str, NodeView]:
@@ -76,6 +94,32 @@ def _node(world: World, name: str) -> NodeView:
         mine.second_replid_offset, mine.offset, keys, replicas, backlog,
         stats.sync_full, stats.sync_partial_ok, stats.sync_partial_err,
     )  # fmt: skip
+
+
+def look_links(world: World) -> list[LinkView]:
+    """Return the ways between machines that are used, or on which something is wrong."""
+    used: dict[tuple[str, str], list[Connection]] = {}
+    for connection in world.network.connections.values():
+        used.setdefault((connection.source, connection.target), []).append(connection)
+    views: list[LinkView] = []
+    names = list(world.machines)
+    for a, b in ((a, b) for at, a in enumerate(names) for b in names[at + 1 :]):
+        if b in world.clients:
+            a, b = b, a
+        lanes = [world.network.lanes.get(pair) for pair in ((a, b), (b, a))]
+        states = tuple(lane.state if lane else "up" for lane in lanes)
+        connections = [*used.get((a, b), ()), *used.get((b, a), ())]
+        if not connections and states == ("up", "up"):
+            continue
+        waiting = []
+        for source in (a, b):
+            directions = [connection.direction(source) for connection in connections]
+            waiting.append(sum(each.in_flight_bytes + each.unsent_bytes for each in directions))
+        there = lanes[0] or lanes[1]
+        latency_us, bytes_per_s = (there.latency_us, there.bytes_per_s) if there else (0, 0)
+        views.append(LinkView(a, b, (states[0], states[1]), latency_us, bytes_per_s, (waiting[0], waiting[1]),
+                              any(each.open for each in connections)))  # fmt: skip
+    return views
 
 
 def data_of(world: World, name: str) -> dict[bytes, object]:

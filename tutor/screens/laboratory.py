@@ -4,12 +4,14 @@ The screen holds a `Stage` (a scenario on a history) and draws it anew after eac
 the present place of the history alone, so that going back needs no undoing. What can be typed: `tutor.lab.words`.
 """
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import partial
 from time import perf_counter
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -25,7 +27,7 @@ from tutor.lab import drawing
 from tutor.lab.console import transcript
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.drawing import Text
-from tutor.lab.look import look
+from tutor.lab.look import look, look_links
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.stage import SETTLE_US, Stage
 from tutor.lab.telling import Row, Teller, clock
@@ -45,6 +47,10 @@ is the whole history: click it, or go with **PgUp** and **PgDn** from step to st
 **m** (or a click) chooses a node. **c** **h** **d** **k** **s** **p** **o** **f** **r** **a** **w** begin a line for
 it, which **Enter** carries out (all that can be done is in the palette, **^P**); **:** begins an empty line, for
 `cut A B silent`, `goto 2.5` (seconds) or `app> SET k v` (a client's command).
+What the cluster shows of a replica: how many bytes of its history it is *behind*, and its *lag*, what its master has
+not heard it acknowledge (it does so once a second). ▷, ◁ and ▲ mark where the chosen message goes. **l** opens the
+lesson that the scenario belongs to.
+
 **i** talks to the chosen node as redis-cli does. **u** takes your last action back; going back and doing something
 else starts a branch: **b** goes to the next branch, **=** compares. Nothing breaks: go back.
 """
@@ -87,6 +93,7 @@ class LaboratoryScreen(Screen[None]):
         Binding("equals_sign", "compare", "compare", key_display="=", id="lab.compare"),
         Binding("plus", "speed(1)", "faster", key_display="+", id="lab.faster"),
         Binding("minus", "speed(-1)", "slower", key_display="-", id="lab.slower"),
+        Binding("l", "lesson", "lesson", id="lab.lesson"),
         Binding("up", "choose(-1)", "choose", show=False),
         Binding("down", "choose(1)", "choose", show=False),
         Binding("pageup", "jump(-1)", "step before", show=False),
@@ -101,7 +108,7 @@ class LaboratoryScreen(Screen[None]):
         scrollbar-size-vertical: 1; }
     LaboratoryScreen Static { text-wrap: wrap; }
     LaboratoryScreen #messages-text { text-wrap: nowrap; text-overflow: ellipsis; }
-    LaboratoryScreen #left { width: 40%; }
+    LaboratoryScreen #left { width: 42%; }
     LaboratoryScreen #cluster { height: 1fr; }
     LaboratoryScreen #backlog { height: auto; margin-top: 1; }
     LaboratoryScreen #story { height: 11; }
@@ -111,6 +118,7 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen #who { width: auto; padding: 0 0 0 1; color: $text-accent; }
     LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
     LaboratoryScreen.-narrow #left { width: 100%; }
+    LaboratoryScreen.-narrow #backlog { margin-top: 0; }
     LaboratoryScreen.-narrow #detail, LaboratoryScreen.-narrow #story { height: 1fr; }
     LaboratoryScreen.-narrow .pane.-hidden { display: none; }
     LaboratoryScreen.-narrow #left.-hidden, LaboratoryScreen.-narrow #right.-hidden { display: none; }
@@ -132,6 +140,7 @@ class LaboratoryScreen(Screen[None]):
         self.before: list[tuple[str, int]] = []  # branch and place before each action, to take it back
         self.owners: list[str] = []  # whose each row of the cluster's pane is
         self.first = 0  # the message that is shown first
+        self.lessons: tuple[tuple[str, str], ...] = ()  # id and title of those that the scenario stages
 
     def compose(self) -> ComposeResult:
         """Lay out the laboratory."""
@@ -160,6 +169,19 @@ class LaboratoryScreen(Screen[None]):
             self.query_one(f"#{name}").border_title = title
         self.set_focus(None)
         self.call_after_refresh(self.draw)
+        self.find_lessons()
+
+    @work(group="lessons")
+    async def find_lessons(self) -> None:
+        """Find the lessons that the scenario stages; the course may have to be read first."""
+        course = self.app.course  # type: ignore[attr-defined]
+        self.lessons = await asyncio.to_thread(course.lessons_staged, self.stage.spec.id)
+        self.refresh_bindings()
+        self.draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the lesson where there is one."""
+        return bool(self.lessons) if action == "lesson" else True
 
     def on_resize(self) -> None:
         """Fit it."""
@@ -173,6 +195,10 @@ class LaboratoryScreen(Screen[None]):
         yield SystemCommand("Slower", "Let time run at a tenth of its speed", partial(self.action_speed, -1))
         yield SystemCommand("Undo", "Take the last action back", self.action_undo)
         yield SystemCommand("Console", f"Talk to {self.node} as redis-cli does", self.action_console)
+        if self.lessons:
+            yield SystemCommand(
+                "Lesson", f"Go to “{self.lessons[0][1]}”, which this scenario stages", self.action_lesson
+            )
         yield SystemCommand("Next branch", "Go to the end of another branch", self.action_branch)
         yield SystemCommand("Compare branches", "Show two branches side by side", self.action_compare)
         for control in CONTROLS:
@@ -190,9 +216,11 @@ class LaboratoryScreen(Screen[None]):
             self.node = next(iter(nodes), self.node)  # before the first event there is none
         width = max(20, self.query_one("#cluster").size.width - 2)
         letters = self.teller.letters
-        rows, self.owners = drawing.cluster(nodes, letters, self.node, self._cuts())
-        self._set("cluster-text", rows)
-        bar: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, letters, width)]
+        chosen = self._chosen()
+        rows, self.owners = drawing.cluster(nodes, letters, self.node, chosen)
+        ways = drawing.links(look_links(history.world), chosen)
+        self._set("cluster-text", [*rows, [("Links", "strong")], *ways] if ways else rows)
+        bar: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, width, chosen)]
         self._set("backlog", bar)
         self._draw_messages()
         self._draw_detail()
@@ -226,13 +254,16 @@ class LaboratoryScreen(Screen[None]):
             self.rows += self.teller.rows(happening)
         self.read = len(history.happenings)
 
-    def _cuts(self) -> list[str]:
-        world = self.stage.history.world
-        names = list(world.machines)
-        pairs = [(a, b) for at, a in enumerate(names) for b in names[at + 1 :]]
-        states = [(a, b, world.network.lane(a, b).state, world.network.lane(b, a).state) for a, b in pairs]
-        return [f"{a} – {b}: {one if one != 'up' else other}" for a, b, one, other in states
-                if (one, other) != ("up", "up")]  # fmt: skip
+    def _chosen(self) -> drawing.Chosen:
+        """Return the chosen message, for every pane to mark it."""
+        at = self._selected()
+        if at < 0:
+            return drawing.NOTHING
+        number, _, source, target, _ = self.rows[at]
+        streamed = [part for part in self.teller.parts.get(number, ()) if part.after >= 0]
+        if not streamed:
+            return drawing.Chosen(source, target)
+        return drawing.Chosen(source, target, streamed[0].before, streamed[-1].after)
 
     def _shown(self) -> int:
         """Return how many rows have happened."""
@@ -331,6 +362,9 @@ class LaboratoryScreen(Screen[None]):
             ]
         else:
             rows += [[("", "")], [("The scenario is over. The cluster is yours: break it.", "good")]]
+        if self.lessons:
+            titles = " · ".join(title for _, title in self.lessons)
+            rows.append([("l  ", "accent"), ("lesson: ", "strong"), (titles, "dim")])
         self._set("story-text", rows)
 
     # -- time
@@ -567,6 +601,15 @@ class LaboratoryScreen(Screen[None]):
             moments = history.branch_now.places
             history.goto(next((place.happened for place in reversed(moments) if place.now_us <= at_us), 0))
         history.run(at_us)
+
+    def action_lesson(self) -> None:
+        """Go to the lesson that the scenario stages: back to it, or into it."""
+        from tutor.screens.lesson import LessonScreen
+
+        came_from_one = any(isinstance(screen, LessonScreen) for screen in self.app.screen_stack)
+        self.dismiss()
+        if not came_from_one:
+            self.app.open_lesson(self.lessons[0][0])  # type: ignore[attr-defined]
 
     def action_leave(self) -> None:
         """Leave the prompt, or the laboratory."""

@@ -1,0 +1,99 @@
+"""What the laboratory's cluster pane tells of nodes, of the ways between them, and of the chosen message."""
+
+from engine.simulation import actions
+from tutor.lab import drawing
+from tutor.lab.drawing import Chosen
+from tutor.lab.look import Letters, look, look_links
+from tutor.lab.reading import find, read_scenario
+from tutor.lab.stage import SETTLE_US, Stage
+from tutor.lab.words import carry_out
+
+
+def staged(name: str, steps: int) -> Stage:
+    stage = Stage(read_scenario(find(name)))
+    for _ in range(steps):
+        assert not stage.step()
+    return stage
+
+
+def do(stage: Stage, *lines: str) -> None:
+    for line in lines:
+        carry_out(stage.history, line, stage.spec.clients)
+    stage.history.run(stage.history.world.now_us + SETTLE_US)
+
+
+def text(rows: list[drawing.Text]) -> str:
+    return "\n".join("".join(part for part, _ in row) for row in rows)
+
+
+def nodes_text(stage: Stage, chosen: Chosen = drawing.NOTHING) -> str:
+    return text(drawing.cluster(look(stage.history.world), Letters(), "A", chosen)[0])
+
+
+def links_text(stage: Stage, chosen: Chosen = drawing.NOTHING) -> str:
+    return text(drawing.links(look_links(stage.history.world), chosen))
+
+
+def test_links_tell_who_is_connected_and_how_far_apart() -> None:
+    stage = staged("chain", 2)
+    assert links_text(stage) == " A ─── B  0.5 ms\n app ─── A  0.5 ms\n B ─── C  0.5 ms"
+    do(stage, "slow A B 200 1000")
+    assert " A ─── B  200 ms  1000 B/s" in links_text(stage)
+
+
+def test_a_silent_cut_shows_what_it_holds_and_the_lag_that_comes_of_it() -> None:
+    stage = staged("silent-cut", 1)
+    assert "✓ linked to A  lag 0 B" in nodes_text(stage)
+    do(stage, "cut A B silent", "app> SET late 1")
+    assert " A ─✂─ B  silent: bytes wait  " in links_text(stage)
+    waiting = next(view for view in look_links(stage.history.world) if (view.a, view.b) == ("A", "B")).under_way[0]
+    assert waiting and f"  {waiting} B ▶" in links_text(stage)
+    behind = stage.history.world.hosts["A"].node.replication.offset
+    assert f"lag {behind} B" in nodes_text(stage)
+    assert f"({behind} behind)" in nodes_text(stage)
+    do(stage, "heal A B", "wait 2")  # it acknowledges once a second
+    assert "lag 0 B" in nodes_text(stage) and "behind" not in nodes_text(stage)
+
+
+def test_a_fault_in_one_direction_names_it() -> None:
+    stage = staged("silent-cut", 1)
+    do(stage, "cut A B silent b-a")
+    assert "A ─✂─ B  B to A silent: bytes wait" in links_text(stage)
+    do(stage, "cut A B half-open")
+    assert "A ─✂─ B  half-open: bytes get lost" in links_text(stage)
+
+
+def test_other_histories_are_not_behind() -> None:
+    stage = staged("failover-split-brain", 2)
+    assert "behind" not in nodes_text(stage)
+
+
+def test_looking_changes_nothing() -> None:
+    stage = staged("chain", 1)
+    world = stage.history.world
+    lanes = dict(world.network.lanes)
+    stage.history.do(actions.AddHost("D", "172.16.6.60:6379", ()))
+    look_links(stage.history.world)
+    assert set(stage.history.world.network.lanes) == set(lanes)
+
+
+def test_the_chosen_message_is_marked_at_both_ends_and_in_the_backlog() -> None:
+    stage = staged("backlog-overrun", 1)
+    do(stage, "app> SET k v")
+    nodes = look(stage.history.world)
+    end = nodes["A"].offset
+    chosen = Chosen("A", "B", end - 27, end)
+    assert "A 172.16.6.18:6379  master  ▷ sends" in nodes_text(stage, chosen)
+    assert "B 172.16.6.57:6379  replica  ◁ gets" in nodes_text(stage, chosen)
+    assert "A ─── B  0.5 ms  ◂ the message" in links_text(stage, chosen)
+    bar = drawing.backlog(nodes, 60, chosen)
+    assert f"the message, {end - 27} → {end} ▲" in text(bar)
+    assert bar[1][1] == ("█", "accent")
+    assert "A 172.16.6.18:6379  master  ◆ here" in nodes_text(stage, Chosen("A"))
+
+
+def test_a_message_that_has_left_the_backlog_is_told_to_be_gone() -> None:
+    stage = staged("backlog-overrun", 2)
+    assert "◂ the message, 0 → 23, is gone" in text(
+        drawing.backlog(look(stage.history.world), 60, Chosen("A", "B", 0, 23))
+    )
