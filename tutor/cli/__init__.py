@@ -4,6 +4,7 @@
     session      the conversation with the server
     repl         commands one by one
     terminal     the prompt on a terminal (prompt-toolkit)
+    debugger     --ldb, --ldb-sync-mode
     modes        --latency, --stat, --scan, --pipe, --intrinsic-latency
     bigkeys      --bigkeys, --memkeys, --hotkeys
     replication  --replica, --rdb, --functions-rdb
@@ -70,7 +71,11 @@ def _main(argv: list[str]) -> int:
     if options.eval_file is not None:
         if not session.connect():
             return 1
-        return 0 if session.issue(_script(options), options.repeat) else 1
+        if options.debug:
+            from tutor.cli.debugger import debug_file
+
+            return debug_file(session)
+        return 0 if session.issue(read_script(options), options.repeat) else 1
     session.connect(quiet=True)
     return _command(session)
 
@@ -146,7 +151,8 @@ def _command(session: Session) -> int:
     return 0 if done else 1
 
 
-def _script(options: Options) -> list[bytes]:
+def read_script(options: Options) -> list[bytes]:
+    """Return the EVAL that --eval asks for, of the file as it is now. Raises Exit."""
     assert options.eval_file is not None
     try:
         with open(options.eval_file, "rb") as file:

@@ -73,6 +73,7 @@ class Options:
     seconds: int = 0
     pipe_timeout_s: int = 30
     eval_file: str | None = None
+    debug: str = ""  # the script: on a copy of the data ("yes") or on the data ("sync")
     hint_input: str | None = None
     hint_file: str | None = None
     command: list[bytes] = field(default_factory=list)
@@ -103,8 +104,6 @@ MODES = (
 
 # What redis-cli knows and this program does not do (yet): said so, and nothing is done.
 ABSENT = {
-    "--ldb": "the Lua debugger",
-    "--ldb-sync-mode": "the Lua debugger",
     "--cluster": "the cluster manager",
     "--latency-dist": "the latency spectrum",
     "--lru-test": "the LRU test",
@@ -176,6 +175,15 @@ def _json(mode: OutputMode) -> Setter:
     return setter
 
 
+def _debug(mode: str) -> Setter:
+    def setter(options: Options, text: str) -> None:
+        options.output = OutputMode.RAW
+        if options.debug != "sync":
+            options.debug = mode
+
+    return setter
+
+
 def _output(mode: OutputMode) -> Setter:
     return lambda options, text: setattr(options, "output", mode)
 
@@ -239,6 +247,8 @@ _FLAGS: dict[str, Setter] = {
     "--bigkeys": _mode("bigkeys"),
     "--memkeys": _mode_with("memkeys", "samples", lambda text: 0),
     "--hotkeys": _mode("hotkeys"),
+    "--ldb": _debug("yes"),
+    "--ldb-sync-mode": _debug("sync"),
     "-c": _flag("follow_cluster"),
     "-e": _flag("exit_on_error"),
     "--verbose": _flag("verbose"),
@@ -306,6 +316,9 @@ def _check(options: Options, only_resp2: bool) -> None:
         options.resp = 2
     if options.auth_warning and options.password is not None:
         complain("Warning: Using a password with '-a' or '-u' option on the command line interface may not be safe.")
+    if options.debug and options.eval_file is None:
+        complain("Options --ldb and --ldb-sync-mode require --eval.")
+        raise fail("Try redis-tutor cli --help for more information.")
     if options.last_from_stdin and options.tag_from_stdin is not None:
         raise fail("Options -x and -X are mutually exclusive.")
 
@@ -393,6 +406,8 @@ Input
   -r N                 Run the command N times; -1 for ever.
   -i SECONDS           Wait between runs (may be 0.1); also between samples of --scan and others.
   --eval FILE          Run the Lua script FILE: --eval FILE key1 key2 , arg1 arg2
+  --ldb                With --eval: debug the script, on a copy of the data.
+  --ldb-sync-mode      ... on the data themselves; the server serves nobody else meanwhile.
   --pipe               Send raw protocol from standard input, as fast as it goes.
   --pipe-timeout N     Give up after N seconds without a reply (30; 0: never).
 

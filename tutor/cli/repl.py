@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from tutor.cli.debugger import PROMPT, Restart, tell_end
 from tutor.cli.options import Exit
 from tutor.cli.session import Session
 from tutor.prompt import OutputMode, split_args, to_text
@@ -24,6 +25,10 @@ class Repl:
         self.hints = True
         self.clear_screen: Callable[[], None] = lambda: session.write(b"\x1b[H\x1b[2J")
 
+    def prompt(self) -> str:
+        """Return the prompt."""
+        return PROMPT if self.session.debugging.active else self.session.state.prompt()
+
     def run_line(self, line: str | bytes) -> None:
         """Do what a line says, then show messages while subscribed. Raises Exit for quit."""
         self._run(line)
@@ -32,7 +37,7 @@ class Repl:
 
     def _run(self, line: str | bytes) -> None:
         session = self.session
-        argv = split_args(line)
+        argv = session.debugging.split(line)
         if argv is None:
             session.say("Invalid argument(s)")
             return
@@ -55,6 +60,8 @@ class Repl:
         elif argv[0].startswith(b":"):
             self.set_preference(argv)
         elif command == b"restart":
+            if session.options.eval_file is not None:
+                raise Restart
             session.say("Use 'restart' only in Lua debugging mode.")
         elif command == b"connect" and len(argv) == 3:
             session.state.host = to_text(argv[1])
@@ -68,6 +75,8 @@ class Repl:
     def _issue(self, argv: list[bytes], repeat: int) -> None:
         start = time.monotonic()
         self.session.issue(argv, repeat)
+        if self.session.debugging.ended:
+            tell_end(self.session)
         elapsed_ms = int((time.monotonic() - start) * 1000)
         if elapsed_ms >= 500 and self.session.options.output is OutputMode.STANDARD:
             self.session.say(f"({elapsed_ms / 1000:.2f}s)")
@@ -142,7 +151,7 @@ def _plain(session: Session) -> None:
     repl.load_preferences()
     while True:
         try:
-            session.write(session.state.prompt().encode("utf-8", "surrogateescape"))
+            session.write(repl.prompt().encode("utf-8", "surrogateescape"))
             line = sys.stdin.buffer.readline()
         except KeyboardInterrupt:
             session.write(b"\n")

@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.errors import ReplyError
 from engine.resp import Push
+from tutor.cli.debugger import Debugging
 from tutor.cli.options import Exit, Options, complain
 from tutor.client import Connection, LinkError, TLSError
 from tutor.prompt import (
@@ -49,6 +50,7 @@ class Session:
         self.interruptible = False  # Ctrl-C ends the wait for a reply, not the program
         self.connection: Connection | None = None
         self.state = PromptState(host=options.host, port=options.port, socket=options.socket, wanted_db=options.db)
+        self.debugging = Debugging()
         self.last_reply: Reply = None
         self.paint: Callable[[Reply, bool], None] | None = None
         self._shutting_down = False
@@ -75,6 +77,11 @@ class Session:
 
     def show(self, reply: Reply, verbatim: bool = False) -> None:
         """Print a reply in the mode asked for."""
+        if self.debugging.active:
+            self.write(self.debugging.show(reply))
+            if self.debugging.ended:
+                self.options.output = OutputMode.STANDARD
+            return
         if self.paint is not None and self.options.output is OutputMode.STANDARD:
             self.paint(reply, verbatim)
             return
@@ -146,6 +153,7 @@ class Session:
             self.connection.close()
             self.connection = None
         self.state.connection_lost()
+        self.debugging.lost()
 
     def _complain_of_connection(self, error: LinkError) -> None:
         state = self.state
@@ -198,7 +206,7 @@ class Session:
 
     def issue(self, argv: list[bytes], repeat: int = 1) -> bool:
         """Run a command as often as asked, connecting first where needed; False when the connection failed."""
-        if argv[0].lower() in (b"help", b"?"):
+        if argv[0].lower() in (b"help", b"?") and not self.debugging.active:
             self._help(argv[1:])
             return True
         while True:
@@ -247,9 +255,16 @@ class Session:
         verbatim = prints_raw(argv)
         self._shutting_down = command == b"shutdown"
         confirmations = 0
+        if self.debugging.before(argv):
+            self.options.output = OutputMode.RAW
         while repeat:
             repeat -= 1 if repeat > 0 else 0
             self.connection.send(argv)
+            if self.debugging.active:
+                self.read_and_show()
+                if self.debugging.ended:
+                    return
+                continue
             if command == b"monitor":
                 self._monitor()
                 return

@@ -24,13 +24,15 @@ from prompt_toolkit.history import History as ToolkitHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.bindings.search import accept_search_and_accept_input
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
-from prompt_toolkit.lexers import Lexer
+from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.shortcuts import CompleteStyle, clear
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
 from engine.errors import ReplyError
+from tutor.cli.debugger import COMMANDS as DEBUGGER_COMMANDS
+from tutor.cli.debugger import Debugging
 from tutor.cli.repl import Repl
 from tutor.cli.session import Session
 from tutor.client import Connection, LinkError
@@ -177,10 +179,15 @@ class Lookup:
 
 
 class _Completer(Completer):
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, debugging: Debugging) -> None:
         self.context = context
+        self.debugging = debugging
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Offer]:
+        if self.debugging.active:
+            text = document.text_before_cursor
+            yield from (Offer(name, -len(text)) for name in DEBUGGER_COMMANDS if name.startswith(text.lower()))
+            return
         for one in complete(document.text, document.cursor_position, self.context):
             yield Offer(
                 one.text,
@@ -233,7 +240,7 @@ class _Suggest(AutoSuggest):
 
     def get_suggestion(self, buffer: Buffer, document: Document) -> Suggestion | None:
         text = document.text
-        if not self.prompt.repl.hints or inline_hint(text, self.prompt.commands):
+        if not self.prompt.repl.hints or self.prompt.debugging or inline_hint(text, self.prompt.commands):
             return None
         line = self.prompt.history.starting_with(text)
         return None if line is None else Suggestion(line[len(text) :])
@@ -248,6 +255,7 @@ class _Hints(Processor):
         fragments = transformation_input.fragments
         if (
             not self.prompt.repl.hints
+            or self.prompt.debugging
             or get_app().is_done  # what stays on the screen is what was typed
             or not document.is_cursor_at_the_end
             or transformation_input.lineno != document.line_count - 1
@@ -284,12 +292,13 @@ class Terminal:
         if self.coloured:
             session.paint = self._paint
         context = Context(self.commands, self.lookup.keys, self.lookup.values, CLIENT_COMMANDS)
+        lexer = _Lexer(self.commands)
         self.editor: PromptSession[str] = PromptSession(
             message=self.message,
-            completer=_Completer(context),
+            completer=_Completer(context, session.debugging),
             complete_while_typing=False,
             complete_style=CompleteStyle.COLUMN,
-            lexer=_Lexer(self.commands),
+            lexer=DynamicLexer(lambda: None if self.debugging else lexer),
             history=_History(self.history),
             auto_suggest=_Suggest(self),
             key_bindings=_bindings(),
@@ -319,9 +328,14 @@ class Terminal:
         if (command := self.lookup.command(to_bytes(name))) is not None:
             self.commands.add(command)
 
+    @property
+    def debugging(self) -> bool:
+        """Whether lines go to the debugger of a script."""
+        return self.session.debugging.active
+
     def message(self) -> str:
         """Return the prompt."""
-        return self.session.state.prompt()
+        return self.repl.prompt()
 
     def run(self) -> None:
         """Read lines and run them until the user leaves. Raises Exit."""
@@ -349,6 +363,8 @@ class Terminal:
             return []
         text = get_app().current_buffer.document.text
         width = get_app().output.get_size().columns - 1
+        if self.debugging:
+            return [("class:syntax", _cut("   ".join(DEBUGGER_COMMANDS), width))]
         line = syntax(text, self.commands)
         if not line:
             return [("class:syntax", _cut(_REST, width))] if not text.strip() else [("", "")]
