@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 import redis.asyncio
+import redis.connection
+from redis._parsers import _RESP2Parser, _RESP3Parser
 
 from tests.clients.ours import Served, serve
 
@@ -19,9 +21,25 @@ def served() -> Iterator[Served]:
         yield server
 
 
-@pytest.fixture(params=PROTOCOLS, ids=["RESP2", "RESP3"])
+PARSERS = {
+    "RESP2": (2, None),
+    "RESP3": (3, None),
+    "RESP2, plain": (2, _RESP2Parser),
+    "RESP3, plain": (3, _RESP3Parser),
+}
+
+
+@pytest.fixture(params=PARSERS.values(), ids=PARSERS.keys())
 def client(served: Served, request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
-    with redis.Redis(port=served.port, protocol=request.param, decode_responses=True) as connected:
+    """A client that reads with hiredis, or with the parser in Python that it has besides."""
+    protocol, parser = request.param
+    pool = redis.ConnectionPool(
+        port=served.port,
+        protocol=protocol,
+        decode_responses=True,
+        parser_class=parser or redis.connection.DefaultParser,
+    )
+    with redis.Redis(connection_pool=pool) as connected:
         connected.flushall()
         yield connected
 
