@@ -263,9 +263,11 @@ class Client:
 
     def write(self, data: bytes) -> None:
         """Queue bytes that are already in the client's protocol."""
+        node = self.node
         if not self.out:
-            self.node.pending_out.append(self)
+            node.pending_out.append(self)
         self.out.append(data)
+        node.replied_bytes += len(data)
 
     def reply(self, value: Reply) -> None:
         """Queue a reply, unless the client asked for none."""

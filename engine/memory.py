@@ -30,8 +30,8 @@ def clients_bytes(node: "Node", replicas: bool = False) -> int:
 
 def used_memory(node: "Node") -> int:
     """Return what the node uses in all; notes the peak."""
-    used = STARTUP_BYTES + node.space.used + sum(db.expiring for db in node.space.databases) * EXPIRE_BYTES
-    used += node.unread_bytes + node.undelivered_bytes + sum(_buffers(client) for client in node.pending_out)
+    used = STARTUP_BYTES + node.space.used + sum([db.expiring for db in node.space.databases]) * EXPIRE_BYTES
+    used += node.unread_bytes + node.undelivered_bytes + node.replied_bytes
     if node.replication.backlog is not None:
         # The stream is held once, however many replicas wait for it.
         replicas = node.master.replicas.values()

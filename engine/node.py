@@ -191,6 +191,7 @@ class Node:
         # what leaves the node
         self.effects: list[Effect] = []
         self.pending_out: list[Client] = []
+        self.replied_bytes = 0  # what waits there (of a pipeline that no gate concerns, its first reply alone)
         self.unread_bytes = 0  # of incomplete requests
         self.undelivered_bytes = 0  # what the world still holds for all clients
         self.propagating = False  # somebody reads the stream of changes
@@ -555,6 +556,7 @@ class Node:
                     self._hang_up(client)
             self.stats.net_output_bytes += sent
             self.pending_out = []
+            self.replied_bytes = 0
         if self.config.maxmemory_clients:
             self.limits.evict()  # after those that are over their own limits are gone
         self.effects = []
@@ -1126,6 +1128,7 @@ class Node:
         """End at once, saving nothing, by a signal (DEBUG SEGFAULT and its like)."""
         self.exiting = True
         self.pending_out = []
+        self.replied_bytes = 0
         self.effects.append(Exit(1, crash=why, signal=signal))
 
     def serialized_length(self, entry: Entry) -> int:

@@ -183,6 +183,8 @@ class Replication:
     @property
     def buffer_bytes(self) -> int:
         """What backlog and replicas' buffers take together: they share their pieces."""
+        if self.backlog is None:
+            return 0
         waiting = [
             sum(map(len, client.extra.pending)) + sum(map(len, client.out)) + client.out_bytes
             for client in self.node.master.replicas.values()
