@@ -44,28 +44,35 @@ class Eviction:
         config = node.config
         if node.load is not None:
             return True  # what is loaded is loaded whole
-        evicted = False
-        while True:
-            if used_memory(node) - node.not_counted_for_eviction() <= config.maxmemory:
-                break
+        needed = used_memory(node) - node.not_counted_for_eviction() - config.maxmemory
+        if needed <= 0:
+            return True
+        freed = 0
+        while freed < needed:
             victim = None if config.maxmemory_policy == "noeviction" else self._choose()
             if victim is None:
-                return False
-            self._evict(*victim)
-            evicted = True
-        if evicted:
+                break
+            freed += self._evict(*victim)
+        if freed:
             node.aftermath = True
             node.flush_propagation(as_unit=False)
-        return True
+        return freed >= needed
 
-    def _evict(self, db: Database, entry: Entry) -> None:
+    def _evict(self, db: Database, entry: Entry) -> int:
+        """Remove a key; returns what that frees, in bytes.
+
+        What is told of it to clients takes memory in its turn, but that must not drive out more keys.
+        """
         node = self.node
         name = b"UNLINK" if node.config.lazyfree_lazy_eviction else b"DEL"
+        before = node.space.used
         db.delete(entry.key)
+        freed = before - node.space.used
         node.also_propagate(db.index, [name, entry.key])
         node.stats.evicted_keys += 1
         db.notify(NOTIFY_EVICTED, b"evicted", entry.key)
         db.touched(entry.key)
+        return freed
 
     def _choose(self) -> tuple[Database, Entry] | None:
         policy = self.node.config.maxmemory_policy

@@ -580,6 +580,7 @@ class Node:
 
     def close_now(self, client: Client) -> None:
         """Hang up without sending what is still queued (CLIENT KILL, output limits)."""
+        self.replied_bytes = max(0, self.replied_bytes - sum(map(len, client.out)))
         client.out = []
         self._hang_up(client)
 
