@@ -168,7 +168,6 @@ class Persistence:
 
     def new_snapshot(self) -> int:
         """Return the id of a snapshot that is about to be taken in a child."""
-        self.node.stats.forks += 1
         self.child.started(sum(len(db) for db in self.node.space.databases))
         self.next_snapshot += 1
         return self.next_snapshot - 1
@@ -182,9 +181,22 @@ class Persistence:
     def _fork(self, snapshot: int, path: str) -> None:
         """Take the snapshot at once: it holds what the node holds now, not what the round's other clients change."""
         try:
-            self.node.perform(Snapshot(snapshot, "rdb", path))
+            self.fork(Snapshot(snapshot, "rdb", path))
         except OSError as error:
             self.failed.append((snapshot, f"Can't save in background: fork: {error.strerror}"))
+
+    def fork(self, snapshot: Snapshot) -> None:
+        """Have a snapshot begun in a child; raises OSError."""
+        self.forked(self.node.perform(snapshot) or 0)
+
+    def forked(self, duration_us: int) -> None:
+        """Note that a child was forked, and how long everything stood still for it."""
+        node = self.node
+        node.stats.forks += 1
+        node.stats.latest_fork_us = duration_us
+        limit_ms = node.config.latency_monitor_threshold
+        if limit_ms and duration_us >= limit_ms * 1000:
+            node.latency.note(b"fork", node.now_us // 1_000_000, duration_us // 1000)
 
     def saved_elsewhere(self) -> None:
         """The snapshot file now holds what the node holds (a master's snapshot was kept)."""

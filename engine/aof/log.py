@@ -549,7 +549,7 @@ class AppendOnlyFile:
         self.temporary_base = f"temp-rewriteaof-bg-{node.facts()['pid']}-{snapshot}.aof"
         try:
             # At once: what changes from now on stands in the new increment, and must not be in the base as well.
-            node.perform(Snapshot(snapshot, "aof", self.temporary_base))
+            node.persistence.fork(Snapshot(snapshot, "aof", self.temporary_base))
         except OSError as error:
             node.log("#", f"Can't rewrite append only file in background: fork: {error.strerror}")
             self.last_rewrite_ok = False

@@ -90,6 +90,7 @@ def evaluate(ctx: Client, argv: Argv, run: Callable[[], Reply]) -> Reply:
         raise ReplyError(b"ERR Fork() failed: can't run EVAL in debugging mode: " + why) from None
     if begun.pid:
         node.scripting.has_forked = True
+        node.persistence.forked(begun.fork_us)
         node.show_to_monitors(ctx, argv)
         node.close_after_reply(ctx)  # its link is the child's
         return NO_REPLY

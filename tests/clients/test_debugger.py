@@ -39,7 +39,7 @@ class Peer:
         assert self(b"SCRIPT", b"DEBUG", mode) == b"OK"
         return self(b"EVAL", script, b"0")
 
-    def wait_for_info(self, field: bytes) -> bytes:
+    def info(self, field: bytes) -> bytes:
         for line in self(b"INFO").split(b"\r\n"):
             if line.startswith(field + b":"):
                 return bytes(line.partition(b":")[2])
@@ -59,7 +59,7 @@ def test_a_forked_session_changes_a_copy(ours: Served) -> None:
     other, debugger = Peer(ours.port), Peer(ours.port)
     assert debugger.debug(b"YES", WRITES)[0].startswith(b"* Stopped at 1")
     assert other(b"PING") == b"PONG"
-    assert other.wait_for_info(b"connected_clients") == b"1"
+    assert other.info(b"connected_clients") == b"1"
     assert debugger(b"s")[:2] == [b"<redis> set a 1", b'<reply> "+OK"']
     assert debugger(b"c") == [b"<endsession>"]
     assert debugger.read() == 2
@@ -128,3 +128,10 @@ def test_redis_cli(ours: Served, tmp_path: Path) -> None:
         rolled_back = mode == "--ldb"
         assert ("dataset changes rolled back" in ran.stdout) == rolled_back
         assert Peer(ours.port)(b"EXISTS", b"counter") == (0 if rolled_back else 1)
+
+
+def test_a_session_is_a_fork(ours: Served) -> None:
+    other, debugger = Peer(ours.port), Peer(ours.port)
+    debugger.debug(b"YES", WRITES)
+    assert other.info(b"total_forks") == b"1"
+    assert int(other.info(b"latest_fork_usec")) > 0
