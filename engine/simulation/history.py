@@ -17,6 +17,7 @@ import json
 import pickle
 from array import array
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from engine.digest import dataset_digest
@@ -203,17 +204,21 @@ class History:
                 return fresh
         return []
 
-    def run(self, until_us: int) -> list[Happening]:
-        """Go on until a time."""
+    def run(self, until_us: int, enough: Callable[[], bool] = lambda: False) -> list[Happening]:
+        """Go on until a time, or until `enough` says so, which is asked after each thing that happened."""
         before = self.place
         while self.in_past and self.branch_now.places[self.at + 1].now_us <= until_us:
             self._run_to(self.at + 1)
+            if enough():
+                return self.happenings[before : self.place]
         if not self.in_past:
             world = self.world
             while world.deadline() <= until_us:
                 fresh = world.step()
                 if fresh:
                     self._happened(fresh)
+                    if enough():
+                        return self.happenings[before : self.place]
             world.now_us = max(world.now_us, until_us)
             self._note_place()
         return self.happenings[before : self.place]

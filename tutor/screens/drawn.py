@@ -20,6 +20,8 @@ def content(rows: list[Text]) -> Content:
 class Drawn(Static):
     """Rows that may be clicked."""
 
+    rows: list[Text] | None = None
+
     class Clicked(Message):
         """A row was clicked: which, counted from the first that is shown."""
 
@@ -33,9 +35,11 @@ class Drawn(Static):
             """The pane."""
             return self.drawn
 
-    def draw(self, rows: list[Text]) -> None:
-        """Show rows."""
-        self.update(content(rows))
+    def draw(self, rows: list[Text], layout: bool = True) -> None:
+        """Show rows; without `layout` the room they have stays as it is. What is shown already costs nothing."""
+        if rows != self.rows:
+            self.rows = rows
+            self.update(content(rows), layout=layout)
 
     def on_click(self, event: Click) -> None:
         """Tell which row it was."""

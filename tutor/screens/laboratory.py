@@ -5,7 +5,7 @@ the present place of the history alone, so that going back needs no undoing. Wha
 """
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import partial
 from time import perf_counter
@@ -18,6 +18,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
+from textual.worker import Worker
 
 from engine.simulation.actions import ActionError
 from engine.simulation.happenings import Delivered, Sent
@@ -56,12 +57,16 @@ else starts a branch: **b** goes to the next branch, **=** compares. Nothing bre
 """
 PLACEHOLDER = "cut A B silent · crash A · A> INFO replication · app> SET k v · goto 2.5"
 ONE_BRANCH = "There is one branch. Go back and do something else: that starts another one."
-TICK_S = 0.1
-SLICE_US = 10_000  # how far time runs between two looks at the clock on the wall
-BUSY_S = 0.04  # the longest that a tick may keep the screen waiting
+TICK_S = 0.1  # between two pictures while time runs
+BUSY_S = 0.01  # the longest that running time may keep a key waiting (a checkpoint may come to it)
+IDLE_S = 0.05  # after which nobody waits, and the next step back is made ready
 SPEEDS = (0.001, 0.01, 0.1, 1, 10, 100)
 TITLES = {"cluster": "Cluster", "messages": "Messages", "detail": "Bytes and reasons", "story": "Scenario"}
 PANES = tuple(TITLES)
+
+
+def _number(row: Row) -> int:
+    return row[0]
 
 
 class LaboratoryScreen(Screen[None]):
@@ -107,7 +112,7 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen .pane { border: round $rule; border-title-color: $muted; padding: 0 1;
         scrollbar-size-vertical: 1; }
     LaboratoryScreen Static { text-wrap: wrap; }
-    LaboratoryScreen #messages-text { text-wrap: nowrap; text-overflow: ellipsis; }
+    LaboratoryScreen #messages-text { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     LaboratoryScreen #left { width: 42%; }
     LaboratoryScreen #cluster { height: 1fr; }
     LaboratoryScreen #backlog { height: auto; margin-top: 1; }
@@ -134,7 +139,8 @@ class LaboratoryScreen(Screen[None]):
         self.chosen = -1  # a row; -1: the last
         self.pane = PANES[0]
         self.node = next(iter(spec.nodes))
-        self.playing: Timer | None = None
+        self.playing: Worker[None] | None = None
+        self.idle: Timer | None = None
         self.speed = SPEEDS.index(1)
         self.talking = ""  # whose console is open
         self.before: list[tuple[str, int]] = []  # branch and place before each action, to take it back
@@ -267,11 +273,12 @@ class LaboratoryScreen(Screen[None]):
 
     def _shown(self) -> int:
         """Return how many rows have happened."""
-        place = self.stage.history.place
-        count = len(self.rows)
-        while count and self.rows[count - 1][0] >= place:
-            count -= 1
-        return count
+        return bisect_left(self.rows, self.stage.history.place, key=_number)
+
+    def _rows_of(self, number: int) -> list[Row]:
+        """Return what there is to show of a happening."""
+        first = bisect_left(self.rows, number, key=_number)
+        return self.rows[first : bisect_right(self.rows, number, first, key=_number)]
 
     def _selected(self) -> int:
         count = self._shown()
@@ -290,7 +297,7 @@ class LaboratoryScreen(Screen[None]):
             drawn = drawing.message(row, clock(history.happenings[row[0]].at_us), names)
             mark = "▸" if number == at else " "
             rows.append([(mark, "accent"), (drawn[0][0][1:], "dim"), *drawn[1:]])
-        self._set("messages-text", rows)
+        self.query_one("#messages-text", Drawn).draw(rows, layout=False)
 
     def _draw_detail(self) -> None:
         pane = self.query_one("#detail", VerticalScroll)
@@ -330,14 +337,14 @@ class LaboratoryScreen(Screen[None]):
             if not parts:
                 rows.append([("the rest of it comes in a later message", "dim")])
         else:
-            rows += [[(row[4], "strong" if row[0] != number else "")] for row in self.rows if row[0] == number]
+            rows += [[(row[4], "")] for row in self._rows_of(number)]
         if happening.cause >= 0:
-            cause = next((row for row in self.rows if row[0] == happening.cause), None)
+            cause = next(iter(self._rows_of(happening.cause)), None)
             kind = type(history.happenings[happening.cause]).__name__.lower()
             why = f"{cause[2]} {cause[4]}" if cause else kind
             if isinstance(history.happenings[happening.cause], Delivered):
                 sent = history.happenings[happening.cause].sent  # type: ignore[union-attr]
-                cause = next((row for row in self.rows if row[0] == sent), None)
+                cause = next(iter(self._rows_of(sent)), None)
                 why = f"{cause[2]} said {cause[4]}" if cause else "what had arrived"
             rows.append([("because of event ", "dim"), (f"{happening.cause}: {why}", "dim")])
         return rows
@@ -378,9 +385,13 @@ class LaboratoryScreen(Screen[None]):
         self.changed()
 
     def changed(self) -> None:
-        """Show another place."""
+        """Show another place, and make the way back from it ready once nobody waits."""
         self.chosen = -1
         self.draw()
+        if self.idle is not None:
+            self.idle.stop()
+        if self.playing is None:
+            self.idle = self.set_timer(IDLE_S, self.stage.history.prepare)
 
     def action_next(self) -> None:
         """Do the scenario's next step."""
@@ -437,11 +448,39 @@ class LaboratoryScreen(Screen[None]):
     def action_play(self) -> None:
         """Let time run, or stop it."""
         if self.playing is None:
-            self.playing = self.set_interval(TICK_S, self._tick)
+            self.playing = self.play()
         else:
-            self.playing.stop()
+            self.playing.cancel()
             self.playing = None
         self.draw()
+
+    @work(group="play")
+    async def play(self) -> None:
+        """Let time run, a picture a tick; keys are heard in between, and a slow machine takes longer."""
+        while True:
+            ends = perf_counter() + TICK_S
+            until_us = self.stage.history.world.now_us + int(TICK_S * 1_000_000 * SPEEDS[self.speed])
+            try:
+                while self.run_on(until_us) and perf_counter() < ends:
+                    await asyncio.sleep(0)
+            except HistoryError as error:
+                self.notify(str(error), severity="warning", markup=False)
+                self.playing = None
+            self.changed()
+            if self.playing is None:
+                return
+            await asyncio.sleep(max(0.0, ends - perf_counter()))
+
+    def run_on(self, until_us: int) -> bool:
+        """Let time run for no longer than a key may wait; returns whether it is not yet there.
+
+        Raises HistoryError when what has happened before does not happen again.
+        """
+        history = self.stage.history
+        ends = perf_counter() + BUSY_S
+        history.run(until_us, lambda: perf_counter() > ends)
+        self._read()
+        return history.world.now_us < until_us
 
     def action_speed(self, by: int) -> None:
         """Let time run faster or slower."""
@@ -449,18 +488,6 @@ class LaboratoryScreen(Screen[None]):
         if self.playing is None:
             self.notify(f"Time will run {SPEEDS[self.speed]:g} times as fast as it does for us.", timeout=2)
         self.draw()
-
-    def _tick(self) -> None:
-        """Run on by what a tick is worth, but for no longer than the screen can wait."""
-        history = self.stage.history
-        until_us = history.world.now_us + int(TICK_S * 1_000_000 * SPEEDS[self.speed])
-        ends = perf_counter() + BUSY_S
-        try:
-            while history.world.now_us < until_us and perf_counter() < ends:
-                history.run(min(until_us, max(history.world.now_us + SLICE_US, history.world.deadline())))
-        except HistoryError as error:
-            self.notify(str(error), severity="warning", markup=False)
-        self.changed()
 
     def action_branch(self) -> None:
         """Go to the next branch."""
