@@ -242,9 +242,7 @@ class Log(NamedTuple):
 
 
 class Title(NamedTuple):
-    """Set the process title."""
-
-    text: str
+    """Make the title of the process anew, by the configuration."""
 
 
 class Exit(NamedTuple):

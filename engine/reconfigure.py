@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.config import Change, Config, failed, rewrite, sane_hz
 from engine.config.kinds import to_bytes, to_str
-from engine.effects import ChangeDir, CheckTls, Listen, Read, Rename, Sync, Unlink, Unlisten, Write
+from engine.effects import ChangeDir, CheckTls, Listen, Read, Rename, Sync, Title, Unlink, Unlisten, Write
 from engine.errors import ReplyError
 from engine.memory import used_memory
 
@@ -243,6 +243,11 @@ def _locale(node: "Node", old: dict[str, Any]) -> str | None:
     return None if node.config.locale_collate in LOCALES else "Invalid locale name"
 
 
+def _title(node: "Node", old: dict[str, Any]) -> str | None:
+    node.effects.append(Title())
+    return None
+
+
 def _max_clients(node: "Node", old: dict[str, Any]) -> str | None:
     limit = node.facts().get("open_files_max")
     if limit is None or node.config.maxclients + RESERVED_FILES <= limit:
@@ -362,6 +367,7 @@ APPLY: dict[str, Apply] = {
     "oom-score-adj": set_oom_score,
     "oom-score-adj-values": set_oom_score,
     "port": _port,
+    "proc-title-template": _title,
     "repl-backlog-size": _backlog_size,
     "requirepass": _requirepass,
     "tls-port": _tls_port,

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine import effects as fx
+from engine.config import Config
 from engine.journal import Journal
 from engine.live.background import BackgroundSync
 from engine.live.debugging import DEBUG_EFFECTS, Debuggers
@@ -109,6 +110,7 @@ class Loop:
         self.exit_status: int | None = None
         self.restart = False
         self.on_crash: Callable[[fx.Exit], None] | None = None
+        self.set_title: Callable[[Config, str], None] | None = None  # of the process, where it is the server's own
         self.exchanges = Exchanges()
         self.on_wake: Callable[[], None] | None = None  # called whenever the node's deadline has come
         self.signals: list[str] = []
@@ -134,6 +136,7 @@ class Loop:
             fx.PauseSnapshot: self.children.pace,
             fx.ResumeSnapshot: self.children.pace,
             fx.KillSnapshot: self.children.kill,
+            fx.Title: lambda effect: self.entitle(),
             fx.KillDebuggers: lambda effect: self.debuggers.kill(),
         }
         self.carry.update(dict.fromkeys(FILE_EFFECTS, self._file))
@@ -532,6 +535,11 @@ class Loop:
         self.restart = effect.restart
         if effect.crash and self.on_crash is not None:
             self.on_crash(effect)
+
+    def entitle(self, title: str = "") -> None:
+        """Make the title of the process anew; `title` is what a child is about."""
+        if self.set_title is not None:
+            self.set_title(self.current_node.config, title)
 
     def close(self) -> None:
         """Close every socket, after giving what is still unsent a last chance.

@@ -32,6 +32,7 @@ from engine.live import crash
 from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
 from engine.live.snapshots import temporary_name
+from engine.live.title import set_title
 from engine.node import Node
 from engine.persistence import LoadError
 from engine.reconfigure import RESERVED_FILES, load_modules, load_users, set_oom_score
@@ -203,6 +204,9 @@ def main(arguments: list[str]) -> int:
         return 1
     if config.daemonize or config.pidfile:
         _write_pidfile(config, log)
+    loop.set_title = set_title
+    if config.set_proc_title:
+        loop.entitle()
     log("*", "Server initialized")
     set_oom_score(node)
     _on_signals(loop, log)

@@ -207,6 +207,10 @@ class Children:
             become_child(self.loop)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if effect.kind == "aof":
+                self.loop.entitle("redis-aof-rewrite")
+            else:
+                self.loop.entitle("redis-rdb-bgsave" if effect.path else "redis-rdb-to-slaves")
             chunks, delay = _paced_chunks(node, effect.kind)
             if not effect.path:
                 for chunk in chunks:
