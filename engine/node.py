@@ -199,7 +199,7 @@ class Node:
 
         self.tickets: dict[int, tuple[str, tuple[Any, ...]]] = {}
         self.next_ticket = 1
-        self.cron_at_us = now
+        self.cron_at_us = self.wake_at_us = now  # the second is sooner when something else has to go on
         self.cron_loops = 0
         self.exiting = False
         self.stalled_until_us = 0
@@ -487,6 +487,9 @@ class Node:
                 self.cron()
                 self.stats.cron_time_us += max(1, self.stopwatch() - self.mark_us)
             self.cron_at_us = now + 1_000_000 // self.config.hz
+        self.wake_at_us = self.cron_at_us
+        if self.master.sending:
+            self.master.send_pieces()
         if self.aftermath:
             self.after_command()
 
@@ -497,9 +500,9 @@ class Node:
             paused_until = self.pauses.next_deadline()
             if until is None or paused_until < until:
                 until = paused_until
-        if until is not None and until * 1000 < self.cron_at_us:
+        if until is not None and until * 1000 < self.wake_at_us:
             return until * 1000
-        return self.cron_at_us
+        return self.wake_at_us
 
     def signal(self, name: str, now: int) -> None:
         """A signal arrived: "term" and "int" shut the server down."""

@@ -196,7 +196,7 @@ def _append_only(node: "Node", old: dict[str, Any]) -> str | None:
 
 
 def _watchdog(node: "Node", old: dict[str, Any]) -> str | None:
-    node.cron_at_us = node.now_us  # the cron winds it up
+    node.cron_at_us = node.wake_at_us = node.now_us  # the cron winds it up
     return None
 
 
@@ -230,7 +230,7 @@ def _maxmemory(node: "Node", old: dict[str, Any]) -> str | None:
         )
     if limit:
         node.eviction.due = True
-        node.cron_at_us = node.now_us
+        node.cron_at_us = node.wake_at_us = node.now_us
     return None
 
 

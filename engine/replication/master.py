@@ -3,7 +3,7 @@
 A replica that attaches passes through these states:
 
     wait_bgsave   it waits for a snapshot to be started, or to end; the stream since is kept for it
-    send_bulk     the snapshot has been handed out; it still has to confirm (diskless: by its first ACK)
+    send_bulk     the snapshot's file is on its way (diskless: all was sent, and its first ACK has to confirm it)
     online        it gets the stream as it is made
 
 `decide` is PSYNC's decision, with each condition and its values, so that the log and the laboratory can tell why.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 WAIT_BGSAVE, SEND_BULK, ONLINE = "wait_bgsave", "send_bulk", "online"
 EOF_MARK_BYTES = 40
+PIECE_BYTES = 1 << 20  # of a snapshot's file, sent at once
 WAITING_BYTES_MAX = 1 << 16  # what a replica may leave waiting before a snapshot's next piece is read
 
 
@@ -56,6 +57,8 @@ class ReplicaLink:
         self.aof_offset = 0
         self.ack_time_s = 0
         self.since_s = 0
+        self.file: bytes | None = None  # the snapshot that it is being sent (all replicas of it share the bytes)
+        self.file_sent = 0
         self.stuck_since_us = 0  # when a replica that did not take all that waits for it last took a part; 0: it did
         self.leaving = ""  # why we hang up on it
 
@@ -111,6 +114,7 @@ class Master:
         self.snapshot = 0  # the one that is being made for replicas
         self.snapshot_to_disk = False
         self.snapshot_paused = False  # a diskless one waits for its slowest replica
+        self.sending = False  # some replica can take the next piece of its file
         self.file_is_for_replicas = False  # the snapshot's file was made for them alone
         self.mark = b""  # the end marker of a diskless one
         self.start_at_ms: int | None = None  # when the next one is due
@@ -338,6 +342,8 @@ class Master:
             link.stuck_since_us = self.node.now_us if client.out_bytes else 0
             if link.snapshot:
                 self._pace()
+            elif link.file is not None and client.out_bytes <= WAITING_BYTES_MAX:
+                self._go_on_soon()
 
     def heard(self, client: "Client") -> None:
         """A replica that has nothing to say yet shows that it lives."""
@@ -412,9 +418,33 @@ class Master:
                 node.close_now(client)
             return
         for client in waiting:
+            link = _link(client)
+            link.snapshot = 0
+            link.file, link.file_sent = data, 0
+            self._enter(client, link, SEND_BULK, "the snapshot's file is complete, and is sent")
             client.write(b"$%d\r\n" % len(data))
-            client.write(data)
-            _link(client).snapshot = 0
+            self._send_piece(client, link)
+
+    def _go_on_soon(self) -> None:
+        self.sending = True
+        self.node.wake_at_us = self.node.now_us
+
+    def send_pieces(self) -> None:
+        """Send each replica that keeps up the next piece of its file."""
+        self.sending = False
+        for client in list(self.replicas.values()):
+            link = _link(client)
+            if link.file is not None and client.out_bytes <= WAITING_BYTES_MAX:
+                self._send_piece(client, link)
+
+    def _send_piece(self, client: "Client", link: ReplicaLink) -> None:
+        assert link.file is not None
+        client.write(link.file[link.file_sent : link.file_sent + PIECE_BYTES])
+        link.file_sent += PIECE_BYTES
+        if link.file_sent < len(link.file):
+            self._go_on_soon()
+        else:
+            link.file = None
             self._put_online(client)
 
     def _put_online(self, client: "Client") -> None:
@@ -501,7 +531,7 @@ class Master:
             on_disk = -1 if aof_offset is None else aof_offset
             behind = node.replication.offset - offset
             node.emit(Acknowledged(node.now_us, client.id, self.name(client, link), offset, on_disk, behind))
-        if link.state == SEND_BULK:
+        if link.state == SEND_BULK and link.file is None:
             self._put_online(client)
 
     def ask_for_acks(self) -> None:

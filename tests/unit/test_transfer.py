@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from engine import effects as fx
 from engine.config import Config
 from engine.node import Node
-from engine.replication.master import WAITING_BYTES_MAX
+from engine.replication.master import PIECE_BYTES, WAITING_BYTES_MAX
 from engine.resp import encode_command
 from tests.unit.test_replication import NOW, REPLID, ask, new_node
 from tests.world import QuietWorld
@@ -270,3 +270,43 @@ def test_nothing_is_evicted_while_data_is_loaded() -> None:
     node.config.maxmemory = 1
     node.update_gated()
     assert answer(node, "GET old") == b"$1\r\n1\r\n"
+
+
+def test_a_big_file_is_sent_piece_by_piece_as_each_replica_takes_it() -> None:
+    node = new_node()
+    node.wake(NOW)  # the cron is done with: none of its pings comes in between
+    ask(node, "CONFIG SET repl-diskless-sync no")
+    ask(node, "CONFIG SET rdbcompression no")
+    node.received(1, encode_command([b"SET", b"big", b"x" * (3 * PIECE_BYTES)]), NOW)
+    for link in (2, 3):
+        node.opened(link, f"127.0.0.1:{link}", "tcp", NOW)
+        node.received(link, encode_command([b"PSYNC", b"?", b"-1"]), NOW)
+        node.settled(NOW)
+    node.snapshot(node.master.snapshot, None, NOW)
+    sent = {2: b"", 3: b""}
+
+    def go_on() -> None:
+        for effect in node.settled(NOW):
+            if isinstance(effect, fx.Send) and effect.link in sent:
+                sent[effect.link] += effect.data
+                assert len(effect.data) <= PIECE_BYTES + 100
+
+    go_on()
+    node.undelivered(3, WAITING_BYTES_MAX + 1, NOW)  # the second is slow
+    ask(node, "SET after 1")
+    states = [client.extra.state for client in node.master.replicas.values()]
+    assert states == ["send_bulk", "send_bulk"]
+    for _ in range(3):
+        assert node.deadline() <= NOW
+        node.wake(NOW)
+        go_on()
+    stream = encode_command([b"SELECT", b"0"]) + encode_command([b"SET", b"after", b"1"])
+    file = node.world.files["dump.rdb"]
+    assert sent[2] == b"$%d\r\n%b%b" % (len(file), file, stream)
+    assert node.deadline() > NOW  # nothing to do until the slow one has taken what it has
+    assert sent[3] == sent[2][: len(sent[3])] and len(sent[3]) < 2 * PIECE_BYTES
+    node.undelivered(3, 0, NOW)
+    for _ in range(3):
+        node.wake(NOW)
+        go_on()
+    assert sent[3] == sent[2]
