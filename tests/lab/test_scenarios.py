@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from engine.simulation.happenings import Sent
+from engine.simulation.happenings import Dialled, Sent
+from tests.lab.explained import explained
 from tutor.commandline import cli
 from tutor.course.model import Problem
-from tutor.lab.explain import Conversation
-from tutor.lab.look import look
 from tutor.lab.play import story
 from tutor.lab.reading import find, names, parse_scenario, read_scenario
 from tutor.lab.stage import Stage
@@ -33,47 +32,16 @@ def test_scenario(name):
     again, _, second = played(name)
     assert second == text
     assert again.history.digest() == stage.history.digest()
-    every_byte_is_explained(stage.history.happenings)
+    explained(messages(stage.history.happenings), whole=False)
 
 
-def every_byte_is_explained(happenings):
-    conversations, diallers, sent = {}, {}, {}
+def messages(happenings):
+    diallers = {}
     for happening in happenings:
-        if type(happening).__name__ == "Dialled":
+        if isinstance(happening, Dialled):
             diallers[happening.link] = happening.source
         elif isinstance(happening, Sent):
-            ours = diallers[happening.link] == happening.source
-            conversation = conversations.setdefault(happening.link, Conversation())
-            parts = conversation.feed(ours, happening.data)
-            whole = sent.setdefault((happening.link, ours), [bytearray(), []])
-            whole[0] += happening.data
-            whole[1] += parts
-            assert all(part.kind != "unreadable" for part in parts)
-    for (link, ours), (data, parts) in sent.items():
-        spans = [span for part in parts for span in part.spans()]
-        rest = conversations[link].rest(ours)
-        at = 0
-        for span in [*spans, *([rest] if rest else [])]:
-            assert span.offset == at and span.data and span.field and "not readable" not in span.field
-            at += len(span.data)
-        assert at == len(data)
-
-
-def test_offsets_are_the_bytes_on_the_wire():
-    """What a replica was sent of the stream ends at its offset."""
-    stage, _, _ = played("partial-resync")
-    conversations, diallers, last = {}, {}, 0
-    for happening in stage.history.happenings:
-        if type(happening).__name__ == "Dialled":
-            diallers[happening.link] = happening.source
-        elif isinstance(happening, Sent) and happening.source == "A" and happening.target == "B":
-            for part in conversations.setdefault(happening.link, Conversation()).feed(False, happening.data):
-                if part.after >= 0:
-                    assert part.before == last
-                    last = part.after
-        elif isinstance(happening, Sent) and happening.source == "B" and happening.target == "A":
-            conversations.setdefault(happening.link, Conversation()).feed(True, happening.data)
-    assert last == look(stage.history.world)["A"].offset
+            yield happening.link, diallers[happening.link] == happening.source, happening.data
 
 
 def test_equal_in_other_processes():

@@ -31,8 +31,6 @@ SEGMENT_MAX_BYTES = 1448
 HELD_BYTES_MAX = WINDOW_BYTES // 2
 _RESET = struct.pack("ii", 1, 0)
 
-Tap = Callable[[int, bool, bytes], None]  # number of the connection, whether from the one who dialled, bytes
-
 
 def slim_socket() -> socket.socket:
     """Return a socket for which the kernel, and that of the other end, hold little."""
@@ -96,6 +94,9 @@ class Wire:
                 with contextlib.suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             sock.close()
+
+
+Tap = Callable[[Wire, bool, bytes], None]  # connection, whether from the one who dialled, bytes
 
 
 class Wires:
@@ -288,7 +289,7 @@ class Wires:
             data = b""
         if data:
             for tap in self.taps:
-                tap(wire.number, way is wire.forward, data)
+                tap(wire, way is wire.forward, data)
         way.ended = not data
         way.take(data, self.lane(way.source, way.target), now)
 

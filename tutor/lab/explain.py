@@ -19,8 +19,8 @@ LONGEST_SUMMARY = 44
 
 
 class Part(NamedTuple):
-    """Bytes that say one thing: `kind` is command, reply, psync, ack, fullresync, continue, newline, size, snapshot,
-    mark, stream or unreadable. Offsets of the stream are -1 where there are none.
+    """Bytes that say one thing: `kind` is command, reply, psync, ack, fullresync, continue, newline, alive, size,
+    snapshot, mark, stream or unreadable. Offsets of the stream are -1 where there are none.
     """
 
     start: int  # in the direction
@@ -50,6 +50,7 @@ _WHOLE = {
     "fullresync": ("answer to PSYNC", "a snapshot follows; the stream goes on from this ID and offset"),
     "continue": ("answer to PSYNC", "partial: only what is missing of the stream follows"),
     "newline": ("newline", "the snapshot is not ready; this keeps the connection from timing out"),
+    "alive": ("newline", "the replica loads a snapshot; this keeps the connection from timing out"),
     "size": ("snapshot's length", "so many bytes of RDB follow, or they follow until a mark"),
     "mark": ("end mark", "the snapshot, sent while it was made, ends here"),
     "unreadable": ("not readable", "this is not the protocol"),
@@ -107,8 +108,8 @@ class Conversation:
                 return None
             way.state = "stream"
             return Part(way.at, way.mark, "mark", "end of the snapshot")
-        if buffer[:1] == b"\n" and not from_dialler:
-            return Part(way.at, b"\n", "newline", "newline")
+        if buffer[:1] == b"\n":
+            return Part(way.at, b"\n", "alive" if from_dialler else "newline", "newline")
         if way.state == "header":
             return self._header(way)
         end = _end(buffer, 0)

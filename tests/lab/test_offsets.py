@@ -1,0 +1,112 @@
+"""Offsets are bytes: where a stream started plus what went over the wire is what each node says.
+
+Checked after every step of every scenario, for each node that has a backlog:
+
+- on each open connection of an online replica, the offset that `+FULLRESYNC` named or `PSYNC` asked for, plus the
+  bytes of the stream since, plus what waits to be sent, is the master's offset;
+- the same with the bytes that have arrived is the replica's offset, also when its link is down;
+- where nobody follows (any more, or yet, after a promotion), the bytes that the backlog holds from the last one on
+  that went over a wire are whole commands, and lead to the offset.
+"""
+
+import pytest
+
+from engine.replication.master import ONLINE
+from engine.simulation.happenings import Delivered, Dialled, Exited, Sent
+from tutor.lab.explain import Conversation, words_of
+from tutor.lab.reading import find, names, read_scenario
+from tutor.lab.stage import Stage
+
+
+class Wire:
+    """A stream as one end sees it: bytes that were sent, or those that have arrived."""
+
+    def __init__(self):
+        self.conversation = Conversation()
+        self.asked = self.at = -1
+
+    def feed(self, from_dialler, data):
+        for part in self.conversation.feed(from_dialler, data):
+            if part.kind == "psync":
+                self.asked = int(words_of(part.data)[2])
+            elif part.kind == "fullresync":
+                self.at = int(part.data.split()[2])
+            elif part.kind == "continue":
+                self.at = self.asked - 1
+            elif part.after >= 0:
+                assert part.before == self.at
+                self.at += len(part.data)
+
+
+class Counter:
+    """Counts the streams of a world, and compares."""
+
+    def __init__(self, stage):
+        self.world = stage.history.world
+        self.diallers = {}
+        self.sent, self.arrived = {}, {}
+        self.place = {}  # node: how far its stream went over any wire, to it or from it
+        self.checks = 0
+
+    def take(self, happenings):
+        for happening in happenings:
+            if isinstance(happening, Dialled):
+                self.diallers[happening.link] = happening.source
+            elif isinstance(happening, Exited):
+                self.place.pop(happening.host, None)
+            elif isinstance(happening, (Sent, Delivered)):
+                is_sent = isinstance(happening, Sent)
+                from_dialler = happening.source == self.diallers[happening.link]
+                wire = (self.sent if is_sent else self.arrived).setdefault(happening.link, Wire())
+                wire.feed(from_dialler, happening.data)
+                if not from_dialler and wire.at >= 0:
+                    self.place[happening.source if is_sent else happening.target] = wire.at
+
+    def compare(self):
+        for name, host in self.world.hosts.items():
+            node = host.node
+            if node is None or node.replication.backlog is None:
+                continue
+            offset, backlog = node.replication.offset, node.replication.backlog
+            assert backlog.end == offset + 1
+            followed = self.followers_agree(name, node, offset)
+            place = self.place.get(name)
+            if node.is_replica and place is not None and node.replica.transfer is None:
+                assert place == offset
+                self.checks += 1
+            elif not followed and place is not None and backlog.covers(place + 1):
+                self.rest_is_whole(backlog, place, offset)
+
+    def followers_agree(self, name, node, offset):
+        followers = 0
+        for number, connection in self.world.links.items():
+            wire = self.sent.get(number)
+            client = node.clients.get(connection.target_link) if connection.target == name else None
+            if wire is None or client is None or client.id not in node.master.replicas:
+                continue
+            if not connection.broken and client.extra.state == ONLINE:
+                assert wire.at + connection.backward.unsent_bytes == offset
+                followers += 1
+        self.checks += followers
+        return followers
+
+    def rest_is_whole(self, backlog, place, offset):
+        data = backlog.since(place + 1)
+        conversation = Conversation()
+        parts = conversation.feed(True, data)
+        assert conversation.rest(True) is None
+        assert place + sum(len(part.data) for part in parts) == offset
+        self.checks += 1
+
+
+@pytest.mark.parametrize("name", names())
+def test_offsets_are_the_bytes_on_the_wire(name):
+    stage = Stage(read_scenario(find(name)))
+    counter = Counter(stage)
+    shown = 0
+    while stage.next_step is not None:
+        stage.step()
+        counter.take(stage.history.happenings[shown : stage.history.place])
+        shown = stage.history.place
+        counter.compare()
+    assert counter.checks
