@@ -5,6 +5,7 @@ from tutor.lab import drawing
 from tutor.lab.drawing import Chosen
 from tutor.lab.look import Letters, look, look_links
 from tutor.lab.reading import find, read_scenario
+from tutor.lab.sequence import Lanes
 from tutor.lab.stage import SETTLE_US, Stage
 from tutor.lab.words import carry_out
 
@@ -97,3 +98,35 @@ def test_a_message_that_has_left_the_backlog_is_told_to_be_gone() -> None:
     assert "◂ the message, 0 → 23, is gone" in text(
         drawing.backlog(look(stage.history.world), 60, Chosen("A", "B", 0, 23))
     )
+
+
+def test_what_fits_stands_in_one_row() -> None:
+    nodes = look(staged("chain", 2).history.world)
+    one_below_the_other, owners = drawing.cluster(nodes, Letters(), "A")
+    beside, _ = drawing.cluster(nodes, Letters(), "A", drawing.NOTHING, 80)
+    assert len(one_below_the_other) == len(owners) == 8
+    assert len(beside) == 6
+    assert "   ✓ linked to A  lag 0 B" in text(beside)
+
+
+def test_lanes_leave_room_for_what_is_said() -> None:
+    said = (0, ">", "A", "C", "PING")
+    machines = ["A", "B", "C", "app", "@A"]
+    lanes = Lanes.fitting([said], machines, ["A", "B", "C"], 5, 76)
+    assert lanes == Lanes(["A", "B", "C"], 8, 5)
+    assert text([lanes.draw(said, "0.001", True)]) == "▸ 0.001  │───────┼──────▶│       PING"
+    assert lanes.heading().index("C") == text([lanes.draw(said, "0.001", True)]).index("▶") + 1
+    assert Lanes.fitting([said], [f"n{n}" for n in range(9)], [f"n{n}" for n in range(9)], 5, 76).width == 4
+    assert Lanes.fitting([(0, ">", "@A", "A", "PING")], machines, ["A", "B", "C"], 5, 40).names == [
+        "A",
+        "B",
+        "C",
+        "@A",
+    ]
+
+
+def test_the_prompt_at_a_node_is_no_link() -> None:
+    stage = staged("chain", 1)
+    before = links_text(stage)
+    do(stage, "B> PING")
+    assert links_text(stage) == before

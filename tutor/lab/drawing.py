@@ -7,10 +7,8 @@ are what the eye finds first.
 from typing import NamedTuple
 
 from tutor.lab.look import Letters, LinkView, NodeView
-from tutor.lab.telling import Row
 
 Text = list[tuple[str, str]]  # text and its style: "", strong, dim, good, bad, accent
-LANE = 8
 
 
 class Chosen(NamedTuple):
@@ -32,9 +30,12 @@ NOTHING = Chosen()
 
 
 def cluster(
-    nodes: dict[str, NodeView], letters: Letters, selected: str, chosen: Chosen = NOTHING
+    nodes: dict[str, NodeView], letters: Letters, selected: str, chosen: Chosen = NOTHING, width: int = 0
 ) -> tuple[list[Text], list[str]]:
-    """Draw the nodes, replicas below their masters; returns the rows, and whose each of them is."""
+    """Draw the nodes, replicas below their masters; returns the rows, and whose each of them is.
+
+    What fits beside each other in `width` columns stands in one row.
+    """
     rows: list[Text] = []
     owners: list[str] = []
     by_address = {node.address: name for name, node in nodes.items()}
@@ -46,7 +47,7 @@ def cluster(
         indent = "   " * depth
         hook = f"{indent[:-3]}└─ " if depth else ""
         mark = "▸" if node.name == selected else " "
-        glyph, style = {"down": ("○ down", "bad"), "paused": ("‖ paused", "accent")}.get(node.state, ("● ", "good"))
+        glyph, style = {"down": ("○ down ", "bad"), "paused": ("‖ paused ", "accent")}.get(node.state, ("● ", "good"))
         role = node.role if node.state != "down" else ""
         rows.append([(f"{mark}{hook}", "dim"), (glyph, style), (f"{node.name} ", "strong"), (node.address, "dim"),
                      (f"  {role}", "strong" if role == "master" else ""), *chosen.mark(node.name)])  # fmt: skip
@@ -54,22 +55,23 @@ def cluster(
             return
         behind = newest[node.replid] - node.offset
         offset = f"{letters.of(node.replid)}  offset {node.offset}"
-        line: Text = [(f"   {indent}", ""), (offset, "accent")]
+        line: Text = [(offset, "accent")]
         if behind:
             line.append((f" ({behind} behind)", "bad"))
         line.append((f"  {node.keys} {'key' if node.keys == 1 else 'keys'}", ""))
-        rows.append(line)
+        pieces = [line]
         if node.replid2:
-            rows.append([(f"   {indent}and {letters.of(node.replid2)} below {node.second_offset}", "dim")])
+            pieces.append([(f"and {letters.of(node.replid2)} below {node.second_offset}", "dim")])
         if node.role == "replica":
             up = node.link == "up"
             whom = by_address.get(node.master, node.master)
             told = "✓ linked to" if up else f"✗ not linked ({node.link}) to"
-            line = [(f"   {indent}{told} {whom}", "good" if up else "bad")]
+            line = [(f"{told} {whom}", "good" if up else "bad")]
             lag = _lag(node, nodes.get(whom))
             if lag is not None:
                 line.append((f"  lag {lag} B", "bad" if behind else "dim"))
-            rows.append(line)
+            pieces.append(line)
+        rows.extend(_flowing(pieces, f"   {indent}", width))
 
     drawn: dict[str, None] = {}
 
@@ -89,6 +91,21 @@ def cluster(
     for name in nodes:
         below(name, 0)
     return rows, owners
+
+
+def _flowing(pieces: list[Text], indent: str, width: int) -> list[Text]:
+    """Return pieces in rows, as many in each as fit."""
+    rows: list[Text] = []
+    used = 0
+    for piece in pieces:
+        size = sum(len(text) for text, _ in piece)
+        if rows and used + 3 + size <= width:
+            rows[-1] += [("   ", ""), *piece]
+            used += 3 + size
+        else:
+            rows.append([(indent, ""), *piece])
+            used = len(indent) + size
+    return rows
 
 
 def _lag(replica: NodeView, master: NodeView | None) -> int | None:
@@ -142,7 +159,8 @@ def backlog(nodes: dict[str, NodeView], width: int, chosen: Chosen = NOTHING) ->
         room = max(10, width - 2)
         held = last - first + 1
         full = min(room, -(-held * room // size)) if held > 0 else 0
-        rows.append([(f"{node.name}  ", "strong"), (f"{first} – {last}", "accent"), (f"  {held} of {size} B", "dim")])
+        kept = f"{first} – {last}" if held else f"empty, from {first} on"
+        rows.append([(f"{node.name}  ", "strong"), (kept, "accent"), (f"  {held} of {size} B", "dim")])
         bar = "░" * (room - full) + "▓" * full
         speaks = nodes.get(chosen.source)
         if chosen.after >= 0 and speaks is not None and speaks.replid == node.replid:
@@ -168,31 +186,3 @@ def backlog(nodes: dict[str, NodeView], width: int, chosen: Chosen = NOTHING) ->
                 sign = "✓" if ok else "✗"
                 rows.append([(f"{sign} {other.name} ", "good" if ok else "bad"), (f"wants {wants}: {what}", "")])
     return rows or [[("No master has a backlog: nobody has followed yet.", "dim")]]
-
-
-def lanes(names: list[str]) -> str:
-    """Return the heading of the messages: time and who."""
-    return " " * 11 + "".join(f"{name[: LANE - 1]:<{LANE}}" for name in names)
-
-
-def message(row: Row, time: str, names: list[str]) -> Text:
-    """Draw a happening in its lanes: an arrow from one to the other, then what it was."""
-    _, kind, source, target, text = row
-    cells = [("│" + " " * (LANE - 1)) for _ in names]
-    if kind == "!":
-        return [(f"{time:>9}  ", "dim"), (f"▌ {text}", "accent")]
-    if source in names and target in names:
-        a, b = names.index(source), names.index(target)
-        low, high = min(a, b), max(a, b)
-        stroke = {">": "─", "+": "┄"}.get(kind, "✗")
-        for at in range(low, high):
-            cells[at] = ("│" if at == low else "┼" if kind == ">" else "│") + stroke * (LANE - 1)
-        if a < b:
-            cells[high - 1] = cells[high - 1][:-1] + "▶"
-        else:
-            cells[low] = "│◀" + cells[low][2:]
-    elif source in names:
-        at = names.index(source)
-        cells[at] = ("●" if kind == "*" else "◆") + " " * (LANE - 1)
-    style = {"x": "bad", "?": "", "*": "strong", "+": "dim"}.get(kind, "")
-    return [(f"{time:>9}  ", "dim"), ("".join(cells), "bad" if kind == "x" else "dim"), (text, style)]

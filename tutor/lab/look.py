@@ -6,6 +6,7 @@ from engine.replication.master import ReplicaLink
 from engine.replication.replica import CONNECTED
 from engine.simulation.network import Connection
 from engine.simulation.world import World
+from tutor.lab.words import PROMPT
 
 LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 NO_ID = "0" * 40
@@ -109,8 +110,8 @@ def look_links(world: World) -> list[LinkView]:
         lanes = [world.network.lanes.get(pair) for pair in ((a, b), (b, a))]
         states = tuple(lane.state if lane else "up" for lane in lanes)
         connections = [*used.get((a, b), ()), *used.get((b, a), ())]
-        if not connections and states == ("up", "up"):
-            continue
+        if states == ("up", "up") and (not connections or a == PROMPT + b):
+            continue  # the prompt at a node is no machine of the learner's
         waiting = []
         for source in (a, b):
             directions = [connection.direction(source) for connection in connections]

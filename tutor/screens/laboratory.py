@@ -30,6 +30,7 @@ from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.drawing import Text
 from tutor.lab.look import look, look_links
 from tutor.lab.model import ScenarioSpec
+from tutor.lab.sequence import Lanes
 from tutor.lab.stage import SETTLE_US, Stage
 from tutor.lab.telling import Row, Teller, clock
 from tutor.lab.words import carry_out
@@ -122,6 +123,8 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen #prompt { height: 1; background: $surface; }
     LaboratoryScreen #who { width: auto; padding: 0 0 0 1; color: $text-accent; }
     LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
+    LaboratoryScreen #say { display: none; height: 2; padding: 0 2; }
+    LaboratoryScreen.-narrow #say { display: block; }
     LaboratoryScreen.-narrow #left { width: 100%; }
     LaboratoryScreen.-narrow #backlog { margin-top: 0; }
     LaboratoryScreen.-narrow #detail, LaboratoryScreen.-narrow #story { height: 1fr; }
@@ -163,6 +166,7 @@ class LaboratoryScreen(Screen[None]):
                     yield Drawn("", id="messages-text")
                 with VerticalScroll(id="detail", classes="pane", can_focus=False):
                     yield Drawn("", id="detail-text")
+        yield Drawn("", id="say")
         yield Timeline()
         with Horizontal(id="prompt"):
             yield Static(":", id="who")
@@ -186,7 +190,9 @@ class LaboratoryScreen(Screen[None]):
         self.draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the lesson where there is one."""
+        """Offer the lesson where there is one, and `+` and `-` only where they are not typed."""
+        if action == "speed":
+            return not isinstance(self.focused, Input)
         return bool(self.lessons) if action == "lesson" else True
 
     def on_resize(self) -> None:
@@ -223,7 +229,7 @@ class LaboratoryScreen(Screen[None]):
         width = max(20, self.query_one("#cluster").size.width - 2)
         letters = self.teller.letters
         chosen = self._chosen()
-        rows, self.owners = drawing.cluster(nodes, letters, self.node, chosen)
+        rows, self.owners = drawing.cluster(nodes, letters, self.node, chosen, width)
         ways = drawing.links(look_links(history.world), chosen)
         self._set("cluster-text", [*rows, [("Links", "strong")], *ways] if ways else rows)
         bar: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, width, chosen)]
@@ -286,17 +292,18 @@ class LaboratoryScreen(Screen[None]):
 
     def _draw_messages(self) -> None:
         history = self.stage.history
-        names = list(history.world.machines)
-        room = self.size.height - 5 if self.has_class("-narrow") else self.query_one("#messages").size.height
-        height = max(3, room - 1)
+        narrow, pane = self.has_class("-narrow"), self.query_one("#messages")
+        height = max(3, (pane.size.height or self.size.height) - 1)
         at, count = self._selected(), self._shown()
         first = self.first = max(0, min(max(self.first, at - height + 1), at, count - height))
-        rows: list[Text] = [[(drawing.lanes(names), "strong")]]
-        for number in range(first, min(count, first + height)):
-            row = self.rows[number]
-            drawn = drawing.message(row, clock(history.happenings[row[0]].at_us), names)
-            mark = "▸" if number == at else " "
-            rows.append([(mark, "accent"), (drawn[0][0][1:], "dim"), *drawn[1:]])
+        shown = self.rows[first : min(count, first + height)]
+        times = [clock(history.happenings[row[0]].at_us) for row in shown]
+        widest = max(map(len, times), default=5)
+        world, wide = history.world, self.size.width - 4 if narrow else pane.size.width - 2
+        lanes = Lanes.fitting(shown, list(world.machines), list(world.hosts), widest, wide)
+        rows: list[Text] = [[(lanes.heading(), "strong")]]
+        for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
+            rows.append(lanes.draw(row, time, number == at))
         self.query_one("#messages-text", Drawn).draw(rows, layout=False)
 
     def _draw_detail(self) -> None:
@@ -337,7 +344,11 @@ class LaboratoryScreen(Screen[None]):
             if not parts:
                 rows.append([("the rest of it comes in a later message", "dim")])
         else:
-            rows += [[(row[4], "")] for row in self._rows_of(number)]
+            lines = self._rows_of(number)
+            _, kind, source, target, _ = lines[0]
+            if target:
+                rows.append([(f"{source} {'✗' if kind == 'x' else '──▶'} {target}", "strong")])
+            rows += [[(row[4], "")] for row in lines]
         if happening.cause >= 0:
             cause = next(iter(self._rows_of(happening.cause)), None)
             kind = type(history.happenings[happening.cause]).__name__.lower()
@@ -373,6 +384,7 @@ class LaboratoryScreen(Screen[None]):
             titles = " · ".join(title for _, title in self.lessons)
             rows.append([("l  ", "accent"), ("lesson: ", "strong"), (titles, "dim")])
         self._set("story-text", rows)
+        self._set("say", rows[:1])
 
     # -- time
 
@@ -549,8 +561,13 @@ class LaboratoryScreen(Screen[None]):
 
     def action_pane(self) -> None:
         """Show the next pane, where there is room for one."""
-        self.pane = PANES[(PANES.index(self.pane) + 1) % len(PANES)]
+        self.show_pane(PANES[(PANES.index(self.pane) + 1) % len(PANES)])
+
+    def show_pane(self, name: str) -> None:
+        """Show a pane; how much of it there is room for is known afterwards."""
+        self.pane = name
         self.draw()
+        self.call_after_refresh(self.draw)
 
     # -- the prompt
 

@@ -1,0 +1,61 @@
+"""The sequence diagram: time downwards, a lane for each machine, what was said on the arrow between two of them.
+
+The lanes take no more than two fifths of the room, so that what was said stays readable: they become narrower when
+there are more of them, and clients that say nothing in what is shown have none.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tutor.lab.drawing import Text
+from tutor.lab.telling import Row
+
+WIDEST, NARROWEST = 8, 4
+
+
+class Lanes(NamedTuple):
+    """Who has a lane, how wide each is, and the columns that the time takes."""
+
+    names: list[str]
+    width: int = WIDEST
+    time: int = 6
+
+    @classmethod
+    def fitting(
+        cls, rows: Sequence[Row], machines: Sequence[str], nodes: Sequence[str], time: int, room: int
+    ) -> "Lanes":
+        """Return the lanes for rows that are shown in so many columns."""
+        speaking = {name for _, _, source, target, _ in rows for name in (source, target)}
+        names = [name for name in machines if name in nodes or name in speaking]
+        width = room * 2 // 5 // len(names) if names else WIDEST
+        return cls(names, max(NARROWEST, min(WIDEST, width)), time)
+
+    def heading(self) -> str:
+        """Return the line above: who is who."""
+        return " " * (self.time + 4) + "".join(f"{name[: self.width - 1]:<{self.width}}" for name in self.names)
+
+    def draw(self, row: Row, time: str, chosen: bool) -> Text:
+        """Draw a happening in its lanes: an arrow from one to the other, then what it was."""
+        _, kind, source, target, text = row
+        head: Text = [("▸ " if chosen else "  ", "accent"), (f"{time:>{self.time}}  ", "dim")]
+        if kind == "!":
+            return [*head, (f"▌ {text}", "accent")]
+        style = {"x": "bad", "*": "strong", "+": "dim"}.get(kind, "")
+        return [*head, (self._cells(kind, source, target), "bad" if kind == "x" else "dim"), (text, style)]
+
+    def _cells(self, kind: str, source: str, target: str) -> str:
+        names, wide = self.names, self.width - 1
+        cells = ["│" + " " * wide for _ in names]
+        if source in names and target in names:
+            a, b = names.index(source), names.index(target)
+            low, high = min(a, b), max(a, b)
+            stroke = {">": "─", "+": "┄"}.get(kind, "✗")
+            for at in range(low, high):
+                cells[at] = ("│" if at == low or kind != ">" else "┼") + stroke * wide
+            if a < b:
+                cells[high - 1] = cells[high - 1][:-1] + "▶"
+            else:
+                cells[low] = "│◀" + cells[low][2:]
+        elif source in names:
+            cells[names.index(source)] = ("●" if kind == "*" else "◆") + " " * wide
+        return "".join(cells)
