@@ -12,6 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from engine.resp import encode_command
 from tests.clients.ours import ROOT, serve
 from tests.real import find_servers, free_port
 from tests.replication.servers import OURS, Server, settle
@@ -98,6 +99,29 @@ def test_a_client_over_tls_beside_a_plain_one(certificates):
         assert pipeline.execute()[-1] == 5000
         assert client.lrange("list", 0, -1) == [b"%d" % i for i in range(5000)]
         assert redis.Redis(port=server.port).get("big") == big
+
+
+@pytest.mark.parametrize("mode", ["YES", "SYNC"])
+def test_a_script_is_debugged_over_tls(certificates, mode):
+    port = free_port()
+    with serve(*options(certificates, port)) as server:
+        context = ssl.create_default_context(cafile=str(certificates / "ca.crt"))
+        context.load_cert_chain(str(certificates / "server.crt"), str(certificates / "server.key"))
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            sock = context.wrap_socket(plain, server_hostname="127.0.0.1")
+            for command, reply in [
+                (f"SCRIPT DEBUG {mode}", "+OK"),
+                ("EVAL return(7) 0", "+-> 1   return(7)"),
+                ("continue", "+<endsession>\r\n:7"),
+            ]:
+                sock.sendall(encode_command(command.encode().split()))
+                heard = b""
+                while not heard.endswith(reply.encode() + b"\r\n"):
+                    data = sock.recv(4096)
+                    assert data, heard
+                    heard += data
+            assert sock.recv(4096) == b""
+        assert redis.Redis(port=server.port).ping()
 
 
 def test_who_shows_no_certificate_is_let_in_only_where_that_is_allowed(certificates):

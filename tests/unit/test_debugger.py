@@ -3,6 +3,8 @@
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.client import LUA_DEBUG
 from engine.effects import Converse, Debug, Debugging, EndDebug, KillDebuggers
@@ -47,6 +49,10 @@ def debugged(script, *said, mode=b"SYNC", busy_reply_threshold=5000):
     assert drive([b"SCRIPT", b"DEBUG", mode]) == b"+OK\r\n"
     drive.reply = drive([b"EVAL", script, b"1", b"key", b"arg"])
     return drive
+
+
+WORDS = b"s n c l w p b t e r m a h help step next list whole print break trace eval redis maxlen abort".split()
+WORDS += [b"a", b"i", b"0", b"-1", b"1", b"5", b"KEYS", b"set", b"x", b"error()", b"return", b"a.b", b"(", b"nil..1"]
 
 
 def lines(data):
@@ -230,6 +236,35 @@ def test_what_is_not_whole_is_waited_for(data):
 def test_what_can_be_no_command_is_an_error(data):
     with pytest.raises(ReplyError):
         parse(data)
+
+
+PIECES = st.sampled_from([b"*", b"$", b"1", b"3", b"\r\n", b"\0", b"-", b"step", b"\x1b", b" ", b":", b"2000"])
+
+
+@given(st.lists(PIECES | st.binary(max_size=4), max_size=20).map(b"".join).filter(bool))
+def test_whatever_is_sent_is_a_command_or_not(data):
+    try:
+        argv = parse(data)
+    except ReplyError:
+        return
+    if argv is not None:
+        assert parse(data + b"more") == argv
+        assert all(argv)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=5))
+def test_a_command_is_whole_with_its_last_byte(argv):
+    data = encode_command(argv)
+    assert parse(data) == argv
+    assert parse(b"junk" + data) == argv
+    assert parse(data[:-1]) is None
+
+
+@given(st.lists(st.sampled_from(WORDS) | st.binary(min_size=1, max_size=8), min_size=1, max_size=4))
+def test_no_command_breaks_a_session(argv):
+    drive = debugged(b"local a = {1, {2}}\nfor i = 1, 2 do a[i] = i end\nreturn a", encode_command(argv), "p", "c")
+    assert drive.world.told[-1].endswith(b"+<endsession>\r\n")
+    assert drive(b"PING", link=2) == b"+PONG\r\n"
 
 
 def test_integers_are_read_as_c_does():
