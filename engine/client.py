@@ -134,6 +134,9 @@ class Client:
         "push_after",
         "query_room",
         "queue",
+        "reply_buffer",
+        "reply_peak",
+        "reply_peak_since_us",
         "request",
         "requests",
         "resp",
@@ -167,6 +170,9 @@ class Client:
         self.out: list[bytes] = []  # replies of this round, encoded, not yet sent
         self.push_after: list[bytes] = []  # pushes that must follow the reply of the running command
         self.out_bytes = 0  # handed to the world and not yet drained
+        self.reply_buffer = REPLY_CHUNK_BYTES  # what a real server would hold ready for replies (CLIENT LIST rbs)
+        self.reply_peak = REPLY_CHUNK_BYTES  # the most of it that was used of late (rbp)
+        self.reply_peak_since_us = node.now_us
         self.query_room = 0  # bytes that a real server would have reserved for reading, for CLIENT LIST
         self.request: Request | None = None  # an incomplete request
         self.unread_bytes = 0  # that it takes
@@ -323,9 +329,9 @@ class Memory:
             self.argv += sum(map(len, request.args))
         self.multi = sum(sum(map(len, argv)) for _, argv in client.queue) if client.queue is not None else 0
         waiting = sum(map(len, client.out)) + client.out_bytes
-        self.reply_buffer = REPLY_CHUNK_BYTES
-        self.reply_peak = min(waiting, REPLY_CHUNK_BYTES)
-        self.output_buffer = min(waiting, REPLY_CHUNK_BYTES)
+        self.reply_buffer = client.reply_buffer
+        self.reply_peak = client.reply_peak
+        self.output_buffer = min(waiting, client.reply_buffer)
         beyond = waiting - self.output_buffer
         self.output_blocks = -(-beyond // REPLY_CHUNK_BYTES)
         self.output = beyond

@@ -247,7 +247,10 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
         if node.cluster_enabled and not ctx.flags & flags.MASTER:
             node.check_cluster(ctx, command, argv)
         if node.config.maxmemory_clients:
+            outer = node.executing, node.executing_argv
+            node.executing, node.executing_argv = ctx, argv  # what it asks for counts, however quickly it came
             node.limits.evict()
+            node.executing, node.executing_argv = outer
             if ctx.halted:
                 return False  # it was the largest itself
         if (

@@ -146,7 +146,7 @@ class ChangeDir(NamedTuple):
 class Snapshot(NamedTuple):
     """Write a point-in-time snapshot in the background; progress comes back as `Node.snapshot(id, …)`.
 
-    `kind` is "rdb" or "aof" (see `Node.snapshot_chunks`); the bytes go to the file `path` or, when it is empty, to
+    for `kind` see `Node.snapshot_chunks`; the bytes go to the file `path` or, when it is empty, to
     the node chunk by chunk. Performed, it is begun at once, and ends in how many µs everything stood still for that;
     or for id 0 written at once and to the end.
     """

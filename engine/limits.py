@@ -16,6 +16,8 @@ QUERY_ROOM_BYTES = 20_474  # what a real server reserves for a client's first re
 BIG_REQUEST_BYTES = 32 * 1024
 IDLE_S = 2  # a client idle for longer has its buffers given back
 NO_LIMIT = 1 << 62
+LEAST_REPLY_BYTES = 1024
+PEAK_LASTS_MS = 5000
 
 
 class ClientLimits:
@@ -25,6 +27,8 @@ class ClientLimits:
         self.node = node
         self.least = NO_LIMIT  # output below this concerns no limit
         self.turn: list[int] = []  # clients still to be looked at in this round of cron
+        self.resizing = True  # reply buffers follow what is used of them (DEBUG REPLYBUFFER RESIZING)
+        self.peak_lasts_ms = PEAK_LASTS_MS  # negative: for ever (DEBUG REPLYBUFFER PEAK-RESET-TIME)
         self.soft_since_us: dict[int, int] = {}  # when a client went over its soft limit
 
     def configured(self) -> None:
@@ -101,10 +105,25 @@ class ClientLimits:
             client.query_room = waiting
         elif client.query_room > BIG_REQUEST_BYTES and not waiting and client.request is None:
             client.query_room = QUERY_ROOM_BYTES
+        if self.resizing:
+            self._resize_reply_buffer(client)
         if client.out_bytes >= self.least:
             self.check_output(client, client.out_bytes)
         else:
             self.soft_since_us.pop(client.id, None)
+
+    def _resize_reply_buffer(self, client: "Client") -> None:
+        """Halve, or more, a reply buffer of which little was used of late; double one that was full."""
+        size, peak = client.reply_buffer, client.reply_peak
+        if size // 2 >= LEAST_REPLY_BYTES and peak < size // 2:
+            client.reply_buffer = max(LEAST_REPLY_BYTES, peak + 1)
+            self.node.stats.reply_buffer_shrinks += 1
+        elif size * 2 < flags.REPLY_CHUNK_BYTES * 2 and peak >= size:
+            client.reply_buffer = min(flags.REPLY_CHUNK_BYTES, size * 2)
+            self.node.stats.reply_buffer_expands += 1
+        if 0 <= self.peak_lasts_ms * 1000 <= self.node.now_us - client.reply_peak_since_us:
+            client.reply_peak = min(client.out_bytes, client.reply_buffer)
+            client.reply_peak_since_us = self.node.now_us
 
     # --- memory of all clients ----------------------------------------------------------------------------------
 

@@ -473,8 +473,12 @@ class Node:
         self.persistence.child.told(keys, cow_bytes, now // 1_000_000)
 
     def snapshot_chunks(self, kind: str, chunk_bytes: int = 1 << 16) -> Iterator[bytes]:
-        """Yield the pieces of a snapshot: "rdb" or "aof" (the base of an append-only file)."""
-        return self.aof.chunks(chunk_bytes) if kind == "aof" else self.persistence.chunks(chunk_bytes)
+        """Yield the pieces of a snapshot.
+
+        Kinds: "rdb"; "functions" and "nothing", which leave out what a replica does not want; "aof", the base of an
+        append-only file.
+        """
+        return self.aof.chunks(chunk_bytes) if kind == "aof" else self.persistence.chunks(chunk_bytes, kind=kind)
 
     def wake(self, now: int) -> None:
         """`deadline()` has come."""
@@ -546,6 +550,8 @@ class Node:
                 out = client.out
                 if out:
                     data = out[0] if len(out) == 1 else b"".join(out)
+                    if len(data) > client.reply_peak:
+                        client.reply_peak = min(len(data), client.reply_buffer)
                     if (client.out_bytes or len(data) >= least) and not self._within_limits(client, len(data)):
                         continue
                     client.out = []

@@ -121,8 +121,8 @@ class Persistence:
         """Changes that no snapshot has."""
         return self.node.space.dirty - self.dirty_at_save
 
-    def chunks(self, chunk_bytes: int = 1 << 16, aof_base: bool = False) -> Iterator[bytes]:
-        """Yield the pieces of a snapshot of the data as it is now."""
+    def chunks(self, chunk_bytes: int = 1 << 16, aof_base: bool = False, kind: str = "rdb") -> Iterator[bytes]:
+        """Yield the pieces of a snapshot of the data as it is now; for the kinds see `Node.snapshot_chunks`."""
         node = self.node
         config = node.config
         return write(
@@ -130,7 +130,8 @@ class Persistence:
             auxiliary(
                 VERSION, node.now_us // 1_000_000, node.used_memory(), node.replication.saved_identity(), aof_base
             ),
-            node.function_sources(),
+            node.function_sources() if kind != "nothing" else [],
+            data=kind == "rdb",
             compressed=config.rdbcompression,
             checksum=config.rdbchecksum,
             usage=config.maxmemory_policy.endswith(("-lru", "-lfu")),
@@ -172,16 +173,16 @@ class Persistence:
         self.next_snapshot += 1
         return self.next_snapshot - 1
 
-    def take_snapshot(self, path: str) -> int:
+    def take_snapshot(self, path: str, kind: str = "rdb") -> int:
         """Start a snapshot for replicas, to a file or (an empty path) to their links; returns its id."""
         snapshot = self.new_snapshot()
-        self._fork(snapshot, path)
+        self._fork(snapshot, path, kind)
         return snapshot
 
-    def _fork(self, snapshot: int, path: str) -> None:
+    def _fork(self, snapshot: int, path: str, kind: str = "rdb") -> None:
         """Take the snapshot at once: it holds what the node holds now, not what the round's other clients change."""
         try:
-            self.fork(Snapshot(snapshot, "rdb", path))
+            self.fork(Snapshot(snapshot, kind, path))
         except OSError as error:
             self.failed.append((snapshot, f"Can't save in background: fork: {error.strerror}"))
 

@@ -17,6 +17,7 @@ from engine.effects import Exit, Log, Stall
 from engine.errors import NO_SUCH_KEY, NOT_A_FLOAT, ReplyError
 from engine.help import help_reply
 from engine.keyspace import STRING_TYPES, Entry
+from engine.limits import PEAK_LASTS_MS
 from engine.persistence import LoadError
 from engine.reconfigure import rewrite_config
 from engine.resp import (
@@ -47,10 +48,14 @@ def debug(ctx: Client, argv: Argv) -> Reply:
     name = argv[1].lower()
     entry = _SUBCOMMANDS.get(name)
     if entry is None or not entry[0] <= len(argv) - 2 <= entry[1]:
-        raise ReplyError(
-            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try DEBUG HELP." % argv[1][:128]
-        )
+        raise _unknown(argv)
     return entry[2](ctx, argv)
+
+
+def _unknown(argv: Argv) -> ReplyError:
+    return ReplyError(
+        b"ERR unknown subcommand or wrong number of arguments for '%b'. Try DEBUG HELP." % argv[1][:128]
+    )
 
 
 def _sleep(ctx: Client, argv: Argv) -> Reply:
@@ -114,6 +119,18 @@ def _protocol(ctx: Client, argv: Argv) -> Reply:
 
 def _set_active_expire(ctx: Client, argv: Argv) -> Reply:
     ctx.node.active_expire = argv[2] != b"0"
+    return OK
+
+
+def _replybuffer(ctx: Client, argv: Argv) -> Reply:
+    limits, word, value = ctx.node.limits, argv[2].lower(), argv[3]
+    if word == b"peak-reset-time":
+        special = {b"never": -1, b"reset": PEAK_LASTS_MS}.get(value.lower())
+        limits.peak_lasts_ms = integer(value) if special is None else special
+    elif word == b"resizing":
+        limits.resizing = value != b"0"
+    else:
+        raise _unknown(argv)
     return OK
 
 
@@ -358,7 +375,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"htstats": (1, 2, _htstats),
     b"htstats-key": (1, 2, _htstats_key),
     b"leak": (1, 1, _ok),
-    b"replybuffer": (2, 2, _ok),
+    b"replybuffer": (2, 2, _replybuffer),
     b"set-skip-checksum-validation": (1, 1, _set_skip_checksum),
     b"set-disable-deny-scripts": (1, 1, _set_disable_deny_scripts),
     b"change-repl-id": (0, 0, _change_repl_id),

@@ -11,7 +11,7 @@ from engine.errors import SYNTAX, ReplyError
 from engine.reconfigure import set_oom_score
 from engine.replication.master import ONLINE, ReplicaLink
 from engine.replication.replica import CONNECTED
-from engine.resp import NO_REPLY, OK, Argv, Reply, Status
+from engine.resp import NO_REPLY, OK, Argv, Reply, Status, split_args
 from engine.table import ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
 
 GROUP = "server"
@@ -33,6 +33,9 @@ def _may_sync(ctx: Client) -> None:
         raise ReplyError(b"ERR SYNC and PSYNC are invalid with pending output")
     if ctx.flags & flags.DENY_BLOCKING:
         raise ReplyError(b"ERR SYNC is not allowed here")
+    link = _link(ctx)
+    if link.contents != "rdb" and not link.capa_eof:
+        raise ReplyError(b"ERR Filtered replica requires EOF capability")  # a part is never written to the file
 
 
 @command("SYNC", NO_ASYNC_LOADING, ADMIN, NO_MULTI, NOSCRIPT, since="1.0.0", complexity="")
@@ -108,10 +111,21 @@ def replconf(ctx: Client, argv: Argv) -> Reply:
         elif name == b"rdb-only":
             link.rdb_only = bool(integer(value, low=0, high=1))
         elif name == b"rdb-filter-only":
-            pass
+            link.contents = _filtered(value)
         else:
             raise ReplyError(b"ERR Unrecognized REPLCONF option: %b" % option)
     return OK
+
+
+def _filtered(wanted: bytes) -> str:
+    """Return the kind of snapshot that a list of parts means; what is not named is left out."""
+    parts = split_args(wanted)
+    if parts is None:
+        raise ReplyError(b"ERR Missing rdb-filter-only values")
+    for part in parts:
+        if part.lower() != b"functions":
+            raise ReplyError(b"ERR Unsupported rdb-filter-only option: %b" % part)
+    return "functions" if parts else "nothing"
 
 
 def _replicaof(ctx: Client, argv: Argv) -> Reply:

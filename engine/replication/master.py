@@ -48,6 +48,7 @@ class ReplicaLink:
         self.capa_eof = False
         self.capa_psync2 = False
         self.rdb_only = False
+        self.contents = "rdb"  # the kind of snapshot that it wants: see Node.snapshot_chunks
         self.old_sync = False  # asked with SYNC: speaks no PSYNC
         self.snapshot = 0  # the one it waits for; 0: the next
         self.initial_offset = 0
@@ -172,6 +173,7 @@ class Master:
                 if (other := _link(replica)) is not link
                 and other.state == WAIT_BGSAVE
                 and other.snapshot == self.snapshot
+                and other.contents == link.contents
             ]
             if shared:
                 link.pending = list(shared[0].pending)
@@ -292,15 +294,21 @@ class Master:
         ]
         if not waiting:
             return
-        diskless = node.config.repl_diskless_sync and all(link.capa_eof for _, link in waiting)
+        # Who wants something else waits for the next one. What is only a part never goes to the file.
+        contents = waiting[0][1].contents
+        waiting = [(client, link) for client, link in waiting if link.contents == contents]
+        wanted = node.config.repl_diskless_sync or contents != "rdb"
+        diskless = wanted and all(link.capa_eof for _, link in waiting)
         target = "replicas sockets" if diskless else "disk"
         node.log("*", f"Starting BGSAVE for SYNC with target: {target}")
         self.file_is_for_replicas = self.file_is_for_replicas or not diskless
-        self.snapshot = node.persistence.take_snapshot("" if diskless else node.persistence.path)
+        self.snapshot = node.persistence.take_snapshot("" if diskless else node.persistence.path, contents)
         self.snapshot_to_disk = not diskless
         self.mark = node.rng.hex(EOF_MARK_BYTES)
         self.selected = -1  # who joins now must be told where the stream is
-        if diskless:
+        if contents != "rdb":
+            reason = "only a part is wanted (rdb-filter-only), which is never written to the file"
+        elif diskless:
             reason = "repl-diskless-sync is on, and every replica that waits can take it (capa eof)"
         elif node.config.repl_diskless_sync:
             reason = "repl-diskless-sync is on, but a replica that waits cannot take it (no capa eof)"

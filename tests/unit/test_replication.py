@@ -8,6 +8,7 @@ from engine.rdb.loader import Loader
 from engine.rdb.objects import Limits
 from engine.replication.master import ReplicaLink
 from engine.resp import encode_command
+from tests.inprocess import InProcess
 from tests.world import QuietWorld
 
 NOW = 1_700_000_000_000_000
@@ -222,3 +223,18 @@ def test_a_read_only_replica_refuses_every_way_to_write_and_reads_past_the_gates
     ask(node, "REPLICAOF NO ONE")
     assert node.gated == 0
     assert Send(1, b"+OK\r\n") in ask(node, "SET a 1")
+
+
+def test_a_replica_may_want_the_functions_alone() -> None:
+    node = InProcess()
+    node.run(1, b"SET", b"a", b"1")
+    node.run(1, b"FUNCTION", b"LOAD", b"#!lua name=l\nredis.register_function('f', function() return 1 end)")
+    whole, functions, nothing = (
+        b"".join(node.node.snapshot_chunks(kind)) for kind in ("rdb", "functions", "nothing")
+    )
+    assert b"register_function" in whole and b"\x00\x01a" in whole
+    assert b"register_function" in functions and b"\x00\x01a" not in functions
+    assert b"register_function" not in nothing and len(nothing) < len(functions)
+    assert node.run(2, b"REPLCONF", b"rdb-filter-only", b"keys") == [b"-ERR Unsupported rdb-filter-only option: keys"]
+    assert node.run(2, b"REPLCONF", b"rdb-filter-only", b"functions") == [b"+OK"]
+    assert node.run(2, b"PSYNC", b"?", b"-1") == [b"-ERR Filtered replica requires EOF capability"]
