@@ -130,3 +130,18 @@ def test_the_prompt_at_a_node_is_no_link() -> None:
     before = links_text(stage)
     do(stage, "B> PING")
     assert links_text(stage) == before
+
+
+def test_the_stroke_tells_what_a_message_is() -> None:
+    lanes = Lanes(["A", "B"])
+    drawn = {what: text([lanes.draw((0, ">", "A", "B", ""), "0.001", False, what)]).split("│")[1]
+             for what in ("command", "psync", "snapshot", "stream", "ack")}  # fmt: skip
+    assert drawn == {
+        "command": "──────▶",
+        "psync": "──────▶",
+        "snapshot": "══════▶",
+        "stream": "━━━━━━▶",
+        "ack": "······▶",
+    }
+    assert "✗✗✗" in text([lanes.draw((0, "x", "A", "B", ""), "0.001", False)])
+    assert "┄┄┄" in text([lanes.draw((0, "+", "A", "B", ""), "0.001", False)])

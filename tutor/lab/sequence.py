@@ -12,6 +12,14 @@ from tutor.lab.telling import Row
 
 WIDEST, NARROWEST = 8, 4
 
+# A message's stroke and style by what its bytes are (`tutor.lab.explain.Part.kind`): it can be told without colour.
+STROKES = {
+    "psync": ("─", "accent"), "continue": ("─", "accent"), "fullresync": ("─", "accent"),
+    "snapshot": ("═", "accent"), "size": ("═", "accent"), "mark": ("═", "accent"),
+    "stream": ("━", "good"),
+    "ack": ("·", "dim"), "alive": ("·", "dim"), "newline": ("·", "dim"),
+}  # fmt: skip
+
 
 class Lanes(NamedTuple):
     """Who has a lane, how wide each is, and the columns that the time takes."""
@@ -34,22 +42,24 @@ class Lanes(NamedTuple):
         """Return the line above: who is who."""
         return " " * (self.time + 4) + "".join(f"{name[: self.width - 1]:<{self.width}}" for name in self.names)
 
-    def draw(self, row: Row, time: str, chosen: bool) -> Text:
-        """Draw a happening in its lanes: an arrow from one to the other, then what it was."""
+    def draw(self, row: Row, time: str, chosen: bool, what: str = "") -> Text:
+        """Draw a happening in its lanes: an arrow from one to the other, then what it was; `what` are the bytes."""
         _, kind, source, target, text = row
         head: Text = [("▸ " if chosen else "  ", "accent"), (f"{time:>{self.time}}  ", "dim")]
         if kind == "!":
             return [*head, (f"▌ {text}", "accent")]
         style = {"x": "bad", "*": "strong", "+": "dim"}.get(kind, "")
-        return [*head, (self._cells(kind, source, target), "bad" if kind == "x" else "dim"), (text, style)]
+        stroke, ink = STROKES.get(what, ("─", "dim"))
+        if kind != ">":
+            stroke, ink = ("┄", "dim") if kind == "+" else ("✗", "bad") if kind == "x" else ("", "dim")
+        return [*head, (self._cells(kind, source, target, stroke), ink), (text, style)]
 
-    def _cells(self, kind: str, source: str, target: str) -> str:
+    def _cells(self, kind: str, source: str, target: str, stroke: str) -> str:
         names, wide = self.names, self.width - 1
         cells = ["│" + " " * wide for _ in names]
         if source in names and target in names:
             a, b = names.index(source), names.index(target)
             low, high = min(a, b), max(a, b)
-            stroke = {">": "─", "+": "┄"}.get(kind, "✗")
             for at in range(low, high):
                 cells[at] = ("│" if at == low or kind != ">" else "┼") + stroke * wide
             if a < b:

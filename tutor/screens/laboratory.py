@@ -46,6 +46,9 @@ Time stands still until you let it go on. **n** does the scenario's next step; *
 is the whole history: click it, or go with **PgUp** and **PgDn** from step to step, **Home** and **End** to its ends.
 **↑** and **↓** (or a click) choose a message, and the pane below opens it: its bytes, or a decision's reasons.
 
+The strokes: `═▶` a snapshot, `━▶` the stream of writes, `··▶` acknowledgements, `─▶` commands and replies, `┄▶` a new
+connection, `✗▶` its end; `◆` something in a node, `▌` an action.
+
 **m** (or a click) chooses a node. **c** **h** **d** **k** **s** **p** **o** **f** **r** **a** **w** begin a line for
 it, which **Enter** carries out (all that can be done is in the palette, **^P**); **:** begins an empty line, for
 `cut A B silent`, `goto 2.5` (seconds) or `app> SET k v` (a client's command).
@@ -110,8 +113,8 @@ class LaboratoryScreen(Screen[None]):
     ]
     CSS = """
     LaboratoryScreen { background: $background; }
-    LaboratoryScreen .pane { border: round $rule; border-title-color: $muted; padding: 0 1;
-        scrollbar-size-vertical: 1; }
+    LaboratoryScreen .pane { border: round $rule; border-title-color: $muted; border-subtitle-color: $muted;
+        padding: 0 1; scrollbar-size-vertical: 1; }
     LaboratoryScreen Static { text-wrap: wrap; }
     LaboratoryScreen #messages-text { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     LaboratoryScreen #left { width: 42%; }
@@ -303,8 +306,16 @@ class LaboratoryScreen(Screen[None]):
         lanes = Lanes.fitting(shown, list(world.machines), list(world.hosts), widest, wide)
         rows: list[Text] = [[(lanes.heading(), "strong")]]
         for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
-            rows.append(lanes.draw(row, time, number == at))
+            rows.append(lanes.draw(row, time, number == at, self._what(number)))
         self.query_one("#messages-text", Drawn).draw(rows, layout=False)
+
+    def _what(self, at: int) -> str:
+        """Return what the bytes of a row are; "" for what is no message."""
+        number = self.rows[at][0]
+        parts = self.teller.parts.get(number)
+        if not parts:
+            return ""
+        return parts[min(at - bisect_left(self.rows, number, key=_number), len(parts) - 1)].kind
 
     def _draw_detail(self) -> None:
         pane = self.query_one("#detail", VerticalScroll)
