@@ -7,7 +7,7 @@ is first needed, so that the first frame comes about as soon as that of an empty
 import gc
 import sys
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -18,6 +18,10 @@ from tutor.screens.course import Course
 from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
 from tutor.theme import DEFAULT, THEMES, shades
+
+if TYPE_CHECKING:
+    from engine.simulation.history import History
+    from tutor.lab.model import ScenarioSpec
 
 
 class TutorApp(App[None]):
@@ -46,11 +50,13 @@ class TutorApp(App[None]):
         course: Course | None = None,
         preferences: Preferences | None = None,
         scenario: str | None = None,
+        kept: "tuple[ScenarioSpec, History] | None" = None,
     ) -> None:
         self.preferences = preferences or Preferences.load()
         super().__init__()
         self._first = lesson
         self._scenario = scenario
+        self._kept = kept
         self._course = course
 
     @property
@@ -83,6 +89,10 @@ class TutorApp(App[None]):
             self.open_lesson(self._first)
         if self._scenario is not None:
             self.action_laboratory(self._scenario)
+        if self._kept is not None:
+            from tutor.screens.laboratory import LaboratoryScreen
+
+            self.push_screen(LaboratoryScreen(*self._kept))
 
     # -- going places
 
@@ -204,14 +214,21 @@ class TutorApp(App[None]):
             self.preferences.save()
 
 
-def run(lesson: str | None = None, scenario: str | None = None) -> int:
-    """Run the program, on the map, on one lesson or on a scenario of the laboratory. Returns the exit status."""
+def run(
+    lesson: str | None = None,
+    scenario: str | None = None,
+    kept: "tuple[ScenarioSpec, History] | None" = None,
+) -> int:
+    """Run the program: on the map, on one lesson, or in the laboratory on a scenario or a history that was kept.
+
+    Returns the exit status.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("redis-tutor: the full screen needs a terminal; try `redis-tutor learn --plain`", file=sys.stderr)
         return 1
     # A terminal's thread that reads a long reply hands over more often: the screen comes first.
     sys.setswitchinterval(0.001)
     gc.set_threshold(20_000, 20, 50)
-    app = TutorApp(lesson, scenario=scenario)
+    app = TutorApp(lesson, scenario=scenario, kept=kept)
     app.run()
     return app.return_code or 0

@@ -3,6 +3,8 @@
 Each command imports what it needs when it runs, so that none pays for another's libraries.
 """
 
+import sys
+
 import click
 
 _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspersed_args": False}
@@ -95,7 +97,7 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 @click.option("--list", "as_list", is_flag=True, help="List the scenarios.")
 @click.option("--play", "is_played", is_flag=True, help="Play it as plain text, equal at every run.")
 @click.option("--save", metavar="FILE", help="Play it and save its history.")
-@click.option("--open", "opened", metavar="FILE", help="Run a saved history again, verified, and print it.")
+@click.option("--open", "opened", metavar="FILE", help="Open a saved history: on a terminal, or with --play as text.")
 @click.option("--expose", is_flag=True, help="Open every node on a real port, time running, until Ctrl-C.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7001, help="The first of --expose [7001]; 0: any free."
@@ -121,7 +123,14 @@ def lab(
     from tutor.lab import play
 
     if opened is not None:
-        context.exit(play.reopen(opened))
+        if is_played or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            context.exit(play.reopen(opened))
+        kept = play.kept(opened)
+        if kept is None:
+            context.exit(1)
+        from tutor.app import run
+
+        context.exit(run(kept=kept))
     if as_list or scenario is None:
         context.exit(play.print_list())
     if expose:

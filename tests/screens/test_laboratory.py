@@ -1,6 +1,7 @@
 """The laboratory driven as a person would."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from textual.app import App
@@ -11,6 +12,9 @@ from tests.screens.conftest import screen_text
 from tests.screens.fakes import FakeCourse
 from tutor.app import TutorApp
 from tutor.lab.controls import CONTROLS, fill
+from tutor.lab.play import kept
+from tutor.lab.reading import find, read_scenario
+from tutor.lab.stage import Stage
 from tutor.lab.words import action_of
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory import SPEEDS, LaboratoryScreen
@@ -40,6 +44,27 @@ async def opened(pilot: Pilot) -> LaboratoryScreen:
             await pilot.pause()
             return pilot.app.screen
     raise AssertionError("the laboratory did not open")
+
+
+async def test_a_history_that_was_kept(tmp_path: Path) -> None:
+    stage = Stage(read_scenario(find("partial-resync")))
+    while stage.next_step is not None:
+        stage.step()
+    file = tmp_path / "seed-17.history"
+    file.write_bytes(stage.history.encode())
+    app = TutorApp(None, FakeCourse(), Preferences(), kept=kept(str(file)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot)
+        place = screen.stage.history.place
+        assert place == stage.history.place
+        shown = screen_text(app)
+        assert "seed-17.history" in shown and "A history that was kept" in shown and "A 172.16.6.18:6379" in shown
+        await pilot.press("left")
+        await pilot.pause()
+        assert screen.stage.history.place < place
+        await pilot.press("colon", *keys("app> SET k other"), "enter")
+        await pilot.pause()
+        assert len(screen.stage.history.branches) == 2
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])

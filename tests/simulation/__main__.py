@@ -5,7 +5,8 @@
     python -m tests.simulation --planted               every planted bug until a seed finds it
     python -m tests.simulation --digests 20            the hashes of the histories of twenty seeds
 
-A failing seed is printed with the command that plays it again and keeps its history, for the laboratory to open.
+A failing seed is printed with two commands: one plays it again and keeps its history, up to where it failed, and one
+opens that in the laboratory.
 """
 
 import argparse
@@ -44,7 +45,8 @@ def try_seeds(first, count, kind, jobs):
                 failed += 1
                 print(f"seed {seed} ({kind or kind_of(seed)}): {wrong}")
                 chosen = f" --kind {kind}" if kind else ""
-                print(f"    python -m tests.simulation --seed {seed}{chosen} --write seed-{seed}.history", flush=True)
+                print(f"    python -m tests.simulation --seed {seed}{chosen} --write seed-{seed}.history")
+                print(f"    redis-tutor lab --open seed-{seed}.history", flush=True)
     elapsed = time.perf_counter() - began
     print(f"{count} seeds, {answers} commands answered, {failed} failed, {elapsed:.0f} s")
     return failed
@@ -58,6 +60,8 @@ def tell(seed, kind, path):
         play(seed, history, kind)
     except BrokenError as error:
         wrong = str(error)
+    except Exception as error:
+        wrong = repr(error)
     shown = [happening for happening in history.happenings if not isinstance(happening, NodeEvent)]
     for happening in shown[-LAST_LINES:]:
         print(str(happening)[:200])

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from engine.simulation.history import History
 from tests.interpreters import others
+from tests.simulation.__main__ import main, try_seeds
 from tests.simulation.invariants import BrokenError
 from tests.simulation.plans import PLANS, play
 from tests.simulation.planted import PLANTED, planted
+from tutor.commandline import cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +80,27 @@ def test_a_seed_can_be_kept_and_opened_again():
     again = History.decode(history.encode())
     assert again.digest() == history.digest()
     assert again.warning == ""
+
+
+def test_a_failing_seed_is_opened_in_the_laboratory(tmp_path, monkeypatch, capsys):
+    """With a bug in the engine: the commands that are printed are carried out, one after the other."""
+    monkeypatch.chdir(tmp_path)
+    with planted("a byte skipped"):
+        assert try_seeds(FINDS["a byte skipped"], 1, "cluster", jobs=1) == 1
+        failure, again, opening, _ = capsys.readouterr().out.splitlines()
+        python, _, module, *words = again.split()
+        assert (python, module) == ("python", "tests.simulation")
+        monkeypatch.setattr(sys, "argv", [module, *words])
+        assert main()
+        told = capsys.readouterr().out.splitlines()
+        assert told[-1].partition(": ")[2] == failure.partition(": ")[2]
+        program, *words = opening.split()
+        assert program == "redis-tutor"
+        opened = CliRunner().invoke(cli, words)
+    assert opened.exit_code == 0, opened.output
+    assert "PSYNC" in opened.output
+    other = CliRunner().invoke(cli, words)  # an engine without the bug goes another way, and says where
+    assert other.exit_code == 1 and "is equal up to place" in other.output
 
 
 def digests(python, hash_seed):

@@ -14,6 +14,7 @@ from tutor.lab.model import ScenarioSpec
 from tutor.lab.reading import find, names, read_scenario
 from tutor.lab.stage import Stage
 from tutor.lab.telling import Teller, line_of, node_line
+from tutor.lab.words import PROMPT
 
 WIDTH = 78
 _GAP = re.compile(r"^ +| {2,}")
@@ -106,16 +107,30 @@ def fitted(line: str) -> list[str]:
     return textwrap.wrap(line, columns, subsequent_indent=" " * under, drop_whitespace=True) or [""]
 
 
-def reopen(file: str) -> int:
-    """Open a saved history, which is run again and verified, and print it."""
+def kept(file: str) -> tuple[ScenarioSpec, History] | None:
+    """Open a saved history, which is run again and verified; returns it with a scenario that has no steps.
+
+    Where it cannot be opened the problem is told, and None returned.
+    """
     try:
         history = History.decode(Path(file).read_bytes())
     except OSError as error:
         print(f"redis-tutor: {file}: {error.strerror}", file=sys.stderr)
-        return 1
+        return None
     except HistoryError as error:
         print(f"redis-tutor: {file}: {error}", file=sys.stderr)
+        return None
+    clients = {name: client.host for name, client in history.world.clients.items() if not name.startswith(PROMPT)}
+    summary = history.warning or "A history that was kept. Go back in it, and branch off where you like."
+    return ScenarioSpec(id="", title=Path(file).name, summary=summary, nodes={}, steps=(), clients=clients), history
+
+
+def reopen(file: str) -> int:
+    """Open a saved history, which is run again and verified, and print it."""
+    opened = kept(file)
+    if opened is None:
         return 1
+    history = opened[1]
     history.end()
     teller = Teller()
     for line in lines(teller, history, 0):

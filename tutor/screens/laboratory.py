@@ -22,7 +22,7 @@ from textual.worker import Worker
 
 from engine.simulation.actions import ActionError
 from engine.simulation.happenings import Delivered, Sent
-from engine.simulation.history import HistoryError
+from engine.simulation.history import History, HistoryError
 from engine.simulation.world import BEGINNING_US
 from tutor.lab import drawing
 from tutor.lab.console import transcript
@@ -135,16 +135,16 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen.-narrow #left.-hidden, LaboratoryScreen.-narrow #right.-hidden { display: none; }
     """
 
-    def __init__(self, spec: ScenarioSpec) -> None:
+    def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
         super().__init__()
-        self.stage = Stage(spec)
+        self.stage = Stage(spec, history=history)
         self.teller = Teller()
         self.rows: list[Row] = []
         self.read = 0  # happenings that are in `rows`
         self.told_branch = self.stage.history.branch_name
         self.chosen = -1  # a row; -1: the last
         self.pane = PANES[0]
-        self.node = next(iter(spec.nodes))
+        self.node = next(iter(self.stage.history.world.hosts), "")
         self.playing: Worker[None] | None = None
         self.idle: Timer | None = None
         self.speed = SPEEDS.index(1)
