@@ -251,7 +251,10 @@ class ListValue:
         count = stop - start + 1
         at, offset = self._seek(start)
         result: list[bytes] = []
-        for node in islice(nodes, at, None):
+        left = len(nodes) - at
+        # From the nearer end: walking up to the tail of a million costs more than reading it.
+        following = islice(nodes, at, None) if at < left else reversed(list(islice(reversed(nodes), left)))
+        for node in following:
             items = node.items
             end = offset + count - len(result)
             if offset or end < len(items):

@@ -24,6 +24,26 @@ from engine.resp import encode_command
 from tests.real import free_port, server_program, start_server
 
 COMMANDS = ("ping_mbulk", "set", "get", "incr", "lpush", "rpop", "hset", "zadd", "lrange_100", "mset")
+LIBRARY = "#!lua name=l\nredis.register_function('f', function(keys) return redis.call('INCR', keys[1]) end)"
+# Commands that redis-benchmark has no test for: what is there before, and what is given over and over.
+OTHERS: dict[str, tuple[list[str], str]] = {
+    "xadd": ([], "XADD s MAXLEN ~ 1000 * field value"),
+    "xrange": ([f"XADD s 1-{n} f v" for n in range(1, 101)], "XRANGE s - + COUNT 10"),
+    "xreadgroup": (["XGROUP CREATE s g 0 MKSTREAM"], "XREADGROUP GROUP g c COUNT 1 STREAMS s >"),
+    "geoadd": ([], "GEOADD g 13.361389 38.115556 __rand_int__"),
+    "geosearch": (
+        [f"GEOADD g {n % 30 / 10} {n // 30 / 10} m{n}" for n in range(900)],
+        "GEOSEARCH g FROMLONLAT 1.5 1.5 BYRADIUS 20 km",
+    ),
+    "setbit": (["SETBIT b 99999 1"], "SETBIT b 777 1"),
+    "bitcount": (["SETBIT b 8191 1"], "BITCOUNT b"),
+    "bitfield": ([], "BITFIELD b INCRBY u16 100 1"),
+    "eval": ([], "EVAL return(redis.call('INCR',KEYS[1])) 1 n"),
+    "fcall": (["FUNCTION LOAD REPLACE " + LIBRARY], "FCALL f 1 n"),
+    "publish": ([], "PUBLISH channel message"),
+    "pfadd": ([], "PFADD h __rand_int__"),
+}
+EVERY = (*COMMANDS, *OTHERS)
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -78,6 +98,9 @@ def measure(port: int, pid: int, name: str, pipeline: int, requests: int) -> tup
         run_benchmark(port, "lpush", 16, requests)
     if name == "lrange_100":
         requests //= 5
+    for text in OTHERS.get(name, ([], ""))[0]:
+        reply = ask(port, *(word.encode() for word in text.split(" ", 3 if text.startswith("FUNCTION") else -1)))
+        assert not reply.startswith(b"-"), reply
     before, started = cpu_seconds(pid), time.perf_counter()
     done = run_benchmark(port, test, pipeline, requests)
     elapsed = time.perf_counter() - started
@@ -89,7 +112,8 @@ def run_benchmark(port: int, test: str, pipeline: int, requests: int) -> int:
     program = shutil.which("redis-benchmark") or shutil.which("valkey-benchmark")
     if program is None:
         raise SystemExit("redis-benchmark is not found")
-    options = ["-p", str(port), "-n", str(requests), "-P", str(pipeline), "-t", test, "-q", "-r", "10000"]
+    options = ["-p", str(port), "-n", str(requests), "-P", str(pipeline), "-q", "-r", "10000"]
+    options += OTHERS[test][1].split() if test in OTHERS else ["-t", test]
     subprocess.run([program, *options], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     # PING is measured inline and as a multibulk, LRANGE fills its list first.
     return requests * 2 if test in ("ping", "lrange_100") else requests
@@ -149,13 +173,13 @@ def start(runs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(COMMANDS))
+    parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(EVERY))
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--keys", type=int, default=1_000_000)
     options = parser.parse_args()
     print(f"Python {platform.python_version()}, {server_program()}, median of {options.runs} runs")
-    speed(options.commands or list(COMMANDS), options.requests, options.runs)
+    speed(options.commands or list(EVERY), options.requests, options.runs)
     start(max(5, options.runs))
     memory(options.keys)
 
