@@ -139,6 +139,7 @@ class Debuggers:
         loop = self.loop
         self.forked = True
         self.pids = {}
+        loop.signals = []  # those are the parent's
         become_child(loop)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)

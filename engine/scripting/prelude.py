@@ -12,6 +12,8 @@ How it holds, and what must stay so:
 - A limit (killed, out of time) is an error raised in a hook. `dead` keeps it, and every place that catches raises it
   again. Hooks belong to a coroutine, so each new one gets its own.
 - Functions made here have the interpreter's globals as environment: `getfenv` shows `G` in their place.
+- For a script one hook is set, which looks at the clock every so often. A debugging session puts another in its
+  place (`engine.scripting.inspector`), which shows values as texts and leaves our own frames out.
 
 Text positions: an error that one of our functions raises is told as if the script's line had raised it (`where`).
 """
