@@ -7,7 +7,6 @@ end tells that it has ended.
 """
 
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -15,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from engine.effects import Converse, Debug, Debugging, Effect, EndDebug, Log, Stall
+from engine.live.forking import fork
 from engine.live.snapshots import become_child
 
 if TYPE_CHECKING:
@@ -112,28 +112,17 @@ class Debuggers:
     def _fork(self, connection: "Connection") -> Debugging:
         """Fork a child that keeps the connection; the parent loses it. Raises OSError."""
         loop = self.loop
-        reading, writing = os.pipe()
-        gc.freeze()
-        started_ns = time.perf_counter_ns()
-        try:
-            pid = os.fork()
-        except OSError:
-            os.close(reading)
-            os.close(writing)
-            raise
-        if pid == 0:
-            os.close(reading)
+        pid, fd, took_us = fork()
+        if not pid:
             self._become_child(connection)
             return Debugging()
-        fork_us = (time.perf_counter_ns() - started_ns) // 1000
-        os.close(writing)
         loop.poller.forget(connection.fd)
         del loop.connections[connection.fd], loop.links[connection.link]
         connection.sock.close()
-        self.pids[pid] = reading
-        loop.hooks[reading] = lambda: self._ended(pid)
-        loop.poller.set(reading, True, False, new=True)
-        return Debugging(pid, fork_us)
+        self.pids[pid] = fd
+        loop.hooks[fd] = lambda: self._ended(pid)
+        loop.poller.set(fd, True, False, new=True)
+        return Debugging(pid, took_us)
 
     def _become_child(self, kept: "Connection") -> None:
         loop = self.loop

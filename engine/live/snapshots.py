@@ -6,7 +6,6 @@ parent's loop when it has ended (and, on the way, how far it is).
 """
 
 import contextlib
-import gc
 import os
 import signal
 import struct
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from engine.effects import KillSnapshot, PauseSnapshot, ResumeSnapshot, Snapshot
+from engine.live.forking import fork
 from engine.reconfigure import OOM_SCORE_FILE, child_oom_score
 
 if TYPE_CHECKING:
@@ -165,30 +165,19 @@ class Children:
     def fork(self, effect: Snapshot) -> int:
         """Fork a child that writes a snapshot; returns how many µs that took. Raises OSError."""
         node = self.loop.current_node
-        reading, writing = os.pipe()
-        gc.freeze()
-        began_ns = time.perf_counter_ns()
-        try:
-            pid = os.fork()
-        except OSError:
-            os.close(reading)
-            os.close(writing)
-            raise
-        if pid == 0:
-            os.close(reading)
-            os._exit(self._child(node, effect, writing))
-        fork_us = (time.perf_counter_ns() - began_ns) // 1000
-        os.close(writing)
+        pid, fd, took_us = fork()
+        if not pid:
+            os._exit(self._child(node, effect, fd))
         self.pids[effect.id] = pid
-        self.pipes[effect.id] = reading
+        self.pipes[effect.id] = fd
         if effect.kind == "aof":
             started = "Background append only file rewriting"
         else:
             started = "Background saving" if effect.path else "Background RDB transfer"
         self.loop.logger("*", f"{started} started by pid {pid}")
-        self.loop.hooks[reading] = lambda: self._readable(effect, pid, reading)
-        self.loop.poller.set(reading, True, False, new=True)
-        return fork_us
+        self.loop.hooks[fd] = lambda: self._readable(effect, pid, fd)
+        self.loop.poller.set(fd, True, False, new=True)
+        return took_us
 
     def _readable(self, effect: Snapshot, pid: int, reading: int) -> None:
         """Take what the child sends (nothing, when it writes to a file) until it closes its end."""
