@@ -1,7 +1,7 @@
 """What the laboratory's cluster pane tells of nodes, of the ways between them, and of the chosen message."""
 
 from engine.simulation import actions
-from tutor.lab import drawing
+from tutor.lab import assist, drawing
 from tutor.lab.drawing import Chosen
 from tutor.lab.look import Letters, look, look_links
 from tutor.lab.reading import find, read_scenario
@@ -145,3 +145,17 @@ def test_the_stroke_tells_what_a_message_is() -> None:
     }
     assert "✗✗✗" in text([lanes.draw((0, "x", "A", "B", ""), "0.001", False)])
     assert "┄┄┄" in text([lanes.draw((0, "+", "A", "B", ""), "0.001", False)])
+
+
+def test_lines_are_completed_from_the_world_and_hinted_from_their_usage() -> None:
+    stage = staged("chain", 2)
+    world, clients = stage.history.world, stage.spec.clients
+    assert assist.completions("", "", world, clients)[-4:] == ["A>", "B>", "C>", "app>"]
+    assert assist.completions("crash ", "", world, clients) == ["crash A", "crash B", "crash C"]
+    assert assist.completions(":cut A B si", "A", world, clients) == [":cut A B silent"]
+    assert assist.completions("app> get ", "", world, clients) == ["app> get k"]
+    assert assist.completions("fly ", "", world, clients) == assist.completions("wait ", "", world, clients) == []
+    assert assist.hint("slow A B ", "") == "MILLISECONDS [BYTES-PER-SECOND]"
+    assert assist.hint("slow A", "") == "B MILLISECONDS [BYTES-PER-SECOND]"
+    assert assist.hint("A> REPLICAOF ", "").startswith("host port")
+    assert assist.hint("", "") == assist.hint("fly", "") == ""

@@ -298,3 +298,25 @@ async def test_the_scenario_leads_to_its_lesson() -> None:
             await pilot.pause()
         assert screen not in app.screen_stack
         assert isinstance(app.screen, LessonScreen)
+
+
+async def test_the_prompt_hints_completes_and_remembers() -> None:
+    app = program("chain")
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n", "colon", *keys("cu"), "tab")
+        assert screen.line.value == "cut"
+        await pilot.press(*keys(" A "), "tab", "tab")
+        assert screen.line.value == "cut A B"
+        assert "[silent | reset | half-open] [both | a-b | b-a]" in screen_text(app)
+        await pilot.press(*keys(" h"), "tab", "enter", "up")
+        assert screen.line.value == "cut A B half-open"
+        assert screen.stage.history.world.network.lane("A", "B").state == "lost"
+        await pilot.press("down", "escape", "i", *keys("get "), "tab")
+        assert screen.line.value == "get k"
+        await pilot.press("enter")
+        assert '"v"' in screen_text(app)
+        await pilot.press(*keys("set k"))
+        assert "key value [NX|XX]" in screen_text(app)
+        await pilot.press("escape", "up")
+        assert screen.line.value == "set k"

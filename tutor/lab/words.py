@@ -24,6 +24,18 @@ VERBS: dict[str, type] = {
     "plug": actions.PullPlug,
     "wipe": actions.Wipe,
 }
+USAGE = {
+    **{verb: f"{verb} NODE" for verb in VERBS},
+    "cut": "cut A B [silent | reset | half-open] [both | a-b | b-a]",
+    "heal": "heal A B",
+    "slow": "slow A B MILLISECONDS [BYTES-PER-SECOND]",
+    "add": "add NEW ADDRESS [DIRECTIVE …]",
+    "directives": "directives NODE [DIRECTIVE …]",
+    "write": "write NAME COUNT [BYTES]",
+    "close": "close CLIENT",
+    "wait": "wait SECONDS",
+    "goto": "goto SECONDS",
+}
 NAMES = (*VERBS, "cut", "heal", "slow", "add", "directives", "write", "close", "wait")
 PROMPT = "@"  # begins the name of the client that stands for a node's prompt
 
@@ -43,12 +55,12 @@ def carry_out(history: History, text: str, clients: dict[str, str]) -> None:
         raise ActionError(f"not readable: {error}" if text.strip() else "nothing to do") from error
     if verb == "wait":
         if len(words) != 1 or not words[0].replace(".", "", 1).isdigit():
-            raise ActionError("wait SECONDS")
+            raise ActionError(USAGE["wait"])
         history.run(history.world.now_us + int(float(words[0]) * 1_000_000))
         return
     if verb == "write":
         if len(words) not in (2, 3) or not all(word.isdigit() for word in words[1:]):
-            raise ActionError("write NAME COUNT [BYTES]")
+            raise ActionError(USAGE["write"])
         size = int(words[2]) if len(words) > 2 else 16
         for number in range(int(words[1])):
             speak(history, words[0], (b"SET", b"load:%d" % (number % 1000), b"x" * size), clients)
@@ -73,7 +85,7 @@ def action_of(verb: str, words: list[str]) -> Action:
     """Return the action that words mean. Raises ActionError."""
     if verb in VERBS:
         if len(words) != 1:
-            raise ActionError(f"{verb} NODE")
+            raise ActionError(USAGE[verb])
         action: Action = VERBS[verb](words[0])
         return action
     if verb == "cut" and 2 <= len(words) <= 4:
@@ -89,20 +101,8 @@ def action_of(verb: str, words: list[str]) -> Action:
     if verb == "close" and len(words) == 1:
         return actions.CloseClient(words[0])
     if verb in NAMES:
-        raise ActionError(f"{verb} wants other words: {_usage(verb)}")
+        raise ActionError(f"{verb} wants other words: {USAGE[verb]}")
     raise ActionError(f"{verb} is no action: {', '.join(NAMES)}, or NAME> COMMAND")
-
-
-def _usage(verb: str) -> str:
-    return {
-        "cut": "cut A B [silent | reset | half-open] [both | a-b | b-a]",
-        "heal": "heal A B",
-        "slow": "slow A B MILLISECONDS [BYTES-PER-SECOND]",
-        "add": "add NODE ADDRESS [DIRECTIVE …]",
-        "directives": "directives NODE [DIRECTIVE …]",
-        "close": "close CLIENT",
-        "wait": "wait SECONDS",
-    }[verb]
 
 
 def told(action: Action) -> str:

@@ -24,7 +24,7 @@ from engine.simulation.actions import ActionError
 from engine.simulation.happenings import Delivered, Sent
 from engine.simulation.history import History, HistoryError
 from engine.simulation.world import BEGINNING_US
-from tutor.lab import drawing
+from tutor.lab import assist, drawing
 from tutor.lab.console import transcript
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.drawing import Text
@@ -56,8 +56,9 @@ What the cluster shows of a replica: how many bytes of its history it is *behind
 not heard it acknowledge (it does so once a second). ▷, ◁ and ▲ mark where the chosen message goes. **l** opens the
 lesson that the scenario belongs to.
 
-**i** talks to the chosen node as redis-cli does. **u** takes your last action back; going back and doing something
-else starts a branch: **b** goes to the next branch, **=** compares. Nothing breaks: go back.
+**i** talks to the chosen node as redis-cli does. In both prompts **Tab** completes, and **↑** brings back what was
+typed. **u** takes your last action back; going back and doing something else starts a branch: **b** goes to the next
+branch, **=** compares. Nothing breaks: go back.
 """
 PLACEHOLDER = "cut A B silent · crash A · A> INFO replication · app> SET k v · goto 2.5"
 ONE_BRANCH = "There is one branch. Go back and do something else: that starts another one."
@@ -128,6 +129,8 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
     LaboratoryScreen #say { display: none; height: 2; padding: 0 2; }
     LaboratoryScreen.-narrow #say { display: block; }
+    LaboratoryScreen #hint { width: auto; max-width: 60%; height: 1; padding: 0 1; color: $muted; text-wrap: nowrap;
+        text-overflow: ellipsis; }
     LaboratoryScreen.-narrow #left { width: 100%; }
     LaboratoryScreen.-narrow #backlog { margin-top: 0; }
     LaboratoryScreen.-narrow #detail, LaboratoryScreen.-narrow #story { height: 1fr; }
@@ -150,6 +153,9 @@ class LaboratoryScreen(Screen[None]):
         self.speed = SPEEDS.index(1)
         self.talking = ""  # whose console is open
         self.before: list[tuple[str, int]] = []  # branch and place before each action, to take it back
+        self.typed: list[str] = []  # at the prompt, the last at the end
+        self.recalled = 0  # which of them is shown again
+        self.offers: list[str] = []  # what the line may become
         self.owners: list[str] = []  # whose each row of the cluster's pane is
         self.first = 0  # the message that is shown first
         self.lessons: tuple[tuple[str, str], ...] = ()  # id and title of those that the scenario stages
@@ -174,6 +180,7 @@ class LaboratoryScreen(Screen[None]):
         with Horizontal(id="prompt"):
             yield Static(":", id="who")
             yield Input(id="line", placeholder=PLACEHOLDER, select_on_focus=False)
+            yield Static("", id="hint", markup=False)
         yield KeyBar(lines=2)
 
     def on_mount(self) -> None:
@@ -543,7 +550,10 @@ class LaboratoryScreen(Screen[None]):
     # -- choosing
 
     def action_choose(self, by: int) -> None:
-        """Choose another message."""
+        """Choose another message; in the prompt, another line of those that were typed."""
+        if self.focused is self.line:
+            self.recall(by)
+            return
         count = self._shown()
         if count:
             self.chosen = max(0, min(count - 1, self._selected() + by))
@@ -571,7 +581,10 @@ class LaboratoryScreen(Screen[None]):
         self.draw()
 
     def action_pane(self) -> None:
-        """Show the next pane, where there is room for one."""
+        """Show the next pane, where there is room for one; in the prompt, complete what is typed."""
+        if self.focused is self.line:
+            self.complete()
+            return
         self.show_pane(PANES[(PANES.index(self.pane) + 1) % len(PANES)])
 
     def show_pane(self, name: str) -> None:
@@ -590,8 +603,7 @@ class LaboratoryScreen(Screen[None]):
     def action_prompt(self, text: str) -> None:
         """Begin a line."""
         self.talk_to("")
-        self.line.value = text
-        self.line.cursor_position = len(text)
+        self._put(text)
         self.line.focus()
         self.draw()
 
@@ -614,11 +626,37 @@ class LaboratoryScreen(Screen[None]):
         self.query_one("#who", Static).update(f"{self._address(name)}>" if name else ":")
         self.line.placeholder = "" if name else PLACEHOLDER
 
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show what is still to come of the line."""
+        self.query_one("#hint", Static).update(assist.hint(event.value, self.talking))
+
+    def complete(self) -> None:
+        """Complete what is typed; again: what else it may become."""
+        value = self.line.value
+        if value not in self.offers:
+            world, clients = self.stage.history.world, self.stage.spec.clients
+            self.offers = assist.completions(value, self.talking, world, clients)
+            if not self.offers:
+                return
+            value = self.offers[-1]
+        self._put(self.offers[(self.offers.index(value) + 1) % len(self.offers)])
+
+    def recall(self, by: int) -> None:
+        """Put another of the lines that were typed into the prompt."""
+        self.recalled = max(0, min(len(self.typed), self.recalled + by))
+        self._put(self.typed[self.recalled] if self.recalled < len(self.typed) else "")
+
+    def _put(self, text: str) -> None:
+        self.line.value = text
+        self.line.cursor_position = len(text)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Do what was typed."""
         text = event.value.strip()
         if not text:
             return
+        self.typed = [*(line for line in self.typed if line != text), text]
+        self.recalled = len(self.typed)
         if self.talking and not text.startswith(":"):
             text = f"{self.talking}> {text}"
         text = text.removeprefix(":").strip()
