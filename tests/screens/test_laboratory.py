@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from textual.app import App
+from textual.events import Key
 from textual.pilot import Pilot
 
 from engine.simulation.world import BEGINNING_US
@@ -320,3 +321,17 @@ async def test_the_prompt_hints_completes_and_remembers() -> None:
         assert "key value [NX|XX]" in screen_text(app)
         await pilot.press("escape", "up")
         assert screen.line.value == "set k"
+
+
+async def test_keys_that_come_in_a_burst_are_typed_in_order() -> None:
+    app = program("chain")
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await opened(pilot)
+        for key in [*keys(":write app 3"), "enter"]:
+            character = {"space": " ", "colon": ":", "enter": "\r"}.get(key, key)
+            app.post_message(Key(key, character))
+        for _ in range(5):
+            await pilot.pause()
+        acted = [row[4] for row in screen.rows if row[1] == "!"]
+        assert [line.split()[1] for line in acted if line.startswith("app> SET")] == ["SET"] * 3
+        assert screen.line.value == ""

@@ -15,6 +15,7 @@ from textual import work
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.events import Key
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
@@ -604,7 +605,7 @@ class LaboratoryScreen(Screen[None]):
         """Begin a line."""
         self.talk_to("")
         self._put(text)
-        self.line.focus()
+        self.set_focus(self.line)
         self.draw()
 
     def action_begin(self, text: str) -> None:
@@ -615,7 +616,7 @@ class LaboratoryScreen(Screen[None]):
         """Talk to the chosen node."""
         self.talk_to(self.node)
         self.line.value = ""
-        self.line.focus()
+        self.set_focus(self.line)
         if self.has_class("-narrow"):
             self.pane = "detail"
         self.draw()
@@ -625,6 +626,17 @@ class LaboratoryScreen(Screen[None]):
         self.talking = name
         self.query_one("#who", Static).update(f"{self._address(name)}>" if name else ":")
         self.line.placeholder = "" if name else PLACEHOLDER
+
+    def on_key(self, event: Key) -> None:
+        """Give the prompt what was typed behind the `:` before the prompt had the focus: keys may come in a burst."""
+        if self.focused is self.line and event.is_printable and event.character:
+            self.line.insert_text_at_cursor(event.character)
+        elif self.focused is None and event.character == ":":
+            self.action_prompt("")
+        else:
+            return
+        event.stop()
+        event.prevent_default()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show what is still to come of the line."""
