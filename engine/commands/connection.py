@@ -106,8 +106,8 @@ def auth(ctx: Client, argv: Argv) -> Reply:
 
 
 def valid_attribute(value: bytes) -> bool:
-    """Tell whether a value can stand in CLIENT LIST: printable ASCII without spaces."""
-    return all(33 <= byte <= 126 for byte in value)
+    """Tell whether a value can stand in CLIENT LIST: printable ASCII without spaces, looked at up to a NUL."""
+    return all(33 <= byte <= 126 for byte in value.partition(b"\0")[0])
 
 
 INVALID_NAME = b"ERR Client names cannot contain spaces, newlines or special characters."

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from engine.table import COMMANDS, Command
+from engine.table import BLOCKING, COMMANDS, Command
 
 Node = (
     Any  # ("word", text) | ("value", name) | ("one of", [Node]) | ("all", [Node]) | ("maybe", Node) | ("many", Node)
@@ -266,7 +266,7 @@ def generate(command: Command, chance: Random, special: Mapping[str, list[bytes]
                 ]
             break
     argv = [text for _, text in out]
-    if chance.random() < 0.05:
+    if chance.random() < 0.05 and not command.flags & BLOCKING:  # what moves could become a short time to wait
         _damage(argv, chance)
     return argv
 

@@ -406,7 +406,7 @@ MAKERS: dict[str, Maker] = {
     "list": _mix((9, _all_of("list")), (1, _FILL)),
     "set": _mix((9, _all_of("set")), (1, _FILL)),
     "sorted_set": _mix((9, _all_of("sorted_set")), (1, _FILL), (1, _all_of("set"))),
-    "hyperloglog": _mix((9, _all_of("hyperloglog")), (2, _FILL)),
+    "hyperloglog": _mix((9, _all_of("hyperloglog")), (2, _some("SET", "LPUSH", "ZADD", "DEL"))),
     "bitmap": _mix((9, _all_of("bitmap")), (1, _FILL)),
     "geo": _mix((9, _all_of("geo")), (1, _FILL)),
     "stream": _mix(

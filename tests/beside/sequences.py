@@ -181,7 +181,9 @@ def _same(program: Program, argv: Argv, ours: Any, theirs: Any) -> bool:
     if ours == theirs:
         return True
     mine, other = normal(argv, ours), normal(argv, theirs)
-    return mine == other or near(argv, ours, theirs) or alike(program, argv, mine, other)
+    if mine == other or near(argv, ours, theirs):
+        return True
+    return alike(program, argv, mine, other) or alike(program, argv, ours, theirs)
 
 
 def _check(program: Program, at: int, argv: Argv, ours: Any, theirs: Any) -> None:
@@ -283,13 +285,13 @@ def _step_by_step(node: InProcess, other: Other, steps: list[Step], links: list[
             elif argv[0].upper() in _UNSUBSCRIBING and len(argv) == 1:
                 _check_all_unsubscribed(at, argv, ours, theirs)
             elif len(ours) == len(theirs):
-                if ours != theirs and (
-                    argv[0].upper() in (b"PUBLISH", b"RESET", b"EXEC") or any(map(_pushed, theirs))
-                ):
+                about = argv if each == link else [b"(served)", *argv]
+                alike = all(_same(other.program, about, mine, reply) for mine, reply in zip(ours, theirs))
+                if not alike and (argv[0].upper() in (b"PUBLISH", b"RESET", b"EXEC") or any(map(_pushed, theirs))):
                     # Who matches by several patterns, or tracks several keys, is told in any order.
                     ours, theirs = sorted(ours, key=repr), sorted(theirs, key=repr)
                 for mine, reply in zip(ours, theirs):
-                    _check(other.program, at, argv if each == link else [b"(served)", *argv], mine, reply)
+                    _check(other.program, at, about, mine, reply)
             else:
                 raise DifferenceError(
                     f"step {at}: client {each} after {argv} of {link}\n  ours   {ours}\n  theirs {theirs}"

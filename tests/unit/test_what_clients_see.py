@@ -93,3 +93,8 @@ def test_who_wants_no_replies_hangs_up_itself(node: InProcess) -> None:
 def test_a_number_that_is_none_is_no_number_out_of_range(node: InProcess) -> None:
     assert node.run(1, b"WAITAOF", b"x", b"0", b"0") == [b"-ERR value is not an integer or out of range"]
     assert node.run(1, b"WAITAOF", b"2", b"0", b"0") == [b"-ERR value is out of range, value must between 0 and 1"]
+
+
+def test_names_are_looked_at_up_to_a_nul(node: InProcess) -> None:
+    assert node.run(1, b"CLIENT", b"SETINFO", b"lib-name", b"a\0 b") == [b"+OK"]
+    assert node.run(1, b"CLIENT", b"SETNAME", b"a b")[0].startswith(b"-ERR Client names cannot contain spaces")
