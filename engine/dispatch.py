@@ -185,6 +185,24 @@ def process_gated(node: "Node", ctx: "Client", argv: Argv) -> None:
         ctx.update_gated()
 
 
+def apply(node: "Node", ctx: "Client", argv: Argv) -> None:
+    """Run a command of the master's stream: outside a transaction hardly anything stands in its way."""
+    command = node.commands.get(argv[0])
+    if command is None or command.special or ctx.queue is not None or node.gated < 0:
+        process_gated(node, ctx, argv)
+        return
+    count = len(argv)
+    if count != command.arity and (command.arity > 0 or count < -command.arity):
+        reject(node, ctx, command, argv, wrong_arity(command.name))
+        return
+    ctx.current = command
+    reply = call(node, ctx, command, argv)
+    if type(reply) is ReplyError:
+        ctx.reply(reply)
+    if node.aftermath:
+        node.after_command(command)
+
+
 def _call_gated(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
     """Run a command of a client with special wishes: NO-TOUCH, CLIENT CACHING."""
     space = node.space

@@ -96,7 +96,7 @@ class Stream:
             node.replica.acknowledge()
         elif argv:
             node.mark_us = node.stopwatch()
-            dispatch.process_gated(node, client, argv)
+            dispatch.apply(node, client, argv)
         if node.replica.stream is self and not client.flags & flags.MULTI:
             raw, self.unfinished = bytes(self.unfinished), bytearray()
             node.replication.pass_on(raw)
