@@ -137,7 +137,7 @@ def in_transactions(program: Program, steps: list[tuple[int, Argv]]) -> list[tup
 
     There Valkey refuses MULTI and WATCH such that the transaction fails; and up to 7.0 a message that a client's own
     transaction publishes to it stands in the middle of the reply. In all versions a password that is wrong gets no
-    reply at all where others wait to be sent, so the array of EXEC would stay incomplete.
+    reply at all where others wait to be sent, nor does CLIENT REPLY: the array of EXEC would stay incomplete.
     """
     left_out = (
         {b"MULTI", b"WATCH"} if _valkey(program) else {b"PUBLISH", b"SPUBLISH"} if _before_72(program) else set()
@@ -146,8 +146,8 @@ def in_transactions(program: Program, steps: list[tuple[int, Argv]]) -> list[tup
     opened: set[int] = set()
     for link, argv in steps:
         name = argv[0].upper()
-        authenticates = name == b"AUTH" or (name == b"HELLO" and _has(b"AUTH")(argv))
-        if link in opened and (name in left_out or authenticates):
+        unanswered = name == b"AUTH" or (name == b"HELLO" and _has(b"AUTH")(argv)) or _sub(b"CLIENT", b"REPLY")(argv)
+        if link in opened and (name in left_out or unanswered):
             continue
         if name == b"MULTI" and len(argv) == 1:
             opened.add(link)
