@@ -273,9 +273,7 @@ def client_kill(ctx: Client, argv: Argv) -> Reply:
         raise ReplyError(b"ERR No such client")
     reply = OK if len(argv) == 3 else len(killed)
     if ctx in killed:
-        ctx.reply(reply)
         node.close_after_reply(ctx)
-        return NO_REPLY
     return reply
 
 

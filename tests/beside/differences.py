@@ -137,7 +137,8 @@ def in_transactions(program: Program, steps: list[tuple[int, Argv]]) -> list[tup
 
     There Valkey refuses MULTI and WATCH such that the transaction fails; and up to 7.0 a message that a client's own
     transaction publishes to it stands in the middle of the reply. In all versions a password that is wrong gets no
-    reply at all where others wait to be sent, nor does CLIENT REPLY: the array of EXEC would stay incomplete.
+    reply at all where others wait to be sent, nor do CLIENT REPLY and what follows a client's own CLIENT KILL: the
+    array of EXEC would stay incomplete.
     """
     left_out = (
         {b"MULTI", b"WATCH"} if _valkey(program) else {b"PUBLISH", b"SPUBLISH"} if _before_72(program) else set()
@@ -146,7 +147,9 @@ def in_transactions(program: Program, steps: list[tuple[int, Argv]]) -> list[tup
     opened: set[int] = set()
     for link, argv in steps:
         name = argv[0].upper()
-        unanswered = name == b"AUTH" or (name == b"HELLO" and _has(b"AUTH")(argv)) or _sub(b"CLIENT", b"REPLY")(argv)
+        unanswered = (
+            name == b"AUTH" or (name == b"HELLO" and _has(b"AUTH")(argv)) or _sub(b"CLIENT", b"REPLY", b"KILL")(argv)
+        )
         if link in opened and (name in left_out or unanswered):
             continue
         if name == b"MULTI" and len(argv) == 1:

@@ -98,3 +98,13 @@ def test_a_number_that_is_none_is_no_number_out_of_range(node: InProcess) -> Non
 def test_names_are_looked_at_up_to_a_nul(node: InProcess) -> None:
     assert node.run(1, b"CLIENT", b"SETINFO", b"lib-name", b"a\0 b") == [b"+OK"]
     assert node.run(1, b"CLIENT", b"SETNAME", b"a b")[0].startswith(b"-ERR Client names cannot contain spaces")
+
+
+def test_a_client_that_kills_itself_is_told_so_first(node: InProcess) -> None:
+    node.run(1, b"PING")
+    itself = [b"CLIENT", b"KILL", b"ID", b"1", b"SKIPME", b"no"]
+    node.run(1, b"MULTI")
+    node.run(1, *itself)
+    assert node.run(1, b"EXEC") == [[b"*", b":1"], b"-HUNGUP"]
+    node.run(2, b"PING")
+    assert node.run(2, *[b"2" if arg == b"1" else arg for arg in itself]) == [b":1", b"-HUNGUP"]
