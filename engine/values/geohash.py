@@ -13,6 +13,7 @@ takes the Earth for a sphere with a radius of 6372797.560856 m and has no places
 https://redis.io/docs/latest/develop/data-types/geospatial/
 """
 
+from functools import lru_cache
 from math import asin, cos, inf, nan, pi, sin, sqrt
 from typing import NamedTuple
 
@@ -23,7 +24,10 @@ EARTH_RADIUS_M = 6372797.560856
 MERCATOR_MAX_M = 20037726.37
 UNITS = {b"m": 1.0, b"km": 1000.0, b"ft": 0.3048, b"mi": 1609.34}
 
+DECODED_MAX = 1 << 16  # places that are kept: a search comes by the same ones again and again
 _RADIANS = pi / 180.0
+_METRES_PER_DEGREE = EARTH_RADIUS_M * _RADIANS
+_MARGIN = 1 + 1e-9  # more than rounding makes of it
 _MASK64 = 2**64 - 1
 _EVEN = 0x5555555555555555
 _ODD = 0xAAAAAAAAAAAAAAAA
@@ -65,6 +69,8 @@ class Shape:
     def distance_m(self, lon: float, lat: float) -> float | None:
         """Return how far a place is from the centre in m, or None if it lies outside."""
         if not self.is_box:
+            if abs(self.lat - lat) * _METRES_PER_DEGREE > self.radius * self.to_metres * _MARGIN:
+                return None  # the degrees of latitude alone are too many: most of a cell needs no sines
             metres = distance(self.lon, self.lat, lon, lat)
             # "not greater" and "less or equal" differ for NaN, which an area as large as the world may give
             return None if metres > self.radius * self.to_metres else metres
@@ -117,6 +123,7 @@ def outline(cell: Cell) -> Area:
     )
 
 
+@lru_cache(maxsize=DECODED_MAX)
 def decode(score: float) -> tuple[float, float]:
     """Return the longitude and latitude of a score: the middle of its cell.
 
