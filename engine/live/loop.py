@@ -30,6 +30,7 @@ from engine.node import Node
 
 READ_BYTES = 64 * 1024
 MORE_BYTES = 1 << 20  # read at once besides, of a request that is longer than that
+LOOKS_MAX = 8  # for more of a long request, before others have their turn
 BACKLOG_ROUNDS = 64  # connections accepted per listener and round
 LINGER_BYTES = 1 << 20
 
@@ -308,11 +309,21 @@ class Loop:
 
     @staticmethod
     def _more(connection: Connection) -> bytes:
-        """Return what else is there of a long request; an end or an error will be met again."""
-        try:
-            return connection.recv(MORE_BYTES)
-        except OSError:
-            return b""
+        """Return what else is there of a long request; an end or an error will be met again.
+
+        Each look makes room for bytes that the sender still holds: what was written first is read first, before
+        what the same program writes on another connection meanwhile.
+        """
+        pieces = []
+        for _ in range(LOOKS_MAX):
+            try:
+                data = connection.recv(MORE_BYTES)
+            except OSError:
+                break
+            pieces.append(data)
+            if not data:
+                break
+        return b"".join(pieces)
 
     def _lost(self, connection: Connection) -> None:
         self._close(connection)
