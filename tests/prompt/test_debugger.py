@@ -95,4 +95,5 @@ def test_on_a_terminal(real_server: RealServer, script: str) -> None:
         screen.show("dataset changes rolled back")
         screen.show(f"127.0.0.1:{real_server.port}>")
         screen.type("restart\r")
-        screen.show("* Stopped at 1, stop reason = step over", times=2)
+        stopped = "* Stopped at 1, stop reason = step over"
+        screen.until(lambda shown: stopped in shown.rpartition("> restart")[2], "stopped again after the restart")
