@@ -151,9 +151,7 @@ def process_gated(node: "Node", ctx: "Client", argv: Argv) -> None:
             ctx.current = None
             reject(node, ctx, None, argv, error)
             return
-    count = len(argv)
-    arity = command.arity
-    if count != arity and (arity > 0 or count < -arity):
+    if not command.takes(len(argv)):
         reject(node, ctx, command, argv, wrong_arity(command.name))
         return
     ctx.current = command
@@ -188,12 +186,9 @@ def process_gated(node: "Node", ctx: "Client", argv: Argv) -> None:
 def apply(node: "Node", ctx: "Client", argv: Argv) -> None:
     """Run a command of the master's stream: outside a transaction hardly anything stands in its way."""
     command = node.commands.get(argv[0])
-    if command is None or command.special or ctx.queue is not None or node.gated < 0:
+    plain = command is not None and not command.special and ctx.queue is None and node.gated >= 0
+    if command is None or not plain or not command.takes(len(argv)):
         process_gated(node, ctx, argv)
-        return
-    count = len(argv)
-    if count != command.arity and (command.arity > 0 or count < -command.arity):
-        reject(node, ctx, command, argv, wrong_arity(command.name))
         return
     ctx.current = command
     reply = call(node, ctx, command, argv)

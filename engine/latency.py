@@ -50,11 +50,14 @@ class LatencyMonitor:
 
     def sample(self, node: "Node", event: bytes, began_us: int) -> None:
         """Note an event that began when the node's stopwatch said so, if it took as long as the limit says."""
+        if node.config.latency_monitor_threshold:
+            self.took(node, event, node.stopwatch() - began_us)
+
+    def took(self, node: "Node", event: bytes, duration_us: int) -> None:
+        """Note an event, if it took as long as the limit says."""
         limit_ms = node.config.latency_monitor_threshold
-        if limit_ms:
-            latency_ms = (node.stopwatch() - began_us) // 1000
-            if latency_ms >= limit_ms:
-                self.note(event, node.now_us // 1_000_000, latency_ms)
+        if limit_ms and duration_us >= limit_ms * 1000:
+            self.note(event, node.now_us // 1_000_000, duration_us // 1000)
 
     def reset(self, names: list[bytes] | None) -> int:
         """Forget events (None: all of them); returns how many there were."""

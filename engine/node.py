@@ -1049,17 +1049,12 @@ class Node:
                 db.expire_due(EXPIRED_PER_CYCLE)
         elapsed_us = self.stopwatch() - started_us
         self.stats.expire_cycle_us += elapsed_us
-        limit_ms = self.config.latency_monitor_threshold
-        if limit_ms and elapsed_us >= limit_ms * 1000:
-            self.latency.note(b"expire-cycle", self.now_us // 1_000_000, elapsed_us // 1000)
+        self.latency.took(self, b"expire-cycle", elapsed_us)
 
     def slow_command(self, ctx: Client, command: Command, argv: Argv, elapsed_us: int) -> None:
         """Note a command that took longer than the slow log's or the latency monitor's limit."""
         config = self.config
-        limit_ms = config.latency_monitor_threshold
-        if limit_ms and elapsed_us >= limit_ms * 1000:
-            event = b"fast-command" if command.flags & FAST else b"command"
-            self.latency.note(event, self.now_us // 1_000_000, elapsed_us // 1000)
+        self.latency.took(self, b"fast-command" if command.flags & FAST else b"command", elapsed_us)
         limit_us = config.slowlog_log_slower_than
         if 0 <= limit_us <= elapsed_us and not command.flags & SKIP_SLOWLOG:
             shown = self._shown(argv)

@@ -28,7 +28,7 @@ def peek(node: Node, argv: Argv, db: int = 0, now: int | None = None) -> Reply:
         return error
     if not command.flags & READONLY and command.name not in _LOOKS:
         raise ValueError(f"{command.name.decode()} is not a command to look with")
-    if len(argv) != command.arity and (command.arity > 0 or len(argv) < -command.arity):
+    if not command.takes(len(argv)):
         return wrong_arity(command.name)
     space, rng = node.space, node.rng
     kept = (

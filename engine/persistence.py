@@ -195,9 +195,7 @@ class Persistence:
         node = self.node
         node.stats.forks += 1
         node.stats.latest_fork_us = duration_us
-        limit_ms = node.config.latency_monitor_threshold
-        if limit_ms and duration_us >= limit_ms * 1000:
-            node.latency.note(b"fork", node.now_us // 1_000_000, duration_us // 1000)
+        node.latency.took(node, b"fork", duration_us)
 
     def saved_elsewhere(self) -> None:
         """The snapshot file now holds what the node holds (a master's snapshot was kept)."""

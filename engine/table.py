@@ -343,6 +343,10 @@ class Command:
                 self.key_ref = KeyRef(spec.index, spec.flags)
         self.acl = self._categories(acl)
 
+    def takes(self, count: int) -> bool:
+        """Tell whether a request of so many words, the name included, is neither too short nor too long."""
+        return count == self.arity or count >= -self.arity > 0
+
     def _categories(self, extra: tuple[str, ...]) -> int:
         flags = self.flags
         names = [name.encode() for name in extra if name[0] != "-"]

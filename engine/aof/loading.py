@@ -250,8 +250,7 @@ class _File:
 
     def _call(self, command: Command, argv: Argv) -> None:
         node = self.node
-        count, arity = len(argv), command.arity
-        if count != arity and (arity > 0 or count < -arity):
+        if not command.takes(len(argv)):
             return
         node.executing, node.executing_argv, self.client.current = self.client, argv, command
         try:

@@ -192,8 +192,7 @@ def _keys(request: Argv) -> list[KeyRef]:
         raise ReplyError(b"ERR Invalid command specified")
     if not command.has_keys:
         raise ReplyError(b"ERR The command has no key arguments")
-    count = len(request)
-    if count != command.arity and (command.arity > 0 or count < -command.arity):
+    if not command.takes(len(request)):
         raise ReplyError(b"ERR Invalid number of arguments specified for command")
     refs = keys_of(command, request)
     if not refs and not command.flags & NO_MANDATORY_KEYS:

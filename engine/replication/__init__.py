@@ -275,11 +275,10 @@ class Replication:
             if blocking.kind == BLOCKED_WAIT:
                 wanted = blocking.data
                 assert isinstance(wanted, int)
-                if self.acknowledged(client) >= wanted:
-                    self.tell_waited(
-                        client, BLOCKED_WAIT, wanted, self.acknowledged(client), "enough replicas have it"
-                    )
-                    node.answer_waiting(client, self.acknowledged(client))
+                reached = self.acknowledged(client)
+                if reached >= wanted:
+                    self.tell_waited(client, BLOCKED_WAIT, wanted, reached, "enough replicas have it")
+                    node.answer_waiting(client, reached)
             elif blocking.kind == BLOCKED_WAITAOF:
                 assert isinstance(blocking.data, tuple)
                 if blocking.data[0] and not node.config.appendonly:

@@ -429,26 +429,20 @@ def parse(data: bytes) -> Argv | None:
     start = data.partition(b"\0")[0].find(b"*")
     if start < 0:
         raise ReplyError(PROTOCOL_ERROR)
-    header = _line(data, start + 1)
+    header = _header(data, start + 1, MOST_ARGUMENTS)
     if header is None:
         return None
-    count = c_integer(header)
-    if not 0 < count <= MOST_ARGUMENTS:
-        raise ReplyError(PROTOCOL_ERROR)
-    at = start + 1 + len(header) + 2
+    count, at = header
     argv: Argv = []
     while len(argv) < count:
         if data[at : at + 1] in (b"", b"\0"):
             return None
         if data[at : at + 1] != b"$":
             raise ReplyError(PROTOCOL_ERROR)
-        header = _line(data, at + 1)
+        header = _header(data, at + 1, LONGEST_ARGUMENT)
         if header is None:
             return None
-        size = c_integer(header)
-        if not 0 < size <= LONGEST_ARGUMENT:
-            raise ReplyError(PROTOCOL_ERROR)
-        at += 1 + len(header) + 2
+        size, at = header
         if at + size + 2 > len(data):
             return None
         argv.append(data[at : at + size])
@@ -459,9 +453,15 @@ def parse(data: bytes) -> Argv | None:
     return argv
 
 
-def _line(data: bytes, at: int) -> bytes | None:
+def _header(data: bytes, at: int, most: int) -> tuple[int, int] | None:
+    """Return the number that a line holds and where the next one begins, or None while it is not whole."""
     end = data.find(b"\r\n", at)
-    return None if end < 0 or b"\0" in data[at:end] else data[at:end]
+    if end < 0 or b"\0" in data[at:end]:
+        return None
+    number = c_integer(data[at:end])
+    if not 0 < number <= most:
+        raise ReplyError(PROTOCOL_ERROR)
+    return number, end + 2
 
 
 def c_integer(text: bytes) -> int:

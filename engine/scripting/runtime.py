@@ -322,8 +322,7 @@ class Scripting:
 
     def _check_command(self, run: Run, command: Command, argv: Argv) -> None:
         node, caller = self.node, run.caller
-        arity = command.arity
-        if len(argv) != arity and (arity > 0 or len(argv) < -arity):
+        if not command.takes(len(argv)):
             raise ReplyError(b"ERR Wrong number of args calling Redis command from script")
         mask = command.flags
         if mask & NOSCRIPT and not node.deny_scripts_disabled:

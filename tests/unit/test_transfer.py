@@ -19,12 +19,12 @@ KEYS = 40
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
 
 
-def snapshot() -> bytes:
+def snapshot(keys: int = KEYS) -> bytes:
     """Return a snapshot with some keys, none of them called `old`."""
     node = Node(Config(), 2, NOW)
     node.attach(QuietWorld())
     node.opened(1, "127.0.0.1:1", "tcp", NOW)
-    for number in range(KEYS):
+    for number in range(keys):
         ask(node, f"SET key:{number} value")
     return b"".join(node.persistence.chunks())
 
@@ -187,12 +187,7 @@ def test_what_happens_to_the_link_while_a_file_is_loaded_waits() -> None:
             node.closed(link, NOW)
 
     world.happens = happens
-    big = Node(Config(), 2, NOW)
-    big.attach(QuietWorld())
-    big.opened(1, "127.0.0.1:1", "tcp", NOW)
-    for number in range(300):
-        ask(big, f"SET key:{number} value")
-    data = b"".join(big.persistence.chunks())
+    data = snapshot(300)
     node.received(link, b"$%d\r\n%b" % (len(data), data), NOW)
     effects = node.settled(NOW)
     assert fx.Send(1, LOADING) in seen

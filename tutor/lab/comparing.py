@@ -22,9 +22,17 @@ class End(NamedTuple):
     data: dict[str, Keys]
 
 
-def end_of(history: History, name: str) -> End:
-    """Look at the end of a branch; the history stands where it stood afterwards. Raises HistoryError."""
+def _ends(history: History, first: str, second: str) -> tuple[End, End]:
+    """Look at the ends of two branches; the history stands where it stood afterwards. Raises HistoryError."""
     home, place = history.branch_name, history.place
+    ends = _end(history, first), _end(history, second)
+    if history.branch_name != home:
+        history.switch(home)
+    history.goto(place)
+    return ends
+
+
+def _end(history: History, name: str) -> End:
     history.switch(name)
     world = history.world
     data: dict[str, Keys] = {}
@@ -35,16 +43,13 @@ def end_of(history: History, name: str) -> End:
                 for db in host.node.space.databases
                 for key, entry in db.entries.items()
             }
-    end = End(name, world.now_us, look(world), data)
-    history.switch(home)
-    history.goto(place)
-    return end
+    return End(name, world.now_us, look(world), data)
 
 
 def compare(history: History, first: str, second: str, letters: Letters, width: int) -> list[Text]:
     """Return what is to be shown of two branches. Raises HistoryError."""
     parted = history.compare(first, second)
-    ends = end_of(history, first), end_of(history, second)
+    ends = _ends(history, first, second)
     column = max(16, min(36, (width - 20) // 2))
     rows: list[Text] = [
         [(f"The first {parted.common} events are the same. Then", "")],
@@ -110,4 +115,4 @@ def _told(happening: Happening | None) -> str:
     return f"{clock(happening.at_us)} s  {who}{what[4]}"
 
 
-__all__ = ["End", "compare", "end_of"]
+__all__ = ["End", "compare"]
