@@ -249,13 +249,14 @@ class Exit(NamedTuple):
     """The node has ended; the world carries out what stands before this, then stops.
 
     With `crash` it did not end well: a report goes to the log, headed by this text, and the process dies by `signal`
-    (if that is not 0: then with the status).
+    (if that is not 0: then with the status). With `restart` it is started anew after `delay_us`, as it was at first.
     """
 
     status: int
     restart: bool = False
     crash: str = ""
     signal: int = 0
+    delay_us: int = 0
 
 
 Effect = (

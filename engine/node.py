@@ -202,6 +202,7 @@ class Node:
         self.cron_at_us = self.wake_at_us = now  # the second is sooner when something else has to go on
         self.cron_loops = 0
         self.exiting = False
+        self.last_effect: Exit | None = None  # of an ending node: after all that still has to leave
         self.stalled_until_us = 0
         self.observers: list[Callable[[Event], None]] = []
         self.configured()
@@ -293,6 +294,8 @@ class Node:
     def opened(self, link: int, peer: str, kind: str, now: int, local: str = "") -> None:
         """A connection was accepted (`kind` "tcp", "tls" or "unix"), or one that we dialled stands ("dialled")."""
         self.set_time(now)
+        if self.exiting:
+            return
         if link in self.dialled:
             self.dialled[link].opened()
             return
@@ -483,6 +486,8 @@ class Node:
     def wake(self, now: int) -> None:
         """`deadline()` has come."""
         self.set_time(now)
+        if self.exiting:
+            return
         self.mark_us = self.stopwatch()
         blocking.wake_due(self)
         self.pauses.wake_due()
@@ -511,6 +516,8 @@ class Node:
     def signal(self, name: str, now: int) -> None:
         """A signal arrived: "term" and "int" shut the server down."""
         self.set_time(now)
+        if self.exiting:
+            return
         wanted = self.config.shutdown_on_sigint if name == "int" else self.config.shutdown_on_sigterm
         self.shutdown.signalled({option.encode(): None for option in wanted})
 
@@ -530,7 +537,7 @@ class Node:
         if self.round_began_us:
             self.stats.round_ended(self.stopwatch() - self.round_began_us, self.round_requests)
             self.round_began_us = self.round_requests = 0
-        if self.replica.client is not None:
+        if self.replica.client is not None and not self.exiting:
             self.replica.resume()
         if self.aof.state != OFF:
             flushing_us = self.stopwatch()
@@ -539,7 +546,7 @@ class Node:
         if self.resume_waiting or self.replication.ask_for_acks:
             self.resume_waiting = False
             self.replication.serve_waiting()
-        if self.failover.under_way:
+        if self.failover.under_way and not self.exiting:
             self.failover.update()  # acknowledgements may have come; only now, for it hangs up on replicas
         if self.master.round:
             self.master.hand_out()
@@ -568,6 +575,9 @@ class Node:
             self.replied_bytes = 0
         if self.config.maxmemory_clients:
             self.limits.evict()  # after those that are over their own limits are gone
+        if self.last_effect is not None:
+            effects.append(self.last_effect)
+            self.last_effect = None
         self.effects = []
         return effects
 
@@ -1032,6 +1042,8 @@ class Node:
         self.persistence.cron()
         self.aof.cron()
         self.shutdown.cron()
+        if self.exiting:
+            return  # what is on the disk is all that there will be: nothing may go beyond it
         self.limits.cron()
         if self.now_us - self.replication_cron_us >= 1_000_000:
             self.replication_cron_us = self.now_us
@@ -1129,12 +1141,27 @@ class Node:
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    def crash(self, why: str, signal: int) -> None:
-        """End at once, saving nothing, by a signal (DEBUG SEGFAULT and its like)."""
+    def end(self, last: Exit) -> None:
+        """End with this round: what was replied and streamed so far still leaves, and nothing else is heard.
+
+        Whatever a client or a replica got after the snapshot of a shutdown would be missing in it.
+        """
         self.exiting = True
+        self.last_effect = last
+        for client in self.clients.values():
+            client.halted = True
+            client.requests.clear()
+        self.links.clear()
+        self.dialled.clear()
+        self.resumable.clear()
+        self.resume_waiting = self.replication.ask_for_acks = False
+
+    def fail(self, last: Exit) -> None:
+        """End, and let nothing leave that this round has brought about."""
+        self.end(last)
         self.pending_out = []
         self.replied_bytes = 0
-        self.effects.append(Exit(1, crash=why, signal=signal))
+        self.master.round.clear()
 
     def serialized_length(self, entry: Entry) -> int:
         """Return how many bytes a value takes in an RDB file."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PURPOSE = b"shutdown"
 NO_EXIT = ", can't exit."
+ENDING = Exit(0)
 FAILED = b"ERR Errors trying to SHUTDOWN. Check logs."
 
 
@@ -32,6 +33,7 @@ class Shutdown:
         self.node = node
         self.until_ms = 0  # when replicas are waited for no longer; 0: no shutdown is under way
         self.options: dict[bytes, None] = {}
+        self.ending = ENDING
         self.signalled_options: dict[bytes, None] | None = None  # a signal that waits for the cron
 
     @property
@@ -39,9 +41,10 @@ class Shutdown:
         """How long replicas are waited for still."""
         return max(0, self.until_ms - self.node.now_ms)
 
-    def begin(self, options: dict[bytes, None]) -> bool:
+    def begin(self, options: dict[bytes, None], ending: Exit = ENDING) -> bool:
         """Shut down, at once or when replicas are ready; False when something failed and the server goes on."""
         node = self.node
+        self.ending = ending
         if self.until_ms and b"now" not in options:
             return True
         node.log("*", "User requested shutdown...")
@@ -99,6 +102,8 @@ class Shutdown:
 
     def _finish(self) -> bool:
         node = self.node
+        if node.pending_propagation:
+            node.flush_propagation(as_unit=False)  # what expired in this round belongs before the snapshot
         self._tell_of_replicas()
         if node.scripting.has_forked:
             node.effects.append(KillDebuggers())
@@ -109,8 +114,7 @@ class Shutdown:
         if node.config.pidfile and node.config.daemonize:
             node.log("*", "Removing the pid file.")
         node.log("#", "Redis is now ready to exit, bye bye...")
-        node.exiting = True
-        node.effects.append(Exit(0))
+        node.end(self.ending)
         return True
 
     def _tell_of_replicas(self) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import random
 import re
 import shutil
 import socket
@@ -115,10 +116,16 @@ class RealServer:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses just now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port of the loopback interface that nobody uses just now.
+
+    It is not one of those that systems hand out: a server that is stopped and started again finds it free, and who
+    dials it meanwhile never meets himself.
+    """
+    while True:
+        port = random.SystemRandom().randrange(12_000, 30_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager

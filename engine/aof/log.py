@@ -519,12 +519,8 @@ class AppendOnlyFile:
 
     def _give_up(self) -> None:
         """End the server at once, and let no reply of this round leave."""
-        node = self.node
-        node.exiting = True
-        node.pending_out = []
-        node.resume_waiting = node.replication.ask_for_acks = False
         self._drop_buffer()
-        node.effects.append(Exit(1))
+        self.node.fail(Exit(1))
 
     # --- rewriting ----------------------------------------------------------------------------------------------
 

@@ -286,7 +286,8 @@ _SIGABRT, _SIGSEGV = 6, 11
 
 
 def _segfault(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.crash(f"Redis {VERSION} crashed by signal: {_SIGSEGV}, si_code: 0", _SIGSEGV)
+    why = f"Redis {VERSION} crashed by signal: {_SIGSEGV}, si_code: 0"
+    ctx.node.fail(Exit(1, crash=why, signal=_SIGSEGV))
     return NO_REPLY
 
 
@@ -297,7 +298,27 @@ def _panic(ctx: Client, argv: Argv) -> Reply:
         b"oom": "Out Of Memory allocating 18446744073709551615 bytes! (DEBUG OOM)",
     }
     signal = 0 if ctx.node.config.use_exit_on_panic else _SIGABRT
-    ctx.node.crash(texts[argv[1].lower()], signal)
+    ctx.node.fail(Exit(1, crash=texts[argv[1].lower()], signal=signal))
+    return NO_REPLY
+
+
+def _restart(ctx: Client, argv: Argv) -> Reply:
+    delay_ms = max(0, integer(argv[2])) if len(argv) == 3 else 0
+    node = ctx.node
+    ending = Exit(0, restart=True, delay_us=delay_ms * 1000)
+    if argv[1].lower() == b"crash-and-recover":
+        node.fail(ending)
+        return NO_REPLY
+    refused = ReplyError(b"ERR failed to restart the server. Check server logs.")
+    if node.config.config_file:
+        try:
+            rewrite_config(node)
+        except OSError as error:
+            node.log("#", f"Can't restart: configuration rewrite process failed: {error.strerror}")
+            raise refused from None
+    if not node.shutdown.begin({b"now": None}, ending):
+        node.log("#", "Can't restart: error preparing for shutdown")
+        raise refused
     return NO_REPLY
 
 
@@ -336,8 +357,7 @@ def _load_aof(ctx: Client, argv: Argv) -> Reply:
         node.aof.load_again()
     except LoadError:
         node.aof.close()
-        node.exiting = True
-        node.effects.append(Exit(1))
+        node.end(Exit(1))
         return NO_REPLY
     node.space.dirty = node.persistence.dirty_at_save
     ctx.no_propagate()
@@ -385,6 +405,8 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"loadaof": (0, 0, _load_aof),
     b"aof-flush-sleep": (1, 1, _aof_flush_sleep),
     b"structsize": (0, 0, _structsize),
+    b"restart": (0, 1, _restart),
+    b"crash-and-recover": (0, 1, _restart),
     b"panic": (0, 0, _panic),
     b"segfault": (0, 0, _segfault),
     b"assert": (0, 0, _panic),

@@ -109,7 +109,7 @@ class Loop:
         self.addresses: dict[tuple[str, str, int], list[int]] = {}
         self.next_link = 1
         self.exit_status: int | None = None
-        self.restart = False
+        self.restart_after_us: int | None = None  # None: when it has ended, that is the end
         self.on_crash: Callable[[fx.Exit], None] | None = None
         self.set_title: Callable[[Config, str], None] | None = None  # of the process, where it is the server's own
         self.exchanges = Exchanges()
@@ -543,7 +543,7 @@ class Loop:
 
     def _exit(self, effect: fx.Exit) -> None:
         self.exit_status = effect.status
-        self.restart = effect.restart
+        self.restart_after_us = effect.delay_us if effect.restart else None
         if effect.crash and self.on_crash is not None:
             self.on_crash(effect)
 

@@ -161,6 +161,7 @@ def main(arguments: list[str]) -> int:
         print(f"redis-tutor serve does not take {wanted}: it is a server only.", file=sys.stderr)
         return 1
     log = Log()
+    directory = os.getcwd()  # which `dir` may leave
     try:
         config = configure(arguments, log, sys.stdin.buffer)
     except FatalConfigError as error:
@@ -234,7 +235,9 @@ def main(arguments: list[str]) -> int:
     if config.pidfile:
         with contextlib.suppress(OSError):
             os.unlink(config.pidfile)
-    if loop.restart:
+    if loop.restart_after_us is not None:
+        time.sleep(loop.restart_after_us / 1e6)
+        os.chdir(directory)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return status
 

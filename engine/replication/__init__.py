@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from engine import client as flags
 from engine.blocking import unblock_with_error
 from engine.client import BLOCKED_WAIT, BLOCKED_WAITAOF
+from engine.effects import Exit
 from engine.errors import ReplyError
 from engine.events import BacklogCreated, BacklogFreed, Condition, ReplicationIdChanged, WaitAnswered, WriteRefused
 from engine.replication.backlog import Backlog
@@ -205,10 +206,8 @@ class Replication:
         )
         node.stats.unexpected_error_replies += 1
         if to_master and node.config.replica_read_only and node.config.propagation_error_behavior != "ignore":
-            node.crash(
-                f"This {sender} panicked sending an error to its {receiver} after processing the command '{name}'",
-                SIGABRT,
-            )
+            why = f"This {sender} panicked sending an error to its {receiver} after processing the command '{name}'"
+            node.fail(Exit(1, crash=why, signal=SIGABRT))
 
     # --- refusing writes ----------------------------------------------------------------------------------------
 

@@ -361,8 +361,7 @@ class Replica:
                 "FATAL: this replica instance finished the synchronization with its master, but the AOF can't be "
                 "turned on. Exiting now.",
             )
-            node.exiting = True
-            node.effects.append(Exit(1))
+            node.end(Exit(1))
 
     def give_up_history(self) -> None:
         """Take the master's data for ours: what we held can be continued by nobody any more."""

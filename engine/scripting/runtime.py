@@ -253,7 +253,7 @@ class Scripting:
         finally:
             self.run, node.script_caller = None, outer
             gone = bool(caller.id) and caller.id not in node.clients
-            caller.halted = halted or gone or bool(caller.flags & flags.CLOSE_AFTER_REPLY)
+            caller.halted = halted or gone or node.exiting or bool(caller.flags & flags.CLOSE_AFTER_REPLY)
             if run.late:
                 node.busy = False
                 node.update_gated()

@@ -506,7 +506,7 @@ class Host:
         else:
             self.end(effect.status, "shutdown", flush=True)
         if effect.restart:
-            self.world.later(0, "start", self.name)
+            self.world.later(effect.delay_us, "start", self.name)
 
     # --- files --------------------------------------------------------------------------------------------------
 
