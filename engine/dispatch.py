@@ -225,7 +225,7 @@ def reject(node: "Node", ctx: "Client", command: Command | None, argv: Argv, err
         ctx.flags |= flags.DIRTY_EXEC
     elif command is not None and command.name == b"exec":
         # A refused EXEC ends its transaction and says why.
-        node.discard_transaction(ctx)
+        node.transactions.discard(ctx)
         error = ReplyError(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"ERR "))
     _end_caching(ctx, command)
     if command is not None:
@@ -235,7 +235,7 @@ def reject(node: "Node", ctx: "Client", command: Command | None, argv: Argv, err
     node.count_error(error)
     ctx.reply(error)
     if command is not None and command.name == b"exec":
-        node.show_to_monitors(ctx, argv, at_once=True)  # they have seen the MULTI
+        node.monitors.show(ctx, argv, at_once=True)  # they have seen the MULTI
 
 
 def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
@@ -308,7 +308,7 @@ def gates(node: "Node", ctx: "Client", command: Command, argv: Argv) -> bool:
         if node.pauses.postpones(ctx, command, argv, changes):
             return False
     if ctx.queue is not None and name not in _NEVER_QUEUED:
-        node.queue_command(ctx, command, argv)
+        ctx.queue.append((command, argv))
         ctx.reply(QUEUED)
         return False
     return True
@@ -384,8 +384,8 @@ def call(node: "Node", ctx: "Client", command: Command, argv: Argv) -> Reply:
         _count_failure(node, stats, reply)
     if elapsed >= node.slow_us and ctx.blocking is None:
         node.slow_command(ctx, command, argv, elapsed)
-    if node.monitors and not ctx.flags & flags.REEXECUTING:
-        node.feed_monitors(ctx, command, argv)
+    if node.monitors.clients and not ctx.flags & flags.REEXECUTING:
+        node.monitors.feed(ctx, command, argv)
     if node.tracks and command.flags & READONLY_COMMAND:
         node.tracking.remember(node.script_caller or ctx, command, argv)
     if node.observers:

@@ -44,10 +44,11 @@ from engine.keyspace import EXPIRE_DELETE, EXPIRE_HIDE, NOTIFY_KEYEVENT, NOTIFY_
 from engine.latency import LatencyMonitor
 from engine.limits import BIG_REQUEST_BYTES, QUERY_ROOM_BYTES, ClientLimits
 from engine.memory import used_memory
+from engine.monitor import Monitors
+from engine.multi import Transactions
 from engine.pauses import Pauses
 from engine.persistence import Persistence
 from engine.pubsub import PubSub
-from engine.quoting import quote
 from engine.rdb import objects
 from engine.replication import Replication
 from engine.replication.failover import Failover
@@ -61,11 +62,9 @@ from engine.shutdown import Shutdown
 from engine.slowlog import SlowLog, redacted
 from engine.stats import CommandStats, Sampler, ScriptingMemory, Stats
 from engine.table import (
-    ADMIN,
     COMMANDS,
     FAST,
     MAY_REPLICATE,
-    SKIP_MONITOR,
     SKIP_SLOWLOG,
     TOUCHES_ARBITRARY_KEYS,
     WRITE,
@@ -129,7 +128,8 @@ class Node:
         self.waiting = Waiting()
         self.reblocking: Blocking | None = None
         self.resumable: dict[int, None] = {}  # clients whose waiting requests may run again
-        self.monitors: dict[int, None] = {}
+        self.transactions = Transactions(self)
+        self.monitors = Monitors(self)
 
         self.acl = Acl(self)
         self.pubsub = PubSub(self)
@@ -162,7 +162,6 @@ class Node:
         self.replication_cron_us = 0  # the first round is at once, before anybody can have come
         self.active_expire = True
         self.cron_paused = False
-        self.skip_checksum_validation = False
         self.deny_scripts_disabled = False
         self.quicklist_packed_threshold = 1 << 30
 
@@ -617,12 +616,11 @@ class Node:
         if client.blocking is not None:
             blocking.unblock(self, client)
         self.resumable.pop(client.id, None)
-        self.unwatch(client)
+        self.transactions.unwatch(client)
         self.master.detach(client)
         self.pubsub.forget(client)
         self.tracking.disable(client)
-        if self.monitors.pop(client.id, self) is None:
-            self.update_gated()
+        self.monitors.remove(client)
         if self.observers and client.id in self.clients:
             self.emit(ClientClosed(self.now_us, client.id))
         self.clients.pop(client.id, None)
@@ -831,7 +829,7 @@ class Node:
     def key_modified(self, db: Database, key: bytes) -> None:
         """A key changed: transactions that watch it will fail."""
         if key in db.watchers:
-            self._touch_watchers(db, key)
+            self.transactions.key_modified(db, key)
         if self.tracks:
             self.tracking.changed(key)
         if self.observers:
@@ -855,59 +853,7 @@ class Node:
         if self.space.notify_mask & NOTIFY_KEYEVENT:
             self.pubsub.publish(b"__keyevent@%d__:%b" % (db, event), key)
 
-    # --- transactions -------------------------------------------------------------------------------------------
-
-    def queue_command(self, ctx: Client, command: Command, argv: Argv) -> None:
-        """Queue a command of a transaction."""
-        assert ctx.queue is not None
-        ctx.queue.append((command, argv))
-
-    def discard_transaction(self, ctx: Client) -> None:
-        """Forget a client's transaction and what it watches."""
-        ctx.queue = None
-        ctx.flags &= ~(flags.MULTI | flags.DIRTY_CAS | flags.DIRTY_EXEC)
-        self.unwatch(ctx)
-        ctx.update_gated()
-
-    def watch(self, ctx: Client, key: bytes) -> None:
-        """Have a client's next EXEC fail if a key of its database changes."""
-        db = ctx.db
-        if (db.index, key) in ctx.watched:
-            return
-        entry = db.entries.get(key)
-        ctx.watched[(db.index, key)] = entry is not None and self._expired(entry)
-        db.watchers.setdefault(key, {})[ctx.id] = None
-        self.update_attended()
-
-    def unwatch(self, ctx: Client) -> None:
-        """Forget what a client watches."""
-        for index, key in ctx.watched:
-            watchers = self.space.databases[index].watchers
-            watchers[key].pop(ctx.id, None)
-            if not watchers[key]:
-                del watchers[key]
-        ctx.watched.clear()
-        self.update_attended()
-
-    def watched_key_expired(self, ctx: Client) -> bool:
-        """Tell whether a key that a client watches has reached its end since, without having been removed yet."""
-        for (index, key), was_expired in ctx.watched.items():
-            entry = self.space.databases[index].entries.get(key)
-            if not was_expired and entry is not None and self._expired(entry):
-                return True
-        return False
-
-    def _expired(self, entry: Entry) -> bool:
-        return entry.expire is not None and entry.expire < self.now_ms
-
-    def _touch_watchers(self, db: Database, key: bytes) -> None:
-        for client_id in db.watchers[key]:
-            client = self.clients[client_id]
-            if client.watched[(db.index, key)] and key not in db.entries:
-                # It was dead when the client began to watch; that it has now been removed changes nothing.
-                client.watched[(db.index, key)] = False
-                continue
-            client.flags |= flags.DIRTY_CAS
+    # --- whole databases ----------------------------------------------------------------------------------------
 
     def update_attended(self) -> None:
         """Recompute whether anybody is to be told of changed keys."""
@@ -919,14 +865,7 @@ class Node:
     def flush(self, databases: list[Database]) -> None:
         """Remove all keys of databases, and tell everybody."""
         for db in databases:
-            for key in list(db.watchers):
-                if key in db.entries:
-                    for client_id in db.watchers[key]:
-                        client = self.clients[client_id]
-                        if client.watched[(db.index, key)]:
-                            client.watched[(db.index, key)] = False
-                        else:
-                            client.flags |= flags.DIRTY_CAS
+            self.transactions.flushing(db)
             self.space.dirty += db.clear()
             for key in db.blocked:
                 self.key_ready(db, key)
@@ -934,29 +873,12 @@ class Node:
 
     def swap(self, first: Database, second: Database) -> None:
         """Exchange two databases, and tell everybody."""
-        self._watchers_of_swap(first, second)
-        self._watchers_of_swap(second, first)
+        self.transactions.swapping(first, second)
+        self.transactions.swapping(second, first)
         first.swap(second)
         for db in (first, second):
             for key in db.blocked:
                 self.key_ready(db, key)
-
-    def _watchers_of_swap(self, db: Database, other: Database) -> None:
-        """Tell who watches keys of a database that another's contents take its place. Dead keys count as none."""
-        for key, watchers in db.watchers.items():
-            entry, replacement = db.entries.get(key), other.entries.get(key)
-            if entry is None and replacement is None:
-                continue
-            dies = replacement is not None and self._expired(replacement)
-            for client_id in watchers:
-                client = self.clients[client_id]
-                was_expired = client.watched[(db.index, key)]
-                if was_expired and (replacement is None or dies):
-                    client.watched[(db.index, key)] = dies
-                elif not was_expired and entry is None and dies:
-                    client.watched[(db.index, key)] = True
-                else:
-                    client.flags |= flags.DIRTY_CAS
 
     # --- gates (called from dispatch.gates) ---------------------------------------------------------------------
 
@@ -965,7 +887,7 @@ class Node:
         every = bool(
             self.config.maxmemory
             or self.config.maxmemory_clients
-            or self.monitors
+            or self.monitors.clients
             or self.tracks
             or self.observers
             or self.load is not None
@@ -1069,42 +991,16 @@ class Node:
         self.latency.took(self, b"fast-command" if command.flags & FAST else b"command", elapsed_us)
         limit_us = config.slowlog_log_slower_than
         if 0 <= limit_us <= elapsed_us and not command.flags & SKIP_SLOWLOG:
-            shown = self._shown(argv)
+            shown = self.shown(argv)
             who = self.script_caller or ctx
             self.slowlog.note(
                 self.now_us // 1_000_000, elapsed_us, shown, who.peer.encode(), who.name, config.slowlog_max_len
             )
 
-    def _shown(self, argv: Argv) -> Argv:
+    def shown(self, argv: Argv) -> Argv:
         """Return a command as the slow log and MONITOR may show it."""
         held, positions = self.redacted
         return redacted(argv, positions) if held is argv else argv
-
-    def feed_monitors(self, ctx: Client, command: Command, argv: Argv) -> None:
-        """Show a command to the clients that MONITOR."""
-        if not command.flags & (ADMIN | SKIP_MONITOR):
-            self.show_to_monitors(ctx, argv)
-
-    def show_to_monitors(self, ctx: Client, argv: Argv, at_once: bool = False) -> None:
-        """Show a command to the clients that MONITOR; who runs it itself sees it after the reply, or at once."""
-        if not self.monitors:
-            return
-        if ctx.flags & flags.SCRIPT:
-            source = "lua"
-        elif ctx.kind == "unix":
-            source = "unix:" + self.config.unixsocket
-        else:
-            source = ctx.peer
-        text = b" ".join([quote(arg) for arg in self._shown(argv)])
-        seconds, micros = divmod(self.now_us, 1_000_000)
-        line = b"+%d.%06d [%d %b] %b\r\n" % (seconds, micros, ctx.db.index, source.encode(), text)
-        for client_id in self.monitors:
-            client = self.clients[client_id]
-            if client is ctx and not at_once:
-                client.push_after.append(line)
-                self.aftermath = True
-            else:
-                client.write(line)
 
     def configured(self) -> None:
         """Take over settings that the node keeps in its own fields."""

@@ -61,13 +61,12 @@ def reset(ctx: Client, argv: Argv) -> Reply:
     if ctx.flags & (flags.REPLICA | flags.MASTER):
         raise ReplyError(b"ERR can only reset normal client connections")
     node = ctx.node
-    node.monitors.pop(ctx.id, None)
-    node.update_gated()
+    node.monitors.remove(ctx)
     node.tracking.disable(ctx)
     ctx.db = node.space.databases[0]
     ctx.resp = 2
     node.acl.welcome(ctx)
-    node.discard_transaction(ctx)
+    node.transactions.discard(ctx)
     node.pubsub.forget(ctx)
     ctx.name = b""
     ctx.flags &= ~(

@@ -50,14 +50,14 @@ def _split(argv: Argv, count: int) -> tuple[Argv, Argv]:
 
 
 def _eval(ctx: Client, argv: Argv, read_only: bool) -> Reply:
-    ctx.node.show_to_monitors(ctx, argv, at_once=True)  # so that it stands before the commands that it runs
+    ctx.node.monitors.show(ctx, argv, at_once=True)  # so that it stands before the commands that it runs
     keys, args = _split(argv, integer(argv[2]))
     scripting = ctx.node.scripting
     return scripting.eval(ctx, argv, scripting.add(argv[1]), keys, args, read_only)
 
 
 def _evalsha(ctx: Client, argv: Argv, read_only: bool) -> Reply:
-    ctx.node.show_to_monitors(ctx, argv, at_once=True)
+    ctx.node.monitors.show(ctx, argv, at_once=True)
     if len(argv[1]) != 40:
         raise ReplyError(NO_SUCH_SCRIPT)
     if ctx.flags & LUA_DEBUG:
@@ -240,7 +240,7 @@ def script_help(ctx: Client, argv: Argv) -> Reply:
 
 
 def _fcall(ctx: Client, argv: Argv, read_only: bool) -> Reply:
-    ctx.node.show_to_monitors(ctx, argv, at_once=True)
+    ctx.node.monitors.show(ctx, argv, at_once=True)
     scripting = ctx.node.scripting
     if argv[1].lower() not in scripting.functions:
         raise ReplyError(b"ERR Function not found")

@@ -66,8 +66,7 @@ def monitor(ctx: Client, argv: Argv) -> Reply:
         return NO_REPLY
     ctx.flags |= flags.MONITOR | flags.REPLICA
     ctx.update_gated()
-    ctx.node.monitors[ctx.id] = None
-    ctx.node.update_gated()
+    ctx.node.monitors.add(ctx)
     return OK
 
 

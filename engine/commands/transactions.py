@@ -34,7 +34,7 @@ def multi(ctx: Client, argv: Argv) -> Reply:
 def discard(ctx: Client, argv: Argv) -> Reply:
     if not ctx.flags & flags.MULTI:
         raise ReplyError(b"ERR DISCARD without MULTI")
-    ctx.node.discard_transaction(ctx)
+    ctx.node.transactions.discard(ctx)
     return OK
 
 
@@ -52,11 +52,11 @@ def exec_(ctx: Client, argv: Argv) -> Reply:
     node = ctx.node
     if not ctx.flags & flags.MULTI:
         raise ReplyError(b"ERR EXEC without MULTI")
-    if node.watched_key_expired(ctx):
+    if node.transactions.watched_key_expired(ctx):
         ctx.flags |= flags.DIRTY_CAS
     queue = ctx.queue or []
     state = ctx.flags
-    node.discard_transaction(ctx)
+    node.transactions.discard(ctx)
     if state & flags.DIRTY_EXEC:
         raise ReplyError(EXECABORT)
     if state & flags.DIRTY_CAS:
@@ -115,12 +115,12 @@ def watch(ctx: Client, argv: Argv) -> Reply:
         raise ReplyError(b"ERR WATCH inside MULTI is not allowed")
     if not ctx.flags & flags.DIRTY_CAS:  # lost already: nothing more can happen to it
         for key in argv[1:]:
-            ctx.node.watch(ctx, key)
+            ctx.node.transactions.watch(ctx, key)
     return OK
 
 
 @command("UNWATCH", NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY, since="2.2.0", complexity="O(1)")
 def unwatch(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.unwatch(ctx)
+    ctx.node.transactions.unwatch(ctx)
     ctx.flags &= ~flags.DIRTY_CAS
     return OK

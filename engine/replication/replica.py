@@ -97,7 +97,7 @@ class Replica:
         node = self.node
         if self.client is not None:
             if self.client.queue is not None:
-                node.discard_transaction(self.client)
+                node.transactions.discard(self.client)
             node.clients.pop(self.client.id, None)
             node.master.selected = self.client.db.index  # where the stream goes on, if it does
             self.client = None

@@ -91,7 +91,7 @@ def evaluate(ctx: Client, argv: Argv, run: Callable[[], Reply]) -> Reply:
     if begun.pid:
         node.scripting.has_forked = True
         node.persistence.forked(begun.fork_us)
-        node.show_to_monitors(ctx, argv)
+        node.monitors.show(ctx, argv)
         node.close_after_reply(ctx)  # its link is the child's
         return NO_REPLY
     node.log("*", "Redis forked for debugging eval" if forked else "Redis synchronous debugging eval session started")
