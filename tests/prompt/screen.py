@@ -45,6 +45,14 @@ class Terminal:
         """Type this."""
         self.child.send(text)
 
+    def prompt(self) -> None:
+        """Wait until a prompt stands with nothing behind it: a key pressed before is the terminal's own affair."""
+        self.until(lambda _: self._before_cursor().endswith("> "), "an empty prompt")
+
+    def _before_cursor(self) -> str:
+        cursor = self._screen.cursor
+        return self._screen.display[cursor.y][: cursor.x]
+
     def _read(self, timeout_s: float) -> bool:
         try:
             data = self.child.read_nonblocking(65536, timeout_s)
