@@ -440,7 +440,7 @@ local function control(what, missing)
 end
 
 -- Arguments lie on C's stack on their way to Python, which is small: many go in a table (of ours).
-local MANY = 64
+local MANY = @MANY@
 
 local function command(...)
   afford()
@@ -675,13 +675,10 @@ local function flatten(value, out, n, depth)
   return n, deepest
 end
 
-local function finish(ok, value, n, depth)
+local function finish(ok, value, ...)
   sethook()
   dead = nil
-  if ok then
-    if n then return true, value, n, depth end
-    return true, value
-  end
+  if ok then return true, value, ... end
   if type(value) ~= "table" then return false, tostring(ours(value)) end
   return false, value[1], value[2], value[3], value[4]
 end
@@ -700,7 +697,8 @@ local function replied(value)
   end
   local out = {}
   local n, depth = flatten(value, out, 0, 0)
-  return out, n, depth
+  if n > 2 * MANY then return out, n, depth end
+  return depth, unpack(out, 1, n)
 end
 
 local below = loadstring([[
@@ -718,7 +716,20 @@ local function define(digest, source, name)
   scripts[digest] = f
 end
 
-local function run_script(digest, keys, args)
+-- Keys and arguments come one by one, which costs least, or in two tables where they are many.
+local function keys_and_args(nkeys, ...)
+  if not nkeys then return ... end
+  local all, count = {...}, select("#", ...)
+  if nkeys == count then return all, {} end
+  if nkeys == 0 then return {}, all end
+  local keys, args = {}, {}
+  for i = 1, nkeys do keys[i] = all[i] end
+  for i = nkeys + 1, count do args[i - nkeys] = all[i] end
+  return keys, args
+end
+
+local function run_script(digest, ...)
+  local keys, args = keys_and_args(...)
   local f = scripts[digest]
   setfenv(f, G)  -- the script may have changed it
   rawset(names, "KEYS", keys)
@@ -726,7 +737,8 @@ local function run_script(digest, keys, args)
   return perform(below(f, nil, nil, replied))
 end
 
-local function run_function(library, name, keys, args)
+local function run_function(library, name, ...)
+  local keys, args = keys_and_args(...)
   local f = libraries[library][name]
   return perform(below(f, keys, args, replied))
 end

@@ -10,6 +10,7 @@ requests, which are told BUSY, but for those that can end it: SCRIPT KILL, FUNCT
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine import client as flags
@@ -67,6 +68,23 @@ _UNKILLABLE_MASTER = (
 class Run:
     """A script or function that runs."""
 
+    __slots__ = (
+        "allow_oom",
+        "argv",
+        "caller",
+        "ctx",
+        "is_eval",
+        "killed",
+        "late",
+        "name",
+        "oom",
+        "read_only",
+        "refused",
+        "repl",
+        "started_us",
+        "wrote",
+    )
+
     def __init__(self, caller: Client, ctx: Client, argv: Argv, name: bytes, is_eval: bool, started_us: int) -> None:
         self.caller = caller
         self.ctx = ctx  # the client that its commands run as
@@ -90,10 +108,12 @@ class Scripting:
     def __init__(self, node: "Node") -> None:
         self.node = node
         self.scripts: dict[bytes, Script] = {}
+        self.digests: dict[bytes, bytes] = {}  # of their sources
         self.libraries: dict[bytes, Library] = {}
         self.functions: dict[bytes, Function] = {}  # by name in lower case
         self.rng_state = _FIRST_RANDOM
         self.run: Run | None = None
+        self.client: Client | None = None  # as which scripts run their commands; None while one does
         self.session: Session | None = None  # in which EVAL is debugged
         self.has_forked = False  # a child for a session, at some time
         self.registering: Library | None = None  # the library that is being loaded
@@ -105,7 +125,7 @@ class Scripting:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_eval"] = state["_functions"] = state["run"] = state["session"] = None
+        state["_eval"] = state["_functions"] = state["run"] = state["client"] = state["session"] = None
         state["_compiled"] = {}
         return state
 
@@ -113,7 +133,7 @@ class Scripting:
 
     def digest(self, source: bytes) -> bytes:
         """Return the name of a script: its SHA-1."""
-        return hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+        return self.digests.get(source) or hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
 
     def add(self, source: bytes) -> bytes:
         """Compile and keep a script; returns its digest. Raises ReplyError."""
@@ -122,6 +142,7 @@ class Scripting:
             script_flags, text = libraries.script_flags(source)
             self._compile(digest, text)
             self.scripts[digest] = Script(source, script_flags)
+            self.digests[source] = digest
         return digest
 
     def _compile(self, digest: bytes, text: bytes) -> None:
@@ -135,6 +156,7 @@ class Scripting:
     def flush_scripts(self) -> None:
         """Forget all scripts, and their interpreter."""
         self.scripts = {}
+        self.digests = {}
         self._compiled = {}
         self._eval = None
 
@@ -147,11 +169,12 @@ class Scripting:
         assert self._eval is not None
         sandbox = self._eval
         if self.session is not None:
-            return self._perform(run, lambda: self._debug(sandbox, digest, keys, args))
-        return self._perform(run, lambda: sandbox.run_script(digest, keys, args))
+            return self._perform(run, self._debug, digest, keys, args)
+        return self._perform(run, sandbox.run_script, digest, keys, args)
 
-    def _debug(self, sandbox: Sandbox, digest: bytes, keys: Argv, args: Argv) -> tuple[Any, ...]:
-        assert self.session is not None
+    def _debug(self, digest: bytes, keys: Argv, args: Argv) -> tuple[Any, ...]:
+        sandbox = self._eval
+        assert self.session is not None and sandbox is not None
         sandbox.host, self.session.table = self.session, sandbox.table
         sandbox.debugging(True)
         try:
@@ -201,11 +224,12 @@ class Scripting:
                 raise ReplyError(MASTERDOWN)
         else:
             self._check_flags(ctx, script, read_only, obeys, oom)
-        client = Client(node, 0, 0)
+        client, self.client = self.client or Client(node, 0, 0), None
+        client.resp = 2
         client.flags = flags.SCRIPT | flags.DENY_BLOCKING | (ctx.flags & flags.MULTI)
         client.user = ctx.user
         client.db = ctx.db
-        run = Run(ctx, client, argv, name, is_eval, node.stopwatch())
+        run = Run(ctx, client, argv, name, is_eval, node.mark_us)
         run.read_only = read_only or bool(not script & COMPATIBLE and script & NO_WRITES)
         run.allow_oom = obeys or bool(not script & COMPATIBLE and script & ALLOW_OOM)
         run.oom = oom
@@ -238,13 +262,13 @@ class Scripting:
                 b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
             )
 
-    def _perform(self, run: Run, body: Any) -> Reply:
+    def _perform(self, run: Run, body: Callable[..., tuple[Any, ...]], *told: Any) -> Reply:
         node, caller = self.node, run.caller
         outer = node.script_caller
         node.script_caller, self.run = caller, run
         halted, caller.halted = caller.halted, True
         try:
-            result = body()
+            result = body(*told)
             if len(result) == 1:
                 return scalar(result[0], run.ctx.resp)
             return from_lua(result[0], run.ctx.resp, caller.resp, result[1], node.count_error)
@@ -252,6 +276,7 @@ class Scripting:
             return self._error_reply(run, error)
         finally:
             self.run, node.script_caller = None, outer
+            self.client = run.ctx
             gone = bool(caller.id) and caller.id not in node.clients
             caller.halted = halted or gone or node.exiting or bool(caller.flags & flags.CLOSE_AFTER_REPLY)
             if run.late:
@@ -297,12 +322,10 @@ class Scripting:
         if run is None:
             raise ReplyError(b"ERR redis.call/pcall can only be called inside a script invocation")
         node, ctx = self.node, run.ctx
-        command: Command | None = None
+        command = node.commands.get(argv[0])
         try:
-            try:
-                command = find_command(node, argv)
-            except ReplyError:
-                raise ReplyError(b"ERR Unknown Redis command called from script") from None
+            if command is None or command.subcommands is not None:
+                command = self._find(argv)
             self._check_command(run, command, argv)
         except ReplyError as error:
             if command is not None:
@@ -312,13 +335,18 @@ class Scripting:
             return ReplyError(error.text), ctx.resp
         if command.flags & WRITE:
             run.wrote = True
-        ctx.user = run.caller.user
         before = len(node.pending_propagation)
         reply = call(node, ctx, command, argv)
         if run.repl != REPL_ALL:
             changes = node.pending_propagation
             changes[before:] = [(db, argv, targets & run.repl) for db, argv, targets in changes[before:] if run.repl]
         return reply, ctx.resp
+
+    def _find(self, argv: Argv) -> Command:
+        try:
+            return find_command(self.node, argv)
+        except ReplyError:
+            raise ReplyError(b"ERR Unknown Redis command called from script") from None
 
     def _check_command(self, run: Run, command: Command, argv: Argv) -> None:
         node, caller = self.node, run.caller
@@ -327,16 +355,18 @@ class Scripting:
         mask = command.flags
         if mask & NOSCRIPT and not node.deny_scripts_disabled:
             raise ReplyError(b"ERR This Redis command is not allowed from script")
-        if node.stale and not mask & STALE:
-            raise ReplyError(b"ERR Can not execute the command on a stale replica")
-        run.ctx.user = caller.user
-        denial = node.acl.check(run.ctx, command, argv)
-        if denial is not None:
-            node.acl.note(run.ctx, denial, argv, command)
-            raise ReplyError(b"ERR ACL failure in script: " + denial_text(denial, caller.user or b"", command))
+        gated = node.gated or caller.gated  # else nothing but what the script itself may do stands in its way
+        if gated:
+            if node.stale and not mask & STALE:
+                raise ReplyError(b"ERR Can not execute the command on a stale replica")
+            run.ctx.user = caller.user
+            denial = node.acl.check(run.ctx, command, argv)
+            if denial is not None:
+                node.acl.note(run.ctx, denial, argv, command)
+                raise ReplyError(b"ERR ACL failure in script: " + denial_text(denial, caller.user or b"", command))
         if run.read_only and mask & (WRITE | MAY_REPLICATE):
             raise ReplyError(b"ERR Write commands are not allowed from read-only scripts.")
-        if run.wrote:
+        if run.wrote or not gated:
             return
         obeys = caller.flags & (flags.MASTER | flags.INTERNAL)
         if mask & WRITE:

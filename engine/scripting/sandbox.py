@@ -15,6 +15,7 @@ from engine.version import VERSION, VERSION_NUMBER
 
 MEMORY_BYTES = 512 << 20  # what one script may use beyond what is used already
 SPARE_BYTES = 1 << 20
+MANY = 64  # arguments beyond which they go in a table: they lie on C's stack on their way, which is small
 SMALL_BYTES = 1 << 12  # a reply that may be handed over without being measured
 NO_MEMORY = b"ERR not enough memory"
 
@@ -85,6 +86,7 @@ class Sandbox:
         )
         self.table = lua.table_from
         source = prelude.LUA.replace(b"@LIBRARIES@", bundled.LUA).replace(b"@DEBUGGER@", inspector.LUA)
+        source = source.replace(b"@MANY@", b"%d" % MANY)
         source = source.replace(b"@VERSION@", VERSION.encode()).replace(b"@VERSION_NUM@", b"%d" % VERSION_NUMBER)
         self._define, self._run_script, self._run_function, self._load, self._forget, self.debugging = lua.execute(
             source,
@@ -124,19 +126,23 @@ class Sandbox:
 
     def run_script(self, digest: bytes, keys: Argv, args: Argv) -> tuple[Any, ...]:
         """Run a compiled script: see `_ended`."""
-        return self._ended(self._run_script, (digest,), keys, args)
+        return self._ended(self._run_script, keys, args, digest)
 
     def run_function(self, library: bytes, name: bytes, keys: Argv, args: Argv) -> tuple[Any, ...]:
         """Run a function of a loaded library: see `_ended`."""
-        return self._ended(self._run_function, (library, name), keys, args)
+        return self._ended(self._run_function, keys, args, library, name)
 
-    def _ended(self, runner: Any, names: tuple[bytes, ...], keys: Argv, args: Argv) -> tuple[Any, ...]:
+    def _ended(self, runner: Any, keys: Argv, args: Argv, *names: bytes) -> tuple[Any, ...]:
         """Return what a script returned: (value,) or, for a table, (flat list, depth). Raises ScriptError."""
         lua = self.lua
-        room = sum(map(len, keys)) + sum(map(len, args)) + 64 * (len(keys) + len(args))
-        lua.set_max_memory(self.memory + 2 * room + MEMORY_BYTES)
+        given = keys + args
+        room = sum(map(len, given)) + 64 * len(given)
+        lua.set_max_memory(lua.get_memory_used() + 2 * room + MEMORY_BYTES)
         try:
-            result = runner(*names, self.table(keys), self.table(args))
+            if len(given) <= MANY:
+                result = runner(*names, len(keys), *given)
+            else:
+                result = runner(*names, False, self.table(keys), self.table(args))
         except (self._lua_error, MemoryError):
             raise ScriptError(None, b"not enough memory") from None
         return self._unpacked(result)
@@ -148,6 +154,8 @@ class Sandbox:
         if result[0]:
             if len(result) == 2:
                 return (result[1],)
+            if type(result[1]) in (int, float):
+                return (result[2:], int(result[1]))
             _, flat, count, depth = result
             return ([flat[i] for i in range(1, int(count) + 1)], int(depth))
         if len(result) == 2:

@@ -141,3 +141,37 @@ def test_scripts_are_counted(drive):
     told = drive.node.scripting_memory()
     assert (told.cached, told.functions, told.libraries) == (1, 1, 1)
     assert told.scripts > 0 and told.function_bytes > 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 63, 64, 65, 1000])
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_keys_and_arguments_arrive_however_many_they_are(drive, count, share):
+    words = [b"w%d" % n for n in range(count)]
+    nkeys = int(count * share)
+    expected = b"%d %d %b|%b" % (nkeys, count - nkeys, b",".join(words[:nkeys]), b",".join(words[nkeys:]))
+    script = b"return #KEYS .. ' ' .. #ARGV .. ' ' .. table.concat(KEYS, ',') .. '|' .. table.concat(ARGV, ',')"
+    reply = drive([b"EVAL", script, b"%d" % nkeys, *words])
+    assert reply == b"$%d\r\n%b\r\n" % (len(expected), expected)
+    # Scripts may change both, and the next one sees nothing of it.
+    assert drive([b"EVAL", b"KEYS[1] = 'x' ARGV[1] = 'y' return #KEYS", b"0"]) == b":1\r\n"
+    assert drive([b"EVAL", b"return #KEYS + #ARGV", b"0"]) == b":0\r\n"
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 5000])
+def test_tables_come_back_however_long_they_are(drive, count):
+    items = b"".join(b":%d\r\n" % n for n in range(1, count + 1))
+    script = b"local t = {} for i = 1, %d do t[i] = i end return t" % count
+    assert run(drive, script) == b"*%d\r\n%b" % (count, items)
+
+
+def test_a_script_sees_nothing_of_the_one_before(drive):
+    run(drive, b"redis.setresp(3) redis.call('select', 5)")
+    assert run(drive, b"redis.call('hset', 'h', 'f', 'v') return redis.call('hgetall', 'h')").startswith(b"*2\r\n")
+    assert drive(b"EXISTS h") == b":1\r\n"
+
+
+def test_a_restricted_user_stays_so_in_scripts(drive):
+    drive(b"ACL SETUSER bob on nopass +eval +get ~*")
+    drive(b"AUTH bob x")
+    assert b"ACL failure in script" in run(drive, b"return redis.call('set', KEYS[1], 1)", b"k")
+    assert run(drive, b"return redis.call('get', KEYS[1])", b"k") == b"$-1\r\n"
