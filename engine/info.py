@@ -161,20 +161,20 @@ def persistence(node: "Node") -> Lines:
 
 def stats(node: "Node") -> Lines:
     """What happened so far."""
-    total, space = node.stats, node.space
+    total, space, rates = node.stats, node.space, node.rates
     calls = sum(stats.calls for stats in node.command_stats.values())
     return [
         ("total_connections_received", total.connections_received),
         ("total_commands_processed", calls),
-        ("instantaneous_ops_per_sec", round(node.ops.rate)),
+        ("instantaneous_ops_per_sec", int(rates.ops.rate)),
         ("total_net_input_bytes", total.net_input_bytes + total.net_repl_input_bytes),
         ("total_net_output_bytes", total.net_output_bytes + total.net_repl_output_bytes),
         ("total_net_repl_input_bytes", total.net_repl_input_bytes),
         ("total_net_repl_output_bytes", total.net_repl_output_bytes),
-        ("instantaneous_input_kbps", f"{node.net_in.rate / 1024:.2f}"),
-        ("instantaneous_output_kbps", f"{node.net_out.rate / 1024:.2f}"),
-        ("instantaneous_input_repl_kbps", "0.00"),
-        ("instantaneous_output_repl_kbps", "0.00"),
+        ("instantaneous_input_kbps", f"{rates.net_in.rate / 1024:.2f}"),
+        ("instantaneous_output_kbps", f"{rates.net_out.rate / 1024:.2f}"),
+        ("instantaneous_input_repl_kbps", f"{rates.repl_in.rate / 1024:.2f}"),
+        ("instantaneous_output_repl_kbps", f"{rates.repl_out.rate / 1024:.2f}"),
         ("rejected_connections", total.rejected_connections),
         ("sync_full", total.sync_full),
         ("sync_partial_ok", total.sync_partial_ok),
@@ -217,11 +217,8 @@ def stats(node: "Node") -> Lines:
         ("eventloop_cycles", total.rounds),
         ("eventloop_duration_sum", total.active_time_us),
         ("eventloop_duration_cmd_sum", sum(stats.usec for stats in node.command_stats.values())),
-        ("instantaneous_eventloop_cycles_per_sec", round(node.cycles.rate)),
-        (
-            "instantaneous_eventloop_duration_usec",
-            round(node.active.rate / node.cycles.rate) if node.cycles.rate else 0,
-        ),
+        ("instantaneous_eventloop_cycles_per_sec", int(rates.cycles.rate)),
+        ("instantaneous_eventloop_duration_usec", int(rates.duration.rate)),
         ("acl_access_denied_auth", total.acl_access_denied_auth),
         ("acl_access_denied_cmd", total.acl_access_denied_cmd),
         ("acl_access_denied_key", total.acl_access_denied_key),

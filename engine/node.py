@@ -60,7 +60,7 @@ from engine.scripting.runtime import Scripting
 from engine.service import Loading
 from engine.shutdown import Shutdown
 from engine.slowlog import SlowLog, redacted
-from engine.stats import CommandStats, Sampler, ScriptingMemory, Stats
+from engine.stats import CommandStats, Rates, ScriptingMemory, Stats
 from engine.table import (
     COMMANDS,
     FAST,
@@ -140,11 +140,7 @@ class Node:
         self.limits = ClientLimits(self)
         self.stats = Stats()
         self.command_stats: dict[bytes, CommandStats] = {}
-        self.ops = Sampler()
-        self.net_in = Sampler()
-        self.net_out = Sampler()
-        self.cycles = Sampler()
-        self.active = Sampler()
+        self.rates = Rates()
         self.round_began_us = self.round_requests = 0
         self.slowlog = SlowLog()
         self.scripting = Scripting(self)
@@ -945,11 +941,9 @@ class Node:
         """Do what is done `hz` times a second: expire keys, sample rates."""
         self.cron_loops += 1
         self.space.lru_clock = self.now_ms // 1000
-        self.ops.sample(sum(stats.calls for stats in self.command_stats.values()), self.now_us)
-        self.net_in.sample(self.stats.net_input_bytes, self.now_us)
-        self.net_out.sample(self.stats.net_output_bytes, self.now_us)
-        self.cycles.sample(self.stats.rounds, self.now_us)
-        self.active.sample(self.stats.active_time_us, self.now_us)
+        if self.cron_loops % max(1, self.config.hz * Rates.PERIOD_MS // 1000) == 0:
+            calls = sum(stats.calls for stats in self.command_stats.values())
+            self.rates.sample(self.stats, calls, self.now_us)
         if self.space.own_expiring:
             if not self.is_replica:
                 self.space.own_expiring.clear()

@@ -177,9 +177,7 @@ def reset_statistics(node: "Node") -> None:
     node.command_stats.clear()
     space = node.space
     space.hits = space.misses = space.expired_keys = 0
-    for sampler in (node.ops, node.net_in, node.net_out):
-        sampler.rates.clear()
-        sampler.last_value = sampler.last_us = 0
+    node.rates.reset()
 
 
 _KEPT_STATISTICS = ("acl_access_denied", "peak_memory", "output_limit", "query_limit")

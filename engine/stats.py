@@ -114,28 +114,59 @@ class Stats:
 
 
 class Sampler:
-    """Rates per second over the last sixteen samples of cron (instantaneous_ops_per_sec and its like)."""
+    """The mean of what a counter gained per unit of another (a second of time, a round), over the last samples."""
 
     SAMPLES = 16
 
     def __init__(self) -> None:
-        self.rates: list[float] = []
+        self.gains: list[float] = []
         self.last_value = 0
-        self.last_us = 0
+        self.last_base = 0
 
-    def sample(self, value: int, now_us: int) -> None:
-        """Note the total `value` at a time."""
-        if self.last_us and now_us > self.last_us and value >= self.last_value:  # less: it was reset
-            self.rates.append((value - self.last_value) * 1e6 / (now_us - self.last_us))
-            if len(self.rates) > self.SAMPLES:
-                del self.rates[0]
+    def sample(self, value: int, base: int, factor: int = 1) -> None:
+        """Note the counter's `value` when the other one stands at `base`; gains are times `factor`."""
+        if self.last_base > 0:
+            grown = base - self.last_base
+            self.gains.append((value - self.last_value) * factor / grown if grown > 0 else 0.0)
+            if len(self.gains) > self.SAMPLES:
+                del self.gains[0]
         self.last_value = value
-        self.last_us = now_us
+        self.last_base = base
 
     @property
     def rate(self) -> float:
-        """Return the mean rate per second."""
-        return sum(self.rates) / self.SAMPLES
+        """Return the mean; samples not yet taken count as zero."""
+        return sum(self.gains) / self.SAMPLES
+
+
+class Rates:
+    """What INFO calls instantaneous: sampled ten times a second, however often the cron runs."""
+
+    PERIOD_MS = 100
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all samples, as CONFIG RESETSTAT does."""
+        self.ops = Sampler()  # commands per second
+        self.net_in = Sampler()  # bytes per second, replication's included
+        self.net_out = Sampler()
+        self.repl_in = Sampler()
+        self.repl_out = Sampler()
+        self.cycles = Sampler()  # rounds per second
+        self.duration = Sampler()  # µs per round
+
+    def sample(self, stats: Stats, calls: int, now_us: int) -> None:
+        """Take one sample of everything; `calls` is how many commands ran in all."""
+        second = 1_000_000
+        self.ops.sample(calls, now_us, second)
+        self.net_in.sample(stats.net_input_bytes + stats.net_repl_input_bytes, now_us, second)
+        self.net_out.sample(stats.net_output_bytes + stats.net_repl_output_bytes, now_us, second)
+        self.repl_in.sample(stats.net_repl_input_bytes, now_us, second)
+        self.repl_out.sample(stats.net_repl_output_bytes, now_us, second)
+        self.cycles.sample(stats.rounds, now_us, second)
+        self.duration.sample(stats.active_time_us, stats.rounds)
 
 
 class ScriptingMemory:

@@ -7,6 +7,7 @@ import pytest
 from engine.config import parse
 from engine.effects import ChangeDir, Listen, Log, Read, Rename, Sync, Unlink, Unlisten, Write
 from engine.errors import ReplyError
+from engine.info import info
 from engine.node import Node
 from engine.resp import OK
 
@@ -174,3 +175,40 @@ def test_resetstat(config):
     assert config("config", "resetstat") == OK
     assert node.stats.net_input_bytes == node.space.hits == 0
     assert set(node.command_stats) <= {b"config|resetstat"}
+
+
+def test_rates_of_sixteen_samples_begin_again_at_resetstat(config):
+    node = config.node
+    told = dict(node_rates(node, 1000, 16))
+    assert told == {
+        "ops_per_sec": "0",
+        "input_kbps": "20.00",
+        "output_kbps": "20.00",
+        "input_repl_kbps": "10.00",
+        "output_repl_kbps": "10.00",
+        "eventloop_cycles_per_sec": "20",
+        "eventloop_duration_usec": "100",
+    }
+    config("config", "resetstat")
+    # What was not sampled again counts as nothing: one sample of sixteen.
+    again = {name: value for name, value in node_rates(node, 0, 1) if value not in ("0", "0.00")}
+    assert again == {"eventloop_cycles_per_sec": "1", "eventloop_duration_usec": "6"}
+
+
+def node_rates(node, bytes_, samples):
+    """Let so many periods pass, with bytes in each; return what INFO says of rates."""
+    for _ in range(samples + 1):
+        total = node.stats
+        total.net_input_bytes += bytes_ * 1024 // 1000
+        total.net_output_bytes += bytes_ * 1024 // 1000
+        total.net_repl_input_bytes += bytes_ * 1024 // 1000
+        total.net_repl_output_bytes += bytes_ * 1024 // 1000
+        total.rounds += 2
+        total.active_time_us += 200
+        node.now_us += 100_000
+        node.rates.sample(total, 0, node.now_us)
+    return [
+        (line.removeprefix("instantaneous_").split(":")[0], line.split(":")[1])
+        for line in info(node, [b"stats"]).decode().splitlines()
+        if line.startswith("instantaneous_")
+    ]
