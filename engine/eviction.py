@@ -129,8 +129,11 @@ class Eviction:
             for _ in range(min(count, len(db.order))):
                 found.append(db.order[rng.below(len(db.order))])
             return found
+        count = min(count, db.expiring)
         tries = 0
-        while len(found) < min(count, db.expiring) and tries < count * 10 and db.due:
+        while len(found) < count and db.due:
+            if tries == 10 * count:
+                db.forget_past_times()  # most of them, it seems; after this every try finds one
             tries += 1
             when, key = db.due[rng.below(len(db.due))]
             entry = db.entries.get(key)

@@ -442,9 +442,16 @@ class Database:
         due = self.due
         heappush(due, (when_ms, key))
         if len(due) > 2 * self.expiring + 1024:
-            # Times that were changed or removed since would pile up: keep the current ones only.
-            due[:] = [(e.expire, e.key) for e in self.order if e.expire is not None]
-            heapify(due)
+            self.forget_past_times()
+
+    def forget_past_times(self) -> None:
+        """Keep in `due` only times that still hold, each once; those changed or removed since would pile up."""
+        entries = self.entries
+        current = {
+            key: when for when, key in self.due if (entry := entries.get(key)) is not None and entry.expire == when
+        }
+        self.due[:] = [(when, key) for key, when in current.items()]
+        heapify(self.due)
 
     def remove_expire(self, key: bytes) -> bool:
         """Make a key persistent; False when it had no time to live."""

@@ -297,7 +297,9 @@ class Node:
         refusal = self._stranger(peer, kind)
         if refusal is not None:
             self.stats.rejected_connections += 1
-            self.effects += [Send(link, b"-%b\r\n" % refusal), Hangup(link)]
+            if kind != "tls" or refusal == PROTECTED_MODE:  # too many are hung up on before they have shaken hands
+                self.effects.append(Send(link, b"-%b\r\n" % refusal))
+            self.effects.append(Hangup(link))
             return
         client = Client(self, self.next_client_id, link, peer, local)
         client.kind = kind

@@ -1,5 +1,7 @@
 """Keys that no longer fit go when maxmemory is set, not with the next command."""
 
+import pytest
+
 from tests.inprocess import InProcess
 
 
@@ -47,3 +49,35 @@ def test_what_waits_for_clients_is_counted_until_it_has_left() -> None:
     assert server.node.used_memory() == before + 1009
     server.settle()
     assert server.node.used_memory() == before
+
+
+@pytest.mark.parametrize("policy", [b"volatile-random", b"volatile-lru", b"volatile-lfu", b"volatile-ttl"])
+def test_a_key_whose_time_to_live_was_often_renewed_is_found_to_be_evicted(policy: bytes) -> None:
+    server = InProcess()
+    server.run(1, b"CONFIG", b"SET", b"maxmemory-policy", policy)
+    for seconds in range(2, 900):  # every time that it had is remembered for a while
+        server.run(1, b"SET", b"k", b"x", b"EX", b"%d" % seconds)
+    server.run(1, b"CONFIG", b"SET", b"maxmemory", b"%d" % (server.node.used_memory() - 1))
+    assert server.run(1, b"SET", b"other", b"x") == [b"+OK"]
+    assert server.run(1, b"KEYS", b"*") == [[b"*", b"$other"]]
+
+
+def test_renewing_one_time_to_live_costs_the_same_among_many_keys() -> None:
+    server = InProcess()
+    db = server.node.space.databases[0]
+    server.run(1, b"MSET", *[b"%d" % (i // 2) for i in range(4000)])
+    for when in range(3000):
+        db.set_expire(b"0", server.now_us // 1000 + 1_000_000 + when)
+        assert len(db.due) <= 2 * db.expiring + 1024
+    db.forget_past_times()
+    assert db.due == [(server.now_us // 1000 + 1_000_000 + 2999, b"0")]
+
+
+def test_tls_connections_beyond_maxclients_are_closed_without_a_word() -> None:
+    server = InProcess(maxclients=0)
+    for link, kind in ((1, "tcp"), (2, "tls")):
+        server.inbox[link] = b""
+        server.node.opened(link, f"127.0.0.1:{link}", kind, server.now_us)
+    server.settle()
+    assert server.take(1) == [b"-ERR max number of clients reached", b"-HUNGUP"]
+    assert server.take(2) == [b"-HUNGUP"]
