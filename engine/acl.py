@@ -656,6 +656,13 @@ class Acl:
                         b"Error loading ACL rule '%b' for the user named '%b': %b" % (op, name, error.text)
                     ) from None
             self.users[name] = user
+            if not user.enabled:
+                shown = name.decode(errors="surrogateescape")
+                self.node.log(
+                    "*",
+                    f"The user '{shown}' is disabled (there is no 'on' modifier in the user description). Make sure "
+                    "this is not a configuration error.",
+                )
 
     def parse_file(self, text: bytes, filename: bytes) -> dict[bytes, User]:
         """Read an ACL file; raises ReplyError with everything that is wrong in it."""

@@ -111,8 +111,10 @@ class Shutdown:
             node.log("#", "Errors trying to shut down the server. Check the logs for more information.")
             self._stay()
             return False
-        if node.config.pidfile and node.config.daemonize:
+        if node.config.pidfile:
             node.log("*", "Removing the pid file.")
+        if node.config.unixsocket:
+            node.log("*", "Removing the unix socket file.")
         node.log("#", "Redis is now ready to exit, bye bye...")
         node.end(self.ending)
         return True

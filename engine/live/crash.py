@@ -64,8 +64,8 @@ class Watchdog:
         period_ms = self.node().config.watchdog_period
         if not period_ms and not self.period_ms:
             return
-        if not self.period_ms:
-            signal.signal(signal.SIGALRM, self._expired)
+        if bool(period_ms) != bool(self.period_ms):
+            signal.signal(signal.SIGALRM, self._expired if period_ms else signal.SIG_IGN)
         self.period_ms = period_ms
         least_ms = 2000 // self.node().config.hz  # two rounds of the cron, as in Redis
         signal.setitimer(signal.ITIMER_REAL, max(period_ms, least_ms) / 1000 if period_ms else 0)

@@ -7,6 +7,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/config/
 """
 
 import contextlib
+import errno
 import gc
 import glob
 import os
@@ -40,6 +41,15 @@ from engine.table import COMMANDS
 from engine.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
 
 _LEVELS = {"debug": 0, "verbose": 1, "notice": 2, "warning": 3, "nothing": 4}
+_NO_SUCH_NETWORK = (
+    errno.ENOPROTOOPT,
+    errno.EPROTONOSUPPORT,
+    errno.ESOCKTNOSUPPORT,
+    errno.EPFNOSUPPORT,
+    errno.EAFNOSUPPORT,
+)
+_SOMAXCONN = "/proc/sys/net/core/somaxconn"
+_UNIX_PATH_BYTES = 108 if sys.platform == "linux" else 104
 
 USAGE = """\
 Usage: redis-tutor serve [/path/to/redis.conf] [options] [-]
@@ -108,7 +118,7 @@ class _Machine(Surroundings):
         for name in paths:
             with open(name, "rb") as file:
                 parts.append(file.read())
-        return b"\n".join(parts)
+        return b"".join(parts)
 
     def change_dir(self, path: str) -> str:
         """See `Surroundings`."""
@@ -191,11 +201,15 @@ def main(arguments: list[str]) -> int:
         )
     log.role = "S" if config.replicaof is not None else "M"
     log("*", "monotonic clock: POSIX clock_gettime")
-    _introduce(config, log)
     _make_room_for_clients(config, log)
+    if config.daemonize or config.pidfile:
+        _write_pidfile(config, log)
+    _introduce(config, log)
+    _check_backlog(config, log)
     node = Node(config, int.from_bytes(os.urandom(32), "big"), time.time_ns() // 1000)
     loop = Loop(node, log)
     warnings = load_modules(config) or load_users(node)
+    loop.flush_log()
     for warning in warnings:
         log("#", warning)
     if warnings:
@@ -203,8 +217,6 @@ def main(arguments: list[str]) -> int:
     kinds = _listen(loop, config, log)
     if kinds is None:
         return 1
-    if config.daemonize or config.pidfile:
-        _write_pidfile(config, log)
     loop.set_title = set_title
     if config.set_proc_title:
         loop.entitle()
@@ -297,10 +309,12 @@ def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
                 loop.listen(kind, host, port, config.tcp_backlog)
                 opened += 1
             except OSError as error:
-                if optional and error.errno is not None and error.errno not in (98, 48):
+                unknown = isinstance(error, socket.gaierror)
+                reason = error.strerror if unknown else f"bind: {os.strerror(error.errno or 0)}"
+                name = bind.removeprefix("-")
+                log("#", f"Warning: Could not create server TCP listening socket {name}:{port}: {reason}")
+                if error.errno in _NO_SUCH_NETWORK or (optional and error.errno == errno.EADDRNOTAVAIL):
                     continue
-                reason = os.strerror(error.errno) if error.errno else str(error)
-                log("#", f"Warning: Could not create server TCP listening socket {host}:{port}: bind: {reason}")
                 opened = 0
                 break
         if not config.bind:
@@ -313,13 +327,35 @@ def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
         try:
             loop.listen("unix", config.unixsocket, 0, config.tcp_backlog, config.unixsocketperm)
         except OSError as error:
-            log("#", f"Failed opening Unix socket: bind: {error.strerror}")
+            log("#", f"Failed opening Unix socket: {_unix_reason(config.unixsocket, error)}")
             return None
         kinds.append("unix")
     if not kinds:
         log("#", "Configured to not listen anywhere, exiting.")
         return None
     return kinds
+
+
+def _unix_reason(path: str, error: OSError) -> str:
+    size = len(os.fsencode(path))
+    if error.errno is None and size >= _UNIX_PATH_BYTES:  # Python looks before it asks the system
+        return f"unix socket path too long ({size}), must be under {_UNIX_PATH_BYTES}"
+    return f"bind: {error.strerror or error}"
+
+
+def _check_backlog(config: Config, log: Log) -> None:
+    """Warn when the system cuts the queue of connections shorter than `tcp-backlog` asks for (Linux tells)."""
+    try:
+        with open(_SOMAXCONN) as file:
+            most = int(file.read())
+    except (OSError, ValueError):
+        return
+    if 0 < most < config.tcp_backlog:
+        log(
+            "#",
+            f"WARNING: The TCP backlog setting of {config.tcp_backlog} cannot be enforced because {_SOMAXCONN} is "
+            f"set to the lower value of {most}.",
+        )
 
 
 def _make_room_for_clients(config: Config, log: Log) -> None:
@@ -358,6 +394,7 @@ def _on_signals(loop: Loop, log: Log) -> None:
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # until there is a watchdog
 
 
 def _report_crashes(loop: Loop, log: Log) -> None:
@@ -380,9 +417,9 @@ def _daemonize() -> None:
 
 
 def _write_pidfile(config: Config, log: Log) -> None:
-    path = config.pidfile or "/var/run/redis.pid"
+    config.pidfile = config.pidfile or "/var/run/redis.pid"
     try:
-        with open(path, "w") as file:
+        with open(config.pidfile, "w") as file:
             file.write(f"{os.getpid()}\n")
     except OSError as error:
         log("#", f"Failed to write PID file: {error.strerror}")

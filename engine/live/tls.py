@@ -61,16 +61,35 @@ def _context(config: "Config", server: bool) -> ssl.SSLContext:
     try:
         _choose(context, config)
         if certificate:
-            context.load_cert_chain(certificate, key or None, (password or "").encode())
+            _load_certificate(context, certificate, key or certificate, password)
         if config.tls_ca_cert_file or config.tls_ca_cert_dir:
             context.load_verify_locations(config.tls_ca_cert_file or None, config.tls_ca_cert_dir or None)
         if config.tls_dh_params_file:
             context.load_dh_params(config.tls_dh_params_file)
+    except TlsError:
+        raise
     except (OSError, ValueError) as error:
         raise TlsError(f"Failed to configure TLS: {error}") from None
     modes = {"no": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "yes": ssl.CERT_REQUIRED}
     context.verify_mode = modes[verify]
     return context
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: str, key: str, password: str | None) -> None:
+    """Take a certificate and its key; raises TlsError, which names the file that is wrong."""
+    what, path = "certificate", certificate
+    try:
+        with open(certificate, "rb") as file:
+            if b"-----BEGIN CERTIFICATE-----" in file.read():
+                what, path = "private key", key
+                with open(key, "rb"):
+                    pass
+        context.load_cert_chain(certificate, key, (password or "").encode())
+    except ssl.SSLError as error:
+        reason = error.reason.lower().replace("_", " ") if error.reason else "not in PEM format"
+        raise TlsError(f"Failed to load {what}: {path}: {reason}") from None
+    except (OSError, ValueError) as error:
+        raise TlsError(f"Failed to load {what}: {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _choose(context: ssl.SSLContext, config: "Config") -> None:
@@ -83,10 +102,12 @@ def _choose(context: ssl.SSLContext, config: "Config") -> None:
     for name, excluded in _PROTOCOLS.items():
         if name not in wanted:
             context.options |= excluded
-    if config.tls_ciphers:
-        context.set_ciphers(config.tls_ciphers)
+    # Python's own choice of ciphers, and its preference of the server's, are not OpenSSL's.
+    context.set_ciphers(config.tls_ciphers or "DEFAULT")
     if config.tls_prefer_server_ciphers:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if not config.tls_session_caching:
         context.options |= ssl.OP_NO_TICKET
 

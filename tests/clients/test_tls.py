@@ -140,6 +140,33 @@ def test_who_shows_no_certificate_is_let_in_only_where_that_is_allowed(certifica
         assert connect(certificates, port, cert=None).ping()
 
 
+def chosen_cipher(certificates, port, offered):
+    """Return which of the ciphers that a client offers, in that order, are used."""
+    context = ssl.create_default_context(cafile=str(certificates / "ca.crt"))
+    context.load_cert_chain(str(certificates / "server.crt"), str(certificates / "server.key"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(offered)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as sock,
+    ):
+        cipher = sock.cipher()
+        assert cipher is not None
+        return cipher[0]
+
+
+def test_the_client_chooses_the_cipher_unless_told_otherwise(certificates):
+    port = free_port()
+    with serve(*options(certificates, port)) as server:
+        # Without forward secrecy: OpenSSL's own choice has them, that of Python's ssl has not.
+        assert chosen_cipher(certificates, port, "AES256-SHA256") == "AES256-SHA256"
+        plain = redis.Redis(port=server.port)
+        plain.config_set("tls-ciphers", "AES128-SHA256:AES256-SHA256")
+        assert chosen_cipher(certificates, port, "AES256-SHA256:AES128-SHA256") == "AES256-SHA256"
+        plain.config_set("tls-prefer-server-ciphers", "yes")
+        assert chosen_cipher(certificates, port, "AES256-SHA256:AES128-SHA256") == "AES128-SHA256"
+
+
 def test_who_speaks_no_tls_harms_nobody(certificates):
     port = free_port()
     with serve(*options(certificates, port)):

@@ -1,0 +1,126 @@
+"""How the server starts and ends as a process: what it says, what it leaves, which signals it minds."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clients.ours import ROOT
+from tests.real import free_port
+
+_STAMP = re.compile(r"^\d+:[CMS] \d+ \w+ \d{4} [\d:.]+ ")
+
+
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Start our server in a folder."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tutor", "serve", *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def lines(text: str) -> list[str]:
+    return [_STAMP.sub("", line) for line in text.splitlines()]
+
+
+def told(folder: Path, *arguments: str) -> tuple[list[str], int]:
+    """What a server says that cannot start, and its exit status."""
+    process = start(folder, *arguments)
+    text, _ = process.communicate(timeout=60)
+    return lines(text), process.returncode
+
+
+def until_ready(process: "subprocess.Popen[str]") -> list[str]:
+    said = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        said.append(line)
+        if "Ready to accept connections unix" in line:
+            return lines("".join(said))
+    raise AssertionError("it did not start: " + "".join(said))
+
+
+def test_what_is_said_from_start_to_end(tmp_path):
+    port = str(free_port())
+    process = start(
+        tmp_path,
+        *("--port", port, "--save", "", "--pidfile", "server.pid", "--unixsocket", "s.sock"),
+        *("--bind", "-192.0.2.1", "127.0.0.1", "--tcp-backlog", "1000000", "--user", "x"),
+    )
+    said = until_ready(process)
+    assert (tmp_path / "server.pid").read_text() == f"{process.pid}\n"
+    assert (tmp_path / "s.sock").exists()
+    assert any("listening socket 192.0.2.1:" in line for line in said)
+    assert any("The user 'x' is disabled (there is no 'on' modifier" in line for line in said)
+    if Path("/proc/sys/net/core/somaxconn").exists():
+        assert any("WARNING: The TCP backlog setting of 1000000 cannot be enforced" in line for line in said)
+    process.send_signal(signal.SIGALRM)  # no watchdog is on: nothing to do
+    process.send_signal(signal.SIGHUP)
+    process.terminate()
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [line for line in lines(rest) if line.startswith(("*", "#"))] == [
+        "* User requested shutdown...",
+        "* Removing the pid file.",
+        "* Removing the unix socket file.",
+        "# Redis is now ready to exit, bye bye...",
+    ]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_path_too_long_for_a_unix_socket(tmp_path):
+    said, status = told(tmp_path, "--port", "0", "--unixsocket", "x" * 200)
+    assert status == 1
+    assert re.fullmatch(
+        r"# Failed opening Unix socket: unix socket path too long \(200\), must be under 10[48]", said[-1]
+    )
+
+
+def test_a_name_that_nobody_knows(tmp_path):
+    port = str(free_port())
+    said, status = told(tmp_path, "--port", port, "--bind", "nobody.invalid")
+    assert status == 1
+    assert said[-2].startswith(f"# Warning: Could not create server TCP listening socket nobody.invalid:{port}: ")
+    assert "bind:" not in said[-2]
+    assert said[-1] == f"# Failed listening on port {port} (tcp), aborting."
+
+
+@pytest.mark.parametrize("wrong", ["certificate", "private key", "absent"])
+def test_files_that_are_no_certificates(tmp_path, wrong):
+    (tmp_path / "crt").write_text("-----BEGIN CERTIFICATE-----\n" if wrong == "private key" else "nothing")
+    if wrong != "absent":
+        (tmp_path / "key").write_text("nothing")
+    names = ("--tls-cert-file", "absent" if wrong == "absent" else "crt", "--tls-key-file", "key")
+    said, status = told(tmp_path, "--port", "0", "--tls-port", str(free_port()), *names, "--tls-auth-clients", "no")
+    assert status == 1
+    assert (
+        said[-2]
+        == {
+            "certificate": "# Failed to load certificate: crt: not in PEM format",
+            "private key": "# Failed to load private key: key: not in PEM format",
+            "absent": "# Failed to load certificate: absent: No such file or directory",
+        }[wrong]
+    )
+    assert said[-1] == "# Failed to configure TLS. Check logs for more info."
+
+
+def test_lines_of_included_files_are_counted_on(tmp_path):
+    (tmp_path / "a.conf").write_text("maxmemory 1mb\n")
+    (tmp_path / "b.conf").write_text("bogus 1\n")
+    (tmp_path / "all.conf").write_text("include [ab].conf\n")
+    said, status = told(tmp_path, "all.conf")
+    assert status == 1
+    assert said[2:] == [
+        "Reading the configuration file, at line 2",
+        ">>> 'bogus 1'",
+        "Bad directive or wrong number of arguments",
+    ]
