@@ -193,6 +193,7 @@ class Exchange(NamedTuple):
     data: bytes
     replies: int
     timeout_ms: int
+    tls: bool = False
 
 
 class Debug(NamedTuple):

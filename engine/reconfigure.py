@@ -336,7 +336,8 @@ def _tls_port(node: "Node", old: dict[str, Any]) -> str | None:
 
 
 def _tls(node: "Node", old: dict[str, Any]) -> str | None:
-    if not node.config.tls_port and not node.config.tls_replication:
+    config = node.config
+    if not (config.tls_port or config.tls_replication or config.tls_cluster):
         return None
     try:
         node.perform(CheckTls())

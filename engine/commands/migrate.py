@@ -82,7 +82,9 @@ def migrate(ctx: Client, argv: Argv) -> Reply:
     port = integer(argv[2])
     data = b"".join([encode_command(request) for request in requests])
     try:
-        lines = node.perform(Exchange(argv[1].decode(), port, data, len(requests), timeout_ms))
+        lines = node.perform(
+            Exchange(argv[1].decode(), port, data, len(requests), timeout_ms, node.config.tls_cluster)
+        )
     except OSError:
         raise ReplyError(b"IOERR error or timeout connecting to the client") from None
     return _settle(ctx, keys, lines, greeting, options.copy)

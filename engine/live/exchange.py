@@ -5,24 +5,27 @@ Connections are kept for a while: whoever moves many keys, one command each, nee
 
 import contextlib
 import socket
+import ssl
 import time
+from collections.abc import Callable
 
 from engine.effects import Exchange
 
 _RECEIVE_BYTES = 64 * 1024
 _KEPT_MAX = 64
 _KEPT_S = 10.0
+_Address = tuple[str, int, bool]  # host, port, TLS
 
 
 class Exchanges:
     """The connections of a process to servers that it gives keys to."""
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[str, int], tuple[socket.socket, float]] = {}  # with the time of their last use
+        self.kept: dict[_Address, tuple[socket.socket, float]] = {}  # with the time of their last use
 
-    def exchange(self, effect: Exchange) -> list[bytes] | OSError:
+    def exchange(self, effect: Exchange, tls_context: Callable[[], ssl.SSLContext]) -> list[bytes] | OSError:
         """Send the requests; returns the lines that came back, or why nothing could be sent."""
-        address = effect.host, effect.port
+        address = effect.host, effect.port, effect.tls
         kept = self.kept.pop(address, None)
         if kept is not None:
             # The other side may have hung up meanwhile: then no line comes, and a new connection is tried.
@@ -30,8 +33,10 @@ class Exchanges:
             if lines:
                 return lines
         try:
-            sock = socket.create_connection(address, effect.timeout_ms / 1000)
+            sock = socket.create_connection((effect.host, effect.port), effect.timeout_ms / 1000)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if effect.tls:
+                sock = tls_context().wrap_socket(sock)
         except OSError as error:
             return error
         return self._use(sock, effect)
@@ -46,7 +51,7 @@ class Exchanges:
             sock.close()
             return error
         if len(lines) == effect.replies and not any(line.startswith(b"-") for line in lines):
-            self.kept[effect.host, effect.port] = sock, time.monotonic()
+            self.kept[effect.host, effect.port, effect.tls] = sock, time.monotonic()
             while len(self.kept) > _KEPT_MAX:
                 self._drop(next(iter(self.kept)))
         else:
@@ -60,7 +65,7 @@ class Exchanges:
             if used <= limit:
                 self._drop(address)
 
-    def _drop(self, address: tuple[str, int]) -> None:
+    def _drop(self, address: _Address) -> None:
         sock, _ = self.kept.pop(address)
         with contextlib.suppress(OSError):
             sock.close()

@@ -11,6 +11,7 @@ import os
 import select
 import selectors
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -155,6 +156,10 @@ class Loop:
         own = {"migrate_cached_sockets": len(self.exchanges.kept), "debugger": self.can_debug}
         return process_facts() | own
 
+    def tls_context(self) -> ssl.SSLContext:
+        """Return the context for connections that are made; raises TlsError."""
+        return self.tls.get(self.current_node.config, server=False)
+
     def service(self, node: Node) -> None:
         """Deliver what waits on the sockets while a command takes long."""
         self._deliver(self.poller.wait(0))
@@ -173,7 +178,7 @@ class Loop:
         if isinstance(effect, fx.Stall):
             return self._stall(effect)
         if isinstance(effect, fx.Exchange):
-            return self.exchanges.exchange(effect)
+            return self.exchanges.exchange(effect, self.tls_context)
         if isinstance(effect, fx.Snapshot):
             try:
                 return self.children.fork(effect) if effect.id else save_now(node, effect.kind, effect.path)

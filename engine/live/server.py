@@ -291,16 +291,16 @@ def _introduce(config: Config, log: Log) -> None:
 def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
     """Open the ports that the configuration names; returns what kinds, or None when one could not be had."""
     kinds: list[str] = []
+    if config.tls_port or config.tls_replication or config.tls_cluster:
+        try:
+            loop.tls.get(config, server=True)
+        except OSError as error:
+            log("#", str(error))
+            log("#", "Failed to configure TLS. Check logs for more info.")
+            return None
     for kind, port in (("tcp", config.port), ("tls", config.tls_port)):
         if not port:
             continue
-        if kind == "tls":
-            try:
-                loop.tls.get(config, server=True)
-            except OSError as error:
-                log("#", str(error))
-                log("#", "Failed to configure TLS. Check logs for more info.")
-                return None
         opened = 0
         for bind in config.bind:
             optional = bind.startswith("-")

@@ -54,9 +54,11 @@ def _context(config: "Config", server: bool) -> ssl.SSLContext:
     if server and not key:
         raise TlsError("No tls-key-file configured!")
     verify = config.tls_auth_clients if server else "yes"
-    if verify != "no" and not (config.tls_ca_cert_file or config.tls_ca_cert_dir):
+    asked = verify != "no" or config.tls_cluster or config.tls_replication
+    if asked and not (config.tls_ca_cert_file or config.tls_ca_cert_dir):
         raise TlsError(
-            "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-auth-clients is enabled!"
+            "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, tls-replication or "
+            "tls-auth-clients are enabled!"
         )
     try:
         _choose(context, config)

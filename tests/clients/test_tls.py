@@ -140,6 +140,22 @@ def test_who_shows_no_certificate_is_let_in_only_where_that_is_allowed(certifica
         assert connect(certificates, port, cert=None).ping()
 
 
+def test_keys_migrate_over_tls(certificates):
+    here, there = free_port(), free_port()
+    with (
+        serve(*options(certificates, here), "--tls-cluster", "yes") as source,
+        serve(*options(certificates, there)) as target,
+    ):
+        plain = redis.Redis(port=source.port)
+        plain.mset({"a": "1", "b": "2", "c": "3"})
+        for key in ("a", "b"):  # the second goes over the connection of the first
+            assert plain.migrate("127.0.0.1", there, key, 0, 10_000) == b"OK"
+        plain.config_set("tls-cluster", "no")
+        assert plain.migrate("127.0.0.1", target.port, "c", 0, 10_000) == b"OK"
+        assert redis.Redis(port=target.port).mget("a", "b", "c") == [b"1", b"2", b"3"]
+        assert plain.dbsize() == 0
+
+
 def chosen_cipher(certificates, port, offered):
     """Return which of the ciphers that a client offers, in that order, are used."""
     context = ssl.create_default_context(cafile=str(certificates / "ca.crt"))
