@@ -93,14 +93,16 @@ async def main() -> int:
     gc.freeze()
     screen = LaboratoryScreen(SPEC)
     screen.stage.history = history
-    screen.told_branch = ""  # another history than it has read
     rng = Rng(3)
     newest = history.branch_now.counts[-1]
     app = TutorApp(None, None, Preferences())
     async with app.run_test(size=(160, 48)) as pilot:
         app.push_screen(screen)
         await pilot.pause(1)
-        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {len(screen.rows)} messages", end="")
+        print(
+            f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {len(screen.account.rows)} messages",
+            end="",
+        )
         print(f" of {history.place} happenings")
         kept = [await frames("choosing a message", screen, lambda: screen.action_choose(-1))]
         anywhere = lambda: screen.act("goto", newest - rng.below(HAPPENINGS))  # noqa: E731

@@ -80,7 +80,7 @@ async def test_a_scenario(size: tuple[int, int], snapshot: Snapshot) -> None:
         await pilot.press("tab")
         await pilot.pause()
         snapshot(app, f"{name}-2-messages")
-        at = next(at for at, row in enumerate(screen.rows) if row[4].startswith("why partial"))
+        at = next(at for at, row in enumerate(screen.account.rows) if row[4].startswith("why partial"))
         screen.chosen = at
         await pilot.press("tab", "down", "up")
         await pilot.pause()
@@ -332,6 +332,6 @@ async def test_keys_that_come_in_a_burst_are_typed_in_order() -> None:
             app.post_message(Key(key, character))
         for _ in range(5):
             await pilot.pause()
-        acted = [row[4] for row in screen.rows if row[1] == "!"]
+        acted = [row[4] for row in screen.account.rows if row[1] == "!"]
         assert [line.split()[1] for line in acted if line.startswith("app> SET")] == ["SET"] * 3
         assert screen.line.value == ""

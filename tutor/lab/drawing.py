@@ -7,6 +7,7 @@ are what the eye finds first.
 from typing import NamedTuple
 
 from tutor.lab.look import Letters, LinkView, NodeView
+from tutor.lab.model import ScenarioSpec
 
 Text = list[tuple[str, str]]  # text and its style: "", strong, dim, good, bad, accent
 
@@ -186,3 +187,21 @@ def backlog(nodes: dict[str, NodeView], width: int, chosen: Chosen = NOTHING) ->
                 sign = "✓" if ok else "✗"
                 rows.append([(f"{sign} {other.name} ", "good" if ok else "bad"), (f"wants {wants}: {what}", "")])
     return rows or [[("No master has a backlog: nobody has followed yet.", "dim")]]
+
+
+def story(spec: ScenarioSpec, done: int, lessons: list[str]) -> list[Text]:
+    """Draw how far a scenario is: what the last step told, what the next one does, and the lessons that stage it."""
+    steps = spec.steps
+    if done:
+        rows: list[Text] = [[(f"{done} of {len(steps)}  ", "accent"), (steps[done - 1].say, "")]]
+    else:
+        rows = [[(spec.summary, "")]]
+    rows.append([("", "")])
+    if done < len(steps):
+        does = " · ".join(steps[done].do[:4]) or "time passes"
+        rows.append([("n  ", "accent"), ("next: ", "strong"), (does, "dim")])
+    else:
+        rows.append([("The scenario is over. The cluster is yours: break it.", "good")])
+    if lessons:
+        rows.append([("l  ", "accent"), ("lesson: ", "strong"), (" · ".join(lessons), "dim")])
+    return rows

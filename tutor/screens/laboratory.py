@@ -5,7 +5,7 @@ the present place of the history alone, so that going back needs no undoing. Wha
 """
 
 import asyncio
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import partial
 from time import perf_counter
@@ -22,10 +22,10 @@ from textual.widgets import Input, Static
 from textual.worker import Worker
 
 from engine.simulation.actions import ActionError
-from engine.simulation.happenings import Delivered, Sent
 from engine.simulation.history import History, HistoryError
 from engine.simulation.world import BEGINNING_US
 from tutor.lab import assist, drawing
+from tutor.lab.account import Account
 from tutor.lab.console import transcript
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.drawing import Text
@@ -33,7 +33,7 @@ from tutor.lab.look import look, look_links
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.sequence import Lanes
 from tutor.lab.stage import SETTLE_US, Stage
-from tutor.lab.telling import Row, Teller, clock
+from tutor.lab.telling import clock
 from tutor.lab.words import carry_out
 from tutor.screens.compare import CompareScreen
 from tutor.screens.drawn import Drawn
@@ -69,10 +69,6 @@ IDLE_S = 0.05  # after which nobody waits, and the next step back is made ready
 SPEEDS = (0.001, 0.01, 0.1, 1, 10, 100)
 TITLES = {"cluster": "Cluster", "messages": "Messages", "detail": "Bytes and reasons", "story": "Scenario"}
 PANES = tuple(TITLES)
-
-
-def _number(row: Row) -> int:
-    return row[0]
 
 
 class LaboratoryScreen(Screen[None]):
@@ -142,10 +138,7 @@ class LaboratoryScreen(Screen[None]):
     def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
         super().__init__()
         self.stage = Stage(spec, history=history)
-        self.teller = Teller()
-        self.rows: list[Row] = []
-        self.read = 0  # happenings that are in `rows`
-        self.told_branch = self.stage.history.branch_name
+        self.account = Account(self.stage.history)
         self.chosen = -1  # a row; -1: the last
         self.pane = PANES[0]
         self.node = next(iter(self.stage.history.world.hosts), "")
@@ -233,13 +226,13 @@ class LaboratoryScreen(Screen[None]):
     def draw(self) -> None:
         """Draw everything anew from the present place."""
         history, spec = self.stage.history, self.stage.spec
-        self._read()
+        self.account.read(self.stage.history)
         nodes = look(history.world)
         if self.node not in nodes:
             self.node = next(iter(nodes), self.node)  # before the first event there is none
         width = max(20, self.query_one("#cluster").size.width - 2)
-        letters = self.teller.letters
-        chosen = self._chosen()
+        letters = self.account.letters
+        chosen = self.account.chosen(self._selected())
         rows, self.owners = drawing.cluster(nodes, letters, self.node, chosen, width)
         ways = drawing.links(look_links(history.world), chosen)
         self._set("cluster-text", [*rows, [("Links", "strong")], *ways] if ways else rows)
@@ -247,7 +240,9 @@ class LaboratoryScreen(Screen[None]):
         self._set("backlog", bar)
         self._draw_messages()
         self._draw_detail()
-        self._draw_story()
+        story = drawing.story(spec, self.stage.done, [title for _, title in self.lessons])
+        self._set("story-text", story)
+        self._set("say", story[:1])
         self.query_one(Timeline).show(history.place, len(history.happenings), self._marks())
         state = f"▶ ×{SPEEDS[self.speed]:g}" if self.playing else "‖ paused"
         last = len(history.happenings)
@@ -268,68 +263,31 @@ class LaboratoryScreen(Screen[None]):
     def _marks(self) -> list[int]:
         return sorted({span.began for span in self.stage.spans} | {span.ended for span in self.stage.spans})
 
-    def _read(self) -> None:
-        history = self.stage.history
-        if history.branch_name != self.told_branch:
-            self.told_branch = history.branch_name
-            self.teller, self.rows, self.read = Teller(self.teller.letters), [], 0
-        for happening in history.happenings[self.read :]:
-            self.rows += self.teller.rows(happening)
-        self.read = len(history.happenings)
-
-    def _chosen(self) -> drawing.Chosen:
-        """Return the chosen message, for every pane to mark it."""
-        at = self._selected()
-        if at < 0:
-            return drawing.NOTHING
-        number, _, source, target, _ = self.rows[at]
-        streamed = [part for part in self.teller.parts.get(number, ()) if part.after >= 0]
-        if not streamed:
-            return drawing.Chosen(source, target)
-        return drawing.Chosen(source, target, streamed[0].before, streamed[-1].after)
-
-    def _shown(self) -> int:
-        """Return how many rows have happened."""
-        return bisect_left(self.rows, self.stage.history.place, key=_number)
-
-    def _rows_of(self, number: int) -> list[Row]:
-        """Return what there is to show of a happening."""
-        first = bisect_left(self.rows, number, key=_number)
-        return self.rows[first : bisect_right(self.rows, number, first, key=_number)]
-
     def _selected(self) -> int:
-        count = self._shown()
+        count = self.account.count
         return count - 1 if self.chosen < 0 or self.chosen >= count else self.chosen
 
     def _draw_messages(self) -> None:
         history = self.stage.history
         narrow, pane = self.has_class("-narrow"), self.query_one("#messages")
         height = max(3, (pane.size.height or self.size.height) - 1)
-        at, count = self._selected(), self._shown()
+        at, count = self._selected(), self.account.count
         first = self.first = max(0, min(max(self.first, at - height + 1), at, count - height))
-        shown = self.rows[first : min(count, first + height)]
+        shown = self.account.rows[first : min(count, first + height)]
         times = [clock(history.happenings[row[0]].at_us) for row in shown]
         widest = max(map(len, times), default=5)
         world, wide = history.world, self.size.width - 4 if narrow else pane.size.width - 2
         lanes = Lanes.fitting(shown, list(world.machines), list(world.hosts), widest, wide)
         rows: list[Text] = [[(lanes.heading(), "strong")]]
         for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
-            rows.append(lanes.draw(row, time, number == at, self._what(number)))
+            rows.append(lanes.draw(row, time, number == at, self.account.what(number)))
         self.query_one("#messages-text", Drawn).draw(rows, layout=False)
-
-    def _what(self, at: int) -> str:
-        """Return what the bytes of a row are; "" for what is no message."""
-        number = self.rows[at][0]
-        parts = self.teller.parts.get(number)
-        if not parts:
-            return ""
-        return parts[min(at - bisect_left(self.rows, number, key=_number), len(parts) - 1)].kind
 
     def _draw_detail(self) -> None:
         pane = self.query_one("#detail", VerticalScroll)
         if not self.talking:
             pane.border_title = TITLES["detail"]
-            self._set("detail-text", self._detail())
+            self._set("detail-text", self.account.opened(self._selected()))
             return
         pane.border_title = f"Console of {self.talking}"
         said = transcript(self.stage.history, self.talking, self._address(self.talking))
@@ -339,71 +297,6 @@ class LaboratoryScreen(Screen[None]):
     def _address(self, name: str) -> str:
         host = self.stage.history.world.hosts.get(self.stage.spec.clients.get(name, name))
         return host.address if host is not None and name == host.name else name
-
-    def _detail(self) -> list[Text]:
-        at = self._selected()
-        if at < 0:
-            return [[("Nothing has happened yet.", "dim")]]
-        history = self.stage.history
-        number = self.rows[at][0]
-        happening = history.happenings[number]
-        rows: list[Text] = []
-        if isinstance(happening, Sent):
-            parts = self.teller.parts.get(number, [])
-            rows.append(
-                [(f"{happening.source} ──▶ {happening.target}  ", "strong"), (f"{len(happening.data)} B", "dim")]
-            )
-            for part in parts[:20]:
-                if part.after >= 0:
-                    rows.append([(f"offset {part.before} → {part.after}", "accent")])
-                for span in list(part.spans())[:60]:
-                    told = f"  {span.meaning}" if span.meaning else ""
-                    rows.append([(f"{span.offset:>6} ", "dim"), (f"{span.data[:8].hex(' '):<24}", ""),
-                                 (f" {span.field}: ", "strong"), (span.value, ""), (told, "dim")])  # fmt: skip
-            if not parts:
-                rows.append([("the rest of it comes in a later message", "dim")])
-        else:
-            lines = self._rows_of(number)
-            _, kind, source, target, _ = lines[0]
-            if target:
-                rows.append([(f"{source} {'✗' if kind == 'x' else '──▶'} {target}", "strong")])
-            rows += [[(row[4], "")] for row in lines]
-        if happening.cause >= 0:
-            cause = next(iter(self._rows_of(happening.cause)), None)
-            kind = type(history.happenings[happening.cause]).__name__.lower()
-            why = f"{cause[2]} {cause[4]}" if cause else kind
-            if isinstance(history.happenings[happening.cause], Delivered):
-                sent = history.happenings[happening.cause].sent  # type: ignore[union-attr]
-                cause = next(iter(self._rows_of(sent)), None)
-                why = f"{cause[2]} said {cause[4]}" if cause else "what had arrived"
-            rows.append([("because of event ", "dim"), (f"{happening.cause}: {why}", "dim")])
-        return rows
-
-    def _draw_story(self) -> None:
-        stage = self.stage
-        rows: list[Text] = []
-        if not stage.done:
-            rows.append([(stage.spec.summary, "")])
-        else:
-            rows.append(
-                [(f"{stage.done} of {len(stage.spec.steps)}  ", "accent"), (stage.spec.steps[stage.done - 1].say, "")]
-            )
-        if stage.next_step is not None:
-            rows += [
-                [("", "")],
-                [
-                    ("n  ", "accent"),
-                    ("next: ", "strong"),
-                    (" · ".join(stage.next_step.do[:4]) or "time passes", "dim"),
-                ],
-            ]
-        else:
-            rows += [[("", "")], [("The scenario is over. The cluster is yours: break it.", "good")]]
-        if self.lessons:
-            titles = " · ".join(title for _, title in self.lessons)
-            rows.append([("l  ", "accent"), ("lesson: ", "strong"), (titles, "dim")])
-        self._set("story-text", rows)
-        self._set("say", rows[:1])
 
     # -- time
 
@@ -442,22 +335,22 @@ class LaboratoryScreen(Screen[None]):
 
     def action_step(self) -> None:
         """Go on to the next thing that shows."""
-        shown = self._shown()
+        shown = self.account.count
         history = self.stage.history
         for _ in range(2000):
             before = history.world.now_us, history.place
             history.step()
-            self._read()
-            if self._shown() != shown or before == (history.world.now_us, history.place):
+            self.account.read(self.stage.history)
+            if self.account.count != shown or before == (history.world.now_us, history.place):
                 break
         self.changed()
 
     def action_back(self) -> None:
         """Go back by one thing that shows."""
-        count = self._shown()
+        count = self.account.count
         if count:
             counts = self.stage.history.branch_now.counts
-            self.act("goto", counts[bisect_right(counts, self.rows[count - 1][0]) - 1])
+            self.act("goto", counts[bisect_right(counts, self.account.rows[count - 1][0]) - 1])
 
     def action_goto(self, number: int) -> None:
         """Go to the first or the last event."""
@@ -510,7 +403,7 @@ class LaboratoryScreen(Screen[None]):
         history = self.stage.history
         ends = perf_counter() + BUSY_S
         history.run(until_us, lambda: perf_counter() > ends)
-        self._read()
+        self.account.read(self.stage.history)
         return history.world.now_us < until_us
 
     def action_speed(self, by: int) -> None:
@@ -535,7 +428,7 @@ class LaboratoryScreen(Screen[None]):
         if len(history.branches) < 2:
             self.notify(ONE_BRANCH)
             return
-        self.app.push_screen(CompareScreen(history, self.teller.letters))
+        self.app.push_screen(CompareScreen(history, self.account.letters))
 
     def action_undo(self) -> None:
         """Take the last action back: be where it was done, in the branch where it was done."""
@@ -555,14 +448,14 @@ class LaboratoryScreen(Screen[None]):
         if self.focused is self.line:
             self.recall(by)
             return
-        count = self._shown()
+        count = self.account.count
         if count:
             self.chosen = max(0, min(count - 1, self._selected() + by))
             self.draw()
 
     def on_drawn_clicked(self, event: Drawn.Clicked) -> None:
         """Choose the message or the node that was clicked."""
-        if event.control.id == "messages-text" and 0 < event.row <= self._shown() - self.first:
+        if event.control.id == "messages-text" and 0 < event.row <= self.account.count - self.first:
             self.chosen = self.first + event.row - 1
         elif event.control.id == "cluster-text" and event.row < len(self.owners):
             self.choose_node(self.owners[event.row])

@@ -1,0 +1,113 @@
+"""What a history tells a learner: a row for each thing that shows, and what is behind each of them.
+
+It is read once, as far as the history has gone, beyond the present place too; going back needs no undoing.
+"""
+
+from bisect import bisect_left, bisect_right
+
+from engine.simulation.happenings import Delivered, Sent
+from engine.simulation.history import History
+from tutor.lab.drawing import NOTHING, Chosen, Text
+from tutor.lab.look import Letters
+from tutor.lab.telling import Row, Teller
+
+PARTS_MAX = 20  # of a message that is opened
+SPANS_MAX = 60  # of each of them
+
+
+def _number(row: Row) -> int:
+    return row[0]
+
+
+class Account:
+    """The rows of a history's present branch."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.branch = history.branch_name
+        self.teller = Teller()
+        self.rows: list[Row] = []
+        self.happened = 0  # happenings that are in `rows`
+
+    @property
+    def letters(self) -> Letters:
+        """The letters of the replication IDs."""
+        return self.teller.letters
+
+    def read(self, history: History) -> None:
+        """Take in what has happened since; another history, or another branch of it, is read from its beginning."""
+        if history is not self.history or history.branch_name != self.branch:
+            self.history, self.branch = history, history.branch_name
+            self.teller, self.rows, self.happened = Teller(self.letters), [], 0
+        for happening in history.happenings[self.happened :]:
+            self.rows += self.teller.rows(happening)
+        self.happened = len(history.happenings)
+
+    @property
+    def count(self) -> int:
+        """How many rows there are up to the present place."""
+        return bisect_left(self.rows, self.history.place, key=_number)
+
+    def rows_of(self, number: int) -> list[Row]:
+        """Return what there is to show of a happening."""
+        first = bisect_left(self.rows, number, key=_number)
+        return self.rows[first : bisect_right(self.rows, number, first, key=_number)]
+
+    def what(self, at: int) -> str:
+        """Return what the bytes of a row are (`tutor.lab.explain.Part.kind`); "" for what is no message."""
+        number = self.rows[at][0]
+        parts = self.teller.parts.get(number)
+        if not parts:
+            return ""
+        return parts[min(at - bisect_left(self.rows, number, key=_number), len(parts) - 1)].kind
+
+    def chosen(self, at: int) -> Chosen:
+        """Return a row as every pane marks it; -1: none."""
+        if at < 0:
+            return NOTHING
+        number, _, source, target, _ = self.rows[at]
+        streamed = [part for part in self.teller.parts.get(number, ()) if part.after >= 0]
+        if not streamed:
+            return Chosen(source, target)
+        return Chosen(source, target, streamed[0].before, streamed[-1].after)
+
+    def opened(self, at: int) -> list[Text]:
+        """Return all of a row: a message's bytes, or a decision's reasons, and what it came from; -1: none."""
+        if at < 0:
+            return [[("Nothing has happened yet.", "dim")]]
+        number = self.rows[at][0]
+        happening = self.history.happenings[number]
+        rows = self._bytes(happening) if isinstance(happening, Sent) else self._told(number)
+        if happening.cause >= 0:
+            rows.append(
+                [("because of event ", "dim"), (f"{happening.cause}: {self._because(happening.cause)}", "dim")]
+            )
+        return rows
+
+    def _bytes(self, sent: Sent) -> list[Text]:
+        parts = self.teller.parts.get(sent.number, [])
+        rows: list[Text] = [[(f"{sent.source} ──▶ {sent.target}  ", "strong"), (f"{len(sent.data)} B", "dim")]]
+        for part in parts[:PARTS_MAX]:
+            if part.after >= 0:
+                rows.append([(f"offset {part.before} → {part.after}", "accent")])
+            for span in list(part.spans())[:SPANS_MAX]:
+                told = f"  {span.meaning}" if span.meaning else ""
+                rows.append([(f"{span.offset:>6} ", "dim"), (f"{span.data[:8].hex(' '):<24}", ""),
+                             (f" {span.field}: ", "strong"), (span.value, ""), (told, "dim")])  # fmt: skip
+        if not parts:
+            rows.append([("the rest of it comes in a later message", "dim")])
+        return rows
+
+    def _told(self, number: int) -> list[Text]:
+        lines = self.rows_of(number)
+        _, kind, source, target, _ = lines[0]
+        heading: list[Text] = [[(f"{source} {'✗' if kind == 'x' else '──▶'} {target}", "strong")]] if target else []
+        return heading + [[(line[4], "")] for line in lines]
+
+    def _because(self, number: int) -> str:
+        cause = self.history.happenings[number]
+        if isinstance(cause, Delivered):
+            said = next(iter(self.rows_of(cause.sent)), None)
+            return f"{said[2]} said {said[4]}" if said else "what had arrived"
+        row = next(iter(self.rows_of(number)), None)
+        return f"{row[2]} {row[4]}" if row else type(cause).__name__.lower()
