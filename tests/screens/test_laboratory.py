@@ -88,6 +88,29 @@ async def test_a_scenario(size: tuple[int, int], snapshot: Snapshot) -> None:
         assert "\u2192 +CONTINUE" in screen_text(app)
 
 
+async def test_a_long_message_is_scrolled_by_keys_and_the_next_one_begins_at_its_top() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n", "n", "tab", "tab")
+        account = screen.account
+        screen.chosen = next(at for at in range(account.count) if len(account.opened(at)) > 30)
+        screen.draw()
+        await pilot.pause()
+        pane = screen.query_one("#detail")
+        await pilot.press("shift+down", "shift+down", "shift+up")
+        await pilot.pause()
+        assert pane.scroll_offset.y == 3
+        await pilot.press("up")
+        await pilot.pause()
+        assert pane.scroll_offset.y == 0
+        await pilot.press("shift+tab")
+        assert screen.pane == "messages"
+        at = screen.chosen
+        await pilot.press("shift+up")
+        assert screen.chosen == at - 3
+
+
 async def test_back_branch_and_the_prompt() -> None:
     app = program("partial-resync")
     async with app.run_test(size=(160, 48)) as pilot:

@@ -47,6 +47,8 @@ Time stands still until you let it go on. **n** does the scenario's next step; *
 is the whole history: click it, or go with **PgUp** and **PgDn** from step to step, **Home** and **End** to its ends.
 **↑** and **↓** (or a click) choose a message, and the pane below opens it: its bytes, or a decision's reasons.
 
+**⇥** goes from pane to pane (its title is marked); **⇧↑** and **⇧↓** scroll the pane, as the wheel does.
+
 The strokes: `═▶` a snapshot, `━▶` the stream of writes, `··▶` acknowledgements, `─▶` commands and replies, `┄▶` a new
 connection, `✗▶` its end; `◆` something in a node, `▌` an action.
 
@@ -66,6 +68,7 @@ ONE_BRANCH = "There is one branch. Go back and do something else: that starts an
 TICK_S = 0.1  # between two pictures while time runs
 BUSY_S = 0.01  # the longest that running time may keep a key waiting (a checkpoint may come to it)
 IDLE_S = 0.05  # after which nobody waits, and the next step back is made ready
+SCROLL_LINES = 3
 SPEEDS = (0.001, 0.01, 0.1, 1, 10, 100)
 TITLES = {"cluster": "Cluster", "messages": "Messages", "detail": "Bytes and reasons", "story": "Scenario"}
 PANES = tuple(TITLES)
@@ -103,6 +106,9 @@ class LaboratoryScreen(Screen[None]):
         Binding("l", "lesson", "lesson", id="lab.lesson"),
         Binding("up", "choose(-1)", "choose", show=False),
         Binding("down", "choose(1)", "choose", show=False),
+        Binding("shift+tab", "pane(-1)", "pane before", show=False),
+        Binding("shift+up", "scroll(-1)", "scroll up", show=False),
+        Binding("shift+down", "scroll(1)", "scroll down", show=False),
         Binding("pageup", "jump(-1)", "step before", show=False),
         Binding("pagedown", "jump(1)", "step after", show=False),
         Binding("home", "goto(0)", "first", show=False),
@@ -113,6 +119,7 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen { background: $background; }
     LaboratoryScreen .pane { border: round $rule; border-title-color: $muted; border-subtitle-color: $muted;
         padding: 0 1; scrollbar-size-vertical: 1; }
+    LaboratoryScreen .pane.-current { border-title-color: $text-accent; }
     LaboratoryScreen Static { text-wrap: wrap; }
     LaboratoryScreen #messages-text { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     LaboratoryScreen #left { width: 42%; }
@@ -140,6 +147,7 @@ class LaboratoryScreen(Screen[None]):
         self.stage = Stage(spec, history=history)
         self.account = Account(self.stage.history)
         self.chosen = -1  # a row; -1: the last
+        self.opened = -1  # the row in the pane of bytes
         self.pane = PANES[0]
         self.node = next(iter(self.stage.history.world.hosts), "")
         self.playing: Worker[None] | None = None
@@ -209,6 +217,9 @@ class LaboratoryScreen(Screen[None]):
         yield SystemCommand("Play or pause", "Let time run, or stop it", self.action_play)
         yield SystemCommand("Faster", "Let time run ten times as fast", partial(self.action_speed, 1))
         yield SystemCommand("Slower", "Let time run at a tenth of its speed", partial(self.action_speed, -1))
+        for by, way in ((-1, "up"), (1, "down")):
+            told = f"Scroll the pane {TITLES[self.pane]}, or move on in it (⇧{'↑' if by < 0 else '↓'})"
+            yield SystemCommand(f"Scroll {way}", told, partial(self.action_scroll, by))
         yield SystemCommand("Undo", "Take the last action back", self.action_undo)
         yield SystemCommand("Console", f"Talk to {self.node} as redis-cli does", self.action_console)
         if self.lessons:
@@ -252,6 +263,7 @@ class LaboratoryScreen(Screen[None]):
         for name in PANES:
             pane = self.query_one(f"#{name}")
             pane.set_class(narrow and name != self.pane, "-hidden")
+            pane.set_class(name == self.pane, "-current")
             others = [TITLES[each] for each in PANES[PANES.index(name) + 1 :] + PANES[: PANES.index(name)]]
             pane.border_subtitle = "⇥ " + " · ".join(others) if narrow else ""
         self.query_one("#left").set_class(narrow and self.pane not in ("cluster", "story"), "-hidden")
@@ -287,7 +299,11 @@ class LaboratoryScreen(Screen[None]):
         pane = self.query_one("#detail", VerticalScroll)
         if not self.talking:
             pane.border_title = TITLES["detail"]
-            self._set("detail-text", self.account.opened(self._selected()))
+            at = self._selected()
+            self._set("detail-text", self.account.opened(at))
+            if at != self.opened:
+                self.opened = at
+                pane.scroll_home(animate=False)
             return
         pane.border_title = f"Console of {self.talking}"
         said = transcript(self.stage.history, self.talking, self._address(self.talking))
@@ -474,12 +490,19 @@ class LaboratoryScreen(Screen[None]):
             self.choose_node(names[(names.index(self.node) + 1) % len(names)])
         self.draw()
 
-    def action_pane(self) -> None:
-        """Show the next pane, where there is room for one; in the prompt, complete what is typed."""
+    def action_pane(self, by: int = 1) -> None:
+        """Go to the next pane, the only one shown where there is no room for more; in the prompt, complete."""
         if self.focused is self.line:
             self.complete()
             return
-        self.show_pane(PANES[(PANES.index(self.pane) + 1) % len(PANES)])
+        self.show_pane(PANES[(PANES.index(self.pane) + by) % len(PANES)])
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll the pane that ⇥ has come to; the messages have their own way of moving on."""
+        if self.pane == "messages":
+            self.action_choose(by * SCROLL_LINES)
+        else:
+            self.query_one(f"#{self.pane}").scroll_relative(y=by * SCROLL_LINES, animate=False)
 
     def show_pane(self, name: str) -> None:
         """Show a pane; how much of it there is room for is known afterwards."""
