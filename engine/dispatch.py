@@ -149,7 +149,10 @@ def process_gated(node: "Node", ctx: "Client", argv: Argv) -> None:
             command = find_command(node, argv)
         except ReplyError as error:
             ctx.current = None
-            reject(node, ctx, None, argv, error)
+            if ctx.link and argv[0].lower() in (b"post", b"host:"):
+                node.limits.refuse_browser(ctx)
+            else:
+                reject(node, ctx, None, argv, error)
             return
     if not command.takes(len(argv)):
         reject(node, ctx, command, argv, wrong_arity(command.name))

@@ -48,11 +48,13 @@ class Eviction:
         if needed <= 0:
             return True
         freed = 0
+        began_us = node.stopwatch()
         while freed < needed:
             victim = None if config.maxmemory_policy == "noeviction" else self._choose()
             if victim is None:
                 break
             freed += self._evict(*victim)
+        node.latency.sample(node, b"eviction-cycle", began_us)
         if freed:
             node.aftermath = True
             node.flush_propagation(as_unit=False)
@@ -66,7 +68,9 @@ class Eviction:
         node = self.node
         name = b"UNLINK" if node.config.lazyfree_lazy_eviction else b"DEL"
         before = node.space.used
+        began_us = node.stopwatch()
         db.delete(entry.key)
+        node.latency.sample(node, b"eviction-del", began_us)
         freed = before - node.space.used
         node.also_propagate(db.index, [name, entry.key])
         node.stats.evicted_keys += 1

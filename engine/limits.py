@@ -26,6 +26,7 @@ class ClientLimits:
     def __init__(self, node: "Node") -> None:
         self.node = node
         self.least = NO_LIMIT  # output below this concerns no limit
+        self.warned_of_browsers_us: int | None = None
         self.turn: list[int] = []  # clients still to be looked at in this round of cron
         self.resizing = True  # reply buffers follow what is used of them (DEBUG REPLYBUFFER RESIZING)
         self.peak_lasts_ms = PEAK_LASTS_MS  # negative: for ever (DEBUG REPLYBUFFER PEAK-RESET-TIME)
@@ -75,6 +76,19 @@ class ClientLimits:
         node.master.note_leaving(client, f"{size_bytes} bytes wait for it: over client-output-buffer-limit replica")
         node.close_now(client)
         return False
+
+    def refuse_browser(self, client: "Client") -> None:
+        """Hang up on who speaks HTTP: a browser may have been lured here, and what follows would be commands."""
+        node = self.node
+        if self.warned_of_browsers_us is None or node.now_us - self.warned_of_browsers_us > 60_000_000:
+            self.warned_of_browsers_us = node.now_us
+            node.log(
+                "#",
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to "
+                "Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise "
+                f"your Redis instance. Connection from {client.peer} aborted.",
+            )
+        node.close_now(client)
 
     # --- time ---------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.effects import KillSnapshot, Log, Read, Snapshot, Unlink
 from engine.errors import ReplyError
+from engine.memory import used_memory
 from engine.rdb.errors import CorruptRdbError
 from engine.rdb.loader import Loader
 from engine.rdb.objects import Limits
@@ -195,6 +196,7 @@ class Persistence:
         node = self.node
         node.stats.forks += 1
         node.stats.latest_fork_us = duration_us
+        node.stats.fork_rate = used_memory(node) * 1e6 / max(1, duration_us) / (1 << 30)
         node.latency.took(node, b"fork", duration_us)
 
     def saved_elsewhere(self) -> None:

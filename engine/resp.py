@@ -373,7 +373,7 @@ class Request:
 
     def _inline(self) -> Argv | None:
         end = self.buffer.find(b"\n")
-        if end < 0:
+        if end < 0 or self.buffer.find(b"\0", 0, end) >= 0:  # Redis looks for the end no further than a NUL
             if len(self.buffer) > INLINE_MAX:
                 raise ProtocolError(b"too big inline request")
             return None

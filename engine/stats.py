@@ -101,6 +101,7 @@ class Stats:
         self.lazyfreed_objects = 0
         self.expire_cycle_us = 0
         self.latest_fork_us = 0
+        self.fork_rate = 0.0  # GB a second that the last fork came to
         self.rounds = 0
         self.errors: dict[bytes, int] = {}  # by code
 

@@ -6,6 +6,7 @@ show for equal data, or says that it cannot.
 https://redis.io/docs/latest/commands/debug/
 """
 
+import math
 from collections.abc import Callable
 
 from engine.aof.log import ON
@@ -59,8 +60,8 @@ def _unknown(argv: Argv) -> ReplyError:
 
 
 def _sleep(ctx: Client, argv: Argv) -> Reply:
-    seconds = parse_float(argv[2])
-    if seconds is None:
+    seconds = parse_float(argv[2]) or 0.0  # what is no number is none at all, as C's strtod has it
+    if not math.isfinite(seconds):
         raise ReplyError(NOT_A_FLOAT)
     node = ctx.node
     duration_us = int(seconds * 1_000_000)

@@ -4,6 +4,7 @@ https://redis.io/docs/latest/commands/?group=server
 """
 
 from engine import client as flags
+from engine import doctor
 from engine import latency as latency_graphs
 from engine.arguments import integer, parse_integer
 from engine.client import BLOCKED_SHUTDOWN, Client
@@ -267,36 +268,7 @@ def latency_graph(ctx: Client, argv: Argv) -> Reply:
     complexity="O(1)",
 )
 def latency_doctor(ctx: Client, argv: Argv) -> Reply:
-    node = ctx.node
-    events = node.latency.events
-    if not node.config.latency_monitor_threshold and not events:
-        return Verbatim(
-            b"I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use "
-            b'"CONFIG SET latency-monitor-threshold <milliseconds>." in order to enable it. If we weren\'t in a deep '
-            b"space mission I'd suggest to take a look at https://redis.io/topics/latency-monitor.\n"
-        )
-    if not events:
-        return Verbatim(
-            b"Dave, no latency spike was observed during the lifetime of this Redis instance, not in the slightest "
-            b"bit. I honestly think you ought to sit down calmly, take a stress pill, and think things over.\n"
-        )
-    report = [
-        b"Dave, I have observed latency spikes in this Redis instance. You don't mind talking about it, do you Dave?\n"
-    ]
-    for i, (name, series) in enumerate(events.items(), 1):
-        values = [sample.latency_ms for sample in series.samples]
-        mean = sum(values) // len(values)
-        deviation = sum(abs(value - mean) for value in values) // len(values)
-        period = (node.now_us // 1_000_000 - series.samples[0].time_s) / len(values)
-        report.append(
-            b"%d. %b: %d latency spikes (average %dms, mean deviation %dms, period %.2f sec). Worst all time event "
-            b"%dms." % (i, name, len(values), mean, deviation, period, series.max_ms)
-        )
-    report.append(
-        b"\nI have a few advices for you:\n\n- Check your Slow Log to understand what are the commands you are running "
-        b"which are too slow to execute. Please check https://redis.io/commands/slowlog for more information.\n"
-    )
-    return Verbatim(b"\n".join(report))
+    return Verbatim(doctor.latency_report(ctx.node))
 
 
 @command(
@@ -437,15 +409,7 @@ def memory_stats(ctx: Client, argv: Argv) -> Reply:
     complexity="O(1)",
 )
 def memory_doctor(ctx: Client, argv: Argv) -> Reply:
-    if used_memory(ctx.node) < 5 * 1024 * 1024:
-        return Verbatim(
-            b"Hi Sam, this instance is empty or is using very little memory, my issues detector can't be used in these "
-            b"conditions. Please, leave for your mission on Earth and fill it with some data. The new Sam and I will "
-            b"be back to our programming as soon as I finished rebooting.\n"
-        )
-    return Verbatim(
-        b"Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n"
-    )
+    return Verbatim(doctor.memory_report(ctx.node))
 
 
 @command(

@@ -124,7 +124,7 @@ class Replication:
         if not node.is_replica:
             if self.backlog is None:
                 return None
-            return node.master.selected, self.replid, self.offset
+            return max(0, node.master.selected), self.replid, self.offset
         replica = node.replica
         if replica.client is not None:
             return replica.client.db.index, self.replid, self.offset
