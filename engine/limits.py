@@ -30,7 +30,7 @@ class ClientLimits:
         self.turn: list[int] = []  # clients still to be looked at in this round of cron
         self.resizing = True  # reply buffers follow what is used of them (DEBUG REPLYBUFFER RESIZING)
         self.peak_lasts_ms = PEAK_LASTS_MS  # negative: for ever (DEBUG REPLYBUFFER PEAK-RESET-TIME)
-        self.soft_since_us: dict[int, int] = {}  # when a client went over its soft limit
+        self.soft_since_s: dict[int, int] = {}  # the second in which a client went over its soft limit
 
     def configured(self) -> None:
         """Take over client-output-buffer-limit."""
@@ -63,10 +63,11 @@ class ClientLimits:
             hard_bytes = max(hard_bytes, node.config.repl_backlog_size)
         over = bool(hard_bytes and size_bytes >= hard_bytes)
         if limit.soft_bytes and size_bytes >= limit.soft_bytes:
-            since_us = self.soft_since_us.setdefault(client.id, node.now_us)
-            over |= node.now_us - since_us > limit.soft_seconds * 1_000_000
+            now_s = node.now_us // 1_000_000
+            since_s = self.soft_since_s.setdefault(client.id, now_s)
+            over |= now_s - since_s > limit.soft_seconds
         else:
-            self.soft_since_us.pop(client.id, None)
+            self.soft_since_s.pop(client.id, None)
         if not over or client.flags & flags.MASTER:
             return True
         from engine.commands.client import describe
@@ -124,7 +125,7 @@ class ClientLimits:
         if client.out_bytes >= self.least:
             self.check_output(client, client.out_bytes)
         else:
-            self.soft_since_us.pop(client.id, None)
+            self.soft_since_s.pop(client.id, None)
 
     def _resize_reply_buffer(self, client: "Client") -> None:
         """Halve, or more, a reply buffer of which little was used of late; double one that was full."""

@@ -626,7 +626,7 @@ class Node:
         self.undelivered_bytes -= client.out_bytes
         self.unread_bytes -= client.unread_bytes
         client.unread_bytes = 0
-        self.limits.soft_since_us.pop(client.id, None)
+        self.limits.soft_since_s.pop(client.id, None)
         client.halted = True
         client.link = 0
 
