@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import threading
 
 import pytest
@@ -64,19 +65,22 @@ def test_connections_to_other_servers_are_kept():
         while sock.recv(100):
             sock.sendall(b"+OK\r\n")
 
+    def no_tls() -> ssl.SSLContext:
+        raise AssertionError("nobody asked for TLS")
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
         host, port = listener.getsockname()
         exchanges = Exchanges()
         effect = Exchange(host, port, b"PING\r\n", 1, 5000)
-        assert [exchanges.exchange(effect) for _ in range(3)] == [[b"+OK"]] * 3
+        assert [exchanges.exchange(effect, no_tls) for _ in range(3)] == [[b"+OK"]] * 3
         assert len(accepted) == 1 and len(exchanges.kept) == 1
         accepted[0].shutdown(socket.SHUT_RDWR)  # a connection that went away meanwhile is replaced
-        assert exchanges.exchange(effect) == [b"+OK"]
+        assert exchanges.exchange(effect, no_tls) == [b"+OK"]
         assert len(accepted) == 2
         exchanges.close_idle()
         assert len(exchanges.kept) == 1
-        address = (host, port)
+        address = (host, port, False)
         exchanges.kept[address] = (exchanges.kept[address][0], -100.0)
         exchanges.close_idle()
         assert not exchanges.kept
