@@ -272,7 +272,7 @@ def canonical_length(argv: Argv) -> int:
 
 INLINE_MAX = 64 * 1024
 _MULTIBULK_MAX = 2**31 - 1
-READ_AT_ONCE = 64 * 1024  # bytes; longer input is parsed with more care and less speed
+READ_AT_ONCE = 64 * 1024  # bytes; a longer request is parsed with more care and less speed
 _LONG_COUNT = re.compile(rb"\*[0-9]{6}")
 
 
@@ -301,6 +301,11 @@ class Request:
         self.bulk_length = -1  # of the argument being read; -1 before its header
         self.args: Argv = []
         self.args_bytes = 0
+
+    @property
+    def begins(self) -> bool:
+        """True where a new request begins, one that is no line."""
+        return not self.missing and self.buffer[:1] == b"*"
 
     @property
     def memory(self) -> int:
@@ -482,10 +487,38 @@ class BatchParser:
                 else:
                     if i + 1 == len(parts) and not parts[i]:
                         return [argv], len(data)
+        if len(data) <= READ_AT_ONCE:
+            return self._parse_piece(data, stars)
+        # A reader moves all that it still holds for each kilobyte that it has read: it is given little at once.
+        batch: list[Argv] = []
+        at = 0
+        while at < len(data):
+            piece = data[at : at + READ_AT_ONCE]
+            found, used = self._parse_piece(piece, piece.count(b"*"))
+            if not used:
+                break
+            batch += found
+            at += used
+        return batch, at
+
+    def _parse_piece(self, data: bytes, stars: int) -> tuple[list[Argv], int]:
         if data[0] != 42 or data.find(b"\r", 0, 7) < 0 or (stars > 1 and _LONG_COUNT.search(data)):
             return [], 0
         if b"=" in data or b"~" in data or b">" in data:
             return self._parse_carefully(data)  # marks of types that read like requests
+        batch = self._parse_whole(data) if data.endswith(b"\r\n") else None
+        if batch is None:
+            # A piece of a long pipeline ends within a request: what stands before that one may be whole.
+            end = data.rfind(b"\r\n*") + 2
+            head = data[:end]
+            batch = self._parse_whole(head) if end > 2 else None
+            if batch is None:
+                return self._parse_carefully(data)
+            return batch, end
+        return batch, len(data)
+
+    def _parse_whole(self, data: bytes) -> list[Argv] | None:
+        """Return the requests that `data` consists of, or None when it is not made of canonical ones alone."""
         reader = self._reader
         batch: list[Argv] = []
         total = 0
@@ -502,9 +535,9 @@ class BatchParser:
         except (hiredis.HiredisError, TypeError, IndexError):
             total = -1
         if total == len(data) and not reader.has_data():
-            return batch, total
+            return batch
         self._reader = hiredis.Reader()
-        return self._parse_carefully(data)
+        return None
 
     def _parse_carefully(self, data: bytes) -> tuple[list[Argv], int]:
         """Return what `parse` does, request by request, up to the first that is incomplete or strange."""

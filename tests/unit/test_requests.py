@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.resp import BatchParser, Limits, ProtocolError, Request, encode_command
+from engine.resp import READ_AT_ONCE, BatchParser, Limits, ProtocolError, Request, encode_command
 from tests.inprocess import InProcess
 
 ARGS = st.sampled_from([b"GET", b"", b"x" * 12, b"a\r\nb", b"*1", b"$3\r\n", b"=5\r\ntxt:a", b"y" * 1030])
@@ -38,6 +38,54 @@ def test_a_batch_holds_what_its_bytes_say(data, draw):
         data = data[:at] + draw.draw(ODD) + data[at + draw.draw(st.integers(0, 2)) :]
     batch, used = PARSER.parse(data)
     assert batch + (carefully(data[used:]) if used < len(data) else []) == carefully(data)
+
+
+def test_pieces_of_a_long_pipeline_are_parsed_in_batches(monkeypatch):
+    """However a pipeline is cut, only the requests at the cuts go through the careful parser."""
+    careful = []
+    requests = [[b"SET", b"key:%d" % i, b"*" if i % 7 == 0 else b"x" * (i % 50)] for i in range(2000)]
+    data = b"".join(map(encode_command, requests))
+    node = InProcess()
+    node.run(1, b"PING")
+    next_ = Request.next
+    monkeypatch.setattr(Request, "next", lambda request, limits: careful.append(1) or next_(request, limits))
+    for at in range(0, len(data), 4001):
+        node.send(1, data[at : at + 4001])
+    assert node.take(1) == [b"+OK"] * 2000
+    assert len(careful) <= 4 * (len(data) // 4001 + 1)
+    assert node.run(1, b"GET", b"key:1999") == [b"$" + b"x" * (1999 % 50)]
+
+
+def test_much_at_once_is_parsed_piece_by_piece(monkeypatch):
+    """A reader of hiredis moves what it holds again and again: eight megabytes took it ten times as long."""
+    requests = [encode_command([b"SET", b"key:%d" % i, b"x" * (i % 50)]) for i in range(6000)]
+    requests[3000] = encode_command([b"SET", b"long", b"y" * 100_000])
+    data = b"".join(requests)
+    fed = []
+    whole = BatchParser._parse_whole
+    monkeypatch.setattr(
+        BatchParser, "_parse_whole", lambda parser, data: fed.append(len(data)) or whole(parser, data)
+    )
+    node = InProcess()
+    node.send(1, data[:-1])
+    assert node.take(1) == [b"+OK"] * 5999
+    assert max(fed) <= READ_AT_ONCE
+    assert sum(fed) < 2 * len(data)
+    node.send(1, data[-1:])
+    assert node.take(1) == [b"+OK"]
+    assert node.run(1, b"STRLEN", b"long") == [b":100000"]
+
+
+def test_a_client_that_must_wait_within_a_piece_goes_on_where_it_was():
+    node = InProcess()
+    node.run(1, b"PING")
+    head = encode_command([b"SET", b"a", b"0"])
+    rest = b"".join(map(encode_command, [[b"INCR", b"a"], [b"BLPOP", b"l", b"0"], [b"INCR", b"a"], [b"GET", b"a"]]))
+    node.send(1, head[:7])
+    node.send(1, head[7:] + rest + b"PING\r\n")
+    assert node.take(1) == [b"+OK", b":1"]
+    node.run(2, b"RPUSH", b"l", b"x")
+    assert node.take(1) == [[b"*", b"$l", b"$x"], b":2", b"$2", b"+PONG"]
 
 
 def test_a_stranger_may_send_little_even_in_one_piece():
