@@ -28,10 +28,13 @@ raises `CorruptedHllError` and never costs more than the damage is long.
 https://redis.io/docs/latest/develop/data-types/probabilistic/hyperloglogs/
 """
 
+import re
 from binascii import a2b_base64, b2a_base64
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 from math import inf, sqrt
+from typing import ClassVar
 
 REGISTERS = 16384
 HEADER_BYTES = 16
@@ -138,7 +141,22 @@ def _dense_set(hll: bytearray, index: int, count: int) -> bool:
 # Registers that a one-byte opcode stands for; 0 for the first byte of an XZERO.
 _SPAN = bytes([op + 1 if op < 64 else 0 if op < 128 else (op & 3) + 1 for op in range(256)])
 _CODES = [bytes((op,)) for op in range(256)]
+_RECENT_MAX = 16  # HLLs that are kept taken apart
 _JOINED = 5  # opcodes that are looked at for neighbours to join after a change: more cannot have changed
+
+
+_OPCODE = re.compile(rb"[\x40-\x7f].|[^\x40-\x7f]", re.DOTALL)
+
+
+class _Spans(dict[bytes, int]):
+    """How many registers each opcode stands for: those of two bytes as they are met."""
+
+    def __missing__(self, code: bytes) -> int:
+        span = self[code] = ((code[0] & 63) << 8 | code[1]) + 1
+        return span
+
+
+_SPANS = _Spans({code: span for code, span in zip(_CODES, _SPAN, strict=True) if span})
 
 
 def _val(count: int, length: int) -> bytes:
@@ -152,40 +170,37 @@ def _zeros(count: int, length: int) -> bytes:
 
 
 class _Runs:
-    """The opcodes of a sparse HLL up to some register, taken apart so that a register is found by bisection."""
+    """The opcodes of a sparse HLL, taken apart so that a register is found by bisection."""
 
-    __slots__ = ("codes", "end", "firsts", "rest", "size", "size_max")
+    __slots__ = ("codes", "end", "firsts", "size", "torn")
 
-    def __init__(self, hll: bytearray, last: int, size_max: int) -> None:
-        self.codes: list[bytes] = []
-        self.firsts: list[int] = []  # for each opcode the register with which it begins
-        self.size = len(hll)
-        self.size_max = size_max
-        first, p, end, beyond = 0, HEADER_BYTES, len(hll), 0
-        while p < end and beyond <= _JOINED:
-            op = hll[p]
-            span = _SPAN[op]
-            if span:
-                code = _CODES[op]
-            else:
-                if p + 1 == end:
-                    break  # damaged; who looks for a register beyond this will say so
-                code = bytes(hll[p : p + 2])
-                span = ((op & 63) << 8 | code[1]) + 1
-            self.codes.append(code)
-            self.firsts.append(first)
-            first += span
-            p += len(code)
-            if first > last:
-                beyond += 1
-        self.end = first  # the first register that is not in `codes`
-        self.rest = bytes(hll[p:])
+    recent: ClassVar[dict[bytes, "_Runs"]] = {}  # by the bytes that they stand for
 
-    def store(self, hll: bytearray) -> None:
-        """Write the opcodes back."""
-        hll[HEADER_BYTES:] = b"".join(self.codes) + self.rest
+    def __init__(self, body: bytes) -> None:
+        self.codes: list[bytes] = _OPCODE.findall(body)
+        # For each opcode the register with which it begins.
+        self.firsts = list(accumulate(map(_SPANS.__getitem__, self.codes), initial=0))
+        self.end = self.firsts.pop()  # the first register that is not in `codes`
+        whole = sum(map(len, self.codes))
+        self.torn = body[whole:]  # half an opcode, in what is damaged: who looks for a register there says so
+        self.size = HEADER_BYTES + len(body)
 
-    def set(self, index: int, count: int) -> bool | None:
+    @classmethod
+    def of(cls, hll: bytearray) -> "_Runs":
+        """Take an HLL apart, or go on with what is left of it from its last addition: most go to few HLLs."""
+        body = bytes(memoryview(hll)[HEADER_BYTES:])
+        return cls.recent.pop(body, None) or cls(body)
+
+    def put_back(self, hll: bytearray, changed: bool) -> None:
+        """Write the opcodes back, and keep them for the next addition to the same HLL."""
+        if changed:
+            hll[HEADER_BYTES:] = b"".join(self.codes) + self.torn
+        recent = self.recent
+        recent[bytes(memoryview(hll)[HEADER_BYTES:])] = self
+        if len(recent) > _RECENT_MAX:
+            del recent[next(iter(recent))]
+
+    def set(self, index: int, count: int, size_max: int) -> bool | None:
         """Raise a register to `count`; False if it is no less already, None if only a dense HLL could hold it."""
         if index >= self.end:
             raise CorruptedHllError
@@ -193,7 +208,7 @@ class _Runs:
         at = bisect_right(firsts, index) - 1
         code, first = codes[at], firsts[at]
         op = code[0]
-        span = _SPAN[op] or ((op & 63) << 8 | code[1]) + 1
+        span = _SPANS[code]
         left = index - first
         right = span - 1 - left
         if op & 0x80:
@@ -211,7 +226,7 @@ class _Runs:
             parts.append(run(value, right))
             begins.append(index + 1)
         size = self.size + sum(map(len, parts)) - len(code)
-        if size > max(self.size, self.size_max):
+        if size > max(self.size, size_max):
             return None
         self.size = size
         codes[at : at + 1] = parts
@@ -240,17 +255,17 @@ def _raise(hll: bytearray, places: list[tuple[int, int]], sparse_max_bytes: int)
     """Raise registers to values, in order; returns how many changed. A sparse HLL becomes dense when it must."""
     changes = done = 0
     if hll[4] == SPARSE and places:
-        runs = _Runs(hll, max(places)[0], sparse_max_bytes)
+        runs = _Runs.of(hll)
         try:
             for index, count in places:
-                changed = runs.set(index, count) if count <= _SPARSE_VAL_MAX else None
+                changed = runs.set(index, count, sparse_max_bytes) if count <= _SPARSE_VAL_MAX else None
                 if changed is None:
                     break
                 changes += changed
                 done += 1
         finally:
+            runs.put_back(hll, changed=bool(changes))
             if changes:
-                runs.store(hll)
                 invalidate(hll)
         if done < len(places):
             to_dense(hll)
