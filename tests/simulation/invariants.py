@@ -17,11 +17,54 @@ class BrokenError(AssertionError):
     """An invariant does not hold."""
 
 
+class History:
+    """What is known of a history's bytes, in pieces: what a short backlog has lost before it was looked at is not.
+
+    >>> history = History()
+    >>> history.add(1, b"abc"), history.add(9, b"ij"), history.add(3, b"cde"), history.pieces
+    (None, None, None, [[1, bytearray(b'abcde')], [9, bytearray(b'ij')]])
+    >>> history.add(4, b"defgh"), history.pieces, history.end
+    (None, [[1, bytearray(b'abcdefghij')]], 11)
+    >>> history.add(2, b"bcxd")
+    (4, b'xd', b'defghij')
+    """
+
+    def __init__(self):
+        self.pieces = []  # [offset, bytes] in order, with gaps between them
+        self.owner = None  # the node that makes it
+
+    @property
+    def end(self):
+        """The offset behind the last byte that is known."""
+        return self.pieces[-1][0] + len(self.pieces[-1][1]) if self.pieces else 0
+
+    def add(self, first, content):
+        """Take bytes in; returns (offset, they, what is known there) if they are not equal to what is known."""
+        apart, joined, end = [], [first, bytearray(content)], first + len(content)
+        for piece in self.pieces:
+            start, known = piece
+            stop = start + len(known)
+            if stop < first or start > end:
+                apart.append(piece)
+                continue
+            low, high = max(first, start), min(end, stop)
+            if known[low - start : high - start] != content[low - first : high - first]:
+                at = next(i for i in range(low, high) if known[i - start] != content[i - first])
+                return at, bytes(content[at - first :][:40]), bytes(known[at - start :][:40])
+            base, held = joined
+            if start < base:
+                joined = [start, known + held[stop - base :]]
+            else:
+                held += known[base + len(held) - start :]
+        self.pieces = sorted([*apart, joined])
+        return None
+
+
 class Streams:
     """The bytes of every history, and the data that belongs to each of its offsets."""
 
     def __init__(self):
-        self.histories = {}  # replication ID -> [first offset, bytes, who makes it]
+        self.histories = {}  # by replication ID
         self.seen = {}  # host -> (ID, offset up to which it was compared)
         self.data = {}  # (ID, offset) -> (digest, host)
 
@@ -59,37 +102,19 @@ class Streams:
         self.seen[name] = ((replication.replid, node), backlog.end)
 
     def _hold(self, name, node, replid, first, content):
-        history = self.histories.get(replid)
-        if history is None:
-            self.histories[replid] = [first, bytearray(content), None]
-            history = self.histories[replid]
-        base, known, owner = history
-        if not node.is_replica and node.replication.replid == replid:
-            owner = history[2] = (name, node)
-        if first < base:
-            if first + len(content) < base:
-                history[0], history[1] = first, bytearray(content)
-                return
-            known[:0] = content[: base - first]
-            history[0] = base = first
-        place = first - base
-        if place > len(known):
-            history[0], history[1] = first, bytearray(content)
-            return
-        common = min(len(content), len(known) - place)
-        if known[place : place + common] != content[:common]:
-            differs = next(i for i in range(common) if known[place + i] != content[i])
+        history = self.histories.setdefault(replid, History())
+        if _makes(node, replid):
+            history.owner = node
+        if history.owner not in (None, node) and _makes(history.owner, replid):
+            ahead = first + len(content) - history.end
+            if ahead > 0:
+                raise BrokenError(f"{name} is {ahead} bytes further in {replid[:8].decode()} than its master")
+        differs = history.add(first, content)
+        if differs is not None:
+            at, told, known = differs
             raise BrokenError(
-                f"{name}: history {replid[:8].decode()} differs at offset {first + differs}: "
-                f"{bytes(content[differs : differs + 40])!r} instead of "
-                f"{bytes(known[place + differs : place + differs + 40])!r}"
+                f"{name}: history {replid[:8].decode()} differs at offset {at}: {told!r} instead of {known!r}"
             )
-        if common < len(content):
-            if owner is not None and owner[1] is not node and _makes(owner[1], replid):
-                raise BrokenError(
-                    f"{name} is {len(content) - common} bytes further in {replid[:8].decode()} than its master"
-                )
-            known += content[common:]
 
     def _compare_data(self, name, node):
         replication, replica = node.replication, node.replica

@@ -1,5 +1,6 @@
 """A share of the seeds, the planted bugs, and that equal seeds give equal histories everywhere."""
 
+import doctest
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from engine.simulation.history import History
 from tests.interpreters import others
+from tests.simulation import invariants
 from tests.simulation.__main__ import main, try_seeds
 from tests.simulation.invariants import BrokenError
 from tests.simulation.plans import PLANS, play
@@ -121,3 +123,8 @@ def test_equal_histories_in_other_processes():
     assert digests(sys.executable, "77") == expected
     for python in others():
         assert digests(python, "5") == expected
+
+
+def test_the_checkers_own_example():
+    result = doctest.testmod(invariants)
+    assert result.attempted and not result.failed
