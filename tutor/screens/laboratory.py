@@ -128,6 +128,7 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen #story { height: 11; }
     LaboratoryScreen #messages { height: 1fr; }
     LaboratoryScreen #detail { height: 40%; }
+    LaboratoryScreen #detail-text, LaboratoryScreen #story-text { min-height: 100%; }
     LaboratoryScreen #prompt { height: 1; background: $surface; }
     LaboratoryScreen #who { width: auto; padding: 0 0 0 1; color: $text-accent; }
     LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
@@ -293,7 +294,7 @@ class LaboratoryScreen(Screen[None]):
         rows: list[Text] = [[(lanes.heading(), "strong")]]
         for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
             rows.append(lanes.draw(row, time, number == at, self.account.what(number)))
-        self.query_one("#messages-text", Drawn).draw(rows, layout=False)
+        self.query_one("#messages-text", Drawn).draw(rows)
 
     def _draw_detail(self) -> None:
         pane = self.query_one("#detail", VerticalScroll)
