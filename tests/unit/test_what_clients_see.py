@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.commands import debug
 from tests.inprocess import InProcess
 
 PUSH_ALL = [b">", b"$invalidate", b"_"]
@@ -108,3 +109,10 @@ def test_a_client_that_kills_itself_is_told_so_first(node: InProcess) -> None:
     assert node.run(1, b"EXEC") == [[b"*", b":1"], b"-HUNGUP"]
     node.run(2, b"PING")
     assert node.run(2, *[b"2" if arg == b"1" else arg for arg in itself]) == [b":1", b"-HUNGUP"]
+
+
+def test_what_debug_help_names_is_there() -> None:
+    lines = debug.HELP.split("\n")
+    names = {line.split()[0].lower().encode() for line in lines if not line.startswith(" ")}
+    assert len(names) > 30
+    assert names <= set(debug._SUBCOMMANDS)
