@@ -496,6 +496,7 @@ class Node:
         if self.exiting:
             return
         self.mark_us = self.stopwatch()
+        self.round_began_us = self.round_began_us or self.mark_us  # what the clock brings takes time as well
         blocking.wake_due(self)
         self.pauses.wake_due()
         if now >= self.cron_at_us:

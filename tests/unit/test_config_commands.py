@@ -10,6 +10,7 @@ from engine.errors import ReplyError
 from engine.info import info
 from engine.node import Node
 from engine.resp import OK
+from tests.inprocess import InProcess
 
 
 class Machine:
@@ -193,6 +194,16 @@ def test_rates_of_sixteen_samples_begin_again_at_resetstat(config):
     # What was not sampled again counts as nothing: one sample of sixteen.
     again = {name: value for name, value in node_rates(node, 0, 1) if value not in ("0", "0.00")}
     assert again == {"eventloop_cycles_per_sec": "1", "eventloop_duration_usec": "6"}
+
+
+def test_the_time_of_a_round_is_that_of_the_cron_too():
+    server = InProcess()
+    node, clock = server.node, iter(range(1000, 10**9, 250))
+    node.stopwatch = lambda: next(clock)
+    before = node.stats.active_time_us
+    node.wake(node.deadline())
+    node.settled(node.now_us)
+    assert node.stats.active_time_us >= before + 250
 
 
 def node_rates(node, bytes_, samples):
