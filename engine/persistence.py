@@ -7,6 +7,7 @@ ask the world for a `Snapshot`, which the live one takes in a forked child while
 https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 """
 
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from engine.node import Node
 
 RETRY_S = 5  # how long a failed background save keeps save points from starting the next
+
+
+def was_given_up(error: str) -> bool:
+    """Tell whether a child ended because it was told to (SIGUSR1, whatever its number): that is no failure."""
+    return error.endswith((" signal 10", f" signal {signal.SIGUSR1.value}"))
 
 
 class LoadError(Exception):
@@ -250,8 +256,9 @@ class Persistence:
             self._saved(self.dirty_at_bgsave)
             return
         node.log("#", error)
-        self.last_status_ok = False
-        node.update_gated()
+        if not was_given_up(error):
+            self.last_status_ok = False
+            node.update_gated()
 
     def cron(self) -> None:
         """Start a background save when a save point is reached, or one was asked for while another ran."""

@@ -45,6 +45,7 @@ from engine.effects import (
     Unlink,
     Write,
 )
+from engine.persistence import was_given_up
 from engine.resp import Argv, encode_command
 
 if TYPE_CHECKING:
@@ -607,7 +608,9 @@ class AppendOnlyFile:
             done = self._replace()
         else:
             node.log("#", error)
-        self.last_rewrite_ok = done
+        given_up = error is not None and was_given_up(error)
+        if not given_up:
+            self.last_rewrite_ok = done
         if done:
             self.failures = 0
             node.log("*", "Background AOF rewrite finished successfully")
@@ -615,7 +618,7 @@ class AppendOnlyFile:
                 self.state = ON
                 self._publish()
         else:
-            self.failures += 1
+            self.failures += not given_up
             node.effects.append(Unlink(self.temporary_base))
             if waited:
                 name = temporary_increment(self.config.appendfilename)

@@ -107,6 +107,27 @@ def test_flushall_leaves_an_empty_snapshot_where_there_are_save_points():
     assert b"\x00\x01k\x01v" in server.world.files["dump.rdb"]
 
 
+@pytest.mark.parametrize("number, refused", [(10, False), (9, True)])
+def test_a_save_that_was_given_up_is_no_failure(number, refused):
+    """FLUSHALL ends the child that writes a snapshot; writes go on, as they do when somebody sends it SIGUSR1."""
+    server = Server().start()
+    server.run(b"SET k v", b"BGSAVE")
+    saving = server.node.persistence.saving
+    assert saving
+    server.run(b"FLUSHALL")
+    server.node.snapshot(saving, f"Background saving terminated by signal {number}", server.now)
+    assert server.info(b"persistence")["rdb_last_bgsave_status"] == ("err" if refused else "ok")
+    assert server.run(b"SET k v").startswith(b"-MISCONF" if refused else b"+OK")
+
+
+def test_a_rewrite_that_was_given_up_is_no_failure():
+    server = Server(appendonly=True).start()
+    server.run(b"SET k v", b"BGREWRITEAOF")
+    server.node.snapshot(server.node.aof.rewriting, "Background AOF rewrite terminated by signal 10", server.now)
+    told = server.info(b"persistence")
+    assert (told["aof_last_bgrewrite_status"], told["aof_rewrites_consecutive_failures"]) == ("ok", "0")
+
+
 def test_a_damaged_file_ends_the_server_with_the_place():
     server = Server().start()
     server.run(b"RPUSH list a b c", b"SAVE")
