@@ -151,7 +151,7 @@ class Persistence:
         try:
             node.perform(Snapshot(0, "rdb", self.path))
         except OSError as error:
-            node.log("#", f"Failed saving the DB: {error.strerror}")
+            node.log("#", getattr(error, "told", f"Failed saving the DB: {error.strerror}"))
             return False
         self._saved(node.space.dirty)
         node.log("*", "DB saved on disk")

@@ -30,6 +30,7 @@ from engine.live.tls import Contexts, TlsSocket
 from engine.node import Node
 
 READ_BYTES = 64 * 1024
+LONG_BYTES = 16 * 1024  # who sent so much may hold more: what the system takes at first may be no more than that
 MORE_BYTES = 1 << 20  # read at once besides, of a request that is longer than that
 LOOKS_MAX = 8  # for more of a long request, before others have their turn
 BACKLOG_ROUNDS = 64  # connections accepted per listener and round
@@ -243,7 +244,7 @@ class Loop:
                     except OSError:
                         data = b""
                     if data:
-                        if len(data) == READ_BYTES:
+                        if len(data) >= LONG_BYTES:
                             data += self._more(connection)
                         receive(connection.link, data, now)
                     else:
@@ -306,7 +307,7 @@ class Loop:
         except OSError:
             data = b""
         if data:
-            if len(data) == READ_BYTES:
+            if len(data) >= LONG_BYTES:
                 data += self._more(connection)
             self.node.received(connection.link, data, self.now())
         else:

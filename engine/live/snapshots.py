@@ -40,13 +40,22 @@ def temporary_name(kind: str, pid: int) -> str:
     return f"temp-rewriteaof-{pid}.aof" if kind == "aof" else f"temp-{pid}.rdb"
 
 
+class SnapshotError(OSError):
+    """A snapshot could not be written; `told` is what the log says of it."""
+
+    told = ""
+
+
 def write_file(
     path: str, kind: str, chunks: Iterator[bytes], delay: Callable[[], None] | None = None, sync: bool = True
 ) -> None:
-    """Write a file beside `path`, make it durable, and rename it into place. Raises OSError; leaves no rest."""
+    """Write a file beside `path`, make it durable, and rename it into place. Raises SnapshotError; leaves no rest."""
     temporary = os.path.join(os.path.dirname(path), temporary_name(kind, os.getpid()))
+    folder = os.getcwd()
+    wrong = f"Failed opening the temp RDB file {temporary} (in server root dir {folder}) for saving"
     try:
         with open(temporary, "wb") as file:
+            wrong = "Write error while saving DB to the disk(rdbSaveRio)"
             since_sync = 0
             for chunk in chunks:
                 file.write(chunk)
@@ -59,16 +68,20 @@ def write_file(
                     delay()
             file.flush()
             os.fsync(file.fileno())
+        wrong = f"Error moving temp DB file {temporary} on the final destination {path} (in server root dir {folder})"
         os.rename(temporary, path)
+        wrong = "Failed to fsync directory while saving DB"
         directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
-    except OSError:
+    except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        raise
+        failed = SnapshotError(error.errno, error.strerror)
+        failed.told = f"{wrong}: {error.strerror}"
+        raise failed from None
 
 
 def save_now(node: "Node", kind: str, path: str) -> None:
@@ -226,8 +239,10 @@ class Children:
                 self.loop.logger("*", "DB saved on disk")
             teller.tell(last=True)
         except OSError as error:
-            what = "writing append only file" if effect.kind == "aof" else "saving DB"
-            self.loop.logger("#", f"Write error {what} on disk: {error.strerror}")
+            told = f"Write error writing append only file on disk: {error.strerror}"
+            if isinstance(error, SnapshotError) and effect.kind != "aof":
+                told = error.told
+            self.loop.logger("#", told)
             return 1
         except BaseException as error:
             self.loop.logger("#", f"Saving failed: {error!r}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.live.snapshots import SnapshotError, write_file
 from tests.clients.ours import ROOT
 from tests.real import free_port
 
@@ -124,3 +125,26 @@ def test_lines_of_included_files_are_counted_on(tmp_path):
         ">>> 'bogus 1'",
         "Bad directive or wrong number of arguments",
     ]
+
+
+def test_what_the_log_says_of_a_snapshot_that_cannot_be_written(tmp_path):
+    (tmp_path / "dump.rdb").mkdir()  # nothing can be renamed over a folder
+    (tmp_path / "dump.rdb" / "x").touch()
+    with pytest.raises(SnapshotError) as error:
+        write_file(str(tmp_path / "dump.rdb"), "rdb", iter([b"x"]))
+    temporary = tmp_path / f"temp-{os.getpid()}.rdb"
+    assert error.value.told.startswith(f"Error moving temp DB file {temporary} on the final destination {tmp_path}")
+    assert not temporary.exists()
+    with pytest.raises(SnapshotError) as error:
+        write_file(str(tmp_path / "absent" / "dump.rdb"), "rdb", iter([b"x"]))
+    assert error.value.told.startswith(f"Failed opening the temp RDB file {tmp_path}")
+    assert error.value.told.endswith(") for saving: No such file or directory")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_what_the_log_says_of_a_full_disk(tmp_path):
+    (tmp_path / f"temp-{os.getpid()}.rdb").symlink_to("/dev/full")
+    with pytest.raises(SnapshotError) as error:
+        write_file(str(tmp_path / "dump.rdb"), "rdb", iter([b"x"]))
+    assert error.value.told == "Write error while saving DB to the disk(rdbSaveRio): No space left on device"
+    assert os.listdir(tmp_path) == []

@@ -2,7 +2,9 @@
 
 from types import SimpleNamespace
 
-from engine.live.loop import LOOKS_MAX, MORE_BYTES, Loop
+import pytest
+
+from engine.live.loop import LONG_BYTES, LOOKS_MAX, MORE_BYTES, Loop
 
 
 def reading(pieces: list[bytes | OSError]) -> tuple[bytes, int]:
@@ -21,6 +23,24 @@ def reading(pieces: list[bytes | OSError]) -> tuple[bytes, int]:
 
 def test_what_the_sender_still_holds_is_read_before_others_have_their_turn() -> None:
     assert reading([b"a", b"b", b"c", BlockingIOError()]) == (b"abc", 0)
+
+
+@pytest.mark.parametrize("size, more", [(100, b""), (LONG_BYTES, b"yz")])
+def test_a_sender_of_much_is_asked_for_more(size: int, more: bytes) -> None:
+    """However little of a long request the system took at first: at the start of a connection that is not much."""
+    pieces: list[bytes | OSError] = [b"x" * size, b"y", b"z", BlockingIOError()]
+
+    def recv(size: int) -> bytes:
+        piece = pieces.pop(0)
+        if isinstance(piece, OSError):
+            raise piece
+        return piece
+
+    received = []
+    node = SimpleNamespace(received=lambda link, data, now: received.append(data))
+    loop = SimpleNamespace(node=node, now=lambda: 0, _more=Loop._more)
+    Loop._read(loop, SimpleNamespace(recv=recv, link=1))  # type: ignore[arg-type]
+    assert received == [b"x" * size + more]
 
 
 def test_an_end_or_an_error_is_met_again_later() -> None:
