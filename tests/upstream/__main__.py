@@ -1,11 +1,12 @@
 """Run the test suite of Redis itself, from an unpacked source tree, against our server.
 
-    python -m tests.upstream SOURCE [--all] [--port N] [--limit SECONDS] [--logs FOLDER] [FILE …]
+    python -m tests.upstream SOURCE [--all] [--port N] [--limit SECONDS] [--logs FOLDER] [--option=OPTION …] [FILE …]
 
 SOURCE is an unpacked Redis 7.2 source tree. Only its tests are used, in a copy; of a built tree the tools too
 (redis-cli, redis-benchmark), else those in PATH. Needs tclsh 8.5 or newer. FILE is named as the suite does
 (`unit/type/hash`); without any, all that `tests/upstream.md` lists are run. The tests that its table names are left
-out: an exception in one would end its whole file. `--all` runs them too.
+out: an exception in one would end its whole file. `--all` runs them too. `--option` gives an option on to the suite
+(`--option=--tls`, `--option=--singledb`, `--option=--config --option=appendonly --option=yes`).
 
 Prints a row a file: how many tests passed, failed and were left out. Exit status 1 when one failed.
 """
@@ -41,8 +42,8 @@ def listed() -> dict[str, list[str]]:
     return files
 
 
-def prepare(source: Path, folder: Path) -> None:
-    """Copy what is needed of the suite, with our server in the place of redis-server."""
+def prepare(source: Path, folder: Path, tls: bool = False) -> None:
+    """Copy what is needed of the suite, with our server in the place of redis-server, and certificates for TLS."""
     for name in ("tests", "utils"):
         shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("tmp"))
     shutil.copy(source / "runtest", folder)
@@ -61,13 +62,15 @@ def prepare(source: Path, folder: Path) -> None:
         found = str(built) if built.exists() else shutil.which(tool)
         if found is not None:
             (bin_ / tool).symlink_to(found)
+    if tls:
+        subprocess.run(["utils/gen-test-certs.sh"], cwd=folder, check=True, capture_output=True)
 
 
 def run(
-    folder: Path, file: str, left_out: list[str], port: int, limit: int, log: Path
+    folder: Path, file: str, left_out: list[str], port: int, limit: int, log: Path, extra: list[str]
 ) -> tuple[int, int, int | None]:
     """Run one file; return how many tests passed and failed, and the exit status (None: took too long)."""
-    command = ["./runtest", "--single", file, "--clients", "1", "--baseport", str(port)]
+    command = ["./runtest", "--single", file, "--clients", "1", "--baseport", str(port), *extra]
     for name in left_out:
         command += ["--skiptest", name]
     with log.open("wb") as out:
@@ -102,6 +105,9 @@ def main() -> int:
     parser.add_argument("--port", type=int, help="the first port to use")
     parser.add_argument("--limit", type=int, default=600, help="seconds for one file")
     parser.add_argument("--logs", type=Path, help="where the suite's output goes, one file each")
+    parser.add_argument(
+        "--option", action="append", default=[], help="an option of the suite's own, as --option=--tls"
+    )
     options = parser.parse_intermixed_args()
     if not (options.source / "tests" / "test_helper.tcl").exists():
         parser.error(f"{options.source} is not an unpacked Redis source tree")
@@ -111,14 +117,16 @@ def main() -> int:
     failed_files = 0
     with tempfile.TemporaryDirectory(prefix="upstream-") as name:
         folder = Path(name)
-        prepare(options.source, folder)
+        prepare(options.source, folder, "--tls" in options.option)
         logs = options.logs or folder
         logs.mkdir(parents=True, exist_ok=True)
         for file in options.files or files:
             left_out = [] if options.all else files.get(file, [])
             started = time.monotonic()
             log = logs / f"{file.replace('/', '_')}.log"
-            passed, failed, status = run(folder, file, left_out, options.port or free_port(), options.limit, log)
+            passed, failed, status = run(
+                folder, file, left_out, options.port or free_port(), options.limit, log, options.option
+            )
             failed_files += failed > 0 or status != 0
             ended = "too long" if status is None else f"status {status}"
             took = time.monotonic() - started
