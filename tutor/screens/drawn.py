@@ -35,17 +35,11 @@ class Drawn(Static):
             """The pane."""
             return self.drawn
 
-    def draw(self, rows: list[Text]) -> None:
-        """Show rows. What is shown already costs nothing, and the screen is laid out anew only for another height."""
-        if rows == self.rows:
-            return
-        self.rows = rows
-        self.update(content(rows), layout=False)
-        if self.styles.is_auto_height:
-            room, size = self.container_size, self.content_size
-            least = room.height if self.styles.min_height else 0  # it fills its pane
-            if max(least, self.get_content_height(room, self.app.size, size.width)) != size.height:
-                self.refresh(layout=True)
+    def draw(self, rows: list[Text], layout: bool = True) -> None:
+        """Show rows; without `layout` the room they have stays as it is. What is shown already costs nothing."""
+        if rows != self.rows:
+            self.rows = rows
+            self.update(content(rows), layout=layout)
 
     def on_click(self, event: Click) -> None:
         """Tell which row it was."""

@@ -128,7 +128,6 @@ class LaboratoryScreen(Screen[None]):
     LaboratoryScreen #story { height: 11; }
     LaboratoryScreen #messages { height: 1fr; }
     LaboratoryScreen #detail { height: 40%; }
-    LaboratoryScreen #detail-text, LaboratoryScreen #story-text { min-height: 100%; }
     LaboratoryScreen #prompt { height: 1; background: $surface; }
     LaboratoryScreen #who { width: auto; padding: 0 0 0 1; color: $text-accent; }
     LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
@@ -148,7 +147,6 @@ class LaboratoryScreen(Screen[None]):
         self.stage = Stage(spec, history=history)
         self.account = Account(self.stage.history)
         self.chosen = -1  # a row; -1: the last
-        self.opened = -1  # the row in the pane of bytes
         self.pane = PANES[0]
         self.node = next(iter(self.stage.history.world.hosts), "")
         self.playing: Worker[None] | None = None
@@ -294,17 +292,13 @@ class LaboratoryScreen(Screen[None]):
         rows: list[Text] = [[(lanes.heading(), "strong")]]
         for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
             rows.append(lanes.draw(row, time, number == at, self.account.what(number)))
-        self.query_one("#messages-text", Drawn).draw(rows)
+        self.query_one("#messages-text", Drawn).draw(rows, layout=False)
 
     def _draw_detail(self) -> None:
         pane = self.query_one("#detail", VerticalScroll)
         if not self.talking:
             pane.border_title = TITLES["detail"]
-            at = self._selected()
-            self._set("detail-text", self.account.opened(at))
-            if at != self.opened:
-                self.opened = at
-                pane.scroll_home(animate=False)
+            self._set("detail-text", self.account.opened(self._selected()))
             return
         pane.border_title = f"Console of {self.talking}"
         said = transcript(self.stage.history, self.talking, self._address(self.talking))
@@ -469,6 +463,7 @@ class LaboratoryScreen(Screen[None]):
         if count:
             self.chosen = max(0, min(count - 1, self._selected() + by))
             self.draw()
+            self.query_one("#detail").scroll_home(animate=False)
 
     def on_drawn_clicked(self, event: Drawn.Clicked) -> None:
         """Choose the message or the node that was clicked."""

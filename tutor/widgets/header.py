@@ -25,9 +25,8 @@ class HeaderBar(Static):
 
     def show(self, left: Content | str, right: str = "") -> None:
         """Show what is left and what is right; the right side wins when room is short."""
-        if (left, right) != (self._left, self._right):
-            self._left, self._right = left, right
-            self._draw()
+        self._left, self._right = left, right
+        self._draw()
 
     def on_resize(self) -> None:
         """Fit it."""
@@ -43,4 +42,4 @@ class HeaderBar(Static):
             left = Content.assemble(self._left)
             left = left.truncate(max(4, room), ellipsis=True)
         gap = max(1, width - left.cell_length - right.cell_length)
-        self.update(Content.assemble(left, " " * gap, right), layout=False)
+        self.update(Content.assemble(left, " " * gap, right))

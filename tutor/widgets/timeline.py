@@ -42,9 +42,8 @@ class Timeline(Widget):
 
     def show(self, place: int, last: int, marks: list[int]) -> None:
         """Show a place among so many, and marks at others, in order."""
-        if (place, last, marks) != (self.place, self.last, self.marks):
-            self.place, self.last, self.marks = place, last, marks
-            self.refresh()
+        self.place, self.last, self.marks = place, last, marks
+        self.refresh()
 
     def _column(self, place: int, width: int) -> int:
         return place * (width - 1) // self.last if self.last else 0
