@@ -118,11 +118,11 @@ class RealServer:
 def free_port() -> int:
     """Return a port of the loopback interface that nobody uses just now.
 
-    It is not one of those that systems hand out: a server that is stopped and started again finds it free, and who
-    dials it meanwhile never meets himself.
+    It is not one of those that systems hand out, nor one that a lesson's servers take: a server that is stopped and
+    started again finds it free, and who dials it meanwhile never meets himself.
     """
     while True:
-        port = random.SystemRandom().randrange(12_000, 30_000)
+        port = random.SystemRandom().randrange(10_000, 20_000)
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind(("127.0.0.1", port))
             return port
