@@ -85,22 +85,17 @@ class Loading:
 
     def advance(self, size_bytes: int, keys: int = 0) -> None:
         """Note that so many more bytes, with so many keys, have been loaded; let others be served when it is time."""
-        if self.count(size_bytes, keys):
-            serve_others(self.node)
-
-    def count(self, size_bytes: int, keys: int = 0) -> bool:
-        """Note that so many more bytes, with so many keys, have been loaded; whether an interval is over."""
         node = self.node
         self.loaded_bytes += size_bytes
         delay_us = keys * node.config.key_load_delay
         if delay_us > 0:
             node.perform(Stall(node.now_us, delay_us))
         if self.loaded_bytes < self._interval_ends:
-            return False
+            return
         self._interval_ends = self.loaded_bytes + node.config.loading_process_events_interval_bytes
         if self.on_interval is not None:
             self.on_interval()
-        return True
+        serve_others(node)
 
     def info(self) -> list[tuple[str, object]]:
         """Return what INFO persistence says of it."""

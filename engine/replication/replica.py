@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from engine import client as flags
 from engine.client import Client
-from engine.effects import Dial, Exit, Hangup
+from engine.effects import Dial, Exit, Hangup, PauseReading, ResumeReading
 from engine.events import LinkStateChanged, ResyncFinished, ResyncRequested
 from engine.replication.stream import Stream
 from engine.replication.transfer import Transfer, TransferError
@@ -34,6 +34,7 @@ NONE, CONNECT, CONNECTING, HANDSHAKE, TRANSFER, CONNECTED = (
     "connected",
 )
 LINE_MAX = 1024
+UNREAD_BYTES_MAX = 1 << 20  # of what comes while a transfer is being loaded: then the master has to wait
 
 
 class Replica:
@@ -51,6 +52,7 @@ class Replica:
         self.transfer: Transfer | None = None
         self.occupied = False  # a transfer is being loaded: what comes meanwhile waits in the buffer
         self.ended = False  # the link ended meanwhile
+        self.held = False  # nothing more is read from the link meanwhile
         self.life_shown_s = -1
         self.last_io_us = 0
         self.down_since_us = 0
@@ -107,7 +109,7 @@ class Replica:
             self.link = 0
         self.buffer.clear()
         self.stream = None
-        self.ended = False
+        self.ended = self.held = False
         if self.transfer is not None:
             transfer, self.transfer = self.transfer, None
             transfer.abort()
@@ -180,6 +182,9 @@ class Replica:
             return
         self.buffer += data
         if self.occupied:
+            if len(self.buffer) >= UNREAD_BYTES_MAX and not self.held:
+                self.held = True
+                self.node.effects.append(PauseReading(self.link))
             return
         while self.state == HANDSHAKE:
             end = self.buffer.find(b"\n")
@@ -191,7 +196,7 @@ class Replica:
             del self.buffer[: end + 1]
             if line:
                 self._answer(line)
-        if self.state == TRANSFER and self.buffer:
+        while self.state == TRANSFER and self.buffer:
             self._receive()
         if self.state == CONNECTED and self.buffer:
             rest = bytes(self.buffer)
@@ -335,10 +340,13 @@ class Replica:
         try:
             rest = transfer.receive(data)
         except TransferError as error:
-            self.occupied = False
             self.lost(str(error))
             return
-        self.occupied = False
+        finally:
+            self.occupied = False
+        if self.held:
+            self.held = False
+            self.node.effects.append(ResumeReading(self.link))
         if rest is not None:
             self.transfer = None
             self.buffer[:0] = rest

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.node import Node
 
 MARK_BYTES = 40
+_ENDING = "the process ends"
 _FAILED = "Failed trying to load the MASTER synchronization DB from socket, check server logs."
 
 
@@ -212,7 +213,7 @@ class _File:
                 "Failed trying to load the MASTER synchronization DB from disk, check server logs."
             ) from None
         except LoadError:
-            raise TransferError("the process ends") from None
+            raise TransferError(_ENDING) from None
         finally:
             node.persistence.remove_received_file()
         node.persistence.saved_elsewhere()
@@ -258,17 +259,24 @@ class _Parser:
 
     def feed(self, data: bytes) -> None:
         loading = self.loading or self._begin()
+        step = loading.step_bytes
+        for at in range(0, len(data), step):
+            self._load(data[at : at + step], loading)
+            if self.node.exiting:
+                raise TransferError(_ENDING)
+
+    def _load(self, piece: bytes, loading: Loading) -> None:
         keys = self.loader.keys_loaded
         try:
-            self.loader.feed(data)
+            self.loader.feed(piece)
         except CorruptRdbError as error:
             raise self._damaged(error) from None
         finally:
             self.node.persistence.tell(self.loader)
-        loading.count(len(data), self.loader.keys_loaded - keys)
         if self.loader.rest:
             self.node.log("#", "Replication stream EOF marker is broken")
             raise TransferError(_FAILED)
+        loading.advance(len(piece), self.loader.keys_loaded - keys)
 
     def finish(self) -> Loader:
         node, loader = self.node, self.loader

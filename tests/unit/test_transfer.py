@@ -10,6 +10,7 @@ from engine import effects as fx
 from engine.config import Config
 from engine.node import Node
 from engine.replication.master import PIECE_BYTES, WAITING_BYTES_MAX
+from engine.replication.replica import UNREAD_BYTES_MAX
 from engine.resp import encode_command
 from tests.unit.test_replication import NOW, REPLID, ask, new_node
 from tests.world import QuietWorld
@@ -166,10 +167,19 @@ def test_the_masters_file_stays_as_our_own_unless_it_must_not() -> None:
 
 
 class Serving(QuietWorld):
-    """Has something happen while the data is loaded."""
+    """Has something happen while the data is loaded; counts for how long the node stalls."""
+
+    def __init__(self):
+        super().__init__()
+        self.stalled_us = 0
 
     def service(self, node):
         self.happens()
+
+    def perform(self, node, effect):
+        if isinstance(effect, fx.Stall):
+            self.stalled_us += effect.duration_us
+        return super().perform(node, effect)
 
 
 def test_what_happens_to_the_link_while_a_file_is_loaded_waits() -> None:
@@ -195,6 +205,47 @@ def test_what_happens_to_the_link_while_a_file_is_loaded_waits() -> None:
     assert "Connection with master lost." in logged(effects)
     assert answer(node, "GET after") == b"$1\r\n1\r\n"
     assert node.replication.offset == len(stream)
+
+
+@pytest.mark.parametrize("mode", ["swapdb", "on-empty-db"])
+def test_clients_are_served_between_the_keys_of_one_delivery(mode: str) -> None:
+    node, link = transferring(mode, held="")
+    world = Serving()
+    node.attach(world)
+    ask(node, "CONFIG SET loading-process-events-interval-bytes 1024 key-load-delay 1000000")
+    data = b"$EOF:%b\r\n%b%b" % (MARK, snapshot(300), MARK)
+    stream = encode_command([b"SELECT", b"0"]) + encode_command([b"SET", b"after", b"x" * UNREAD_BYTES_MAX])
+    seen = []
+
+    def happens() -> None:
+        if not seen:
+            seen.extend(ask(node, "CONFIG SET key-load-delay 0"))
+            node.received(link, data[4000:], NOW)  # the rest comes meanwhile, and nothing after it
+            node.received(link, stream, NOW)
+            seen.extend(node.settled(NOW))
+
+    world.happens = happens
+    node.received(link, data[:4000], NOW)
+    assert fx.Send(1, b"+OK\r\n") in seen
+    assert fx.PauseReading(link) in seen  # enough waits
+    assert fx.ResumeReading(link) in node.settled(NOW)
+    assert 0 < world.stalled_us < 100_000_000
+    assert node.replica.state == "connected"
+    assert node.replication.offset == len(stream)
+    assert answer(node, "DBSIZE") == b":301\r\n"
+
+
+def test_a_node_that_is_told_to_end_while_it_loads_loads_no_more() -> None:
+    node, link = transferring("swapdb")
+    world = Serving()
+    node.attach(world)
+    ask(node, "CONFIG SET loading-process-events-interval-bytes 1024")
+    world.happens = lambda: node.signal("term", NOW)
+    node.received(link, b"$EOF:%b\r\n%b%b" % (MARK, snapshot(300), MARK), NOW)
+    effects = node.settled(NOW)
+    assert isinstance(effects[-1], fx.Exit)
+    assert "Discarding temporary DB" in logged(effects)
+    assert "Finished with success" not in logged(effects)
 
 
 def feeding(replicas: int) -> Node:
