@@ -57,16 +57,23 @@ class Connection:
 
 
 class Poller:
-    """epoll where there is one, otherwise whatever `selectors` finds; yields (fd, readable, writable)."""
+    """epoll where there is one, otherwise whatever `selectors` finds; yields (fd, readable, writable).
+
+    A descriptor may be watched for what comes anew alone (`edge`, where there is epoll). Then what came first is told
+    first, across connections: otherwise one that was read in this round would stand before all others in the next.
+    Whoever watches so reads on until nothing is left, or watches again.
+    """
 
     def __init__(self) -> None:
         self.epoll = select.epoll() if hasattr(select, "epoll") else None
         self.selector = None if self.epoll else selectors.DefaultSelector()
 
-    def set(self, fd: int, reading: bool, writing: bool, new: bool = False) -> None:
+    def set(self, fd: int, reading: bool, writing: bool, new: bool = False, edge: bool = False) -> None:
         """Watch a descriptor for these."""
         if self.epoll:
             mask = (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if writing else 0)
+            if edge and reading and not writing:
+                mask |= select.EPOLLET | select.EPOLLRDHUP  # an end behind the last bytes comes with them
             (self.epoll.register if new else self.epoll.modify)(fd, mask)
         else:
             assert self.selector is not None
@@ -86,7 +93,7 @@ class Poller:
                 self.selector.unregister(fd)
 
     def wait(self, seconds: float) -> list[tuple[int, int]]:
-        """Return (fd, mask): bit 1 readable or broken, bit 4 writable."""
+        """Return (fd, mask): bit 1 readable, bit 4 writable, any other one broken or ended."""
         if self.epoll:
             return self.epoll.poll(seconds)
         assert self.selector is not None
@@ -246,6 +253,7 @@ class Loop:
                     if data:
                         if len(data) >= LONG_BYTES:
                             data += self._more(connection)
+                            self._watch(connection)
                         receive(connection.link, data, now)
                     else:
                         self._lost(connection)
@@ -309,9 +317,15 @@ class Loop:
         if data:
             if len(data) >= LONG_BYTES:
                 data += self._more(connection)
+            self._watch(connection)  # there may be more, or an end that was told of with it
             self.node.received(connection.link, data, self.now())
         else:
             self._lost(connection)
+
+    def _watch(self, connection: Connection, new: bool = False) -> None:
+        """Have the system tell what comes on a connection, and what is there already."""
+        edge = type(connection.sock) is socket.socket  # TLS reads no further than the end of a record
+        self.poller.set(connection.fd, connection.reading, connection.writing, new, edge)
 
     @staticmethod
     def _more(connection: Connection) -> bytes:
@@ -355,7 +369,7 @@ class Loop:
         connection = Connection(sock, link)
         self.connections[connection.fd] = connection
         self.links[link] = connection
-        self.poller.set(connection.fd, True, False, new=True)
+        self._watch(connection, new=True)
         self.node.opened(link, peer, kind, self.now(), local)
         return link
 
@@ -442,11 +456,11 @@ class Loop:
             self.node.refused(effect.link, error.strerror or str(error), self.now())
             return
         connection = Connection(sock, effect.link, effect.tls)
-        connection.dialling = True
-        connection.writing = True
+        connection.dialling = connection.writing = True
+        connection.reading = False
         self.connections[connection.fd] = connection
         self.links[effect.link] = connection
-        self.poller.set(connection.fd, False, True, new=True)
+        self._watch(connection, new=True)
 
     def _secure(self, connection: Connection) -> bool:
         """Go on in TLS on a connection that we made; False when that cannot be."""
@@ -470,10 +484,11 @@ class Loop:
             self.node.refused(connection.link, os.strerror(error), self.now())
             return
         connection.dialling = connection.writing = False
+        connection.reading = True
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if connection.tls and not self._secure(connection):
             return
-        self.poller.set(connection.fd, True, False)
+        self._watch(connection)
         peer, local = connection.sock.getpeername(), connection.sock.getsockname()
         self.node.opened(connection.link, _address(peer), "dialled", self.now(), _address(local))
 
@@ -506,7 +521,7 @@ class Loop:
         connection.unsent += data
         if not connection.writing:
             connection.writing = True
-            self.poller.set(connection.fd, connection.reading, True)
+            self._watch(connection)
         self.node.undelivered(connection.link, len(connection.unsent), self.now())
 
     def _flush(self, connection: Connection) -> None:
@@ -525,16 +540,16 @@ class Loop:
                 self._close(connection)
                 return
             connection.writing = False
-            self.poller.set(connection.fd, connection.reading, False)
+            self._watch(connection)
 
     def _hangup(self, effect: fx.Hangup) -> None:
         connection = self.links.get(effect.link)
         if connection is None:
             return
         if connection.unsent:
-            connection.closing = True
+            connection.closing = connection.writing = True
             connection.reading = False
-            self.poller.set(connection.fd, False, True)
+            self._watch(connection)
         else:
             self._close(connection)
 
@@ -542,7 +557,7 @@ class Loop:
         connection = self.links.get(link)
         if connection is not None and connection.reading != on:
             connection.reading = on
-            self.poller.set(connection.fd, on, connection.writing)
+            self._watch(connection)
 
     def _stall(self, effect: fx.Stall) -> None:
         time.sleep(effect.duration_us / 1e6)

@@ -38,7 +38,7 @@ def test_a_sender_of_much_is_asked_for_more(size: int, more: bytes) -> None:
 
     received = []
     node = SimpleNamespace(received=lambda link, data, now: received.append(data))
-    loop = SimpleNamespace(node=node, now=lambda: 0, _more=Loop._more)
+    loop = SimpleNamespace(node=node, now=lambda: 0, _more=Loop._more, _watch=lambda connection: None)
     Loop._read(loop, SimpleNamespace(recv=recv, link=1))  # type: ignore[arg-type]
     assert received == [b"x" * size + more]
 

@@ -1,0 +1,84 @@
+"""What the live loop reads first, and that it reads all: several requests at a time, long ones, and the end."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from engine.config import Config
+from engine.live import loop as module
+from engine.live.loop import Loop
+from engine.node import Node
+from engine.resp import encode_command
+
+NOW = 1_700_000_000_000_000
+
+
+@contextlib.contextmanager
+def live() -> Iterator[Loop]:
+    """Give the live world of a node; whatever it opened is closed in the end."""
+    loop = Loop(Node(Config(), 1, NOW), lambda level, text: None)
+    try:
+        yield loop
+    finally:
+        loop.close()
+
+
+def connect(loop: Loop) -> socket.socket:
+    """Return a client's end of a connection."""
+    client, served = socket.socketpair()
+    client.settimeout(10)
+    loop.adopt(served, "127.0.0.1:1", "tcp")
+    return client
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Return what a client is sent, until the end."""
+    pieces = []
+    while piece := client.recv(1 << 20):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def test_what_came_first_is_served_first_whoever_was_served_before() -> None:
+    with live() as loop, connect(loop) as one, connect(loop) as other:
+        if loop.poller.epoll is None:
+            pytest.skip("only epoll tells in which order")
+        other.send(b"APPEND key 1\r\n")
+        loop.service(loop.current_node)
+        one.send(b"APPEND key 2\r\n")
+        other.send(b"APPEND key 3\r\nGET key\r\n")
+        loop.service(loop.current_node)
+        assert other.recv(100) == b":1\r\n:3\r\n$3\r\n123\r\n"
+
+
+@pytest.mark.parametrize("size", [3, 20_000, 70_000, 200_000])
+def test_an_end_right_behind_the_last_request_is_not_missed(size: int) -> None:
+    value = b"x" * size
+    with live() as loop, connect(loop) as client, connect(loop) as last:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        sent = encode_command([b"ECHO", value])
+        client.setblocking(False)
+        assert client.send(sent) == len(sent)
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(10)
+        for _ in range(3):
+            loop.service(loop.current_node)
+        assert read_all(client) == b"$%d\r\n%b\r\n" % (size, value)
+        assert len(loop.links) == 1
+        last.send(b"SHUTDOWN NOSAVE\r\n")
+        assert loop.run() == 0
+
+
+def test_all_of_a_request_is_read_that_is_longer_than_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody tells of the rest a second time: the loop has to ask."""
+    monkeypatch.setattr(module, "LOOKS_MAX", 2)
+    monkeypatch.setattr(module, "MORE_BYTES", 100)
+    with live() as loop, connect(loop) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        client.setblocking(False)
+        sent = encode_command([b"SET", b"key", b"x" * 200_000]) + b"SHUTDOWN NOSAVE\r\n"
+        assert client.send(sent) == len(sent)
+        assert loop.run() == 0
+        assert b"key" in loop.current_node.space.databases[0].entries
