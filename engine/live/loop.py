@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine import effects as fx
@@ -124,6 +124,7 @@ class Loop:
         self.exchanges = Exchanges()
         self.on_wake: Callable[[], None] | None = None  # called whenever the node's deadline has come
         self.signals: list[str] = []
+        self.due: Iterator[tuple[int, int]] = iter(())  # what was told of, and is not told of again, and has to be seen
         self.hooks: dict[int, Callable[[], None]] = {}  # readable descriptors of the hosting program
         self.wake_read, self.wake_write = os.pipe()
         os.set_blocking(self.wake_read, False)
@@ -170,7 +171,9 @@ class Loop:
 
     def service(self, node: Node) -> None:
         """Deliver what waits on the sockets while a command takes long."""
-        self._deliver(self.poller.wait(0))
+        self._deliver()
+        self.due = iter(self.poller.wait(0))
+        self._deliver()
         while self.signals:
             self.node.signal(self.signals.pop(0), self.now())
         self._carry_out(node.settled(self.now()))
@@ -239,7 +242,7 @@ class Loop:
                 if self.exit_status is not None:
                     break
             timeout = (node.deadline() - clock()) / 1e6
-            events = poll(timeout if timeout > 0 else 0)
+            self.due = events = iter(poll(timeout if timeout > 0 else 0))
             now = clock()
             for fd, mask in events:
                 connection = connections.get(fd)
@@ -281,8 +284,8 @@ class Loop:
         with contextlib.suppress(OSError):
             os.write(self.wake_write, b"!")
 
-    def _deliver(self, events: list[tuple[int, int]]) -> None:
-        for fd, mask in events:
+    def _deliver(self) -> None:
+        for fd, mask in self.due:
             self._event(fd, mask)
 
     def _event(self, fd: int, mask: int) -> None:

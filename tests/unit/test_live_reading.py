@@ -71,6 +71,17 @@ def test_an_end_right_behind_the_last_request_is_not_missed(size: int) -> None:
         assert loop.run() == 0
 
 
+def test_who_wrote_in_the_same_round_is_heard_while_a_script_runs() -> None:
+    """The script would never end otherwise."""
+    with live() as loop, connect(loop) as one, connect(loop) as other:
+        one.send(b"CONFIG SET busy-reply-threshold 1\r\n")
+        one.send(encode_command([b"EVAL", b"while true do end", b"0"]) + b"SHUTDOWN NOSAVE\r\n")
+        other.send(b"SCRIPT KILL\r\n")
+        assert loop.run() == 0
+        assert other.recv(100) == b"+OK\r\n"
+        assert b"Script killed by user with SCRIPT KILL" in one.recv(1000)
+
+
 def test_all_of_a_request_is_read_that_is_longer_than_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody tells of the rest a second time: the loop has to ask."""
     monkeypatch.setattr(module, "LOOKS_MAX", 2)
