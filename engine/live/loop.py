@@ -124,7 +124,7 @@ class Loop:
         self.exchanges = Exchanges()
         self.on_wake: Callable[[], None] | None = None  # called whenever the node's deadline has come
         self.signals: list[str] = []
-        self.due: Iterator[tuple[int, int]] = iter(())  # what was told of, and is not told of again, and has to be seen
+        self.due: Iterator[tuple[int, int]] = iter(())  # told of once, and to be seen yet
         self.hooks: dict[int, Callable[[], None]] = {}  # readable descriptors of the hosting program
         self.wake_read, self.wake_write = os.pipe()
         os.set_blocking(self.wake_read, False)
