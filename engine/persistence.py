@@ -313,7 +313,7 @@ class Persistence:
             replace=merge,
         )
         try:
-            self.feed(loader, data, loading)
+            self.feed_all(loader, data, loading)
         except CorruptRdbError as error:
             node.log("#", f"Internal error in RDB reading offset {error.offset}: {error.reason}")
             if not loader.version:
@@ -336,22 +336,35 @@ class Persistence:
         return loader
 
     def feed(self, loader: Loader, data: bytes, loading: Loading) -> None:
-        """Give a file to a loader, step by step; raises CorruptRdbError, and LoadError when the node is to end."""
+        """Give what there is of a file to a loader, step by step.
+
+        Raises CorruptRdbError, and LoadError when the node is to end.
+        """
         step = loading.step_bytes
-        try:
-            for at in range(0, len(data), step):
-                keys = loader.keys_loaded
-                piece = data[at : at + step]
+        for at in range(0, len(data), step):
+            keys = loader.keys_loaded
+            piece = data[at : at + step]
+            try:
                 loader.feed(piece)
-                self.tell(loader)
-                loading.advance(len(piece), loader.keys_loaded - keys)
-                if self.node.exiting:
-                    raise LoadError
+            finally:
+                self._tell(loader)
+            loading.advance(len(piece), loader.keys_loaded - keys)
+            if self.node.exiting:
+                raise LoadError
+
+    def finish(self, loader: Loader) -> None:
+        """Say to a loader that it was given all; raises CorruptRdbError when that is no whole file."""
+        try:
             loader.finish()
         finally:
-            self.tell(loader)
+            self._tell(loader)
 
-    def tell(self, loader: Loader) -> None:
+    def feed_all(self, loader: Loader, data: bytes, loading: Loading) -> None:
+        """Give a whole file to a loader; raises what `feed` and `finish` raise."""
+        self.feed(loader, data, loading)
+        self.finish(loader)
+
+    def _tell(self, loader: Loader) -> None:
         """Log what a loader has to say."""
         for level, line in loader.log:
             self.node.effects.append(Log(level, line))

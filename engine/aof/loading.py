@@ -191,7 +191,7 @@ class _File:
         checksum = node.config.rdbchecksum and not node.skip_checksum_validation
         loader = Loader(node.space, Limits.of(node.config), drop_expired=False, checksum=checksum)
         try:
-            node.persistence.feed(loader, data, loading)
+            node.persistence.feed_all(loader, data, loading)
             node.load_functions(loader.functions)
         except CorruptRdbError as error:
             node.log("#", f"Internal error in RDB reading offset {error.offset}: {error.reason}")

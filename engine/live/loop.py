@@ -550,7 +550,7 @@ class Loop:
         if connection is None:
             return
         if connection.unsent:
-            connection.closing = connection.writing = True
+            connection.closing = True  # once the rest is written
             connection.reading = False
             self._watch(connection)
         else:

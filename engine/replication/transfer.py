@@ -204,7 +204,7 @@ class _File:
         loader = _loader(node, node.space)
         try:
             with Loading(node, len(data), on_interval=node.replica.show_life) as loading:
-                node.persistence.feed(loader, data, loading)
+                node.persistence.feed_all(loader, data, loading)
             _load_functions(node, loader)
         except CorruptRdbError as error:
             _flush(node)
@@ -259,33 +259,22 @@ class _Parser:
 
     def feed(self, data: bytes) -> None:
         loading = self.loading or self._begin()
-        step = loading.step_bytes
-        for at in range(0, len(data), step):
-            self._load(data[at : at + step], loading)
-            if self.node.exiting:
-                raise TransferError(_ENDING)
-
-    def _load(self, piece: bytes, loading: Loading) -> None:
-        keys = self.loader.keys_loaded
         try:
-            self.loader.feed(piece)
+            self.node.persistence.feed(self.loader, data, loading)
         except CorruptRdbError as error:
             raise self._damaged(error) from None
-        finally:
-            self.node.persistence.tell(self.loader)
+        except LoadError:
+            raise TransferError(_ENDING) from None
         if self.loader.rest:
             self.node.log("#", "Replication stream EOF marker is broken")
             raise TransferError(_FAILED)
-        loading.advance(len(piece), self.loader.keys_loaded - keys)
 
     def finish(self) -> Loader:
         node, loader = self.node, self.loader
         try:
-            loader.finish()
+            node.persistence.finish(loader)
         except CorruptRdbError as error:
             raise self._damaged(error) from None
-        finally:
-            node.persistence.tell(loader)
         if self.aside:
             node.replica.give_up_history()
             node.log("*", "MASTER <-> REPLICA sync: Swapping active DB with loaded DB")
