@@ -1,31 +1,37 @@
-"""What a node wants done by its world, as an ordered list of values.
+"""Effects: an ordered list of values that a node asks its world to execute.
 
-The order is the promise: an effect may only be carried out when those before it are. A reply that depends on an
-fsync stands after that `Sync`. Where Redis itself blocks on a file (ACL LOAD, CONFIG REWRITE, SAVE), the node asks
-its world to `perform` an effect and gets the result at once: what stands before it is carried out first.
+The order is guaranteed: an effect is executed only after those before it. A reply that depends on an
+fsync follows its `Sync`. Where Redis itself blocks on a file (ACL LOAD, CONFIG REWRITE, SAVE), the node asks
+its world to `run_now` an effect and gets the result immediately; effects before it are executed first.
 
-Links and tickets are numbers: a link names one connection for ever (numbers are not reused), a ticket names one file
-operation whose end comes back as `Node.done(ticket, …)`; ticket 0 asks for no answer.
+Links and tickets are numbers: a link identifies one connection (numbers are not reused), a ticket one file
+operation whose result is passed to `Node.done(ticket, …)`; ticket 0 requests no result.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 
 class Send(NamedTuple):
-    """Write `data` to a link; all replies that one round of inputs caused on it are one `Send`."""
+    """Write `data` to a link; all replies to it in one round of inputs are one `Send`."""
 
     link: int
     data: bytes
 
 
 class Hangup(NamedTuple):
-    """Close a link once what was sent before has left. The node already forgot it: no `closed` comes back."""
+    """Close a link. The node has already forgotten it: there is no `closed` input.
+
+    With `flush`, pending output is still sent while the other end reads it. Otherwise it is dropped: a peer that does
+    not read must not occupy memory that is no longer counted.
+    """
 
     link: int
+    flush: bool = False
 
 
 class Dial(NamedTuple):
-    """Connect to `host:port`; ends in `opened(link, …)` or `refused(link, error)`. `source` binds the near end."""
+    """Connect to `host:port`; leads to `opened(link, …)` or `refused(link, error)`. `source` is the local address."""
 
     link: int
     host: str
@@ -35,13 +41,13 @@ class Dial(NamedTuple):
 
 
 class PauseReading(NamedTuple):
-    """Stop delivering bytes of a link: its client has too much unread input."""
+    """Stop delivering input of a link: its client has too much unprocessed input."""
 
     link: int
 
 
 class ResumeReading(NamedTuple):
-    """Deliver bytes of a link again."""
+    """Resume delivering input of a link."""
 
     link: int
 
@@ -55,7 +61,7 @@ class Listen(NamedTuple):
 
 
 class CheckTls(NamedTuple):
-    """Try the configuration's certificates and settings for TLS (to be performed); an OSError says what is wrong."""
+    """Test the configured TLS certificates and settings (with `run_now`); an OSError is the reason for a failure."""
 
 
 class Unlisten(NamedTuple):
@@ -67,7 +73,7 @@ class Unlisten(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Read a whole file; `done` gets bytes, or an OSError."""
+    """Read a whole file; the result is bytes or an OSError."""
 
     path: str
     ticket: int = 0
@@ -83,7 +89,7 @@ class Write(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Append to a file, creating it if need be; `done` gets the number of bytes written."""
+    """Append to a file, creating it if necessary; the result is the number of bytes written."""
 
     path: str
     data: bytes
@@ -91,7 +97,7 @@ class Append(NamedTuple):
 
 
 class Sync(NamedTuple):
-    """Make what was written to a file durable. `background` lets a helper thread do it (appendfsync everysec)."""
+    """Make written data durable. With `background` in a helper thread (appendfsync everysec)."""
 
     path: str
     ticket: int = 0
@@ -99,14 +105,14 @@ class Sync(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Tell how long a file is; `done` gets bytes."""
+    """Get the size of a file; the result is in bytes."""
 
     path: str
     ticket: int = 0
 
 
 class Truncate(NamedTuple):
-    """Cut a file to a length."""
+    """Truncate a file to a size in bytes."""
 
     path: str
     size_bytes: int
@@ -122,33 +128,42 @@ class Rename(NamedTuple):
 
 
 class Unlink(NamedTuple):
-    """Remove a file; a file that is not there is not an error."""
+    """Delete a file; it need not exist."""
 
     path: str
     ticket: int = 0
 
 
 class ListDir(NamedTuple):
-    """List a directory; `done` gets a sorted list of names. `create` makes it when missing."""
+    """List a directory; the result is a sorted list of names. `create` creates it if it is missing."""
 
     path: str
     ticket: int = 0
     create: bool = False
 
 
+class Lock(NamedTuple):
+    """Hold a file for as long as the process lives, creating it if need be (to be run now).
+
+    It stays held when it is renamed. A `BlockingIOError` means that another process holds it.
+    """
+
+    path: str
+
+
 class ChangeDir(NamedTuple):
-    """Change the directory that relative paths are read from."""
+    """Change the working directory."""
 
     path: str
     ticket: int = 0
 
 
 class Snapshot(NamedTuple):
-    """Write a point-in-time snapshot in the background; progress comes back as `Node.snapshot(id, …)`.
+    """Write a point-in-time snapshot in the background; its end is reported by `Node.snapshot(id, …)`.
 
-    for `kind` see `Node.snapshot_chunks`; the bytes go to the file `path` or, when it is empty, to
-    the node chunk by chunk. Performed, it is begun at once, and ends in how many µs everything stood still for that;
-    or for id 0 written at once and to the end.
+    For `kind` see `Node.snapshot_chunks`; the bytes are written to the file `path` or, if it is empty, passed to the
+    node chunk by chunk. With `run_now` the snapshot starts immediately, and the result is the time in µs for which
+    that blocked the process; with ID 0 the snapshot is written completely before `run_now` returns.
     """
 
     id: int
@@ -157,50 +172,51 @@ class Snapshot(NamedTuple):
 
 
 class PauseSnapshot(NamedTuple):
-    """Hand over nothing more of a `Snapshot` without a file until `ResumeSnapshot`: those it is for are slow."""
+    """Pass on no more chunks of a `Snapshot` without a file until `ResumeSnapshot`: its receivers are slow."""
 
     id: int
 
 
 class ResumeSnapshot(NamedTuple):
-    """Go on with a `Snapshot` that was paused."""
+    """Resume a paused `Snapshot`."""
 
     id: int
 
 
 class KillSnapshot(NamedTuple):
-    """Give a snapshot up."""
+    """Abort a snapshot."""
 
     id: int
 
 
 class Stall(NamedTuple):
-    """Do nothing for a while (DEBUG SLEEP): the world delivers no input, and the stopwatch runs on."""
+    """Block for a while (DEBUG SLEEP): the world delivers no input, and the stopwatch runs on."""
 
     since_us: int
     duration_us: int
 
 
 class Exchange(NamedTuple):
-    """Send requests to another server and wait for the first line of each reply (MIGRATE; to be performed).
+    """Send requests to another server and wait for the replies (MIGRATE; with `run_now`).
 
-    Ends in the lines that came within the time for each step, without their ends; fewer than `replies` mean that the
-    rest did not come. An OSError means that the server could not be reached or written to.
+    `complete` returns whether the bytes received contain all replies. The result is the bytes received within the
+    timeout of each step; if they are incomplete, the rest did not arrive in time. An OSError means that connecting or
+    sending failed.
     """
 
     host: str
     port: int
     data: bytes
-    replies: int
+    complete: Callable[[bytes], bool]
     timeout_ms: int
     tls: bool = False
 
 
 class Debug(NamedTuple):
-    """Begin to debug a script over a link (to be performed): from here on `Converse` alone reads it.
+    """Start debugging a script over a link (with `run_now`): from then on only `Converse` reads it.
 
-    With `forked` a child takes the link over, with a copy of everything; the parent has lost the link, and the child
-    ends with its `EndDebug`. Ends in a `Debugging` or an OSError.
+    With `forked` a child takes over the link with a copy of the process; the parent loses the link, and the child
+    exits with its `EndDebug`. The result is a `Debugging` or an OSError.
     """
 
     link: int
@@ -208,16 +224,16 @@ class Debug(NamedTuple):
 
 
 class Debugging(NamedTuple):
-    """What a `Debug` came to: the child's number, 0 for the process that runs the script; how long forking took."""
+    """The result of `Debug`: the child's process ID, 0 in the process of the script; the duration of the fork."""
 
     pid: int = 0
     fork_us: int = 0
 
 
 class Converse(NamedTuple):
-    """Send to a client that debugs, and wait for what it says next (to be performed).
+    """Send to a debugging client and wait for its next input (with `run_now`).
 
-    Ends in its bytes; in b"" when it is gone, or the wait is to end for another reason.
+    The result is the input; b"" if the client disconnected or the wait must end for another reason.
     """
 
     link: int
@@ -225,14 +241,53 @@ class Converse(NamedTuple):
 
 
 class EndDebug(NamedTuple):
-    """Send the last of a debugging session (to be performed); a forked child ends here."""
+    """Send the last output of a debugging session (with `run_now`); a forked child exits here."""
 
     link: int
     data: bytes
 
 
 class KillDebuggers(NamedTuple):
-    """End all children that debug scripts."""
+    """Terminate all children that debug scripts."""
+
+
+class Resolve(NamedTuple):
+    """Resolve a host name to its first IP address (with `run_now`), or an OSError."""
+
+    host: str
+
+
+class CheckExecutable(NamedTuple):
+    """Check whether a file is executable (with `run_now`); an OSError is the reason if not."""
+
+    path: str
+
+
+class Spawn(NamedTuple):
+    """Start a program with the environment of the process and none of its open files (with `run_now`).
+
+    The result is the child's process ID, or an OSError.
+    """
+
+    argv: tuple[str, ...]
+
+
+class Reap(NamedTuple):
+    """Return the started programs that have ended since the last call, as `Reaped` (with `run_now`)."""
+
+
+class Reaped(NamedTuple):
+    """A program that has ended, with its exit status or the signal that killed it (0: none)."""
+
+    pid: int
+    status: int
+    signal: int = 0
+
+
+class KillProgram(NamedTuple):
+    """Kill a started program; it must still be reaped."""
+
+    pid: int
 
 
 class Log(NamedTuple):
@@ -243,14 +298,17 @@ class Log(NamedTuple):
 
 
 class Title(NamedTuple):
-    """Make the title of the process anew, by the configuration."""
+    """Update the title of the process from the configuration."""
+
+
+SIGABRT = 6  # for Exit: abort because the state may be inconsistent
 
 
 class Exit(NamedTuple):
-    """The node has ended; the world carries out what stands before this, then stops.
+    """The node has ended; the world executes the effects before this one, then stops.
 
-    With `crash` it did not end well: a report goes to the log, headed by this text, and the process dies by `signal`
-    (if that is not 0: then with the status). With `restart` it is started anew after `delay_us`, as it was at first.
+    With `crash` the log gets a crash report with this text as its heading, and the process ends by `signal` (if it is
+    0, with `status`). With `restart` it is restarted after `delay_us` with its original configuration.
     """
 
     status: int
@@ -278,6 +336,7 @@ Effect = (
     | Rename
     | Unlink
     | ListDir
+    | Lock
     | ChangeDir
     | Snapshot
     | PauseSnapshot
@@ -289,7 +348,70 @@ Effect = (
     | Converse
     | EndDebug
     | KillDebuggers
+    | Resolve
+    | CheckExecutable
+    | Spawn
+    | Reap
+    | KillProgram
     | Log
     | Title
     | Exit
 )
+
+_LOG_LEVELS = {"debug": 0, "verbose": 1, "notice": 2, "warning": 3, "nothing": 4}
+
+
+class LogConfig(Protocol):
+    """The logging part of a configuration."""
+
+    loglevel: str
+
+
+class Output:
+    """The output of a node: the effects of this round, in order."""
+
+    def __init__(self, config: "LogConfig") -> None:
+        self.effects: list[Effect] = []
+        self._config = config
+        self._world: Callable[[Effect], Any] | None = None
+        self.tickets: dict[int, tuple[str, tuple[Any, ...]]] = {}
+        self._next_ticket = 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_world": None}
+
+    def attach(self, world: Callable[[Effect], Any]) -> None:
+        """Attach the output to a world, which executes an effect immediately and returns its result or an OSError."""
+        self._world = world
+
+    def take(self) -> list[Effect]:
+        """Return the effects so far and clear them."""
+        effects, self.effects = self.effects, []
+        return effects
+
+    def log(self, level: str, text: str) -> None:
+        """Write a line to the log: level `.` debug, `-` verbose, `*` notice, `#` warning."""
+        if ".-*#".index(level) >= _LOG_LEVELS[self._config.loglevel]:
+            self.effects.append(Log(level, text))
+
+    def run_now(self, effect: Effect) -> Any:
+        """Execute an effect on files (or `Listen`) now, where Redis makes a blocking system call.
+
+        Returns its result; raises OSError.
+        """
+        assert self._world is not None, "a node has no world before it is attached to one"
+        result = self._world(effect)
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    def ticket(self, method: str, *args: Any) -> int:
+        """Return a ticket for a file operation; when it ends, the node's `method(result, *args)` is called."""
+        ticket = self._next_ticket
+        self._next_ticket += 1
+        self.tickets[ticket] = (method, args)
+        return ticket
+
+    def redeem(self, ticket: int) -> tuple[str, tuple[Any, ...]]:
+        """Return the method and the arguments of a ticket."""
+        return self.tickets.pop(ticket)

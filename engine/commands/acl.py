@@ -1,9 +1,9 @@
-"""ACL and its subcommands: users and what they may do.
+"""ACL and its subcommands: users and their permissions.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
 """
 
-from engine.acl import (
+from engine.clients.acl import (
     CATEGORY_BITS,
     DEFAULT_USER,
     REASONS,
@@ -11,15 +11,15 @@ from engine.acl import (
     denial_text,
     has_spaces,
 )
-from engine.arguments import integer
-from engine.client import Client
-from engine.dispatch import find_command
 from engine.effects import Log, Rename, Sync, Unlink, Write
 from engine.effects import Read as ReadFile
-from engine.errors import ReplyError
-from engine.help import help_reply
-from engine.resp import OK, Argv, Reply, SetReply
-from engine.table import ACL_CATEGORIES, ADMIN, COMMANDS, LOADING, NOSCRIPT, STALE, command, container
+from engine.execution.dispatch import find_command
+from engine.protocol.errors import ReplyError, c_text, subcommand_syntax
+from engine.protocol.resp import OK, Argv, Reply, SetReply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import ACL_CATEGORIES, ADMIN, LOADING, NOSCRIPT, STALE, command, container
+from engine.table.help import help_reply
 
 GROUP = "server"
 
@@ -42,7 +42,7 @@ container("ACL", since="6.0.0", group="server")
     since="6.0.0",
     complexity="O(N). Where N is the number of rules provided.",
 )
-def acl_setuser(ctx: Client, argv: Argv) -> Reply:
+def acl_setuser(ctx: Context, argv: Argv) -> Reply:
     ctx.redact(*range(2, len(argv)))
     if has_spaces(argv[2]):
         raise ReplyError(b"ERR Usernames can't contain spaces or null characters")
@@ -63,7 +63,7 @@ def acl_setuser(ctx: Client, argv: Argv) -> Reply:
     since="6.0.0",
     complexity="O(1) amortized time considering the typical user.",
 )
-def acl_deluser(ctx: Client, argv: Argv) -> Reply:
+def acl_deluser(ctx: Context, argv: Argv) -> Reply:
     if DEFAULT_USER in argv[2:]:
         raise ReplyError(b"ERR The 'default' user cannot be removed")
     return sum([ctx.node.acl.delete_user(name) for name in argv[2:]])
@@ -86,7 +86,7 @@ def _describe(selector: Selector) -> dict[bytes, Reply]:
     since="6.0.0",
     complexity="O(N). Where N is the number of password, command and pattern rules that the user has.",
 )
-def acl_getuser(ctx: Client, argv: Argv) -> Reply:
+def acl_getuser(ctx: Context, argv: Argv) -> Reply:
     user = ctx.node.acl.users.get(argv[2])
     if user is None:
         return None
@@ -107,7 +107,7 @@ def acl_getuser(ctx: Client, argv: Argv) -> Reply:
     since="6.0.0",
     complexity="O(N). Where N is the number of configured users.",
 )
-def acl_list(ctx: Client, argv: Argv) -> Reply:
+def acl_list(ctx: Context, argv: Argv) -> Reply:
     return ctx.node.acl.describe_all()
 
 
@@ -120,16 +120,16 @@ def acl_list(ctx: Client, argv: Argv) -> Reply:
     since="6.0.0",
     complexity="O(N). Where N is the number of configured users.",
 )
-def acl_users(ctx: Client, argv: Argv) -> Reply:
+def acl_users(ctx: Context, argv: Argv) -> Reply:
     return sorted(ctx.node.acl.users)
 
 
 @command("ACL WHOAMI", NOSCRIPT, LOADING, STALE, since="6.0.0", complexity="O(1)")
-def acl_whoami(ctx: Client, argv: Argv) -> Reply:
+def acl_whoami(ctx: Context, argv: Argv) -> Reply:
     return ctx.user
 
 
-def _aclfile(ctx: Client) -> str:
+def _aclfile(ctx: Context) -> str:
     path = ctx.node.config.aclfile
     if not path:
         raise ReplyError(
@@ -149,12 +149,12 @@ def _aclfile(ctx: Client) -> str:
     since="6.0.0",
     complexity="O(N). Where N is the number of configured users.",
 )
-def acl_load(ctx: Client, argv: Argv) -> Reply:
+def acl_load(ctx: Context, argv: Argv) -> Reply:
     path = _aclfile(ctx)
     acl = ctx.node.acl
     name = path.encode(errors="surrogateescape")
     try:
-        text = ctx.node.perform(ReadFile(path))
+        text = ctx.node.output.run_now(ReadFile(path))
     except OSError as error:
         reason = (error.strerror or str(error)).encode()
         raise ReplyError(b"ERR Error loading ACLs, opening file '%b': %b" % (name, reason)) from None
@@ -179,20 +179,20 @@ def acl_load(ctx: Client, argv: Argv) -> Reply:
     since="6.0.0",
     complexity="O(N). Where N is the number of configured users.",
 )
-def acl_save(ctx: Client, argv: Argv) -> Reply:
+def acl_save(ctx: Context, argv: Argv) -> Reply:
     path = _aclfile(ctx)
     node = ctx.node
-    temporary = f"{path}.tmp-{node.facts()['pid']}-{node.now_ms}"
+    temporary = f"{path}.tmp-{node.facts()['pid']}-{node.clock.now_ms}"
     text = b"".join([line + b"\n" for line in node.acl.describe_all()])
     step = "Opening temp ACL file"
     try:
-        node.perform(Write(temporary, text))
+        node.output.run_now(Write(temporary, text))
         step = "Syncing ACL file"
-        node.perform(Sync(temporary))
+        node.output.run_now(Sync(temporary))
         step = "Renaming ACL file"
-        node.perform(Rename(temporary, path))
+        node.output.run_now(Rename(temporary, path))
     except OSError as error:
-        node.effects += [Log("#", f"{step} for ACL SAVE: {error.strerror}"), Unlink(temporary)]
+        node.output.effects += [Log("#", f"{step} for ACL SAVE: {error.strerror}"), Unlink(temporary)]
         raise ReplyError(
             b"ERR There was an error trying to save the ACLs. Please check the server logs for more information"
         ) from None
@@ -207,18 +207,16 @@ def acl_save(ctx: Client, argv: Argv) -> Reply:
     since="6.0.0",
     complexity="O(1) since the categories and commands are a fixed set.",
 )
-def acl_cat(ctx: Client, argv: Argv) -> Reply:
+def acl_cat(ctx: Context, argv: Argv) -> Reply:
     if len(argv) == 2:
         return list(ACL_CATEGORIES)
     if len(argv) > 3:
-        raise ReplyError(
-            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try ACL HELP." % argv[1][:128]
-        )
+        raise subcommand_syntax(argv)
     bit = CATEGORY_BITS.get(argv[2].lower())
     if bit is None:
-        raise ReplyError(b"ERR Unknown category '%b'" % argv[2][:128])
+        raise ReplyError(b"ERR Unknown category '%b'" % c_text(argv[2])[:128])
     names: list[bytes] = []
-    for held in COMMANDS.values():
+    for held in ctx.node.table.values():
         if held.acl & bit:
             names.append(held.name)
         names += [sub.name for sub in (held.subcommands or {}).values() if sub.acl & bit]
@@ -226,14 +224,14 @@ def acl_cat(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("ACL GENPASS [bits]", NOSCRIPT, LOADING, STALE, since="6.0.0", complexity="O(1)")
-def acl_genpass(ctx: Client, argv: Argv) -> Reply:
+def acl_genpass(ctx: Context, argv: Argv) -> Reply:
     bits = integer(argv[2]) if len(argv) > 2 else 256
     if not 0 < bits <= GENPASS_MAX_BITS:
         raise ReplyError(
             b"ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to %d"
             % GENPASS_MAX_BITS
         )
-    return ctx.node.secret_hex((bits + 3) // 4)
+    return ctx.node.secret.hex((bits + 3) // 4)
 
 
 @command(
@@ -245,13 +243,15 @@ def acl_genpass(ctx: Client, argv: Argv) -> Reply:
     since="6.0.0",
     complexity="O(N) with N being the number of entries shown.",
 )
-def acl_log(ctx: Client, argv: Argv) -> Reply:
+def acl_log(ctx: Context, argv: Argv) -> Reply:
+    if len(argv) > 3:
+        raise subcommand_syntax(argv)
     acl = ctx.node.acl
     if len(argv) > 2 and argv[2].lower() == b"reset":
         acl.log = []
         return OK
     count = max(0, integer(argv[2])) if len(argv) > 2 else 10
-    now_ms = ctx.node.now_ms
+    now_ms = ctx.node.clock.now_ms
     return [
         {
             b"count": entry.count,
@@ -272,15 +272,15 @@ def acl_log(ctx: Client, argv: Argv) -> Reply:
 @command(
     "ACL DRYRUN username command [arg [arg ...]]", ADMIN, NOSCRIPT, LOADING, STALE, since="7.0.0", complexity="O(1)."
 )
-def acl_dryrun(ctx: Client, argv: Argv) -> Reply:
+def acl_dryrun(ctx: Context, argv: Argv) -> Reply:
     user = ctx.node.acl.users.get(argv[2])
     if user is None:
-        raise ReplyError(b"ERR User '%b' not found" % argv[2])
+        raise ReplyError(b"ERR User '%b' not found" % c_text(argv[2]))
     request = argv[3:]
     try:
-        found = find_command(ctx.node, request)
+        found = find_command(ctx.node.commands, request)
     except ReplyError:
-        raise ReplyError(b"ERR Command '%b' not found" % argv[3]) from None
+        raise ReplyError(b"ERR Command '%b' not found" % c_text(argv[3])) from None
     if len(request) != found.arity and (found.arity > 0 or len(request) < -found.arity):
         raise ReplyError(b"ERR wrong number of arguments for '%b' command" % found.name)
     denial = user.check(found, request)
@@ -290,7 +290,7 @@ def acl_dryrun(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("ACL HELP", LOADING, STALE, since="6.0.0", complexity="O(1)")
-def acl_help(ctx: Client, argv: Argv) -> Reply:
+def acl_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, ACL_HELP)
 
 

@@ -1,7 +1,7 @@
-"""Bitmaps: strings as rows of bits, and integers of any width within them.
+"""Bitmaps: strings as sequences of bits, and integers of any width within them.
 
-Bit 0 is the most significant bit of the first byte. Whole strings are handled as one large integer, which leaves the
-loops over bytes to the interpreter's C code.
+Bit 0 is the most significant bit of the first byte. Whole strings are processed as one large integer, so that the
+loops over bytes run in the interpreter's C code.
 
 https://redis.io/docs/latest/commands/?group=bitmap
 """
@@ -9,21 +9,22 @@ https://redis.io/docs/latest/commands/?group=bitmap
 from collections.abc import Callable
 from typing import NamedTuple
 
-from engine.arguments import INT64_MAX, integer, parse_integer
-from engine.client import Client
-from engine.errors import NOT_AN_INTEGER, SYNTAX, ReplyError
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_STRING
-from engine.movable import bitfield_keys
-from engine.resp import Argv, Reply
-from engine.table import DENYOOM, FAST, READONLY, WRITE, command
+from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_STRING
+from engine.protocol.errors import NOT_AN_INTEGER, SYNTAX, ReplyError
+from engine.protocol.numbers import INT64_MAX, parse_integer
+from engine.protocol.resp import Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
+from engine.table.getkeys import bitfield_keys
 from engine.values.string import as_bytes, mutable
 
 NOT_A_BIT_OFFSET = b"ERR bit offset is not an integer or out of range"
 NOT_A_BIT = b"ERR bit is not an integer or out of range"
 
 
-def _bit_offset(ctx: Client, arg: bytes, width: int = 0) -> int:
-    """Read a bit offset; with a width, `#3` counts integers of that width."""
+def _bit_offset(ctx: Context, arg: bytes, width: int = 0) -> int:
+    """Parse a bit offset; with a width, `#3` counts integers of that width."""
     counted = width and arg[:1] == b"#"
     value = parse_integer(arg[1:] if counted else arg)
     if value is None:
@@ -35,8 +36,8 @@ def _bit_offset(ctx: Client, arg: bytes, width: int = 0) -> int:
     return value
 
 
-def _writable(ctx: Client, key: bytes, bits: int) -> bytearray:
-    """Return a key's string, made so long that it holds that many bits."""
+def _writable(ctx: Context, key: bytes, bits: int) -> bytearray:
+    """Return a key's string, extended to hold that many bits."""
     value = ctx.db.write_string(key)
     text = bytearray() if value is None else mutable(value)
     size = (bits + 7) // 8
@@ -48,7 +49,7 @@ def _writable(ctx: Client, key: bytes, bits: int) -> bytearray:
 
 
 @command("SETBIT key offset value", WRITE, DENYOOM, keys=("1 RW access update",), since="2.2.0", complexity="O(1)")
-def setbit(ctx: Client, argv: Argv) -> Reply:
+def setbit(ctx: Context, argv: Argv) -> Reply:
     offset = _bit_offset(ctx, argv[2])
     bit = parse_integer(argv[3])
     if bit not in (0, 1):
@@ -66,17 +67,17 @@ def setbit(ctx: Client, argv: Argv) -> Reply:
             text[offset >> 3] &= ~mask
         db.modified(key, NOTIFY_STRING, b"setbit")
     else:
-        db.resized(key)  # an integer has become text
+        db.resized(key)  # an integer has become a string
     return old
 
 
-def _read(ctx: Client, key: bytes) -> bytes | bytearray | None:
+def _read(ctx: Context, key: bytes) -> bytes | bytearray | None:
     value = ctx.db.read_string(key)
     return b"%d" % value if type(value) is int else value  # type: ignore[return-value]
 
 
 @command("GETBIT key offset", READONLY, FAST, keys=("1 RO access",), since="2.2.0", complexity="O(1)")
-def getbit(ctx: Client, argv: Argv) -> Reply:
+def getbit(ctx: Context, argv: Argv) -> Reply:
     offset = _bit_offset(ctx, argv[2])
     text = _read(ctx, argv[1])
     if text is None or offset >> 3 >= len(text):
@@ -84,8 +85,8 @@ def getbit(ctx: Client, argv: Argv) -> Reply:
     return text[offset >> 3] >> (7 - (offset & 7)) & 1
 
 
-class _Range(NamedTuple):
-    """A range of bytes with masks for the first and the last of them."""
+class _BitRange(NamedTuple):
+    """A range of bytes, with masks for the first and the last one."""
 
     start: int
     stop: int  # inclusive
@@ -97,17 +98,17 @@ class _Range(NamedTuple):
         return self.start > self.stop
 
 
-def _range(size: int, start: int, stop: int, in_bits: bool) -> _Range:
-    """Resolve a range of bytes or bits of a string of `size` bytes."""
+def _range(size: int, start: int, stop: int, in_bits: bool) -> _BitRange:
+    """Convert a range of bytes or bits to a range of a string of `size` bytes."""
     total = size * 8 if in_bits else size
     start = max(0, start + total if start < 0 else start)
     stop = max(0, stop + total if stop < 0 else stop)
     stop = min(stop, total - 1)
     if start > stop:
-        return _Range(1, 0, 255, 255)
+        return _BitRange(1, 0, 255, 255)
     if not in_bits:
-        return _Range(start, stop, 255, 255)
-    return _Range(start >> 3, stop >> 3, 255 >> (start & 7), 0xFF00 >> ((stop & 7) + 1) & 255)
+        return _BitRange(start, stop, 255, 255)
+    return _BitRange(start >> 3, stop >> 3, 255 >> (start & 7), 0xFF00 >> ((stop & 7) + 1) & 255)
 
 
 def _in_bits(arg: bytes) -> bool:
@@ -117,7 +118,7 @@ def _in_bits(arg: bytes) -> bool:
     return unit == b"bit"
 
 
-def _masked(text: bytes | bytearray, part: _Range, fill: int = 0) -> bytearray:
+def _masked(text: bytes | bytearray, part: _BitRange, fill: int = 0) -> bytearray:
     """Return the bytes of a range; bits outside it are zero, or one with `fill`."""
     cut = bytearray(text[part.start : part.stop + 1])
     if fill:
@@ -130,8 +131,8 @@ def _masked(text: bytes | bytearray, part: _Range, fill: int = 0) -> bytearray:
 
 
 @command("BITCOUNT key [start end [BYTE | BIT]]", READONLY, keys=("1 RO access",), since="2.6.0", complexity="O(N)")
-def bitcount(ctx: Client, argv: Argv) -> Reply:
-    # Redis looks at the key before the other arguments, here and in BITPOS.
+def bitcount(ctx: Context, argv: Argv) -> Reply:
+    # Redis accesses the key before it parses the other arguments, here and in BITPOS.
     text = _read(ctx, argv[1])
     if text is None:
         return 0
@@ -151,7 +152,7 @@ def bitcount(ctx: Client, argv: Argv) -> Reply:
 @command(
     "BITPOS key bit [start [end [BYTE | BIT]]]", READONLY, keys=("1 RO access",), since="2.8.7", complexity="O(N)"
 )
-def bitpos(ctx: Client, argv: Argv) -> Reply:
+def bitpos(ctx: Context, argv: Argv) -> Reply:
     bit = parse_integer(argv[2])
     if bit is None:
         raise ReplyError(NOT_AN_INTEGER)
@@ -178,7 +179,7 @@ def bitpos(ctx: Client, argv: Argv) -> Reply:
     if skipped < len(cut):
         byte = cut[skipped] if bit else ~cut[skipped] & 255
         return (part.start + skipped) * 8 + 8 - byte.bit_length()
-    # A string is followed by zeros without end, unless the caller said where to stop.
+    # A string is followed by infinitely many zeros, unless the request specifies the end.
     return -1 if bit or len(argv) > 4 else len(text) * 8
 
 
@@ -197,7 +198,7 @@ _OPERATIONS: dict[bytes, Callable[[int, int], int]] = {
     since="2.6.0",
     complexity="O(N)",
 )
-def bitop(ctx: Client, argv: Argv) -> Reply:
+def bitop(ctx: Context, argv: Argv) -> Reply:
     name = argv[1].lower()
     if name not in _OPERATIONS and name != b"not":
         raise ReplyError(SYNTAX)
@@ -206,7 +207,7 @@ def bitop(ctx: Client, argv: Argv) -> Reply:
     target, db = argv[2], ctx.db
     sources = [_read(ctx, key) or b"" for key in argv[3:]]
     size = max(map(len, sources))
-    # Shorter strings are followed by zeros, so all are read from their first byte on.
+    # Shorter strings are padded with zeros, so all are read from their first byte.
     numbers = [int.from_bytes(source, "big") << 8 * (size - len(source)) for source in sources]
     result = numbers[0]
     if name == b"not":
@@ -218,7 +219,7 @@ def bitop(ctx: Client, argv: Argv) -> Reply:
     if size:
         db.set(target, bytearray(result.to_bytes(size, "big")))
         db.modified(target, NOTIFY_STRING, b"set")
-    elif db.entry(target) is not None and db.delete(target):
+    elif db.exists(target) and db.delete(target):
         db.modified(target, NOTIFY_GENERIC, b"del")
     return size
 
@@ -247,7 +248,7 @@ def _field_type(arg: bytes) -> tuple[bool, int]:
     return signed, width
 
 
-def _steps(ctx: Client, argv: Argv, read_only: bool) -> list[_Step]:
+def _steps(ctx: Context, argv: Argv, read_only: bool) -> list[_Step]:
     steps: list[_Step] = []
     overflow = b"wrap"
     i, size = 2, len(argv)
@@ -294,25 +295,25 @@ def _put_field(text: bytearray, step: _Step, value: int) -> None:
 
 
 def _fit(step: _Step, value: int) -> int | None:
-    """Return a value as its field can hold it, by the step's rule for overflows; None when it fails."""
+    """Return a value adjusted to its field according to the overflow mode; None if that fails."""
     low, high = (-(1 << step.width - 1), (1 << step.width - 1) - 1) if step.signed else (0, (1 << step.width) - 1)
     if low <= value <= high:
         return value
     if step.overflow == b"fail":
         return None
     if step.overflow == b"sat":
-        # Redis's own check wraps round for a SET next to the smallest integer, and takes it for a large one.
+        # For a SET near the smallest integer, Redis's own check wraps around and treats the value as too large.
         return high if value > high or (step.name == b"set" and high - value > INT64_MAX) else low
     value &= (1 << step.width) - 1
     return value - (1 << step.width) if step.signed and value >> (step.width - 1) else value
 
 
 def _unsigned_64(step: _Step) -> int:
-    """Return a SET's value as its field takes it: a negative one for an unsigned field is a large one."""
+    """Return the value of a SET as stored in its field: a negative value becomes large in an unsigned field."""
     return step.value if step.signed or step.value >= 0 else step.value + (1 << 64)
 
 
-def _bitfield(ctx: Client, argv: Argv, read_only: bool) -> Reply:
+def _bitfield(ctx: Context, argv: Argv, read_only: bool) -> Reply:
     steps = _steps(ctx, argv, read_only)
     key, db = argv[1], ctx.db
     writes = [step for step in steps if step.name != b"get"]
@@ -355,7 +356,7 @@ def _bitfield(ctx: Client, argv: Argv, read_only: bool) -> Reply:
     since="3.2.0",
     complexity="O(1) for each subcommand specified",
 )
-def bitfield(ctx: Client, argv: Argv) -> Reply:
+def bitfield(ctx: Context, argv: Argv) -> Reply:
     return _bitfield(ctx, argv, read_only=False)
 
 
@@ -367,5 +368,5 @@ def bitfield(ctx: Client, argv: Argv) -> Reply:
     since="6.0.0",
     complexity="O(1) for each subcommand specified",
 )
-def bitfield_ro(ctx: Client, argv: Argv) -> Reply:
+def bitfield_ro(ctx: Context, argv: Argv) -> Reply:
     return _bitfield(ctx, argv, read_only=True)

@@ -3,97 +3,17 @@
 https://redis.io/docs/latest/commands/?group=connection
 """
 
-from typing import TYPE_CHECKING
-
-from engine import blocking
-from engine import client as flags
-from engine.arguments import INT64_MAX, integer, parse_integer, timeout
-from engine.client import Client
+from engine.clients import client as flags
+from engine.clients.client import Client
+from engine.clients.describe import client_type, describe
 from engine.commands.connection import INVALID_NAME, valid_attribute
-from engine.errors import SYNTAX, ReplyError
-from engine.help import help_reply
-from engine.resp import NO_REPLY, OK, Argv, Reply, SetReply, Verbatim
-from engine.table import ADMIN, LOADING, NOSCRIPT, STALE, command, container
-from engine.tracking import TrackingState
-
-if TYPE_CHECKING:
-    from engine.node import Node
-
-# The letters of `flags=` in CLIENT LIST, in Redis's order.
-_LETTERS = (
-    (flags.MASTER, "M"),
-    (flags.PUBSUB, "P"),
-    (flags.MULTI, "x"),
-    (flags.BLOCKED, "b"),
-    (flags.TRACKING, "t"),
-    (flags.TRACKING_BROKEN_REDIR, "R"),
-    (flags.TRACKING_BCAST, "B"),
-    (flags.DIRTY_CAS, "d"),
-    (flags.CLOSE_AFTER_REPLY, "c"),
-    (flags.UNBLOCKED, "u"),
-    (flags.CLOSE_ASAP, "A"),
-    (flags.UNIX_SOCKET, "U"),
-    (flags.READONLY, "r"),
-    (flags.NO_EVICT, "e"),
-    (flags.NO_TOUCH, "T"),
-)
-
-
-def describe(client: Client) -> bytes:
-    """Return a client's line in CLIENT LIST, without the line's end."""
-    node = client.node
-    letters = ""
-    if client.flags & flags.MONITOR:
-        letters = "O"
-    elif client.flags & flags.REPLICA:
-        letters = "S"
-    letters += "".join(letter for flag, letter in _LETTERS if client.flags & flag)
-    usage = client.memory()
-    current = client.current.name if client.current is not None else b"NULL"
-    now_s = node.now_us // 1_000_000
-    fields = (
-        b"id=%d" % client.id,
-        b"addr=%b" % client.peer.encode(),
-        b"laddr=%b" % client.local.encode(),
-        b"fd=%d" % (client.link + 7 if client.link else -1),
-        b"name=%b" % client.name,
-        b"age=%d" % (now_s - client.created_us // 1_000_000),
-        b"idle=%d" % (now_s - client.last_us // 1_000_000),
-        b"flags=%b" % (letters or "N").encode(),
-        b"db=%d" % client.db.index,
-        b"sub=%d" % len(client.channels),
-        b"psub=%d" % len(client.patterns),
-        b"ssub=%d" % len(client.shard_channels),
-        b"multi=%d" % (len(client.queue) if client.queue is not None else -1),
-        b"qbuf=%d" % usage.query,
-        b"qbuf-free=%d" % usage.query_free,
-        b"argv-mem=%d" % usage.argv,
-        b"multi-mem=%d" % usage.multi,
-        b"rbs=%d" % usage.reply_buffer,
-        b"rbp=%d" % usage.reply_peak,
-        b"obl=%d" % usage.output_buffer,
-        b"oll=%d" % usage.output_blocks,
-        b"omem=%d" % usage.output,
-        b"tot-mem=%d" % usage.total,
-        b"events=%b" % (b"rw" if client.out_bytes else b"r"),
-        b"cmd=%b" % current,
-        b"user=%b" % (client.user if client.user is not None else b"(superuser)"),
-        b"redir=%d" % node.tracking.redirection(client),
-        b"resp=%d" % client.resp,
-        b"lib-name=%b" % client.lib_name,
-        b"lib-ver=%b" % client.lib_ver,
-    )
-    return b" ".join(fields)
-
-
-def client_type(client: Client) -> bytes:
-    """Return a client's type as CLIENT LIST TYPE names it."""
-    if client.flags & flags.MASTER:
-        return b"master"
-    if client.flags & flags.REPLICA and not client.flags & flags.MONITOR:
-        return b"replica"
-    return b"pubsub" if client.flags & flags.PUBSUB else b"normal"
-
+from engine.protocol.errors import SYNTAX, ReplyError, c_text, subcommand_syntax
+from engine.protocol.numbers import INT64_MAX, parse_integer
+from engine.protocol.resp import NO_REPLY, OK, Argv, RawReply, Reply, SetReply, Verbatim, encode2
+from engine.server import Context, Server
+from engine.table.arguments import integer, timeout
+from engine.table.declarations import ADMIN, LOADING, NOSCRIPT, STALE, command, container
+from engine.table.help import help_reply
 
 _TYPES = {
     b"normal": b"normal",
@@ -107,11 +27,11 @@ _TYPES = {
 def _type_named(name: bytes) -> bytes:
     kind = _TYPES.get(name.lower())
     if kind is None:
-        raise ReplyError(b"ERR Unknown client type '%b'" % name)
+        raise ReplyError(b"ERR Unknown client type '%b'" % c_text(name))
     return kind
 
 
-def _connected(node: "Node") -> list[Client]:
+def _connected(node: Server) -> list[Client]:
     return [client for client in node.clients.values() if client.link]
 
 
@@ -119,12 +39,12 @@ container("CLIENT", since="2.4.0", group="connection")
 
 
 @command("CLIENT ID", NOSCRIPT, LOADING, STALE, since="5.0.0", complexity="O(1)")
-def client_id(ctx: Client, argv: Argv) -> Reply:
+def client_id(ctx: Context, argv: Argv) -> Reply:
     return ctx.id
 
 
 @command("CLIENT INFO", NOSCRIPT, LOADING, STALE, tips=("nondeterministic_output",), since="6.2.0", complexity="O(1)")
-def client_info(ctx: Client, argv: Argv) -> Reply:
+def client_info(ctx: Context, argv: Argv) -> Reply:
     return Verbatim(describe(ctx) + b"\n")
 
 
@@ -138,7 +58,7 @@ def client_info(ctx: Client, argv: Argv) -> Reply:
     since="2.4.0",
     complexity="O(N) where N is the number of client connections",
 )
-def client_list(ctx: Client, argv: Argv) -> Reply:
+def client_list(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
     option = argv[2].lower() if len(argv) > 2 else b""
     if option == b"type" and len(argv) == 4:
@@ -158,11 +78,11 @@ def client_list(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("CLIENT REPLY <ON | OFF | SKIP>", NOSCRIPT, LOADING, STALE, since="3.2.0", complexity="O(1)")
-def client_reply(ctx: Client, argv: Argv) -> Reply:
+def client_reply(ctx: Context, argv: Argv) -> Reply:
     mode = argv[2].lower()
     if mode == b"on":
         ctx.flags &= ~(flags.REPLY_SKIP | flags.REPLY_OFF)
-        ctx.update_gated()
+        ctx.update_checks()
         return OK
     if mode == b"off":
         ctx.flags |= flags.REPLY_OFF
@@ -171,11 +91,11 @@ def client_reply(ctx: Client, argv: Argv) -> Reply:
             ctx.flags |= flags.REPLY_SKIP_NEXT
     else:
         raise ReplyError(SYNTAX)
-    ctx.update_gated()
+    ctx.update_checks()
     return NO_REPLY
 
 
-def _on_off(ctx: Client, arg: bytes, flag: int) -> Reply:
+def _on_off(ctx: Context, arg: bytes, flag: int) -> Reply:
     mode = arg.lower()
     if mode == b"on":
         ctx.flags |= flag
@@ -183,22 +103,22 @@ def _on_off(ctx: Client, arg: bytes, flag: int) -> Reply:
         ctx.flags &= ~flag
     else:
         raise ReplyError(SYNTAX)
-    ctx.update_gated()
+    ctx.update_checks()
     return OK
 
 
 @command("CLIENT NO-EVICT <ON | OFF>", ADMIN, NOSCRIPT, LOADING, STALE, since="7.0.0", complexity="O(1)")
-def client_no_evict(ctx: Client, argv: Argv) -> Reply:
+def client_no_evict(ctx: Context, argv: Argv) -> Reply:
     return _on_off(ctx, argv[2], flags.NO_EVICT)
 
 
 @command("CLIENT NO-TOUCH <ON | OFF>", NOSCRIPT, LOADING, STALE, since="7.2.0", complexity="O(1)")
-def client_no_touch(ctx: Client, argv: Argv) -> Reply:
+def client_no_touch(ctx: Context, argv: Argv) -> Reply:
     return _on_off(ctx, argv[2], flags.NO_TOUCH)
 
 
 class _Filter:
-    """Which clients CLIENT KILL means."""
+    """The filters of CLIENT KILL."""
 
     def __init__(self) -> None:
         self.id: int | None = None
@@ -219,7 +139,7 @@ class _Filter:
         )
 
 
-def _parse_filter(ctx: Client, args: Argv) -> _Filter:
+def _parse_filter(ctx: Context, args: Argv) -> _Filter:
     chosen = _Filter()
     if len(args) % 2:
         raise ReplyError(SYNTAX)
@@ -238,7 +158,7 @@ def _parse_filter(ctx: Client, args: Argv) -> _Filter:
             chosen.laddr = value
         elif name == b"user":
             if not ctx.node.acl.has_user(value):
-                raise ReplyError(b"ERR No such user '%b'" % value)
+                raise ReplyError(b"ERR No such user '%b'" % c_text(value))
             chosen.user = value
         elif name == b"skipme" and value.lower() in (b"yes", b"no"):
             chosen.skip_me = value.lower() == b"yes"
@@ -257,7 +177,7 @@ def _parse_filter(ctx: Client, args: Argv) -> _Filter:
     since="2.4.0",
     complexity="O(N) where N is the number of client connections",
 )
-def client_kill(ctx: Client, argv: Argv) -> Reply:
+def client_kill(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
     if len(argv) == 3:
         chosen = _Filter()
@@ -268,12 +188,12 @@ def client_kill(ctx: Client, argv: Argv) -> Reply:
     killed = [client for client in _connected(node) if chosen.selects(client, ctx)]
     for client in killed:
         if client is not ctx:
-            node.close_now(client)
+            node.connections.close_now(client)
     if len(argv) == 3 and not killed:
         raise ReplyError(b"ERR No such client")
     reply = OK if len(argv) == 3 else len(killed)
     if ctx in killed:
-        node.close_after_reply(ctx)
+        ctx.close_after_reply()
     return reply
 
 
@@ -286,7 +206,7 @@ def client_kill(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(log N) where N is the number of client connections",
 )
-def client_unblock(ctx: Client, argv: Argv) -> Reply:
+def client_unblock(ctx: Context, argv: Argv) -> Reply:
     error = False
     if len(argv) == 4:
         reason = argv[3].lower()
@@ -297,9 +217,9 @@ def client_unblock(ctx: Client, argv: Argv) -> Reply:
     if target is None or target.blocking is None or target.blocking.kind == flags.BLOCKED_POSTPONE:
         return 0
     if error:
-        blocking.unblock_with_error(ctx.node, target, ReplyError(b"UNBLOCKED client unblocked via CLIENT UNBLOCK"))
+        ctx.node.waiting.unblock_with_error(target, ReplyError(b"UNBLOCKED client unblocked via CLIENT UNBLOCK"))
     else:
-        blocking.give_up(ctx.node, target)
+        ctx.node.waiting.give_up(target)
     return 1
 
 
@@ -315,7 +235,7 @@ def client_unblock(ctx: Client, argv: Argv) -> Reply:
     since="2.6.9",
     complexity="O(1)",
 )
-def client_setname(ctx: Client, argv: Argv) -> Reply:
+def client_setname(ctx: Context, argv: Argv) -> Reply:
     if not valid_attribute(argv[2]):
         raise ReplyError(INVALID_NAME)
     ctx.name = argv[2]
@@ -323,7 +243,7 @@ def client_setname(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("CLIENT GETNAME", NOSCRIPT, LOADING, STALE, since="2.6.9", complexity="O(1)")
-def client_getname(ctx: Client, argv: Argv) -> Reply:
+def client_getname(ctx: Context, argv: Argv) -> Reply:
     return ctx.name or None
 
 
@@ -339,12 +259,12 @@ def client_getname(ctx: Client, argv: Argv) -> Reply:
     since="7.2.0",
     complexity="O(1)",
 )
-def client_setinfo(ctx: Client, argv: Argv) -> Reply:
+def client_setinfo(ctx: Context, argv: Argv) -> Reply:
     option = argv[2].lower()
     if option not in (b"lib-name", b"lib-ver"):
-        raise ReplyError(b"ERR Unrecognized option '%b'" % argv[2])
+        raise ReplyError(b"ERR Unrecognized option '%b'" % c_text(argv[2]))
     if not valid_attribute(argv[3]):
-        raise ReplyError(b"ERR %b cannot contain spaces, newlines or special characters." % argv[2])
+        raise ReplyError(b"ERR %b cannot contain spaces, newlines or special characters." % c_text(argv[2]))
     if option == b"lib-name":
         ctx.lib_name = argv[3]
     else:
@@ -353,12 +273,14 @@ def client_setinfo(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("CLIENT PAUSE timeout [WRITE | ALL]", ADMIN, NOSCRIPT, LOADING, STALE, since="3.0.0", complexity="O(1)")
-def client_pause(ctx: Client, argv: Argv) -> Reply:
+def client_pause(ctx: Context, argv: Argv) -> Reply:
+    if len(argv) > 4:
+        raise subcommand_syntax(argv)
     mode = argv[3].lower() if len(argv) == 4 else b"all"
     if mode not in (b"all", b"write"):
         raise ReplyError(b"ERR CLIENT PAUSE mode must be WRITE or ALL")
-    until_ms = timeout(ctx, argv[2], unit_ms=1)
-    ctx.node.pauses.pause(b"client", ctx.node.now_ms if until_ms is None else until_ms, mode == b"all")
+    until_us = timeout(ctx.node.clock, argv[2], unit_ms=1)
+    ctx.node.pauses.pause(b"client", ctx.node.clock.monotonic_us if until_us is None else until_us, mode == b"all")
     return OK
 
 
@@ -371,7 +293,7 @@ def client_pause(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(N) Where N is the number of paused clients",
 )
-def client_unpause(ctx: Client, argv: Argv) -> Reply:
+def client_unpause(ctx: Context, argv: Argv) -> Reply:
     ctx.node.pauses.end(b"client")
     return OK
 
@@ -392,7 +314,7 @@ _TRACKING_OPTIONS = {
     since="6.0.0",
     complexity="O(1). Some options may introduce additional complexity.",
 )
-def client_tracking(ctx: Client, argv: Argv) -> Reply:
+def client_tracking(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
     redirect, options = 0, 0
     prefixes: list[bytes] = []
@@ -421,12 +343,17 @@ def client_tracking(ctx: Client, argv: Argv) -> Reply:
     if mode != b"on":
         raise ReplyError(SYNTAX)
     _check_tracking(ctx, options, prefixes)
-    node.tracking.enable(ctx, redirect, options, prefixes)
-    return OK
+    error = node.tracking.enable(ctx, redirect, options, prefixes)
+    if error is None:
+        return OK
+    node.stats.count_error(error)
+    assert ctx.current is not None
+    node.stats.of(ctx.current.name).failed += 1
+    return RawReply(encode2(error) + encode2(OK))
 
 
-def _check_tracking(ctx: Client, options: int, prefixes: list[bytes]) -> None:
-    """Refuse options that do not go together, or not with what the client has now."""
+def _check_tracking(ctx: Context, options: int, prefixes: list[bytes]) -> None:
+    """Reject options that contradict each other or the client's current state."""
     bcast = options & flags.TRACKING_BCAST
     optin, optout = options & flags.TRACKING_OPTIN, options & flags.TRACKING_OPTOUT
     if prefixes and not bcast:
@@ -448,7 +375,7 @@ def _check_tracking(ctx: Client, options: int, prefixes: list[bytes]) -> None:
 
 
 @command("CLIENT CACHING <YES | NO>", NOSCRIPT, LOADING, STALE, since="6.0.0", complexity="O(1)")
-def client_caching(ctx: Client, argv: Argv) -> Reply:
+def client_caching(ctx: Context, argv: Argv) -> Reply:
     if not ctx.flags & flags.TRACKING:
         raise ReplyError(
             b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode "
@@ -468,12 +395,12 @@ def client_caching(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("CLIENT GETREDIR", NOSCRIPT, LOADING, STALE, since="6.0.0", complexity="O(1)")
-def client_getredir(ctx: Client, argv: Argv) -> Reply:
+def client_getredir(ctx: Context, argv: Argv) -> Reply:
     return ctx.node.tracking.redirection(ctx)
 
 
 @command("CLIENT TRACKINGINFO", NOSCRIPT, LOADING, STALE, since="6.2.0", complexity="O(1)")
-def client_trackinginfo(ctx: Client, argv: Argv) -> Reply:
+def client_trackinginfo(ctx: Context, argv: Argv) -> Reply:
     held = ctx.flags
     shown = [b"on" if held & flags.TRACKING else b"off"]
     caching = held & flags.TRACKING_CACHING
@@ -491,12 +418,12 @@ def client_trackinginfo(ctx: Client, argv: Argv) -> Reply:
     return {
         b"flags": SetReply(shown),
         b"redirect": ctx.node.tracking.redirection(ctx),
-        b"prefixes": sorted(state.prefixes) if isinstance(state, TrackingState) else [],
+        b"prefixes": sorted(state.prefixes) if state is not None else [],
     }
 
 
 @command("CLIENT HELP", LOADING, STALE, since="5.0.0", complexity="O(1)")
-def client_help(ctx: Client, argv: Argv) -> Reply:
+def client_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, CLIENT_HELP)
 
 

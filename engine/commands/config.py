@@ -3,14 +3,14 @@
 https://redis.io/docs/latest/commands/config/
 """
 
-from engine.client import Client
+from engine.commands.reconfigure import config_set, reset_statistics, rewrite_config
 from engine.config import SENSITIVE
-from engine.errors import SYNTAX, ReplyError
-from engine.glob import glob_match
-from engine.help import help_reply
-from engine.reconfigure import config_set, reset_statistics, rewrite_config
-from engine.resp import OK, Argv, Reply
-from engine.table import ADMIN, LOADING, NOSCRIPT, STALE, command, container
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.glob import glob_match
+from engine.protocol.resp import OK, Argv, Reply
+from engine.server import Context
+from engine.table.declarations import ADMIN, LOADING, NOSCRIPT, STALE, command, container
+from engine.table.help import help_reply
 
 container("CONFIG", since="2.0.0", group="server")
 
@@ -25,7 +25,7 @@ container("CONFIG", since="2.0.0", group="server")
     complexity="O(N) when N is the number of configuration parameters provided",
     group="server",
 )
-def config_get(ctx: Client, argv: Argv) -> Reply:
+def config_get(ctx: Context, argv: Argv) -> Reply:
     return dict[bytes, Reply](ctx.node.config.get(argv[2:], glob_match))
 
 
@@ -43,7 +43,7 @@ def config_get(ctx: Client, argv: Argv) -> Reply:
     complexity="O(N) when N is the number of configuration parameters provided",
     group="server",
 )
-def config_set_(ctx: Client, argv: Argv) -> Reply:
+def config_set_(ctx: Context, argv: Argv) -> Reply:
     if len(argv) % 2:
         raise ReplyError(SYNTAX)
     config = ctx.node.config
@@ -58,7 +58,7 @@ def config_set_(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
-def _is_local(ctx: Client) -> bool:
+def _is_local(ctx: Context) -> bool:
     return ctx.kind == "unix" or ctx.peer.startswith(("127.", "[::1]"))
 
 
@@ -76,7 +76,7 @@ def _is_local(ctx: Client) -> bool:
     complexity="O(1)",
     group="server",
 )
-def config_resetstat(ctx: Client, argv: Argv) -> Reply:
+def config_resetstat(ctx: Context, argv: Argv) -> Reply:
     reset_statistics(ctx.node)
     return OK
 
@@ -95,7 +95,7 @@ def config_resetstat(ctx: Client, argv: Argv) -> Reply:
     complexity="O(1)",
     group="server",
 )
-def config_rewrite(ctx: Client, argv: Argv) -> Reply:
+def config_rewrite(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
     if not node.config.config_file:
         raise ReplyError(b"ERR The server is running without a config file")
@@ -103,14 +103,14 @@ def config_rewrite(ctx: Client, argv: Argv) -> Reply:
         rewrite_config(node)
     except OSError as error:
         reason = error.strerror or str(error)
-        node.log("#", f"CONFIG REWRITE failed: {reason}")
+        node.output.log("#", f"CONFIG REWRITE failed: {reason}")
         raise ReplyError(b"ERR Rewriting config file: %b" % reason.encode()) from None
-    node.log("*", "CONFIG REWRITE executed with success.")
+    node.output.log("*", "CONFIG REWRITE executed with success.")
     return OK
 
 
 @command("CONFIG HELP", LOADING, STALE, since="5.0.0", complexity="O(1)", group="server")
-def config_help(ctx: Client, argv: Argv) -> Reply:
+def config_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, HELP)
 
 

@@ -1,15 +1,16 @@
-"""Connection commands: who talks, in which protocol, to which database.
+"""Connection commands: authentication, protocol, database.
 
 https://redis.io/docs/latest/commands/?group=connection
 """
 
-from engine import client as flags
-from engine.arguments import int32, parse_integer
-from engine.client import Client
-from engine.errors import SYNTAX, ReplyError, wrong_arity
-from engine.resp import NO_REPLY, OK, PONG, Argv, Push, Reply, Status
-from engine.table import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, command
-from engine.version import VERSION
+from engine.clients import client as flags
+from engine.protocol.errors import SYNTAX, ReplyError, c_text, wrong_arity
+from engine.protocol.numbers import parse_integer
+from engine.protocol.resp import NO_REPLY, OK, PONG, Argv, Push, Reply, Status
+from engine.protocol.version import VERSION
+from engine.server import Context
+from engine.table.arguments import int32
+from engine.table.declarations import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, command
 
 
 @command(
@@ -22,7 +23,7 @@ from engine.version import VERSION
     since="1.0.0",
     complexity="O(1)",
 )
-def ping(ctx: Client, argv: Argv) -> Reply:
+def ping(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 2:
         raise wrong_arity(b"ping")
     if ctx.flags & flags.PUBSUB and ctx.resp == 2:
@@ -31,15 +32,15 @@ def ping(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("ECHO message", LOADING, STALE, FAST, since="1.0.0", complexity="O(1)")
-def echo(ctx: Client, argv: Argv) -> Reply:
+def echo(ctx: Context, argv: Argv) -> Reply:
     return argv[1]
 
 
 @command("SELECT index", LOADING, STALE, FAST, since="1.0.0", complexity="O(1)")
-def select(ctx: Client, argv: Argv) -> Reply:
+def select(ctx: Context, argv: Argv) -> Reply:
     index = int32(argv[1])
     node = ctx.node
-    if node.cluster_enabled and index != 0:
+    if node.conditions.cluster_enabled and index != 0:
         raise ReplyError(b"ERR SELECT is not allowed in cluster mode")
     if not 0 <= index < len(node.space.databases):
         raise ReplyError(b"ERR DB index is out of range")
@@ -48,16 +49,16 @@ def select(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("QUIT", ALLOW_BUSY, NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, arity=-1, since="1.0.0", complexity="O(1)")
-def quit_(ctx: Client, argv: Argv) -> Reply:
+def quit_(ctx: Context, argv: Argv) -> Reply:
     ctx.reply(OK)
-    ctx.node.close_after_reply(ctx)
+    ctx.close_after_reply()
     return NO_REPLY
 
 
 @command("RESET", NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY, since="6.2.0", complexity="O(1)")
-def reset(ctx: Client, argv: Argv) -> Reply:
+def reset(ctx: Context, argv: Argv) -> Reply:
     if ctx.flags & flags.MONITOR:
-        ctx.flags &= ~(flags.MONITOR | flags.REPLICA)  # such clients are listed as both
+        ctx.flags &= ~(flags.MONITOR | flags.REPLICA)  # such clients are listed with both flags
     if ctx.flags & (flags.REPLICA | flags.MASTER):
         raise ReplyError(b"ERR can only reset normal client connections")
     node = ctx.node
@@ -72,7 +73,7 @@ def reset(ctx: Client, argv: Argv) -> Reply:
     ctx.flags &= ~(
         flags.ASKING | flags.READONLY | flags.REPLY_OFF | flags.REPLY_SKIP_NEXT | flags.NO_TOUCH | flags.NO_EVICT
     )
-    ctx.update_gated()
+    ctx.update_checks()
     return Status(b"RESET")
 
 
@@ -87,7 +88,7 @@ def reset(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the number of passwords defined for the user",
 )
-def auth(ctx: Client, argv: Argv) -> Reply:
+def auth(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 3:
         raise ReplyError(SYNTAX)
     ctx.redact(*range(1, len(argv)))
@@ -105,7 +106,7 @@ def auth(ctx: Client, argv: Argv) -> Reply:
 
 
 def valid_attribute(value: bytes) -> bool:
-    """Tell whether a value can stand in CLIENT LIST: printable ASCII without spaces, looked at up to a NUL."""
+    """Return whether a value may appear in CLIENT LIST: printable ASCII without spaces, checked up to a NUL."""
     return all(33 <= byte <= 126 for byte in value.partition(b"\0")[0])
 
 
@@ -123,7 +124,7 @@ INVALID_NAME = b"ERR Client names cannot contain spaces, newlines or special cha
     since="6.0.0",
     complexity="O(1)",
 )
-def hello(ctx: Client, argv: Argv) -> Reply:
+def hello(ctx: Context, argv: Argv) -> Reply:
     version = 0
     if len(argv) > 1:
         number = parse_integer(argv[1])
@@ -147,7 +148,7 @@ def hello(ctx: Client, argv: Argv) -> Reply:
                 raise ReplyError(INVALID_NAME)
             i += 2
         else:
-            raise ReplyError(b"ERR Syntax error in HELLO option '%b'" % argv[i])
+            raise ReplyError(b"ERR Syntax error in HELLO option '%b'" % c_text(argv[i]))
     node = ctx.node
     if credentials is not None:
         node.acl.authenticate(ctx, *credentials)
@@ -166,8 +167,8 @@ def hello(ctx: Client, argv: Argv) -> Reply:
         b"version": VERSION.encode(),
         b"proto": ctx.resp,
         b"id": ctx.id,
-        b"mode": b"cluster" if node.cluster_enabled else b"standalone",
-        b"role": b"replica" if node.is_replica else b"master",
+        b"mode": node.mode.encode(),
+        b"role": b"replica" if node.config.is_replica else b"master",
         b"modules": [],
     }
 

@@ -3,11 +3,11 @@
 https://redis.io/docs/latest/commands/?group=server
 """
 
-from engine.arguments import integer
-from engine.client import Client
-from engine.errors import SYNTAX, ReplyError
-from engine.resp import OK, Argv, Reply
-from engine.table import FAST, READONLY, WRITE, command
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.resp import OK, Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import FAST, READONLY, WRITE, command
 
 GROUP = "server"
 
@@ -24,12 +24,12 @@ GROUP = "server"
     since="1.0.0",
     complexity="O(1)",
 )
-def dbsize(ctx: Client, argv: Argv) -> Reply:
+def dbsize(ctx: Context, argv: Argv) -> Reply:
     return len(ctx.db)
 
 
 def _check_mode(argv: Argv) -> None:
-    # Freeing is the interpreter's work, and the same for both: the option is only checked.
+    # The interpreter frees memory in the same way for both: the option is only validated.
     if len(argv) > 2 or (len(argv) == 2 and argv[1].lower() not in (b"sync", b"async")):
         raise ReplyError(SYNTAX)
 
@@ -48,9 +48,9 @@ def _check_mode(argv: Argv) -> None:
     since="1.0.0",
     complexity="O(N) where N is the number of keys in the selected database",
 )
-def flushdb(ctx: Client, argv: Argv) -> Reply:
+def flushdb(ctx: Context, argv: Argv) -> Reply:
     _check_mode(argv)
-    ctx.node.flush([ctx.db])
+    ctx.node.keyspace_events.flush([ctx.db])
     ctx.force_propagate()
     return OK
 
@@ -69,13 +69,13 @@ def flushdb(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the total number of keys in all databases",
 )
-def flushall(ctx: Client, argv: Argv) -> Reply:
+def flushall(ctx: Context, argv: Argv) -> Reply:
     _check_mode(argv)
     node = ctx.node
-    node.flush(node.space.databases)
-    node.persistence.kill_save()  # what it writes is no more
+    node.keyspace_events.flush(node.space.databases)
+    node.persistence.kill_save()  # the data that it writes is being deleted
     node.master.kill_snapshot()
-    if node.config.save and node.load is None:
+    if node.config.save and node.conditions.load is None:
         node.persistence.save()
     ctx.force_propagate()
     return OK
@@ -92,9 +92,9 @@ def flushall(ctx: Client, argv: Argv) -> Reply:
     since="4.0.0",
     complexity="O(N) where N is the count of clients watching or blocking on keys from both databases.",
 )
-def swapdb(ctx: Client, argv: Argv) -> Reply:
+def swapdb(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
-    if node.cluster_enabled:
+    if node.conditions.cluster_enabled:
         raise ReplyError(b"ERR SWAPDB is not allowed in cluster mode")
     first = integer(argv[1], b"ERR invalid first DB index", -(2**31), 2**31 - 1)
     second = integer(argv[2], b"ERR invalid second DB index", -(2**31), 2**31 - 1)
@@ -102,6 +102,6 @@ def swapdb(ctx: Client, argv: Argv) -> Reply:
     if not (0 <= first < count and 0 <= second < count):
         raise ReplyError(b"ERR DB index is out of range")
     if first != second:
-        node.swap(node.space.databases[first], node.space.databases[second])
+        node.keyspace_events.swap(node.space.databases[first], node.space.databases[second])
     node.space.dirty += 1
     return OK

@@ -1,27 +1,28 @@
-"""DEBUG: looking behind the encoding of values, and making trouble on purpose.
+"""DEBUG: inspecting the encoding of values, and causing faults on purpose.
 
-Only what makes sense for this server is here; what shows a C program's memory answers with what a real server would
-show for equal data, or says that it cannot.
+Only subcommands that make sense for this server are implemented; those that show the memory of a C program show what
+a real server would for equal data, or return an error.
 
 https://redis.io/docs/latest/commands/debug/
 """
 
+import itertools
 import math
 from collections.abc import Callable
 
-from engine.aof.log import ON
-from engine.arguments import integer, parse_float, positive
-from engine.client import Client
+from engine.clients.limits import PEAK_LASTS_MS
+from engine.commands.keys import reference_count
+from engine.commands.reconfigure import rewrite_config
 from engine.config import memory_size
-from engine.digest import dataset_digest, entry_digest
 from engine.effects import Exit, Log, Stall
-from engine.errors import NO_SUCH_KEY, NOT_A_FLOAT, ReplyError
-from engine.help import help_reply
-from engine.keyspace import STRING_TYPES, Entry
-from engine.limits import PEAK_LASTS_MS
-from engine.persistence import LoadError
-from engine.reconfigure import rewrite_config
-from engine.resp import (
+from engine.keyspace.databases import STRING_TYPES, Value
+from engine.keyspace.digest import dataset_digest, key_digest
+from engine.persistence.aof.log import ON
+from engine.persistence.rdb import objects
+from engine.persistence.snapshots import LoadError
+from engine.protocol.errors import NO_SUCH_KEY, STRING_TOO_LONG, ReplyError, subcommand_syntax
+from engine.protocol.numbers import INT64_MAX, as_int, parse_float, strtoll
+from engine.protocol.resp import (
     NO_REPLY,
     OK,
     Argv,
@@ -35,9 +36,12 @@ from engine.resp import (
     Status,
     Verbatim,
 )
-from engine.table import ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, command
+from engine.protocol.version import VERSION
+from engine.server import Context
+from engine.table.arguments import integer, positive
+from engine.table.declarations import ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, command
+from engine.table.help import help_reply
 from engine.values.list import ListValue
-from engine.version import VERSION
 
 GROUP = "server"
 
@@ -45,46 +49,40 @@ GROUP = "server"
 @command(
     "DEBUG", ADMIN, NOSCRIPT, LOADING, STALE, PROTECTED, arity=-2, since="1.0.0", complexity="Depends on subcommand."
 )
-def debug(ctx: Client, argv: Argv) -> Reply:
+def debug(ctx: Context, argv: Argv) -> Reply:
     name = argv[1].lower()
     entry = _SUBCOMMANDS.get(name)
     if entry is None or not entry[0] <= len(argv) - 2 <= entry[1]:
-        raise _unknown(argv)
+        raise subcommand_syntax(argv)
     return entry[2](ctx, argv)
 
 
-def _unknown(argv: Argv) -> ReplyError:
-    return ReplyError(
-        b"ERR unknown subcommand or wrong number of arguments for '%b'. Try DEBUG HELP." % argv[1][:128]
-    )
-
-
-def _sleep(ctx: Client, argv: Argv) -> Reply:
-    seconds = parse_float(argv[2]) or 0.0  # what is no number is none at all, as C's strtod has it
-    if not math.isfinite(seconds):
-        raise ReplyError(NOT_A_FLOAT)
+def _sleep(ctx: Context, argv: Argv) -> Reply:
+    seconds = parse_float(argv[2]) or 0.0  # invalid numbers count as 0, as with C's strtod
+    duration_us = int(seconds * 1_000_000) if math.isfinite(seconds * 1_000_000) else 0
+    if not 0 < duration_us <= INT64_MAX:
+        return OK  # nanosleep rejects negative times, and microseconds must fit in 64 bits
     node = ctx.node
-    duration_us = int(seconds * 1_000_000)
-    node.perform(Stall(node.now_us, duration_us))
-    node.stalled_until_us = node.now_us + duration_us
+    node.output.run_now(Stall(node.clock.monotonic_us, duration_us))
+    node.waiting.stalled_until_us = node.clock.monotonic_us + duration_us
     return OK
 
 
-def _log(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.effects.append(Log("#", "DEBUG LOG: " + argv[2].decode("utf-8", "replace")))
+def _log(ctx: Context, argv: Argv) -> Reply:
+    ctx.node.output.effects.append(Log("#", "DEBUG LOG: " + argv[2].decode("utf-8", "replace")))
     return OK
 
 
-def _error(ctx: Client, argv: Argv) -> Reply:
+def _error(ctx: Context, argv: Argv) -> Reply:
     return RawReply(b"-" + argv[2].replace(b"\n", b" ").replace(b"\r", b" ") + b"\r\n")
 
 
-def _digest(ctx: Client, argv: Argv) -> Reply:
+def _digest(ctx: Context, argv: Argv) -> Reply:
     return Status(dataset_digest(ctx.node.space))
 
 
-def _digest_value(ctx: Client, argv: Argv) -> Reply:
-    return [Status(entry_digest(ctx.db.entries.get(key))) for key in argv[2:]]
+def _digest_value(ctx: Context, argv: Argv) -> Reply:
+    return [Status(key_digest(ctx.db, key)) for key in argv[2:]]
 
 
 _PROTOCOL: dict[bytes, Reply] = {
@@ -103,12 +101,12 @@ _PROTOCOL: dict[bytes, Reply] = {
 }
 
 
-def _protocol(ctx: Client, argv: Argv) -> Reply:
+def _protocol(ctx: Context, argv: Argv) -> Reply:
     name = argv[2].lower()
     if name == b"push":
         if ctx.resp < 3:
             raise ReplyError(b"ERR RESP2 is not supported by this command")
-        ctx.reply(Push([b"server-cpu-usage", 42]))
+        ctx.push(Push([b"server-cpu-usage", 42]))
         return b"Some real reply following the push reply"
     if name not in _PROTOCOL:
         raise ReplyError(
@@ -118,12 +116,12 @@ def _protocol(ctx: Client, argv: Argv) -> Reply:
     return _PROTOCOL[name]
 
 
-def _set_active_expire(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.active_expire = argv[2] != b"0"
+def _set_active_expire(ctx: Context, argv: Argv) -> Reply:
+    ctx.node.cron.active_expire = argv[2] != b"0"
     return OK
 
 
-def _replybuffer(ctx: Client, argv: Argv) -> Reply:
+def _replybuffer(ctx: Context, argv: Argv) -> Reply:
     limits, word, value = ctx.node.limits, argv[2].lower(), argv[3]
     if word == b"peak-reset-time":
         special = {b"never": -1, b"reset": PEAK_LASTS_MS}.get(value.lower())
@@ -131,19 +129,21 @@ def _replybuffer(ctx: Client, argv: Argv) -> Reply:
     elif word == b"resizing":
         limits.resizing = value != b"0"
     else:
-        raise _unknown(argv)
+        raise subcommand_syntax(argv)
     return OK
 
 
-def _pause_cron(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.cron_paused = argv[2] != b"0"
+def _pause_cron(ctx: Context, argv: Argv) -> Reply:
+    ctx.node.cron.paused = argv[2] != b"0"
     return OK
 
 
-def _populate(ctx: Client, argv: Argv) -> Reply:
+def _populate(ctx: Context, argv: Argv) -> Reply:
     count = positive(argv[2])
     prefix = argv[3] if len(argv) > 3 else b"key"
     size = positive(argv[4]) if len(argv) > 4 else 0
+    if size > ctx.node.config.proto_max_bulk_len:
+        raise ReplyError(STRING_TOO_LONG)  # Redis would crash here because it cannot allocate the memory
     db = ctx.db
     for i in range(count):
         key = b"%b:%d" % (prefix, i)
@@ -154,49 +154,58 @@ def _populate(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
-def _entry(ctx: Client, key: bytes) -> Entry:
-    entry = ctx.db.entries.get(key)
-    if entry is None:
+def _held(ctx: Context, key: bytes) -> Value:
+    value = ctx.db.held(key)
+    if value is None:
         raise ReplyError(NO_SUCH_KEY)
-    return entry
+    return value
 
 
-def _object(ctx: Client, argv: Argv) -> Reply:
-    entry = _entry(ctx, argv[2])
-    value = entry.value
+def _object(ctx: Context, argv: Argv) -> Reply:
+    key = argv[2]
+    value = _held(ctx, key)
     if type(value) is int:
         encoding = b"int"
     elif type(value) is bytes:
         encoding = b"embstr" if len(value) <= 44 else b"raw"
     else:
         encoding = b"raw" if type(value) is bytearray else value.encoding
-    idle_s = max(0, ctx.node.now_us // 1_000_000 - entry.access)
-    text = b"Value at:0x%012x refcount:1 encoding:%b serializedlength:%d lru:%d lru_seconds_idle:%d" % (
-        entry.index * 64 + 0x7F0000000000,
+    access = ctx.db.access(key)
+    idle_s = max(0, ctx.node.clock.monotonic_us // 1_000_000 - access)
+    text = b"Value at:0x%012x refcount:%d encoding:%b serializedlength:%d lru:%d lru_seconds_idle:%d" % (
+        ctx.db.positions[key] * 64 + 0x7F0000000000,
+        reference_count(ctx, value),
         encoding,
-        ctx.node.serialized_length(entry),
-        entry.access & 0xFFFFFF,
+        len(objects.save(value)),
+        access & 0xFFFFFF,
         idle_s,
     )
     if encoding == b"quicklist":
-        text += value.describe(ctx.node.config.list_max_listpack_size, ctx.node.config.list_compress_depth)
+        nodes = value.nodes
+        text += b" ql_nodes:%d ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:%d ql_uncompressed_size:%d" % (
+            len(nodes),
+            len(value) / len(nodes),
+            value.fill,
+            ctx.node.config.list_compress_depth != 0,
+            sum(node.size for node in nodes),
+        )
     return Status(text)
 
 
-def _sdslen(ctx: Client, argv: Argv) -> Reply:
-    entry = _entry(ctx, argv[2])
-    if type(entry.value) not in STRING_TYPES or type(entry.value) is int:
+def _sdslen(ctx: Context, argv: Argv) -> Reply:
+    value = _held(ctx, argv[2])
+    if type(value) not in STRING_TYPES or type(value) is int:
         raise ReplyError(b"ERR Not an sds encoded string.")
-    key, size = len(entry.key), len(entry.value)
+    key, size = len(argv[2]), len(value)
     return Status(
         b"key_sds_len:%d, key_sds_avail:0, key_zmalloc: %d, val_sds_len:%d, val_sds_avail:0, val_zmalloc: %d"
         % (key, key + 2, size, size + 3)
     )
 
 
-def _representation(encoding: bytes, text: bytes, error: bytes) -> Callable[[Client, Argv], Reply]:
-    def show(ctx: Client, argv: Argv) -> Reply:
-        value = _entry(ctx, argv[2]).value
+def _representation(encoding: bytes, text: bytes, error: bytes) -> Callable[[Context, Argv], Reply]:
+    def show(ctx: Context, argv: Argv) -> Reply:
+        value = _held(ctx, argv[2])
         if type(value) in STRING_TYPES or value.encoding != encoding:
             raise ReplyError(error)
         return Status(text)
@@ -204,7 +213,7 @@ def _representation(encoding: bytes, text: bytes, error: bytes) -> Callable[[Cli
     return show
 
 
-def _quicklist_packed_threshold(ctx: Client, argv: Argv) -> Reply:
+def _quicklist_packed_threshold(ctx: Context, argv: Argv) -> Reply:
     size = memory_size(argv[2])
     if size is None or not 0 <= size < 4 << 30:
         raise ReplyError(b"ERR argument must be a memory value bigger than 1 and smaller than 4gb")
@@ -212,23 +221,23 @@ def _quicklist_packed_threshold(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
-def _htstats(ctx: Client, argv: Argv) -> Reply:
+def _htstats(ctx: Context, argv: Argv) -> Reply:
     index = integer(argv[2])
     if not 0 <= index < len(ctx.node.space.databases):
         raise ReplyError(b"ERR Out of range database")
     db = ctx.node.space.databases[index]
-    return Verbatim(b"[Dictionary HT]\n" + _hash_table(len(db)) + b"[Expires HT]\n" + _hash_table(db.expiring))
+    return Verbatim(b"[Dictionary HT]\n" + _hash_table(len(db)) + b"[Expires HT]\n" + _hash_table(len(db.expires)))
 
 
-def _htstats_key(ctx: Client, argv: Argv) -> Reply:
-    value = _entry(ctx, argv[2]).value
+def _htstats_key(ctx: Context, argv: Argv) -> Reply:
+    value = _held(ctx, argv[2])
     if type(value) in STRING_TYPES or value.encoding not in (b"hashtable", b"skiplist"):
         raise ReplyError(b"ERR The value stored at the specified key is not represented using an hash table")
     return Verbatim(_hash_table(len(value)))
 
 
 def _hash_table(count: int) -> bytes:
-    """Describe a hash table of a real server that holds so many elements."""
+    """Describe the hash table of a real server with that many elements."""
     if not count:
         return b"Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n"
     size = 4
@@ -237,25 +246,25 @@ def _hash_table(count: int) -> bytes:
     return b"Hash table 0 stats (main hash table):\n table size: %d\n number of elements: %d\n" % (size, count)
 
 
-def _ok(ctx: Client, argv: Argv) -> Reply:
+def _ok(ctx: Context, argv: Argv) -> Reply:
     return OK
 
 
-def _set_skip_checksum(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.skip_checksum_validation = argv[2] != b"0"
+def _set_skip_checksum(ctx: Context, argv: Argv) -> Reply:
+    ctx.node.persistence.skip_checksum_validation = argv[2] != b"0"
     return OK
 
 
-def _set_disable_deny_scripts(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.deny_scripts_disabled = argv[2] != b"0"
+def _set_disable_deny_scripts(ctx: Context, argv: Argv) -> Reply:
+    ctx.node.scripting.deny_scripts_disabled = argv[2] != b"0"
     return OK
 
 
-def _help(ctx: Client, argv: Argv) -> Reply:
+def _help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, HELP)
 
 
-def _config_rewrite_force_all(ctx: Client, argv: Argv) -> Reply:
+def _config_rewrite_force_all(ctx: Context, argv: Argv) -> Reply:
     try:
         rewrite_config(ctx.node, force=True)
     except OSError as error:
@@ -264,66 +273,106 @@ def _config_rewrite_force_all(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
-def _change_repl_id(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.effects.append(Log("*", "Changing replication IDs after receiving DEBUG change-repl-id"))
+def _client_eviction(ctx: Context, argv: Argv) -> Reply:
+    limits = ctx.node.limits
+    if not limits.limit_bytes():
+        raise ReplyError(b"ERR maxmemory-clients is disabled.")
+    sizes = limits.evictable_bytes()
+    bounds = [0, *(1 << power for power in range(15, 33))]
+    lines = []
+    for low, high in itertools.pairwise([*bounds, 0]):
+        held = [size for size in sizes if low <= size and (size < high or not high)]
+        end = b" - %10d: " % (high - 1) if high else b"+            : "
+        lines.append(b"bucket %10d%btot-mem: %10d, clients: %d\n" % (low, end, sum(held), len(held)))
+    return Verbatim(b"".join(lines))
+
+
+def _drop_cluster_packet_filter(ctx: Context, argv: Argv) -> Reply:
+    kind = integer(argv[2])
+    if ctx.node.cluster is not None:
+        ctx.node.cluster.receiver.drop_filter = kind
+    return OK
+
+
+def _cluster_link(ctx: Context, argv: Argv) -> Reply:
+    if argv[2].lower() != b"kill":
+        raise subcommand_syntax(argv)
+    cluster = ctx.node.cluster
+    if cluster is None:
+        raise ReplyError(b"ERR Debug option only available for cluster mode enabled setup!")
+    peer = cluster.state.find(argv[4])
+    if peer is None:
+        raise ReplyError(b"ERR Unknown node %b" % argv[4])
+    direction = argv[3].lower()
+    if direction not in (b"from", b"to", b"all"):
+        raise ReplyError(b"ERR Unknown direction %b" % argv[3])
+    if direction != b"to":
+        cluster.bus.drop(peer.inbound)
+    if direction != b"from":
+        cluster.bus.drop(peer.link)
+    return OK
+
+
+def _change_repl_id(ctx: Context, argv: Argv) -> Reply:
+    ctx.node.output.effects.append(Log("*", "Changing replication IDs after receiving DEBUG change-repl-id"))
     ctx.node.replication.change_id("DEBUG CHANGE-REPL-ID")
     return OK
 
 
-def _replicate(ctx: Client, argv: Argv) -> Reply:
+def _replicate(ctx: Context, argv: Argv) -> Reply:
     ctx.node.replication.feed_raw(argv[2:])
     return OK
 
 
-def _stringmatch_len(ctx: Client, argv: Argv) -> Reply:
+def _stringmatch_len(ctx: Context, argv: Argv) -> Reply:
     return Status(b"Apparently Redis did not crash: test passed")
 
 
-def _structsize(ctx: Client, argv: Argv) -> Reply:
+def _structsize(ctx: Context, argv: Argv) -> Reply:
     return b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 "
 
 
 _SIGABRT, _SIGSEGV = 6, 11
 
 
-def _segfault(ctx: Client, argv: Argv) -> Reply:
+def _segfault(ctx: Context, argv: Argv) -> Reply:
     why = f"Redis {VERSION} crashed by signal: {_SIGSEGV}, si_code: 0"
-    ctx.node.fail(Exit(1, crash=why, signal=_SIGSEGV))
+    ctx.node.ending.fail(Exit(1, crash=why, signal=_SIGSEGV))
     return NO_REPLY
 
 
-def _panic(ctx: Client, argv: Argv) -> Reply:
+def _panic(ctx: Context, argv: Argv) -> Reply:
     texts = {
-        b"panic": f"Guru Meditation: Panic called at Unix time {ctx.node.now_us // 1_000_000} (DEBUG PANIC)",
+        b"panic": f"Guru Meditation: Panic called at Unix time {ctx.node.clock.now_us // 1_000_000} (DEBUG PANIC)",
         b"assert": "=== ASSERTION FAILED ===\n==> DEBUG ASSERT",
         b"oom": "Out Of Memory allocating 18446744073709551615 bytes! (DEBUG OOM)",
     }
     signal = 0 if ctx.node.config.use_exit_on_panic else _SIGABRT
-    ctx.node.fail(Exit(1, crash=texts[argv[1].lower()], signal=signal))
+    ctx.node.ending.fail(Exit(1, crash=texts[argv[1].lower()], signal=signal))
     return NO_REPLY
 
 
-def _restart(ctx: Client, argv: Argv) -> Reply:
+def _restart(ctx: Context, argv: Argv) -> Reply:
     delay_ms = max(0, integer(argv[2])) if len(argv) == 3 else 0
     node = ctx.node
     ending = Exit(0, restart=True, delay_us=delay_ms * 1000)
     if argv[1].lower() == b"crash-and-recover":
-        node.fail(ending)
+        node.ending.fail(ending)
         return NO_REPLY
     refused = ReplyError(b"ERR failed to restart the server. Check server logs.")
     if node.config.config_file:
         try:
             rewrite_config(node)
         except OSError as error:
-            node.log("#", f"Can't restart: configuration rewrite process failed: {error.strerror}")
+            node.output.log("#", f"Can't restart: configuration rewrite process failed: {error.strerror}")
             raise refused from None
     if not node.shutdown.begin({b"now": None}, ending):
-        node.log("#", "Can't restart: error preparing for shutdown")
+        node.output.log("#", "Can't restart: error preparing for shutdown")
         raise refused
     return NO_REPLY
 
 
-def _reload(ctx: Client, argv: Argv) -> Reply:
+def _reload(ctx: Context, argv: Argv) -> Reply:
     options = [arg.lower() for arg in argv[2:]]
     if any(option not in (b"merge", b"noflush", b"nosave") for option in options):
         raise ReplyError(b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
@@ -338,16 +387,16 @@ def _reload(ctx: Client, argv: Argv) -> Reply:
         node.persistence.load(merge=b"merge" in options)
     except LoadError:
         raise ReplyError(b"ERR Error trying to load the RDB dump, check server logs.") from None
-    node.log("#", "DB reloaded by DEBUG RELOAD")
+    node.output.log("#", "DB reloaded by DEBUG RELOAD")
     return OK
 
 
-def _aof_flush_sleep(ctx: Client, argv: Argv) -> Reply:
-    ctx.node.aof.flush_sleep_us = integer(argv[2])
+def _aof_flush_sleep(ctx: Context, argv: Argv) -> Reply:
+    ctx.node.aof.flush_sleep_us = max(0, as_int(strtoll(argv[2])))
     return OK
 
 
-def _load_aof(ctx: Client, argv: Argv) -> Reply:
+def _load_aof(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
     if node.aof.state == ON:
         node.aof.flush(force=True)
@@ -355,18 +404,20 @@ def _load_aof(ctx: Client, argv: Argv) -> Reply:
         db.clear()
     node.scripting.flush_functions()
     try:
-        node.aof.load_again()
+        loaded = node.aof.load_again()
     except LoadError:
         node.aof.close()
-        node.end(Exit(1))
+        node.ending.end(Exit(1))
         return NO_REPLY
+    if not loaded:
+        raise ReplyError(b"ERR Error trying to load the AOF files, check server logs.")
     node.space.dirty = node.persistence.dirty_at_save
     ctx.no_propagate()
-    node.log("#", "Append Only File loaded by DEBUG LOADAOF")
+    node.output.log("#", "Append Only File loaded by DEBUG LOADAOF")
     return OK
 
 
-_SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
+_SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Context, Argv], Reply]]] = {
     b"help": (0, 0, _help),
     b"sleep": (1, 1, _sleep),
     b"config-rewrite-force-all": (0, 0, _config_rewrite_force_all),
@@ -399,6 +450,9 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Client, Argv], Reply]]] = {
     b"replybuffer": (2, 2, _replybuffer),
     b"set-skip-checksum-validation": (1, 1, _set_skip_checksum),
     b"set-disable-deny-scripts": (1, 1, _set_disable_deny_scripts),
+    b"client-eviction": (0, 0, _client_eviction),
+    b"drop-cluster-packet-filter": (1, 1, _drop_cluster_packet_filter),
+    b"clusterlink": (3, 3, _cluster_link),
     b"change-repl-id": (0, 0, _change_repl_id),
     b"replicate": (1, 1 << 30, _replicate),
     b"stringmatch-test": (0, 0, _stringmatch_len),
@@ -423,6 +477,10 @@ ASSERT
 CHANGE-REPL-ID
     Change the replication IDs of the instance.
     Dangerous: should be used only for testing the replication subsystem.
+CLIENT-EVICTION
+    Show low level client eviction pools info (maxmemory-clients).
+CLUSTERLINK KILL <to|from|all> <node-id>
+    Kills the link based on the direction to/from (both) with the provided node.
 CONFIG-REWRITE-FORCE-ALL
     Like CONFIG REWRITE but writes all configuration options, including
     keywords not listed in original configuration file or default values.
@@ -432,6 +490,8 @@ DIGEST
     Output a hex signature representing the current DB content.
 DIGEST-VALUE <key> [<key> ...]
     Output a hex signature of the values of all the specified keys.
+DROP-CLUSTER-PACKET-FILTER <packet-type>
+    Drop all packets that match the filtered type. Set to -1 allow all packets.
 ERROR <string>
     Return a Redis protocol error with <string> as message. Useful for clients
     unit tests to simulate Redis errors.

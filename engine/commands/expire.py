@@ -3,19 +3,20 @@
 https://redis.io/docs/latest/commands/expire/
 """
 
-from engine.arguments import INT64_MAX, integer
-from engine.client import Client
 from engine.commands.keys import look
-from engine.errors import ReplyError
-from engine.keyspace import EXPIRE_DELETE, NOTIFY_GENERIC
-from engine.resp import Argv, Reply
-from engine.table import FAST, READONLY, WRITE, command
+from engine.keyspace.databases import EXPIRE_DELETE, NOTIFY_GENERIC
+from engine.protocol.errors import ReplyError, c_text
+from engine.protocol.numbers import INT64_MAX
+from engine.protocol.resp import Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import FAST, READONLY, WRITE, command
 
 GROUP = "generic"
 
 
 class _Condition:
-    """NX, XX, GT and LT: when a new time to live is taken."""
+    """NX, XX, GT and LT: conditions for setting a new time to live."""
 
     __slots__ = ("gt", "lt", "nx", "xx")
 
@@ -32,20 +33,20 @@ class _Condition:
             elif name == b"lt":
                 self.lt = True
             else:
-                raise ReplyError(b"ERR Unsupported option %b" % option)
+                raise ReplyError(b"ERR Unsupported option %b" % c_text(option))
         if self.nx and (self.xx or self.gt or self.lt):
             raise ReplyError(b"ERR NX and XX, GT or LT options at the same time are not compatible")
         if self.gt and self.lt:
             raise ReplyError(b"ERR GT and LT options at the same time are not compatible")
 
     def takes(self, now: int | None, when: int) -> bool:
-        """Tell whether `when` may replace the present expiry; none at all counts as infinitely late."""
+        """Return whether `when` may replace the current expiry time; having none counts as infinitely late."""
         if now is None:
             return not (self.xx or self.gt)
         return not (self.nx or (self.gt and when <= now) or (self.lt and when >= now))
 
 
-def _expire(ctx: Client, argv: Argv, name: bytes, base_ms: int, unit_ms: int) -> Reply:
+def _expire(ctx: Context, argv: Argv, name: bytes, base_ms: int, unit_ms: int) -> Reply:
     key, db, node = argv[1], ctx.db, ctx.node
     condition = _Condition(argv[3:]) if len(argv) > 3 else None
     when = integer(argv[2])
@@ -55,11 +56,11 @@ def _expire(ctx: Client, argv: Argv, name: bytes, base_ms: int, unit_ms: int) ->
     when += base_ms
     if db.lookup_write(key) is None:
         return 0
-    if condition is not None and not condition.takes(db.entries[key].expire, when):
+    if condition is not None and not condition.takes(db.expires.get(key), when):
         return 0
-    if when <= node.now_ms and node.space.expire_mode == EXPIRE_DELETE and node.load is None:
+    if when <= node.clock.now_ms and node.space.expire_mode == EXPIRE_DELETE and node.conditions.load is None:
         db.delete(key)
-        ctx.rewrite([node.deletion, key])
+        ctx.rewrite([node.config.deletion, key])
         db.modified(key, NOTIFY_GENERIC, b"del")
         return 1
     db.set_expire(key, when)
@@ -72,8 +73,8 @@ def _expire(ctx: Client, argv: Argv, name: bytes, base_ms: int, unit_ms: int) ->
 @command(
     "EXPIRE key seconds [NX | XX | GT | LT]", WRITE, FAST, keys=("1 RW update",), since="1.0.0", complexity="O(1)"
 )
-def expire(ctx: Client, argv: Argv) -> Reply:
-    return _expire(ctx, argv, b"expire", ctx.node.now_ms, 1000)
+def expire(ctx: Context, argv: Argv) -> Reply:
+    return _expire(ctx, argv, b"expire", ctx.node.clock.now_ms, 1000)
 
 
 @command(
@@ -84,8 +85,8 @@ def expire(ctx: Client, argv: Argv) -> Reply:
     since="2.6.0",
     complexity="O(1)",
 )
-def pexpire(ctx: Client, argv: Argv) -> Reply:
-    return _expire(ctx, argv, b"pexpire", ctx.node.now_ms, 1)
+def pexpire(ctx: Context, argv: Argv) -> Reply:
+    return _expire(ctx, argv, b"pexpire", ctx.node.clock.now_ms, 1)
 
 
 @command(
@@ -96,7 +97,7 @@ def pexpire(ctx: Client, argv: Argv) -> Reply:
     since="1.2.0",
     complexity="O(1)",
 )
-def expireat(ctx: Client, argv: Argv) -> Reply:
+def expireat(ctx: Context, argv: Argv) -> Reply:
     return _expire(ctx, argv, b"expireat", 0, 1000)
 
 
@@ -108,25 +109,25 @@ def expireat(ctx: Client, argv: Argv) -> Reply:
     since="2.6.0",
     complexity="O(1)",
 )
-def pexpireat(ctx: Client, argv: Argv) -> Reply:
+def pexpireat(ctx: Context, argv: Argv) -> Reply:
     return _expire(ctx, argv, b"pexpireat", 0, 1)
 
 
 @command("PERSIST key", WRITE, FAST, keys=("1 RW update",), since="2.2.0", complexity="O(1)")
-def persist(ctx: Client, argv: Argv) -> Reply:
+def persist(ctx: Context, argv: Argv) -> Reply:
     if ctx.db.lookup_write(argv[1]) is None or not ctx.db.remove_expire(argv[1]):
         return 0
     ctx.db.modified(argv[1], NOTIFY_GENERIC, b"persist")
     return 1
 
 
-def _remaining(ctx: Client, key: bytes, base_ms: int, unit_ms: int) -> int:
-    entry = look(ctx, key)
-    if entry is None:
+def _remaining(ctx: Context, key: bytes, base_ms: int, unit_ms: int) -> int:
+    if look(ctx, key) is None:
         return -2
-    if entry.expire is None:
+    until = ctx.db.expires.get(key)
+    if until is None:
         return -1
-    left = max(0, entry.expire - base_ms)
+    left = max(0, until - base_ms)
     return left if unit_ms == 1 else (left + 500) // 1000
 
 
@@ -139,8 +140,8 @@ def _remaining(ctx: Client, key: bytes, base_ms: int, unit_ms: int) -> int:
     since="1.0.0",
     complexity="O(1)",
 )
-def ttl(ctx: Client, argv: Argv) -> Reply:
-    return _remaining(ctx, argv[1], ctx.node.now_ms, 1000)
+def ttl(ctx: Context, argv: Argv) -> Reply:
+    return _remaining(ctx, argv[1], ctx.node.clock.now_ms, 1000)
 
 
 @command(
@@ -152,15 +153,15 @@ def ttl(ctx: Client, argv: Argv) -> Reply:
     since="2.6.0",
     complexity="O(1)",
 )
-def pttl(ctx: Client, argv: Argv) -> Reply:
-    return _remaining(ctx, argv[1], ctx.node.now_ms, 1)
+def pttl(ctx: Context, argv: Argv) -> Reply:
+    return _remaining(ctx, argv[1], ctx.node.clock.now_ms, 1)
 
 
 @command("EXPIRETIME key", READONLY, FAST, keys=("1 RO access",), since="7.0.0", complexity="O(1)")
-def expiretime(ctx: Client, argv: Argv) -> Reply:
+def expiretime(ctx: Context, argv: Argv) -> Reply:
     return _remaining(ctx, argv[1], 0, 1000)
 
 
 @command("PEXPIRETIME key", READONLY, FAST, keys=("1 RO access",), since="7.0.0", complexity="O(1)")
-def pexpiretime(ctx: Client, argv: Argv) -> Reply:
+def pexpiretime(ctx: Context, argv: Argv) -> Reply:
     return _remaining(ctx, argv[1], 0, 1)

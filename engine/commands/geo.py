@@ -1,17 +1,17 @@
 """Geospatial commands: places in a sorted set, whose score is the geohash of the place.
 
-Searching goes cell by cell (`engine.values.geohash`): each cell is a range of scores, each place found is measured.
-Without COUNT, or with COUNT … ANY, and without ASC or DESC the order is that of the cells.
+A search goes cell by cell (`engine.values.geohash`): each cell is a range of scores, and the distance to each place
+is computed. Without COUNT, or with COUNT … ANY, and without ASC or DESC, the results are in the order of the cells.
 
 https://redis.io/docs/latest/commands/?group=geo
 """
 
-from engine.arguments import integer, real, syntax_error
-from engine.client import Client
-from engine.errors import SYNTAX, ReplyError
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_ZSET
-from engine.resp import NULL_ARRAY, Argv, RawReply, Reply
-from engine.table import DENYOOM, READONLY, WRITE, command
+from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_ZSET
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.resp import NULL_ARRAY, Argv, RawReply, Reply
+from engine.server import Context
+from engine.table.arguments import integer, real, syntax_error
+from engine.table.declarations import DENYOOM, READONLY, WRITE, command
 from engine.values import geohash
 from engine.values.geohash import Shape
 from engine.values.zset import ScoreRange, ZSetValue
@@ -20,7 +20,7 @@ _NO_MEMBER = b"ERR could not decode requested zset member"
 
 
 class Found:
-    """A place that a search found."""
+    """A place found by a search."""
 
     __slots__ = ("distance_m", "lat", "lon", "member", "score")
 
@@ -72,22 +72,22 @@ def _box(shape: Shape, argv: Argv, at: int) -> None:
 
 
 def _distance(distance: float) -> bytes:
-    """Return a distance with four decimals, rounded as C's llrint does."""
+    """Format a distance with four decimals, rounded like C's llrint."""
     scaled = distance * 10000.0
-    # What does not fit into 64 bits becomes what the processor makes of it.
+    # Numbers that do not fit in 64 bits are converted as on x86-64.
     whole = round(scaled) if abs(scaled) < 2**63 else -(2**63)
     sign = b"-" if whole < 0 else b""
     return b"%b%d.%04d" % (sign, *divmod(abs(whole), 10000))
 
 
-def _coordinates(ctx: Client, lon: float, lat: float) -> list[Reply]:
-    """Return a place with 17 decimals at most: as text, or in RESP3 as doubles that are written like this."""
+def _coordinates(ctx: Context, lon: float, lat: float) -> list[Reply]:
+    """Return coordinates with up to 17 decimals: as text, or in RESP3 as doubles in this format."""
     texts = [(b"%.17f" % value).rstrip(b"0").rstrip(b".") for value in (lon, lat)]
     texts = [b"0" if text == b"-0" else text for text in texts]
     return [RawReply(b",%b\r\n" % text) for text in texts] if ctx.resp == 3 else list(texts)
 
 
-# --- adding and looking at members ------------------------------------------------------------------------------
+# --- adding and reading members ---------------------------------------------------------------------------------
 
 
 @command(
@@ -98,7 +98,7 @@ def _coordinates(ctx: Client, lon: float, lat: float) -> list[Reply]:
     since="3.2.0",
     complexity="O(log(N)) for each item added, where N is the number of elements in the sorted set.",
 )
-def geoadd(ctx: Client, argv: Argv) -> Reply:
+def geoadd(ctx: Context, argv: Argv) -> Reply:
     at = 2
     nx = xx = False
     while at < len(argv):
@@ -127,7 +127,7 @@ def geoadd(ctx: Client, argv: Argv) -> Reply:
     since="3.2.0",
     complexity="O(1)",
 )
-def geodist(ctx: Client, argv: Argv) -> Reply:
+def geodist(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 5:
         raise syntax_error()
     metres = _unit(argv[4]) if len(argv) == 5 else 1.0
@@ -147,7 +147,7 @@ def geodist(ctx: Client, argv: Argv) -> Reply:
     since="3.2.0",
     complexity="O(1) for each member requested.",
 )
-def geohash_(ctx: Client, argv: Argv) -> Reply:
+def geohash_(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], ZSetValue)
     scores = [None if value is None else value.score(member) for member in argv[2:]]
     return [None if score is None else geohash.text(score) for score in scores]
@@ -160,7 +160,7 @@ def geohash_(ctx: Client, argv: Argv) -> Reply:
     since="3.2.0",
     complexity="O(1) for each member requested.",
 )
-def geopos(ctx: Client, argv: Argv) -> Reply:
+def geopos(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], ZSetValue)
     scores = [None if value is None else value.score(member) for member in argv[2:]]
     return [NULL_ARRAY if score is None else _coordinates(ctx, *geohash.decode(score)) for score in scores]
@@ -170,13 +170,13 @@ def geopos(ctx: Client, argv: Argv) -> Reply:
 
 
 class Search:
-    """What a search was asked for."""
+    """The arguments of a search."""
 
     __slots__ = ("any", "by", "coord", "count", "dist", "from_", "hash", "order", "shape", "store", "store_dist")
 
     def __init__(self) -> None:
         self.shape = Shape()
-        self.from_ = False  # a centre was given
+        self.from_ = False  # a center was specified
         self.by = b""  # BYRADIUS or BYBOX
         self.dist = self.hash = self.coord = False
         self.count = 0
@@ -197,7 +197,7 @@ _RESULT, _RADIUS_STORE, _SEARCH, _SEARCH_STORE = range(4)
 
 
 def _options(search: Search, argv: Argv, at: int, kind: int, value: ZSetValue | None) -> None:
-    """Read the words after the fixed arguments."""
+    """Parse the options after the fixed arguments."""
     geosearch = kind in (_SEARCH, _SEARCH_STORE)
     shape = search.shape
     by_member = False
@@ -248,7 +248,7 @@ def _options(search: Search, argv: Argv, at: int, kind: int, value: ZSetValue | 
 
 
 def _find(value: ZSetValue, search: Search) -> list[Found]:
-    """Return the places within the area, in the order of the cells."""
+    """Return the places in the area, in the order of the cells."""
     shape = search.shape
     limit = search.count if search.any else 0
     found: list[Found] = []
@@ -267,8 +267,8 @@ def _find(value: ZSetValue, search: Search) -> list[Found]:
     return found
 
 
-def _search(ctx: Client, value: ZSetValue | None, search: Search, kind: int, name: bytes) -> Reply:
-    """Check the options against each other, search, and reply or store."""
+def _search(ctx: Context, value: ZSetValue | None, search: Search, kind: int, name: bytes) -> Reply:
+    """Validate the combination of options, search, and reply or store."""
     store = search.store
     if store is not None and (search.dist or search.hash or search.coord):
         what = b"GEOSEARCHSTORE" if kind == _SEARCH_STORE else b"STORE option in GEORADIUS"
@@ -285,7 +285,7 @@ def _search(ctx: Client, value: ZSetValue | None, search: Search, kind: int, nam
     found = _find(value, search)
     order = search.order
     if search.count and not order and not search.any:
-        order = b"asc"  # the nearest are meant
+        order = b"asc"  # COUNT implies the nearest places
     if order:
         found.sort(key=lambda place: place.distance_m, reverse=order == b"desc")
     if search.count:
@@ -295,7 +295,7 @@ def _search(ctx: Client, value: ZSetValue | None, search: Search, kind: int, nam
     return _reply(ctx, found, search)
 
 
-def _reply(ctx: Client, found: list[Found], search: Search) -> Reply:
+def _reply(ctx: Context, found: list[Found], search: Search) -> Reply:
     if not (search.dist or search.hash or search.coord):
         return [place.member for place in found]
     reply: list[Reply] = []
@@ -311,7 +311,7 @@ def _reply(ctx: Client, found: list[Found], search: Search) -> Reply:
     return reply
 
 
-def _store(ctx: Client, key: bytes, found: list[Found], search: Search, kind: int) -> Reply:
+def _store(ctx: Context, key: bytes, found: list[Found], search: Search, kind: int) -> Reply:
     if not found:
         return _remove(ctx, key)
     to_metres = search.shape.to_metres
@@ -323,17 +323,17 @@ def _store(ctx: Client, key: bytes, found: list[Found], search: Search, kind: in
     return len(found)
 
 
-def _remove(ctx: Client, key: bytes) -> Reply:
+def _remove(ctx: Context, key: bytes) -> Reply:
     if ctx.db.delete(key):
         ctx.db.modified(key, NOTIFY_GENERIC, b"del")
     return 0
 
 
-def _radius_search(ctx: Client, argv: Argv, kind: int, by_member: bool) -> Reply:
+def _radius_search(ctx: Context, argv: Argv, kind: int, by_member: bool) -> Reply:
     value = ctx.db.read(argv[1], ZSetValue)
     search = Search()
     if by_member:
-        # Without a source key the radius is not even looked at, but the options decide about the reply.
+        # Without a source key even the radius is ignored, but the options determine the reply.
         if value is not None:
             _centre_at_member(search.shape, value, argv[2])
             _radius(search.shape, argv, 3)
@@ -356,7 +356,7 @@ def _radius_search(ctx: Client, argv: Argv, kind: int, by_member: bool) -> Reply
     complexity="O(N+log(M)) where N is the number of elements inside the bounding box of the circular area "
     "delimited by center and radius and M is the number of items inside the index.",
 )
-def georadius(ctx: Client, argv: Argv) -> Reply:
+def georadius(ctx: Context, argv: Argv) -> Reply:
     return _radius_search(ctx, argv, _RADIUS_STORE, by_member=False)
 
 
@@ -369,7 +369,7 @@ def georadius(ctx: Client, argv: Argv) -> Reply:
     complexity="O(N+log(M)) where N is the number of elements inside the bounding box of the circular area "
     "delimited by center and radius and M is the number of items inside the index.",
 )
-def georadius_ro(ctx: Client, argv: Argv) -> Reply:
+def georadius_ro(ctx: Context, argv: Argv) -> Reply:
     return _radius_search(ctx, argv, _RESULT, by_member=False)
 
 
@@ -383,7 +383,7 @@ def georadius_ro(ctx: Client, argv: Argv) -> Reply:
     complexity="O(N+log(M)) where N is the number of elements inside the bounding box of the circular area "
     "delimited by center and radius and M is the number of items inside the index.",
 )
-def georadiusbymember(ctx: Client, argv: Argv) -> Reply:
+def georadiusbymember(ctx: Context, argv: Argv) -> Reply:
     return _radius_search(ctx, argv, _RADIUS_STORE, by_member=True)
 
 
@@ -396,7 +396,7 @@ def georadiusbymember(ctx: Client, argv: Argv) -> Reply:
     complexity="O(N+log(M)) where N is the number of elements inside the bounding box of the circular area "
     "delimited by center and radius and M is the number of items inside the index.",
 )
-def georadiusbymember_ro(ctx: Client, argv: Argv) -> Reply:
+def georadiusbymember_ro(ctx: Context, argv: Argv) -> Reply:
     return _radius_search(ctx, argv, _RESULT, by_member=True)
 
 
@@ -409,7 +409,7 @@ def georadiusbymember_ro(ctx: Client, argv: Argv) -> Reply:
     complexity="O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the "
     "shape provided as the filter and M is the number of items inside the shape",
 )
-def geosearch(ctx: Client, argv: Argv) -> Reply:
+def geosearch(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], ZSetValue)
     search = Search()
     _options(search, argv, 2, _SEARCH, value)
@@ -426,7 +426,7 @@ def geosearch(ctx: Client, argv: Argv) -> Reply:
     complexity="O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the "
     "shape provided as the filter and M is the number of items inside the shape",
 )
-def geosearchstore(ctx: Client, argv: Argv) -> Reply:
+def geosearchstore(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[2], ZSetValue)
     search = Search()
     search.store = argv[1]

@@ -1,23 +1,23 @@
-"""Hash commands: fields with values under one key.
+"""Hash commands: fields and values of a key.
 
 https://redis.io/docs/latest/commands/?group=hash
 """
 
 from functools import partial
 
-from engine.arguments import INT64_MAX, INT64_MIN, integer, parse_integer
-from engine.client import Client
-from engine.errors import NOT_A_FLOAT, ReplyError, wrong_arity
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_HASH
-from engine.numbers import LongDouble, parse_long_double
-from engine.resp import OK, Argv, Reply
-from engine.sampling import draw, pairs_reply, random_arguments
-from engine.scanning import scan_cursor, scan_options
-from engine.table import DENYOOM, FAST, READONLY, WRITE, command
+from engine.commands.sampling import draw, pairs_reply, random_arguments
+from engine.commands.scanning import scan_cursor, scan_options
+from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_HASH
+from engine.protocol.errors import NOT_A_FLOAT, ReplyError, wrong_arity
+from engine.protocol.numbers import INT64_MAX, INT64_MIN, LongDouble, parse_integer, parse_long_double
+from engine.protocol.resp import OK, Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.hash import LISTPACK, HashValue
 
 
-def _find_or_create(ctx: Client, key: bytes) -> HashValue:
+def _find_or_create(ctx: Context, key: bytes) -> HashValue:
     value = ctx.db.write(key, HashValue)
     if value is None:
         value = HashValue()
@@ -37,7 +37,7 @@ def _find_or_create(ctx: Client, key: bytes) -> HashValue:
         " multiple field/value pairs."
     ),
 )
-def hset(ctx: Client, argv: Argv) -> Reply:
+def hset(ctx: Context, argv: Argv) -> Reply:
     if len(argv) & 1:
         raise wrong_arity(b"hset")
     return _set(ctx, argv)
@@ -52,14 +52,14 @@ def hset(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the number of fields being set.",
 )
-def hmset(ctx: Client, argv: Argv) -> Reply:
+def hmset(ctx: Context, argv: Argv) -> Reply:
     if len(argv) & 1:
         raise wrong_arity(b"hmset")
     _set(ctx, argv)
     return OK
 
 
-def _set(ctx: Client, argv: Argv) -> int:
+def _set(ctx: Context, argv: Argv) -> int:
     db = ctx.db
     key = argv[1]
     value = db.write(key, HashValue)
@@ -83,7 +83,7 @@ def _set(ctx: Client, argv: Argv) -> int:
 
 
 @command("HSETNX key field value", WRITE, DENYOOM, FAST, keys=("1 RW insert",), since="2.0.0", complexity="O(1)")
-def hsetnx(ctx: Client, argv: Argv) -> Reply:
+def hsetnx(ctx: Context, argv: Argv) -> Reply:
     value = _find_or_create(ctx, argv[1])
     if argv[2] in value:
         return 0
@@ -102,7 +102,7 @@ def hsetnx(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(1)",
 )
-def hincrby(ctx: Client, argv: Argv) -> Reply:
+def hincrby(ctx: Context, argv: Argv) -> Reply:
     increment = integer(argv[3])
     value = ctx.db.write(argv[1], HashValue)
     old = value.get(argv[2]) if value is not None else None
@@ -128,7 +128,7 @@ def hincrby(ctx: Client, argv: Argv) -> Reply:
     since="2.6.0",
     complexity="O(1)",
 )
-def hincrbyfloat(ctx: Client, argv: Argv) -> Reply:
+def hincrbyfloat(ctx: Context, argv: Argv) -> Reply:
     increment = parse_long_double(argv[3])
     if increment is None:
         raise ReplyError(NOT_A_FLOAT)
@@ -147,12 +147,12 @@ def hincrbyfloat(ctx: Client, argv: Argv) -> Reply:
         raise ReplyError(b"ERR increment would produce NaN or Infinity")
     text = number.human()
     _store(ctx, argv, value, text, b"hincrbyfloat")
-    # The sum itself is propagated: another machine's long double might give another one.
+    # The sum is propagated, because another machine's long double might give a different one.
     ctx.rewrite([b"HSET", argv[1], argv[2], text])
     return text
 
 
-def _store(ctx: Client, argv: Argv, value: HashValue | None, number: bytes, event: bytes) -> None:
+def _store(ctx: Context, argv: Argv, value: HashValue | None, number: bytes, event: bytes) -> None:
     if value is None:
         value = HashValue()
         ctx.db.add(argv[1], value)
@@ -162,7 +162,7 @@ def _store(ctx: Client, argv: Argv, value: HashValue | None, number: bytes, even
 
 
 @command("HGET key field", READONLY, FAST, keys=("1 RO access",), since="2.0.0", complexity="O(1)")
-def hget(ctx: Client, argv: Argv) -> Reply:
+def hget(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], HashValue)
     return None if value is None else value.get(argv[2])
 
@@ -175,7 +175,7 @@ def hget(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the number of fields being requested.",
 )
-def hmget(ctx: Client, argv: Argv) -> Reply:
+def hmget(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], HashValue)
     if value is None:
         return [None] * (len(argv) - 2)
@@ -190,7 +190,7 @@ def hmget(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the number of fields to be removed.",
 )
-def hdel(ctx: Client, argv: Argv) -> Reply:
+def hdel(ctx: Context, argv: Argv) -> Reply:
     db = ctx.db
     key = argv[1]
     value = db.write(key, HashValue)
@@ -200,7 +200,7 @@ def hdel(ctx: Client, argv: Argv) -> Reply:
     for field in argv[2:]:
         removed += value.remove(field)
     if removed:
-        if value.members:
+        if value.positions:
             db.modified(key, NOTIFY_HASH, b"hdel", removed)
         else:
             db.delete(key)
@@ -210,19 +210,19 @@ def hdel(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("HLEN key", READONLY, FAST, keys=("1 RO",), since="2.0.0", complexity="O(1)")
-def hlen(ctx: Client, argv: Argv) -> Reply:
+def hlen(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], HashValue)
     return 0 if value is None else len(value)
 
 
 @command("HSTRLEN key field", READONLY, FAST, keys=("1 RO",), since="3.2.0", complexity="O(1)")
-def hstrlen(ctx: Client, argv: Argv) -> Reply:
+def hstrlen(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], HashValue)
     return 0 if value is None else len(value.get(argv[2]) or b"")
 
 
 @command("HEXISTS key field", READONLY, FAST, keys=("1 RO",), since="2.0.0", complexity="O(1)")
-def hexists(ctx: Client, argv: Argv) -> Reply:
+def hexists(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], HashValue)
     return 0 if value is None else int(argv[2] in value)
 
@@ -235,9 +235,9 @@ def hexists(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the size of the hash.",
 )
-def hkeys(ctx: Client, argv: Argv) -> Reply:
+def hkeys(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], HashValue)
-    return [] if value is None else value.members.copy()
+    return [] if value is None else value.in_order()
 
 
 @command(
@@ -248,9 +248,9 @@ def hkeys(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the size of the hash.",
 )
-def hvals(ctx: Client, argv: Argv) -> Reply:
+def hvals(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], HashValue)
-    return [] if value is None else value.values.copy()
+    return [] if value is None else [held for _, held in value.items()]
 
 
 @command(
@@ -261,9 +261,9 @@ def hvals(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the size of the hash.",
 )
-def hgetall(ctx: Client, argv: Argv) -> Reply:
+def hgetall(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], HashValue)
-    return {} if value is None else dict(zip(value.members, value.values))
+    return {} if value is None else dict(value.items())
 
 
 @command(
@@ -274,7 +274,7 @@ def hgetall(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(N) where N is the number of fields returned",
 )
-def hrandfield(ctx: Client, argv: Argv) -> Reply:
+def hrandfield(ctx: Context, argv: Argv) -> Reply:
     if len(argv) == 2:
         value = ctx.db.read(argv[1], HashValue)
         return None if value is None else value.random(ctx.node.rng)[0]
@@ -302,7 +302,7 @@ def hrandfield(ctx: Client, argv: Argv) -> Reply:
         "return back to 0. N is the number of elements inside the collection."
     ),
 )
-def hscan(ctx: Client, argv: Argv) -> Reply:
+def hscan(ctx: Context, argv: Argv) -> Reply:
     cursor = scan_cursor(argv[2])
     value = ctx.db.read(argv[1], HashValue)
     if value is None:

@@ -1,4 +1,4 @@
-"""HyperLogLog commands: counting different elements in little room.
+"""HyperLogLog commands: counting distinct elements with little memory.
 
 The value is a string; `engine.values.hyperloglog` works on its bytes.
 
@@ -7,11 +7,11 @@ https://redis.io/docs/latest/commands/?group=hyperloglog
 
 from math import ceil
 
-from engine.client import Client
-from engine.errors import WRONGTYPE, ReplyError
-from engine.keyspace import NOTIFY_STRING, STRING_TYPES
-from engine.resp import OK, Argv, Reply, Status
-from engine.table import ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, WRITE, command
+from engine.keyspace.databases import NOTIFY_STRING, STRING_TYPES
+from engine.protocol.errors import WRONGTYPE, ReplyError, c_text
+from engine.protocol.resp import OK, Argv, Reply, Status
+from engine.server import Context
+from engine.table.declarations import ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, WRITE, command
 from engine.values import hyperloglog as hll
 
 _NOT_AN_HLL = b"WRONGTYPE Key is not a valid HyperLogLog string value."
@@ -19,7 +19,7 @@ _CORRUPTED = b"INVALIDOBJ Corrupted HLL object detected"
 
 
 def _checked(value: object) -> bytes | bytearray | None:
-    """Return a value that is an HLL as far as its header tells, or None; raises WRONGTYPE for others."""
+    """Return a value with the header of an HLL, or None if there is no key; raises WRONGTYPE for other values."""
     if value is None:
         return None
     if type(value) not in STRING_TYPES:
@@ -29,16 +29,16 @@ def _checked(value: object) -> bytes | bytearray | None:
     return value
 
 
-def _read(ctx: Client, key: bytes) -> bytes | bytearray | None:
+def _read(ctx: Context, key: bytes) -> bytes | bytearray | None:
     return _checked(ctx.db.lookup_read(key))
 
 
-def _changeable(ctx: Client, key: bytes, value: bytes | bytearray) -> bytearray:
-    """Return a value as one that may be changed in place (what SET stored may not)."""
+def _changeable(ctx: Context, key: bytes, value: bytes | bytearray) -> bytearray:
+    """Return a value as a `bytearray` that can be changed in place."""
     if type(value) is bytearray:
         return value
     own = bytearray(value)
-    ctx.db.entries[key].value = own
+    ctx.db.replace(key, own)
     return own
 
 
@@ -51,7 +51,7 @@ def _changeable(ctx: Client, key: bytes, value: bytes | bytearray) -> bytearray:
     since="2.8.9",
     complexity="O(1) to add every element.",
 )
-def pfadd(ctx: Client, argv: Argv) -> Reply:
+def pfadd(ctx: Context, argv: Argv) -> Reply:
     key = argv[1]
     value = _checked(ctx.db.lookup_write(key))
     changes = 0
@@ -85,7 +85,7 @@ def pfadd(ctx: Client, argv: Argv) -> Reply:
     complexity="O(1) with a very small average constant time when called with a single key. O(N) with N being "
     "the number of keys, and much bigger constant times, when called with multiple keys.",
 )
-def pfcount(ctx: Client, argv: Argv) -> Reply:
+def pfcount(ctx: Context, argv: Argv) -> Reply:
     try:
         if len(argv) > 2:
             values = _union(ctx, argv[1:])
@@ -100,14 +100,14 @@ def pfcount(ctx: Client, argv: Argv) -> Reply:
         count = hll.count(value)
     except hll.CorruptedHllError:
         raise ReplyError(_CORRUPTED) from None
-    # Keeping the count changes the value, so replicas and the append-only file are told, though nobody is notified.
+    # Caching the count changes the value, so it is propagated, although there is no keyspace notification.
     hll.cache_count(_changeable(ctx, key, value), count)
     ctx.db.touched(key)
     ctx.db.space.dirty += 1
     return count
 
 
-def _union(ctx: Client, keys: list[bytes]) -> bytes:
+def _union(ctx: Context, keys: list[bytes]) -> bytes:
     values = bytes(hll.REGISTERS)
     for key in keys:
         value = _read(ctx, key)
@@ -124,7 +124,7 @@ def _union(ctx: Client, keys: list[bytes]) -> bytes:
     since="2.8.9",
     complexity="O(N) to merge N HyperLogLogs, but with high constant times.",
 )
-def pfmerge(ctx: Client, argv: Argv) -> Reply:
+def pfmerge(ctx: Context, argv: Argv) -> Reply:
     values = bytes(hll.REGISTERS)
     dense = False
     key = argv[1]
@@ -150,7 +150,7 @@ def pfmerge(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("PFDEBUG subcommand key", WRITE, DENYOOM, ADMIN, keys=("2 RW access",), since="2.8.9", complexity="N/A")
-def pfdebug(ctx: Client, argv: Argv) -> Reply:
+def pfdebug(ctx: Context, argv: Argv) -> Reply:
     word, key = argv[1].lower(), argv[2]
     value = _checked(ctx.db.lookup_write(key))
     if value is None:
@@ -167,21 +167,21 @@ def pfdebug(ctx: Client, argv: Argv) -> Reply:
         return Status(b"sparse" if own[4] == hll.SPARSE else b"dense")
     if word == b"todense":
         return int(_force_dense(ctx, key, own))
-    raise ReplyError(b"ERR Unknown PFDEBUG subcommand '%b'" % argv[1])
+    raise ReplyError(b"ERR Unknown PFDEBUG subcommand '%b'" % c_text(argv[1]))
 
 
-def _force_dense(ctx: Client, key: bytes, own: bytearray) -> bool:
+def _force_dense(ctx: Context, key: bytes, own: bytearray) -> bool:
     try:
         converted = hll.to_dense(own)
     except hll.CorruptedHllError:
         raise ReplyError(_CORRUPTED) from None
     if converted:
-        ctx.db.modified(key, 0, b"")  # no event, no watcher's business: but the change of form is propagated
+        ctx.db.modified(key, 0, b"")  # no event or effect on WATCH, but the new encoding is propagated
     return converted
 
 
 @command("PFSELFTEST", ADMIN, since="2.8.9", complexity="N/A")
-def pfselftest(ctx: Client, argv: Argv) -> Reply:
+def pfselftest(ctx: Context, argv: Argv) -> Reply:
     rng = ctx.node.rng
     for _ in range(10):
         values = bytes([rng.below(64) for _ in range(hll.REGISTERS)])
@@ -204,7 +204,7 @@ def pfselftest(ctx: Client, argv: Argv) -> Reply:
         count = hll.count(dense)
         if count != hll.count(sparse):
             raise ReplyError(b"TESTFAILED dense/sparse disagree")
-        # Six times the standard error, and for ten elements a single collision.
+        # Six times the standard error; for ten elements a single collision.
         allowed = 1 if i == 10 else ceil(1.04 / 128 * 6 * i)
         if abs(count - i) > allowed:
             raise ReplyError(b"TESTFAILED Too big error. card:%d abserr:%d" % (i, abs(count - i)))

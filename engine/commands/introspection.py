@@ -1,19 +1,16 @@
-"""COMMAND: what the server tells about its own commands.
+"""COMMAND: the server's description of its own commands.
 
 https://redis.io/docs/latest/commands/command/
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from engine.client import Client
-from engine.errors import SYNTAX, ReplyError
-from engine.glob import glob_match
-from engine.help import help_reply
-from engine.reference import Facts, facts
-from engine.resp import Argv, MapReply, Reply, SetReply, Status
-from engine.table import (
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.glob import glob_match
+from engine.protocol.resp import Argv, MapReply, Reply, SetReply, Status
+from engine.server import Context
+from engine.table.declarations import (
     ACL_CATEGORIES,
-    COMMANDS,
     FLAG_NAMES,
     HIDDEN_FLAGS,
     INVALID_KEYS,
@@ -22,17 +19,19 @@ from engine.table import (
     NO_MANDATORY_KEYS,
     STALE,
     Command,
+    CommandTable,
     KeyRef,
     KeySpec,
     command,
     container,
-    find,
     keys_of,
 )
+from engine.table.help import help_reply
+from engine.table.reference import Facts, facts
 
 
-def command_(ctx: Client, argv: Argv) -> Reply:
-    return [_info(command) for command in COMMANDS.values()]
+def command_(ctx: Context, argv: Argv) -> Reply:
+    return [_info(command) for command in ctx.node.table.values()]
 
 
 container(
@@ -50,8 +49,8 @@ container(
 
 
 @command("COMMAND COUNT", LOADING, STALE, acl=("connection",), since="2.8.13", complexity="O(1)")
-def command_count(ctx: Client, argv: Argv) -> Reply:
-    return len(COMMANDS)
+def command_count(ctx: Context, argv: Argv) -> Reply:
+    return len(ctx.node.table)
 
 
 @command(
@@ -63,10 +62,10 @@ def command_count(ctx: Client, argv: Argv) -> Reply:
     since="2.8.13",
     complexity="O(N) where N is the number of commands to look up",
 )
-def command_info(ctx: Client, argv: Argv) -> Reply:
+def command_info(ctx: Context, argv: Argv) -> Reply:
     if len(argv) == 2:
         return command_(ctx, argv)
-    return [None if (found := _find(name)) is None else _info(found) for name in argv[2:]]
+    return [None if (found := ctx.node.table.lookup(name)) is None else _info(found) for name in argv[2:]]
 
 
 @command(
@@ -78,9 +77,9 @@ def command_info(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of commands to look up",
 )
-def command_docs(ctx: Client, argv: Argv) -> Reply:
-    asked = COMMANDS.values() if len(argv) == 2 else (_find(name) for name in argv[2:])
-    reply = MapReply()  # and not a dict: a name that is asked for twice is answered twice
+def command_docs(ctx: Context, argv: Argv) -> Reply:
+    asked = ctx.node.table.values() if len(argv) == 2 else (ctx.node.table.lookup(name) for name in argv[2:])
+    reply = MapReply()  # not a dict: a name that is requested twice appears twice
     for found in asked:
         if found is not None:
             reply += [found.name, _docs(found)]
@@ -96,15 +95,15 @@ def command_docs(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the total number of Redis commands",
 )
-def command_list(ctx: Client, argv: Argv) -> Reply:
+def command_list(ctx: Context, argv: Argv) -> Reply:
     if len(argv) == 2:
-        return [command.name for command in _all()]
+        return [command.name for command in ctx.node.table.every()]
     if len(argv) != 5 or argv[2].lower() != b"filterby":
         raise ReplyError(SYNTAX)
     by = _FILTERS.get(argv[3].lower())
     if by is None:
         raise ReplyError(SYNTAX)
-    return [command.name for command in _all() if by(command, argv[4])]
+    return [command.name for command in ctx.node.table.every() if by(command, argv[4])]
 
 
 def _in_category(command: Command, category: bytes) -> bool:
@@ -113,7 +112,7 @@ def _in_category(command: Command, category: bytes) -> bool:
 
 
 _FILTERS: dict[bytes, Callable[[Command, bytes], bool]] = {
-    b"module": lambda command, module: False,  # there are none
+    b"module": lambda command, module: False,  # there are no modules
     b"aclcat": _in_category,
     b"pattern": lambda command, pattern: glob_match(pattern, command.name, nocase=True),
 }
@@ -127,8 +126,8 @@ _FILTERS: dict[bytes, Callable[[Command, bytes], bool]] = {
     since="2.8.13",
     complexity="O(N) where N is the number of arguments to the command",
 )
-def command_getkeys(ctx: Client, argv: Argv) -> Reply:
-    return [argv[2 + ref.position] for ref in _keys(argv[2:])]
+def command_getkeys(ctx: Context, argv: Argv) -> Reply:
+    return [argv[2 + ref.position] for ref in _keys(ctx.node.table, argv[2:])]
 
 
 @command(
@@ -139,12 +138,12 @@ def command_getkeys(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of arguments to the command",
 )
-def command_getkeysandflags(ctx: Client, argv: Argv) -> Reply:
-    return [[argv[2 + ref.position], _names(ref.flags, KEY_FLAG_NAMES)] for ref in _keys(argv[2:])]
+def command_getkeysandflags(ctx: Context, argv: Argv) -> Reply:
+    return [[argv[2 + ref.position], _names(ref.flags, KEY_FLAG_NAMES)] for ref in _keys(ctx.node.table, argv[2:])]
 
 
 @command("COMMAND HELP", LOADING, STALE, acl=("connection",), since="5.0.0", complexity="O(1)")
-def command_help(ctx: Client, argv: Argv) -> Reply:
+def command_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(
         argv,
         """
@@ -170,22 +169,9 @@ def command_help(ctx: Client, argv: Argv) -> Reply:
     )
 
 
-def _find(name: bytes) -> Command | None:
-    try:
-        return find(name.lower())
-    except KeyError:
-        return None
-
-
-def _all() -> Iterator[Command]:
-    for known in COMMANDS.values():
-        yield known
-        yield from (known.subcommands or {}).values()
-
-
-def _keys(request: Argv) -> list[KeyRef]:
-    """Return the keys of a request that is only looked at, with the errors of COMMAND GETKEYS."""
-    command = COMMANDS.get(request[0].lower())
+def _keys(table: CommandTable, request: Argv) -> list[KeyRef]:
+    """Return the keys of a request that is not executed, with the errors of COMMAND GETKEYS."""
+    command = table.get(request[0].lower())
     if command is not None and command.subcommands is not None and len(request) > 1:
         command = command.subcommands.get(request[1].lower())
     if command is None:

@@ -1,21 +1,21 @@
-"""Generic commands on keys: delete, rename, copy, move, look at, walk through.
+"""Generic commands on keys: deleting, renaming, copying, moving, inspecting, iterating.
 
 https://redis.io/docs/latest/commands/?group=generic
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from engine.arguments import INT64_MAX, int32, integer, positive
-from engine.client import BLOCKED_WAIT, BLOCKED_WAITAOF, Client
-from engine.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, ReplyError
-from engine.glob import compile_glob
-from engine.help import help_reply
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_KEY_MISS, STRING_TYPES, TOUCH_LFU, Database, Entry, Value
+from engine.clients.client import BLOCKED_WAIT, BLOCKED_WAITAOF
+from engine.commands.scanning import scan_cursor, scan_options
+from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_KEY_MISS, STRING_TYPES, TOUCH_LFU, Database, Value
+from engine.protocol.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, ReplyError
+from engine.protocol.glob import compile_glob
+from engine.protocol.numbers import INT64_MAX
+from engine.protocol.resp import OK, Argv, Reply, Status
 from engine.replication import NO_LOCAL_AOF
-from engine.resp import OK, Argv, Reply, Status
-from engine.scanning import scan_cursor, scan_options
-from engine.table import (
+from engine.server import Context
+from engine.table.arguments import int32, integer, positive
+from engine.table.declarations import (
     DENYOOM,
     FAST,
     LOADING,
@@ -27,6 +27,7 @@ from engine.table import (
     command,
     container,
 )
+from engine.table.help import help_reply
 from engine.values.hash import HashValue
 from engine.values.list import ListValue
 from engine.values.set import SetValue
@@ -37,11 +38,11 @@ from engine.values.zset import ZSetValue
 GROUP = "generic"
 
 
-LAZY_EFFORT = 64  # more pieces than that, and Redis leaves freeing a value to a thread
+LAZY_EFFORT = 64  # Redis frees values with more parts than that in a thread
 
 
 def free_effort(value: Any) -> int:
-    """Return of how many pieces a value is made, about: Redis counts values of many as freed lazily."""
+    """Return the approximate number of a value's parts: values with many parts count as lazily freed in Redis."""
     if isinstance(value, ListValue) and value.encoding == b"quicklist":
         return len(value.nodes)
     if isinstance(value, StreamValue):
@@ -54,14 +55,14 @@ def free_effort(value: Any) -> int:
     return 1
 
 
-def delete_keys(ctx: Client, keys: list[bytes], lazily: bool = False) -> int:
-    """Delete keys; returns how many there were."""
+def delete_keys(ctx: Context, keys: list[bytes], lazily: bool = False) -> int:
+    """Delete keys. Returns how many existed."""
     db = ctx.db
     deleted = 0
     for key in keys:
-        entry = db.entry(key)
-        if entry is not None and db.delete(key):
-            if lazily and free_effort(entry.value) > LAZY_EFFORT:
+        value = db.find(key)
+        if value is not None and db.delete(key):
+            if lazily and free_effort(value) > LAZY_EFFORT:
                 ctx.node.stats.lazyfreed_objects += 1
             db.modified(key, NOTIFY_GENERIC, b"del")
             deleted += 1
@@ -79,7 +80,7 @@ def delete_keys(ctx: Client, keys: list[bytes], lazily: bool = False) -> int:
     since="1.0.0",
     complexity="O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
 )
-def del_(ctx: Client, argv: Argv) -> Reply:
+def del_(ctx: Context, argv: Argv) -> Reply:
     return delete_keys(ctx, argv[1:], lazily=ctx.node.config.lazyfree_lazy_user_del)
 
 
@@ -95,21 +96,21 @@ def del_(ctx: Client, argv: Argv) -> Reply:
     since="4.0.0",
     complexity="O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim memory, where N is the number of allocations the deleted objects where composed of.",
 )
-def unlink(ctx: Client, argv: Argv) -> Reply:
+def unlink(ctx: Context, argv: Argv) -> Reply:
     return delete_keys(ctx, argv[1:], lazily=True)
 
 
-def look(ctx: Client, key: bytes) -> Entry | None:
-    """Find a key for a command that looks at it without using it: it counts, but leaves no access time."""
-    entry = ctx.db.entry(key)
+def look(ctx: Context, key: bytes) -> Value | None:
+    """Look up a value without updating its access time. The lookup counts in the statistics."""
+    value = ctx.db.find(key)
     space = ctx.node.space
-    if entry is not None:
+    if value is not None:
         space.hits += 1
     else:
         space.misses += 1
         if space.notify_misses:
             ctx.db.notify(NOTIFY_KEY_MISS, b"keymiss", key)
-    return entry
+    return value
 
 
 @command(
@@ -124,7 +125,7 @@ def look(ctx: Client, key: bytes) -> Entry | None:
     since="1.0.0",
     complexity="O(N) where N is the number of keys to check.",
 )
-def exists(ctx: Client, argv: Argv) -> Reply:
+def exists(ctx: Context, argv: Argv) -> Reply:
     return sum([look(ctx, key) is not None for key in argv[1:]])
 
 
@@ -140,19 +141,19 @@ def exists(ctx: Client, argv: Argv) -> Reply:
     since="3.2.1",
     complexity="O(N) where N is the number of keys that will be touched.",
 )
-def touch(ctx: Client, argv: Argv) -> Reply:
+def touch(ctx: Context, argv: Argv) -> Reply:
     return sum([ctx.db.lookup_read(key) is not None for key in argv[1:]])
 
 
 def type_name(value: Value) -> bytes:
-    """Return the name of a value's type, as TYPE gives it."""
+    """Return the name of a value's type, as shown by TYPE."""
     return b"string" if type(value) in STRING_TYPES else value.type_name.encode()
 
 
 @command("TYPE key", READONLY, FAST, keys=("1 RO",), since="1.0.0", complexity="O(1)")
-def type_(ctx: Client, argv: Argv) -> Reply:
-    entry = look(ctx, argv[1])
-    return Status(b"none" if entry is None else type_name(entry.value))
+def type_(ctx: Context, argv: Argv) -> Reply:
+    value = look(ctx, argv[1])
+    return Status(b"none" if value is None else type_name(value))
 
 
 @command(
@@ -167,14 +168,8 @@ def type_(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(1)",
 )
-def randomkey(ctx: Client, argv: Argv) -> Reply:
-    entry = ctx.db.random_key()
-    return None if entry is None else entry.key
-
-
-def _visible(ctx: Client) -> Callable[[Entry], bool]:
-    now_ms = ctx.node.space.now_ms
-    return lambda entry: entry.expire is None or entry.expire >= now_ms
+def randomkey(ctx: Context, argv: Argv) -> Reply:
+    return ctx.db.random_key()
 
 
 @command(
@@ -188,12 +183,13 @@ def _visible(ctx: Client) -> Callable[[Entry], bool]:
     since="1.0.0",
     complexity="O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
 )
-def keys(ctx: Client, argv: Argv) -> Reply:
-    visible = _visible(ctx)
-    if argv[1] == b"*":
-        return [entry.key for entry in ctx.db.order if visible(entry)]
-    match = compile_glob(argv[1]).match
-    return [entry.key for entry in ctx.db.order if match(entry.key) and visible(entry)]
+def keys(ctx: Context, argv: Argv) -> Reply:
+    db = ctx.db
+    found = db.in_order()
+    if argv[1] != b"*":
+        match = compile_glob(argv[1]).match
+        found = [key for key in found if match(key)]
+    return [key for key in found if not db.passed(key)] if db.expires else found
 
 
 @command(
@@ -208,31 +204,30 @@ def keys(ctx: Client, argv: Argv) -> Reply:
     since="2.8.0",
     complexity="O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
 )
-def scan(ctx: Client, argv: Argv) -> Reply:
+def scan(ctx: Context, argv: Argv) -> Reply:
     cursor = scan_cursor(argv[1])
     options = scan_options(argv, 2, with_type=True)
     db = ctx.db
-    following, entries = db.scan(cursor, options.step)
+    following, visited = db.scan(cursor, options.step)
     pattern, wanted = options.pattern, options.type_name
     found: list[bytes] = []
-    for entry in entries:
-        if pattern is not None and not pattern.match(entry.key):
+    for key in visited:
+        if pattern is not None and not pattern.match(key):
             continue
-        if entry.expire is not None and db.entry(entry.key) is None:
-            continue
-        if wanted is None or type_name(entry.value) == wanted.lower():
-            found.append(entry.key)
+        value = db.find(key)
+        if value is not None and (wanted is None or type_name(value) == wanted.lower()):
+            found.append(key)
     return [b"%d" % following, found]
 
 
-def _source(ctx: Client, key: bytes) -> Value:
+def _source(ctx: Context, key: bytes) -> Value:
     value = ctx.db.lookup_write(key)
     if value is None:
         raise ReplyError(NO_SUCH_KEY)
     return value
 
 
-def _rename(ctx: Client, source: bytes, target: bytes, only_new: bool) -> bool:
+def _rename(ctx: Context, source: bytes, target: bytes, only_new: bool) -> bool:
     db = ctx.db
     value = _source(ctx, source)
     if source == target:
@@ -241,10 +236,11 @@ def _rename(ctx: Client, source: bytes, target: bytes, only_new: bool) -> bool:
         if only_new:
             return False
         db.delete(target)
-    expire = db.entries[source].expire
-    access = db.entries[source].access
+    expire = db.expires.get(source)
+    access = db.access(source)
     db.delete(source)
-    db.add(target, value).access = access
+    db.add(target, value)
+    db.set_access(target, access)
     if expire is not None:
         db.set_expire(target, expire)
     db.modified(source, NOTIFY_GENERIC, b"rename_from", dirty=0)
@@ -253,7 +249,7 @@ def _rename(ctx: Client, source: bytes, target: bytes, only_new: bool) -> bool:
 
 
 @command("RENAME key newkey", WRITE, keys=("1 RW access delete", "2 OW update"), since="1.0.0", complexity="O(1)")
-def rename(ctx: Client, argv: Argv) -> Reply:
+def rename(ctx: Context, argv: Argv) -> Reply:
     _rename(ctx, argv[1], argv[2], only_new=False)
     return OK
 
@@ -261,11 +257,11 @@ def rename(ctx: Client, argv: Argv) -> Reply:
 @command(
     "RENAMENX key newkey", WRITE, FAST, keys=("1 RW access delete", "2 OW insert"), since="1.0.0", complexity="O(1)"
 )
-def renamenx(ctx: Client, argv: Argv) -> Reply:
+def renamenx(ctx: Context, argv: Argv) -> Reply:
     return int(_rename(ctx, argv[1], argv[2], only_new=True))
 
 
-def _database(ctx: Client, arg: bytes) -> Database:
+def _database(ctx: Context, arg: bytes) -> Database:
     index = int32(arg)
     if not 0 <= index < len(ctx.node.space.databases):
         raise ReplyError(b"ERR DB index is out of range")
@@ -273,8 +269,8 @@ def _database(ctx: Client, arg: bytes) -> Database:
 
 
 @command("MOVE key db", WRITE, FAST, keys=("1 RW access update",), since="1.0.0", complexity="O(1)")
-def move(ctx: Client, argv: Argv) -> Reply:
-    if ctx.node.cluster_enabled:
+def move(ctx: Context, argv: Argv) -> Reply:
+    if ctx.node.conditions.cluster_enabled:
         raise ReplyError(b"ERR MOVE is not allowed in cluster mode")
     key, source = argv[1], ctx.db
     target = _database(ctx, argv[2])
@@ -283,7 +279,7 @@ def move(ctx: Client, argv: Argv) -> Reply:
     value = source.lookup_write(key)
     if value is None or target.lookup_write(key) is not None:
         return 0
-    expire = source.entries[key].expire
+    expire = source.expires.get(key)
     source.delete(key)
     target.add(key, value)
     if expire is not None:
@@ -301,7 +297,7 @@ def move(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
 )
-def copy(ctx: Client, argv: Argv) -> Reply:
+def copy(ctx: Context, argv: Argv) -> Reply:
     target_db, replace = ctx.db, False
     i = 3
     while i < len(argv):
@@ -314,7 +310,7 @@ def copy(ctx: Client, argv: Argv) -> Reply:
         else:
             raise ReplyError(SYNTAX)
         i += 1
-    if ctx.node.cluster_enabled and target_db.index:
+    if ctx.node.conditions.cluster_enabled and target_db.index:
         raise ReplyError(b"ERR Copying to another database is not allowed in cluster mode")
     source, target = argv[1], argv[2]
     if target_db is ctx.db and source == target:
@@ -328,7 +324,7 @@ def copy(ctx: Client, argv: Argv) -> Reply:
         target_db.delete(target)
     held = type(value)
     target_db.add(target, value if held is int or held is bytes else value.copy())
-    expire = ctx.db.entries[source].expire
+    expire = ctx.db.expires.get(source)
     if expire is not None:
         target_db.set_expire(target, expire)
     target_db.modified(target, NOTIFY_GENERIC, b"copy_to")
@@ -341,12 +337,12 @@ def copy(ctx: Client, argv: Argv) -> Reply:
 container("OBJECT", since="2.2.3", group="generic")
 
 
-def _object(ctx: Client, key: bytes) -> Entry | None:
-    entry = ctx.db.entry(key)
+def _object(ctx: Context, key: bytes) -> Value | None:
+    value = ctx.db.find(key)
     space = ctx.node.space
-    space.hits += entry is not None
-    space.misses += entry is None
-    return entry
+    space.hits += value is not None
+    space.misses += value is None
+    return value
 
 
 @command(
@@ -357,11 +353,10 @@ def _object(ctx: Client, key: bytes) -> Entry | None:
     since="2.2.3",
     complexity="O(1)",
 )
-def object_encoding(ctx: Client, argv: Argv) -> Reply:
-    entry = _object(ctx, argv[2])
-    if entry is None:
+def object_encoding(ctx: Context, argv: Argv) -> Reply:
+    value = _object(ctx, argv[2])
+    if value is None:
         return None
-    value = entry.value
     return encoding_of(value) if type(value) in STRING_TYPES else value.encoding
 
 
@@ -373,12 +368,17 @@ def object_encoding(ctx: Client, argv: Argv) -> Reply:
     since="2.2.3",
     complexity="O(1)",
 )
-def object_refcount(ctx: Client, argv: Argv) -> Reply:
-    entry = _object(ctx, argv[2])
-    if entry is None:
-        return None
-    # Small integers are one object for the whole of a real server, unless eviction needs access times of their own.
-    shared = type(entry.value) is int and 0 <= entry.value < 10000
+def object_refcount(ctx: Context, argv: Argv) -> Reply:
+    value = _object(ctx, argv[2])
+    return None if value is None else reference_count(ctx, value)
+
+
+def reference_count(ctx: Context, value: Value) -> int:
+    """Return the reference count of a value in a real server.
+
+    Small integers are shared by the whole server, unless eviction needs a separate access time for each key.
+    """
+    shared = type(value) is int and 0 <= value < 10000
     if shared and not (ctx.node.config.maxmemory and ctx.node.config.maxmemory_policy.endswith(("-lru", "-lfu"))):
         return 2**31 - 1
     return 1
@@ -397,37 +397,37 @@ _ADJUST = (
     since="2.2.3",
     complexity="O(1)",
 )
-def object_idletime(ctx: Client, argv: Argv) -> Reply:
-    entry = _object(ctx, argv[2])
-    if entry is None:
+def object_idletime(ctx: Context, argv: Argv) -> Reply:
+    value = _object(ctx, argv[2])
+    if value is None:
         return None
     if ctx.node.space.touch == TOUCH_LFU:
         raise ReplyError(b"ERR An LFU maxmemory policy is selected, idle time not tracked." + _ADJUST)
-    return max(0, ctx.node.space.lru_clock - entry.access)
+    return max(0, ctx.node.space.lru_clock - ctx.db.access(argv[2]))
 
 
 @command(
     "OBJECT FREQ key", READONLY, keys=("2 RO",), tips=("nondeterministic_output",), since="4.0.0", complexity="O(1)"
 )
-def object_freq(ctx: Client, argv: Argv) -> Reply:
-    entry = _object(ctx, argv[2])
-    if entry is None:
+def object_freq(ctx: Context, argv: Argv) -> Reply:
+    value = _object(ctx, argv[2])
+    if value is None:
         return None
     if ctx.node.space.touch != TOUCH_LFU:
         raise ReplyError(b"ERR An LFU maxmemory policy is not selected, access frequency not tracked." + _ADJUST)
-    return ctx.db.lfu_decayed(entry.access)
+    return ctx.db.lfu_decayed(ctx.db.access(argv[2]))
 
 
 # --- waiting for replicas ---------------------------------------------------------------------------------------
 
 
-def _until(ctx: Client, arg: bytes) -> int | None:
+def _until(ctx: Context, arg: bytes) -> int | None:
     span_ms = integer(arg, b"ERR timeout is not an integer or out of range")
     if span_ms < 0:
         raise ReplyError(b"ERR timeout is negative")
-    if span_ms > INT64_MAX - ctx.node.now_ms:
+    if span_ms > INT64_MAX - ctx.node.clock.now_ms:
         raise ReplyError(b"ERR timeout is out of range")
-    return ctx.node.now_ms + span_ms if span_ms else None
+    return ctx.node.clock.monotonic_us + span_ms * 1000 if span_ms else None
 
 
 @command(
@@ -443,23 +443,23 @@ def _until(ctx: Client, arg: bytes) -> int | None:
     since="3.0.0",
     complexity="O(1)",
 )
-def wait(ctx: Client, argv: Argv) -> Reply:
+def wait(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
-    if node.is_replica:
+    if node.config.is_replica:
         raise ReplyError(
             b"ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is "
             b"configured to be writable (which is not the default) writes to replicas are just local and are not "
             b"propagated."
         )
     wanted = integer(argv[1])
-    until_ms = _until(ctx, argv[2])
+    until_us = _until(ctx, argv[2])
     acknowledged = node.replication.acknowledged(ctx)
     if acknowledged >= wanted or not ctx.can_block:
         reason = "enough replicas have it already" if acknowledged >= wanted else "a transaction cannot wait"
         node.replication.tell_waited(ctx, BLOCKED_WAIT, wanted, acknowledged, reason)
         return acknowledged
-    node.replication.ask_for_acks = True
-    return ctx.block(BLOCKED_WAIT, [], until_ms, data=wanted)
+    node.waiting.ask_for_acks = True
+    return ctx.block(BLOCKED_WAIT, [], until_us, data=wanted)
 
 
 @command(
@@ -476,14 +476,14 @@ def wait(ctx: Client, argv: Argv) -> Reply:
     since="7.2.0",
     complexity="O(1)",
 )
-def waitaof(ctx: Client, argv: Argv) -> Reply:
+def waitaof(ctx: Context, argv: Argv) -> Reply:
     local = integer(argv[1])
     if not 0 <= local <= 1:
         raise ReplyError(b"ERR value is out of range, value must between 0 and 1")
     wanted = positive(argv[2])
-    until_ms = _until(ctx, argv[3])
+    until_us = _until(ctx, argv[3])
     node = ctx.node
-    if node.is_replica:
+    if node.config.is_replica:
         raise ReplyError(
             b"ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just "
             b"local and are not propagated."
@@ -496,12 +496,12 @@ def waitaof(ctx: Client, argv: Argv) -> Reply:
         reason = "enough disks have it already" if reached else "a transaction cannot wait"
         node.replication.tell_waited(ctx, BLOCKED_WAITAOF, wanted, have, reason)
         return [have_local, have]
-    node.replication.ask_for_acks = True
-    return ctx.block(BLOCKED_WAITAOF, [], until_ms, data=(local, wanted))
+    node.waiting.ask_for_acks = True
+    return ctx.block(BLOCKED_WAITAOF, [], until_us, data=(local, wanted))
 
 
 @command("OBJECT HELP", LOADING, STALE, since="6.2.0", complexity="O(1)")
-def object_help(ctx: Client, argv: Argv) -> Reply:
+def object_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, OBJECT_HELP)
 
 

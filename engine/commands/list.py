@@ -1,14 +1,16 @@
-"""List commands: both ends, ranges, and waiting for an element.
+"""List commands: both ends, ranges, and blocking until an element arrives.
 
 https://redis.io/docs/latest/commands/?group=list
 """
 
-from engine.arguments import INT64_MAX, integer, parse_integer, timeout
-from engine.client import BLOCKED_LIST, Client
-from engine.errors import NO_SUCH_KEY, NOT_AN_INTEGER, OUT_OF_RANGE, SYNTAX, ReplyError, wrong_arity
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_LIST
-from engine.resp import NULL_ARRAY, OK, Argv, Reply
-from engine.table import BLOCKING, DENYOOM, FAST, READONLY, WRITE, command
+from engine.clients.client import BLOCKED_LIST
+from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_LIST
+from engine.protocol.errors import NO_SUCH_KEY, NOT_AN_INTEGER, OUT_OF_RANGE, SYNTAX, ReplyError, wrong_arity
+from engine.protocol.numbers import INT64_MAX, as_int, parse_integer
+from engine.protocol.resp import NULL_ARRAY, OK, Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer, timeout
+from engine.table.declarations import BLOCKING, DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.list import LISTPACK, QUICKLIST, ListValue
 
 HEAD, TAIL = True, False
@@ -27,7 +29,7 @@ NOT_POSITIVE = b"ERR value is out of range, must be positive"
         "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments."
     ),
 )
-def lpush(ctx: Client, argv: Argv) -> Reply:
+def lpush(ctx: Context, argv: Argv) -> Reply:
     return _push(ctx, argv, HEAD, ctx.db.write(argv[1], ListValue))
 
 
@@ -42,7 +44,7 @@ def lpush(ctx: Client, argv: Argv) -> Reply:
         "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments."
     ),
 )
-def rpush(ctx: Client, argv: Argv) -> Reply:
+def rpush(ctx: Context, argv: Argv) -> Reply:
     return _push(ctx, argv, TAIL, ctx.db.write(argv[1], ListValue))
 
 
@@ -57,7 +59,7 @@ def rpush(ctx: Client, argv: Argv) -> Reply:
         "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments."
     ),
 )
-def lpushx(ctx: Client, argv: Argv) -> Reply:
+def lpushx(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.write(argv[1], ListValue)
     return 0 if value is None else _push(ctx, argv, HEAD, value)
 
@@ -73,12 +75,12 @@ def lpushx(ctx: Client, argv: Argv) -> Reply:
         "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments."
     ),
 )
-def rpushx(ctx: Client, argv: Argv) -> Reply:
+def rpushx(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.write(argv[1], ListValue)
     return 0 if value is None else _push(ctx, argv, TAIL, value)
 
 
-def _push(ctx: Client, argv: Argv, head: bool, value: ListValue | None) -> Reply:
+def _push(ctx: Context, argv: Argv, head: bool, value: ListValue | None) -> Reply:
     db = ctx.db
     key = argv[1]
     if value is None:
@@ -107,7 +109,7 @@ def _push(ctx: Client, argv: Argv, head: bool, value: ListValue | None) -> Reply
     since="1.0.0",
     complexity="O(N) where N is the number of elements returned",
 )
-def lpop(ctx: Client, argv: Argv) -> Reply:
+def lpop(ctx: Context, argv: Argv) -> Reply:
     return _pop(ctx, argv, HEAD)
 
 
@@ -119,11 +121,11 @@ def lpop(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the number of elements returned",
 )
-def rpop(ctx: Client, argv: Argv) -> Reply:
+def rpop(ctx: Context, argv: Argv) -> Reply:
     return _pop(ctx, argv, TAIL)
 
 
-def _pop(ctx: Client, argv: Argv, head: bool) -> Reply:
+def _pop(ctx: Context, argv: Argv, head: bool) -> Reply:
     key = argv[1]
     if len(argv) == 2:
         value = ctx.db.write(key, ListValue)
@@ -141,8 +143,8 @@ def _pop(ctx: Client, argv: Argv, head: bool) -> Reply:
     return _pop_range(ctx, key, value, head, count) if count else []
 
 
-def _pop_range(ctx: Client, key: bytes, value: ListValue, head: bool, count: int) -> list[bytes]:
-    """Pop up to `count` (at least 1) elements and return them in the order of popping."""
+def _pop_range(ctx: Context, key: bytes, value: ListValue, head: bool, count: int) -> list[bytes]:
+    """Pop up to `count` (at least 1) elements. Returns them in the order of popping."""
     count = min(count, value.length)
     if head:
         items = value.range(0, count - 1)
@@ -154,8 +156,8 @@ def _pop_range(ctx: Client, key: bytes, value: ListValue, head: bool, count: int
     return items
 
 
-def _popped(ctx: Client, key: bytes, value: ListValue, head: bool, count: int) -> None:
-    """Report elements that were popped; an empty list is removed."""
+def _popped(ctx: Context, key: bytes, value: ListValue, head: bool, count: int) -> None:
+    """Report that elements were popped; an empty list is removed."""
     db = ctx.db
     event = b"lpop" if head else b"rpop"
     if value.length:
@@ -169,7 +171,7 @@ def _popped(ctx: Client, key: bytes, value: ListValue, head: bool, count: int) -
 
 
 @command("LLEN key", READONLY, FAST, keys=("1 RO",), since="1.0.0", complexity="O(1)")
-def llen(ctx: Client, argv: Argv) -> Reply:
+def llen(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], ListValue)
     return 0 if value is None else value.length
 
@@ -184,7 +186,7 @@ def llen(ctx: Client, argv: Argv) -> Reply:
         " the first or the last element of the list O(1)."
     ),
 )
-def lindex(ctx: Client, argv: Argv) -> Reply:
+def lindex(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], ListValue)
     if value is None:
         return None
@@ -204,7 +206,7 @@ def lindex(ctx: Client, argv: Argv) -> Reply:
         "TAIL) for large lists; and N is the number of elements in the specified range."
     ),
 )
-def lrange(ctx: Client, argv: Argv) -> Reply:
+def lrange(ctx: Context, argv: Argv) -> Reply:
     start, stop = integer(argv[2]), integer(argv[3])
     value = ctx.db.read(argv[1], ListValue)
     if value is None:
@@ -229,12 +231,12 @@ def lrange(ctx: Client, argv: Argv) -> Reply:
         "O(N) where N is the length of the list. Setting either the first or the last element of the list is O(1)."
     ),
 )
-def lset(ctx: Client, argv: Argv) -> Reply:
+def lset(ctx: Context, argv: Argv) -> Reply:
     key = argv[1]
     value = ctx.db.write(key, ListValue)
     if value is None:
         raise ReplyError(NO_SUCH_KEY)
-    index = integer(argv[2])
+    index = as_int(integer(argv[2]))  # Redis passes it as a C int
     item = argv[3]
     fill = ctx.node.config.list_max_listpack_size
     value.grow(len(item), 1, fill)
@@ -260,7 +262,7 @@ def lset(ctx: Client, argv: Argv) -> Reply:
         " the right end (tail) is O(N)."
     ),
 )
-def linsert(ctx: Client, argv: Argv) -> Reply:
+def linsert(ctx: Context, argv: Argv) -> Reply:
     where = argv[2].lower()
     if where not in (b"before", b"after"):
         raise ReplyError(SYNTAX)
@@ -268,7 +270,7 @@ def linsert(ctx: Client, argv: Argv) -> Reply:
     value = ctx.db.write(key, ListValue)
     if value is None:
         return 0
-    # Redis makes room before it knows whether the pivot is there.
+    # Redis makes room before it knows whether the pivot exists.
     value.grow(len(argv[4]), 1, ctx.node.config.list_max_listpack_size)
     place = value.find(argv[3])
     if place is None:
@@ -285,7 +287,7 @@ def linsert(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N+M) where N is the length of the list and M is the number of elements removed.",
 )
-def lrem(ctx: Client, argv: Argv) -> Reply:
+def lrem(ctx: Context, argv: Argv) -> Reply:
     key = argv[1]
     count = integer(argv[2])
     value = ctx.db.write(key, ListValue)
@@ -310,7 +312,7 @@ def lrem(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the number of elements to be removed by the operation.",
 )
-def ltrim(ctx: Client, argv: Argv) -> Reply:
+def ltrim(ctx: Context, argv: Argv) -> Reply:
     key = argv[1]
     start, stop = integer(argv[2]), integer(argv[3])
     value = ctx.db.write(key, ListValue)
@@ -348,7 +350,7 @@ def ltrim(ctx: Client, argv: Argv) -> Reply:
         "constant time."
     ),
 )
-def lpos(ctx: Client, argv: Argv) -> Reply:
+def lpos(ctx: Context, argv: Argv) -> Reply:
     rank = 1
     count = -1
     maxlen = 0
@@ -402,7 +404,7 @@ def _end(arg: bytes) -> bool:
     since="6.2.0",
     complexity="O(1)",
 )
-def lmove(ctx: Client, argv: Argv) -> Reply:
+def lmove(ctx: Context, argv: Argv) -> Reply:
     return _move(ctx, argv[1], argv[2], _end(argv[3]), _end(argv[4]))
 
 
@@ -414,18 +416,18 @@ def lmove(ctx: Client, argv: Argv) -> Reply:
     since="1.2.0",
     complexity="O(1)",
 )
-def rpoplpush(ctx: Client, argv: Argv) -> Reply:
+def rpoplpush(ctx: Context, argv: Argv) -> Reply:
     return _move(ctx, argv[1], argv[2], TAIL, HEAD)
 
 
-def _move(ctx: Client, source_key: bytes, destination_key: bytes, source_end: bool, end: bool) -> Reply:
+def _move(ctx: Context, source_key: bytes, destination_key: bytes, source_end: bool, end: bool) -> Reply:
     db = ctx.db
     source = db.write(source_key, ListValue)
     if source is None:
         return None
     destination = db.write(destination_key, ListValue)
     item = source.pop(source_end)
-    # What comes out of a quicklist as an integer counts as nothing where the room in a listpack is estimated.
+    # An integer popped from a quicklist counts as size 0 when Redis estimates the room in a listpack.
     size = len(item)
     if source.encoding == QUICKLIST and size < 21 and parse_integer(item) is not None:
         size = 0
@@ -446,7 +448,7 @@ def _move(ctx: Client, source_key: bytes, destination_key: bytes, source_end: bo
     since="7.0.0",
     complexity="O(N+M) where N is the number of provided keys and M is the number of elements returned.",
 )
-def lmpop(ctx: Client, argv: Argv) -> Reply:
+def lmpop(ctx: Context, argv: Argv) -> Reply:
     keys, head, count = _lmpop_arguments(argv, 1)
     for key in keys:
         value = ctx.db.write(key, ListValue)
@@ -456,7 +458,7 @@ def lmpop(ctx: Client, argv: Argv) -> Reply:
 
 
 def _lmpop_arguments(argv: Argv, at: int) -> tuple[list[bytes], bool, int]:
-    """Read `numkeys key [key …] <LEFT | RIGHT> [COUNT count]` from position `at` on."""
+    """Parse `numkeys key [key …] <LEFT | RIGHT> [COUNT count]` from position `at` on."""
     numkeys = integer(argv[at], b"ERR numkeys should be greater than 0", 1)
     where = at + numkeys + 1
     if where >= len(argv):
@@ -472,13 +474,13 @@ def _lmpop_arguments(argv: Argv, at: int) -> tuple[list[bytes], bool, int]:
     return argv[at + 1 : where], head, count
 
 
-def _mpop(ctx: Client, key: bytes, value: ListValue, head: bool, count: int) -> Reply:
+def _mpop(ctx: Context, key: bytes, value: ListValue, head: bool, count: int) -> Reply:
     items = _pop_range(ctx, key, value, head, count)
     ctx.rewrite([b"LPOP" if head else b"RPOP", key, b"%d" % len(items)])
     return [key, items]
 
 
-# --- waiting ----------------------------------------------------------------------------------------------------
+# --- blocking ---------------------------------------------------------------------------------------------------
 
 
 @command(
@@ -489,7 +491,7 @@ def _mpop(ctx: Client, key: bytes, value: ListValue, head: bool, count: int) -> 
     since="2.0.0",
     complexity="O(N) where N is the number of provided keys.",
 )
-def blpop(ctx: Client, argv: Argv) -> Reply:
+def blpop(ctx: Context, argv: Argv) -> Reply:
     return _blocking_pop(ctx, argv, HEAD)
 
 
@@ -501,12 +503,12 @@ def blpop(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the number of provided keys.",
 )
-def brpop(ctx: Client, argv: Argv) -> Reply:
+def brpop(ctx: Context, argv: Argv) -> Reply:
     return _blocking_pop(ctx, argv, TAIL)
 
 
-def _blocking_pop(ctx: Client, argv: Argv, head: bool) -> Reply:
-    until_ms = timeout(ctx, argv[-1])
+def _blocking_pop(ctx: Context, argv: Argv, head: bool) -> Reply:
+    until_us = timeout(ctx.node.clock, argv[-1])
     keys = argv[1:-1]
     for key in keys:
         value = ctx.db.write(key, ListValue)
@@ -515,7 +517,7 @@ def _blocking_pop(ctx: Client, argv: Argv, head: bool) -> Reply:
             _popped(ctx, key, value, head, 1)
             ctx.rewrite([b"LPOP" if head else b"RPOP", key])
             return [key, item]
-    return ctx.block(BLOCKED_LIST, keys, until_ms) if ctx.can_block else NULL_ARRAY
+    return ctx.block(BLOCKED_LIST, keys, until_us) if ctx.can_block else NULL_ARRAY
 
 
 @command(
@@ -526,14 +528,14 @@ def _blocking_pop(ctx: Client, argv: Argv, head: bool) -> Reply:
     since="7.0.0",
     complexity="O(N+M) where N is the number of provided keys and M is the number of elements returned.",
 )
-def blmpop(ctx: Client, argv: Argv) -> Reply:
+def blmpop(ctx: Context, argv: Argv) -> Reply:
     keys, head, count = _lmpop_arguments(argv, 2)
-    until_ms = timeout(ctx, argv[1])
+    until_us = timeout(ctx.node.clock, argv[1])
     for key in keys:
         value = ctx.db.write(key, ListValue)
         if value is not None:
             return _mpop(ctx, key, value, head, count)
-    return ctx.block(BLOCKED_LIST, keys, until_ms) if ctx.can_block else NULL_ARRAY
+    return ctx.block(BLOCKED_LIST, keys, until_us) if ctx.can_block else NULL_ARRAY
 
 
 @command(
@@ -545,9 +547,9 @@ def blmpop(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(1)",
 )
-def blmove(ctx: Client, argv: Argv) -> Reply:
+def blmove(ctx: Context, argv: Argv) -> Reply:
     source_end, end = _end(argv[3]), _end(argv[4])
-    return _blocking_move(ctx, argv, source_end, end, timeout(ctx, argv[5]), b"LMOVE", argv[3:5])
+    return _blocking_move(ctx, argv, source_end, end, timeout(ctx.node.clock, argv[5]), b"LMOVE", argv[3:5])
 
 
 @command(
@@ -559,15 +561,15 @@ def blmove(ctx: Client, argv: Argv) -> Reply:
     since="2.2.0",
     complexity="O(1)",
 )
-def brpoplpush(ctx: Client, argv: Argv) -> Reply:
-    return _blocking_move(ctx, argv, TAIL, HEAD, timeout(ctx, argv[3]), b"RPOPLPUSH", [])
+def brpoplpush(ctx: Context, argv: Argv) -> Reply:
+    return _blocking_move(ctx, argv, TAIL, HEAD, timeout(ctx.node.clock, argv[3]), b"RPOPLPUSH", [])
 
 
 def _blocking_move(
-    ctx: Client, argv: Argv, source_end: bool, end: bool, until_ms: int | None, name: bytes, ends: Argv
+    ctx: Context, argv: Argv, source_end: bool, end: bool, until_us: int | None, name: bytes, ends: Argv
 ) -> Reply:
     if ctx.db.write(argv[1], ListValue) is None:
-        return ctx.block(BLOCKED_LIST, [argv[1]], until_ms) if ctx.can_block else None
+        return ctx.block(BLOCKED_LIST, [argv[1]], until_us) if ctx.can_block else None
     item = _move(ctx, argv[1], argv[2], source_end, end)
     ctx.rewrite([name, argv[1], argv[2], *ends])
     return item

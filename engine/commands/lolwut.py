@@ -1,17 +1,17 @@
-"""LOLWUT: a little art for each version.
+"""LOLWUT: a small piece of art for each version.
 
 https://redis.io/docs/latest/commands/lolwut/
 """
 
 import math
 
-from engine.arguments import integer
-from engine.client import Client
-from engine.errors import SYNTAX, ReplyError
-from engine.resp import Argv, Reply, Verbatim
-from engine.rng import Rng
-from engine.table import FAST, READONLY, command
-from engine.version import VERSION
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.resp import Argv, Reply, Verbatim
+from engine.protocol.version import VERSION
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import FAST, READONLY, command
+from engine.values.rng import Rng
 
 GROUP = "server"
 
@@ -61,7 +61,7 @@ class Canvas:
 
 
 def schotter(rng: Rng, columns: int, squares: int, rows: int) -> str:
-    """Draw rows of squares that lose their order on the way down, after Georg Nees."""
+    """Draw rows of squares that get more and more disordered towards the bottom, after Georg Nees."""
     width = columns * 2
     padding = 2 if columns > 4 else 0
     side = (width - padding * 2) / squares
@@ -96,7 +96,7 @@ def skyline(rng: Rng, columns: int, rows: int) -> str:
 
 
 @command("LOLWUT [VERSION version]", READONLY, FAST, since="5.0.0", complexity="")
-def lolwut(ctx: Client, argv: Argv) -> Reply:
+def lolwut(ctx: Context, argv: Argv) -> Reply:
     version = 0
     args = argv[1:]
     if args and args[0].lower() == b"version":

@@ -1,26 +1,27 @@
-"""MIGRATE: move keys to another server, by DUMP here and RESTORE there.
+"""MIGRATE: moves keys to another server with DUMP here and RESTORE there.
 
 https://redis.io/docs/latest/commands/migrate/
 """
 
-from engine.arguments import integer
-from engine.client import Client
 from engine.effects import Exchange
-from engine.errors import SYNTAX, ReplyError
-from engine.keyspace import NOTIFY_GENERIC
-from engine.movable import migrate_keys
-from engine.rdb.dump import dump
-from engine.resp import OK, Argv, Reply, Status, encode_command
-from engine.table import WRITE, command
+from engine.keyspace.databases import NOTIFY_GENERIC
+from engine.persistence.rdb.dump import dump
+from engine.protocol.conversation import Conversation, take_line
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.resp import OK, Argv, Reply, Status
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import WRITE, command
+from engine.table.getkeys import migrate_keys
 
 GROUP = "generic"
 DEFAULT_TIMEOUT_MS = 1000
 
 
-class _Options:
+class _MigrateOptions:
     __slots__ = ("copy", "credentials", "keys", "replace")
 
-    def __init__(self, ctx: Client, argv: Argv) -> None:
+    def __init__(self, ctx: Context, argv: Argv) -> None:
         self.copy = self.replace = False
         self.credentials: list[bytes] = []
         self.keys = [argv[3]]
@@ -61,8 +62,8 @@ class _Options:
     since="2.6.0",
     complexity="This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target instance. See the pages of these commands for time complexity. Also an O(N) data transfer between the two instances is performed.",
 )
-def migrate(ctx: Client, argv: Argv) -> Reply:
-    options = _Options(ctx, argv)
+def migrate(ctx: Context, argv: Argv) -> Reply:
+    options = _MigrateOptions(ctx, argv)
     timeout_ms = integer(argv[5])
     target_db = integer(argv[4])
     timeout_ms = timeout_ms if timeout_ms > 0 else DEFAULT_TIMEOUT_MS
@@ -70,34 +71,39 @@ def migrate(ctx: Client, argv: Argv) -> Reply:
     keys = [key for key in options.keys if db.lookup_read(key) is not None]
     if not keys:
         return Status(b"NOKEY")
-    requests = [[b"AUTH", *options.credentials]] if options.credentials else []
-    requests.append([b"SELECT", b"%d" % target_db])
-    greeting = len(requests)
-    name = b"RESTORE-ASKING" if node.cluster_enabled else b"RESTORE"
+    conversation = Conversation(take_line)
+    if options.credentials:
+        conversation.ask("auth", b"AUTH", *options.credentials)
+    conversation.ask("select", b"SELECT", b"%d" % target_db)
+    name = b"RESTORE-ASKING" if node.conditions.cluster_enabled else b"RESTORE"
     for key in keys:
-        entry = db.entries[key]
-        ttl_ms = 0 if entry.expire is None else max(1, entry.expire - node.now_ms)
-        payload = dump(entry.value, node.config.rdbcompression)
-        requests.append([name, key, b"%d" % ttl_ms, payload, *([b"REPLACE"] if options.replace else [])])
+        until = db.expires.get(key)
+        ttl_ms = 0 if until is None else max(1, until - node.clock.now_ms)
+        payload = dump(db.held(key), node.config.rdbcompression)
+        conversation.ask("restore", name, key, b"%d" % ttl_ms, payload, *([b"REPLACE"] if options.replace else []))
     port = integer(argv[2])
-    data = b"".join([encode_command(request) for request in requests])
+    data, tls = conversation.take_outgoing(), node.config.tls_cluster
     try:
-        lines = node.perform(
-            Exchange(argv[1].decode(), port, data, len(requests), timeout_ms, node.config.tls_cluster)
+        received = node.output.run_now(
+            Exchange(argv[1].decode(), port, data, conversation.is_complete, timeout_ms, tls)
         )
     except OSError:
         raise ReplyError(b"IOERR error or timeout connecting to the client") from None
-    return _settle(ctx, keys, lines, greeting, options.copy)
+    conversation.feed(received)
+    return _move(ctx, keys, conversation, options.copy)
 
 
-def _settle(ctx: Client, keys: list[bytes], lines: list[bytes], greeting: int, copy: bool) -> Reply:
-    """Delete here what arrived there; raises what the other server refused, or that it fell silent."""
-    refused = next((line for line in lines[:greeting] if line[:1] == b"-"), None)
+def _move(ctx: Context, keys: list[bytes], conversation: Conversation[bytes], copy: bool) -> Reply:
+    """Delete the keys that arrived at the target; raises the target's error, or the error for a timeout."""
+    refused: bytes | None = None
     moved: list[bytes] = []
-    for key, line in zip(keys, lines[greeting:]):
+    waiting = iter(keys)
+    while (line := conversation.next_reply()) is not None:
+        key = next(waiting) if conversation.awaits == "restore" else None
+        conversation.answered()
         if line[:1] == b"-":
             refused = refused or line
-        elif refused is None or line[:1] == b"+":
+        elif key is not None and (refused is None or line[:1] == b"+"):
             moved.append(key)
     if not copy:
         for key in moved:
@@ -107,6 +113,6 @@ def _settle(ctx: Client, keys: list[bytes], lines: list[bytes], greeting: int, c
             ctx.rewrite([b"DEL", *moved])
     if refused is not None:
         raise ReplyError(b"ERR Target instance replied with error: " + refused[1:])
-    if len(lines) < greeting + len(keys):
+    if conversation.awaits:
         raise ReplyError(b"IOERR error or timeout reading to target instance")
     return OK

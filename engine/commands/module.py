@@ -1,13 +1,13 @@
-"""MODULE: this server loads none, and says so.
+"""MODULE: this server cannot load modules, and says so.
 
 https://redis.io/docs/latest/commands/module-list/
 """
 
-from engine.client import Client
-from engine.errors import ReplyError
-from engine.help import help_reply
-from engine.resp import Argv, Reply
-from engine.table import ADMIN, LOADING, NO_ASYNC_LOADING, NOSCRIPT, PROTECTED, STALE, command, container
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import Argv, Reply
+from engine.server import Context
+from engine.table.declarations import ADMIN, LOADING, NO_ASYNC_LOADING, NOSCRIPT, PROTECTED, STALE, command, container
+from engine.table.help import help_reply
 
 GROUP = "server"
 
@@ -23,14 +23,14 @@ container("MODULE", since="4.0.0", group="server")
     since="4.0.0",
     complexity="O(N) where N is the number of loaded modules.",
 )
-def module_list(ctx: Client, argv: Argv) -> Reply:
+def module_list(ctx: Context, argv: Argv) -> Reply:
     return []
 
 
 @command(
     "MODULE LOAD path [arg [arg ...]]", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, PROTECTED, since="4.0.0", complexity="O(1)"
 )
-def module_load(ctx: Client, argv: Argv) -> Reply:
+def module_load(ctx: Context, argv: Argv) -> Reply:
     raise ReplyError(b"ERR Error loading the extension. Please check the server logs.")
 
 
@@ -43,17 +43,17 @@ def module_load(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(1)",
 )
-def module_loadex(ctx: Client, argv: Argv) -> Reply:
+def module_loadex(ctx: Context, argv: Argv) -> Reply:
     raise ReplyError(b"ERR Error loading the extension. Please check the server logs.")
 
 
 @command("MODULE UNLOAD name", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, PROTECTED, since="4.0.0", complexity="O(1)")
-def module_unload(ctx: Client, argv: Argv) -> Reply:
+def module_unload(ctx: Context, argv: Argv) -> Reply:
     raise ReplyError(b"ERR Error unloading module: no such module with that name")
 
 
 @command("MODULE HELP", LOADING, STALE, since="5.0.0", complexity="O(1)")
-def module_help(ctx: Client, argv: Argv) -> Reply:
+def module_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(
         argv,
         """

@@ -3,10 +3,11 @@
 https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 """
 
-from engine.client import DENY_BLOCKING, Client
-from engine.errors import SYNTAX, ReplyError
-from engine.resp import OK, Argv, Reply, Status
-from engine.table import ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
+from engine.clients.client import DENY_BLOCKING
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.resp import OK, Argv, Reply, Status
+from engine.server import Context
+from engine.table.declarations import ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
 
 GROUP = "server"
 
@@ -20,7 +21,7 @@ GROUP = "server"
     since="1.0.0",
     complexity="O(N) where N is the total number of keys in all databases",
 )
-def save(ctx: Client, argv: Argv) -> Reply:
+def save(ctx: Context, argv: Argv) -> Reply:
     persistence = ctx.node.persistence
     if persistence.saving:
         raise ReplyError(b"ERR Background save already in progress")
@@ -30,7 +31,7 @@ def save(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("BGSAVE [SCHEDULE]", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, since="1.0.0", complexity="O(1)")
-def bgsave(ctx: Client, argv: Argv) -> Reply:
+def bgsave(ctx: Context, argv: Argv) -> Reply:
     schedule = False
     if len(argv) > 1:
         if len(argv) > 2 or argv[1].lower() != b"schedule":
@@ -47,18 +48,19 @@ def bgsave(ctx: Client, argv: Argv) -> Reply:
             )
         persistence.save_scheduled = True
         return Status(b"Background saving scheduled")
-    persistence.background_save()
+    if not persistence.background_save():
+        raise ReplyError(b"ERR")
     return Status(b"Background saving started")
 
 
 @command("BGREWRITEAOF", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, since="1.0.0", complexity="O(1)")
-def bgrewriteaof(ctx: Client, argv: Argv) -> Reply:
+def bgrewriteaof(ctx: Context, argv: Argv) -> Reply:
     aof = ctx.node.aof
     if aof.rewriting:
         raise ReplyError(b"ERR Background append only file rewriting already in progress")
     if aof.child_active or ctx.flags & DENY_BLOCKING:
         aof.rewrite_scheduled = True
-        aof.failures = 0  # whoever asks for it does not want to wait for the limit on retries
+        aof.failures = 0  # an explicit request ignores the limit on retries
         return Status(b"Background append only file rewriting scheduled")
     if aof.start_rewrite():
         return Status(b"Background append only file rewriting started")
@@ -80,5 +82,5 @@ def bgrewriteaof(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(1)",
 )
-def lastsave(ctx: Client, argv: Argv) -> Reply:
+def lastsave(ctx: Context, argv: Argv) -> Reply:
     return ctx.node.persistence.last_save_s

@@ -3,18 +3,18 @@
 https://redis.io/docs/latest/commands/?group=pubsub
 """
 
-from engine import client as flags
-from engine.client import Client
-from engine.errors import ReplyError
-from engine.glob import glob_match
-from engine.help import help_reply
-from engine.resp import NO_REPLY, Argv, Reply
-from engine.table import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE, command, container
+from engine.clients import client as flags
+from engine.protocol.errors import ReplyError, subcommand_syntax
+from engine.protocol.glob import glob_match
+from engine.protocol.resp import NO_REPLY, Argv, Reply
+from engine.server import Context
+from engine.table.declarations import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE, command, container
+from engine.table.help import help_reply
 
 
-def _check_may_listen(ctx: Client, name: bytes) -> None:
-    # A client that cannot be told later (a script's) would wait for ever. In MULTI the rest of the transaction runs
-    # on, so there it is allowed for compatibility.
+def _check_may_listen(ctx: Context, name: bytes) -> None:
+    # A pseudo client (of a script) cannot receive messages. In MULTI subscribing is allowed for compatibility,
+    # because the rest of the transaction continues to run.
     if ctx.flags & flags.DENY_BLOCKING and not ctx.flags & flags.MULTI:
         raise ReplyError(b"ERR %b isn't allowed for a DENY BLOCKING client" % name)
 
@@ -29,7 +29,7 @@ def _check_may_listen(ctx: Client, name: bytes) -> None:
     since="2.0.0",
     complexity="O(N) where N is the number of channels to subscribe to.",
 )
-def subscribe(ctx: Client, argv: Argv) -> Reply:
+def subscribe(ctx: Context, argv: Argv) -> Reply:
     _check_may_listen(ctx, b"SUBSCRIBE")
     for channel in argv[1:]:
         ctx.node.pubsub.subscribe(ctx, channel)
@@ -45,7 +45,7 @@ def subscribe(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the number of channels to unsubscribe.",
 )
-def unsubscribe(ctx: Client, argv: Argv) -> Reply:
+def unsubscribe(ctx: Context, argv: Argv) -> Reply:
     ctx.node.pubsub.unsubscribe(ctx, argv[1:] or None)
     return NO_REPLY
 
@@ -60,7 +60,7 @@ def unsubscribe(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the number of patterns to subscribe to.",
 )
-def psubscribe(ctx: Client, argv: Argv) -> Reply:
+def psubscribe(ctx: Context, argv: Argv) -> Reply:
     _check_may_listen(ctx, b"PSUBSCRIBE")
     for pattern in argv[1:]:
         ctx.node.pubsub.psubscribe(ctx, pattern)
@@ -76,7 +76,7 @@ def psubscribe(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N) where N is the number of patterns to unsubscribe.",
 )
-def punsubscribe(ctx: Client, argv: Argv) -> Reply:
+def punsubscribe(ctx: Context, argv: Argv) -> Reply:
     ctx.node.pubsub.punsubscribe(ctx, argv[1:] or None)
     return NO_REPLY
 
@@ -92,7 +92,7 @@ def punsubscribe(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of shard channels to subscribe to.",
 )
-def ssubscribe(ctx: Client, argv: Argv) -> Reply:
+def ssubscribe(ctx: Context, argv: Argv) -> Reply:
     if ctx.flags & flags.DENY_BLOCKING:
         raise ReplyError(b"ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
     for channel in argv[1:]:
@@ -110,9 +110,18 @@ def ssubscribe(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of shard channels to unsubscribe.",
 )
-def sunsubscribe(ctx: Client, argv: Argv) -> Reply:
+def sunsubscribe(ctx: Context, argv: Argv) -> Reply:
     ctx.node.pubsub.sunsubscribe(ctx, argv[1:] or None)
     return NO_REPLY
+
+
+def _pass_on(ctx: Context, argv: Argv, shard: bool) -> None:
+    """Send a published message to replicas, or over the bus of a cluster."""
+    cluster = ctx.node.cluster
+    if cluster is None:
+        ctx.force_propagate(to_aof=False)
+    else:
+        cluster.publish(argv[1], argv[2], shard)
 
 
 @command(
@@ -126,9 +135,9 @@ def sunsubscribe(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of subscribed patterns (by any client).",
 )
-def publish(ctx: Client, argv: Argv) -> Reply:
+def publish(ctx: Context, argv: Argv) -> Reply:
     receivers = ctx.node.pubsub.publish(argv[1], argv[2])
-    ctx.force_propagate(to_aof=False)
+    _pass_on(ctx, argv, shard=False)
     return receivers
 
 
@@ -144,9 +153,9 @@ def publish(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of clients subscribed to the receiving shard channel.",
 )
-def spublish(ctx: Client, argv: Argv) -> Reply:
+def spublish(ctx: Context, argv: Argv) -> Reply:
     receivers = ctx.node.pubsub.publish_shard(argv[1], argv[2])
-    ctx.force_propagate(to_aof=False)
+    _pass_on(ctx, argv, shard=True)
     return receivers
 
 
@@ -155,9 +164,7 @@ container("PUBSUB", since="2.8.0", group="pubsub")
 
 def _pattern(argv: Argv) -> bytes | None:
     if len(argv) > 3:
-        raise ReplyError(
-            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try PUBSUB HELP." % argv[1][:128]
-        )
+        raise subcommand_syntax(argv)
     return argv[2] if len(argv) == 3 else None
 
 
@@ -169,7 +176,7 @@ def _pattern(argv: Argv) -> bytes | None:
     since="2.8.0",
     complexity="O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively short channels and patterns)",
 )
-def pubsub_channels(ctx: Client, argv: Argv) -> Reply:
+def pubsub_channels(ctx: Context, argv: Argv) -> Reply:
     pattern = _pattern(argv)
     return [name for name in ctx.node.pubsub.channels if pattern is None or glob_match(pattern, name)]
 
@@ -182,7 +189,7 @@ def pubsub_channels(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of active shard channels, and assuming constant time pattern matching (relatively short shard channels).",
 )
-def pubsub_shardchannels(ctx: Client, argv: Argv) -> Reply:
+def pubsub_shardchannels(ctx: Context, argv: Argv) -> Reply:
     pattern = _pattern(argv)
     return [name for name in ctx.node.pubsub.shard_channels if pattern is None or glob_match(pattern, name)]
 
@@ -195,7 +202,7 @@ def pubsub_shardchannels(ctx: Client, argv: Argv) -> Reply:
     since="2.8.0",
     complexity="O(N) for the NUMSUB subcommand, where N is the number of requested channels",
 )
-def pubsub_numsub(ctx: Client, argv: Argv) -> Reply:
+def pubsub_numsub(ctx: Context, argv: Argv) -> Reply:
     reply: list[Reply] = []
     for channel in argv[2:]:
         reply += [channel, len(ctx.node.pubsub.channels.get(channel, ()))]
@@ -210,7 +217,7 @@ def pubsub_numsub(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels",
 )
-def pubsub_shardnumsub(ctx: Client, argv: Argv) -> Reply:
+def pubsub_shardnumsub(ctx: Context, argv: Argv) -> Reply:
     reply: list[Reply] = []
     for channel in argv[2:]:
         reply += [channel, len(ctx.node.pubsub.shard_channels.get(channel, ()))]
@@ -218,12 +225,12 @@ def pubsub_shardnumsub(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("PUBSUB NUMPAT", PUBSUB, LOADING, STALE, since="2.8.0", complexity="O(1)")
-def pubsub_numpat(ctx: Client, argv: Argv) -> Reply:
+def pubsub_numpat(ctx: Context, argv: Argv) -> Reply:
     return len(ctx.node.pubsub.patterns)
 
 
 @command("PUBSUB HELP", LOADING, STALE, since="6.2.0", complexity="O(1)")
-def pubsub_help(ctx: Client, argv: Argv) -> Reply:
+def pubsub_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, PUBSUB_HELP)
 
 

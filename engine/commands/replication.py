@@ -1,33 +1,38 @@
-"""Replication commands: who follows whom, and the replicas' side of the protocol.
+"""Replication commands: choosing a master, and the replicas' side of the protocol.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """
 
-from engine import client as flags
-from engine.arguments import integer, parse_integer
-from engine.client import Client
-from engine.commands.client import describe
-from engine.errors import SYNTAX, ReplyError
-from engine.reconfigure import set_oom_score
-from engine.replication.master import ONLINE, ReplicaLink
-from engine.replication.replica import CONNECTED
-from engine.resp import NO_REPLY, OK, Argv, Reply, Status, split_args
-from engine.table import ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
+from engine.clients import client as flags
+from engine.clients.client import Client
+from engine.clients.describe import describe
+from engine.clients.replica_link import ONLINE, ReplicaLink
+from engine.commands.reconfigure import set_oom_score
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.numbers import parse_integer
+from engine.protocol.resp import NO_REPLY, OK, Argv, Reply, Status, split_args
+from engine.replication.peer import shown
+from engine.replication.replica import REPL_STATE_CONNECTED
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
 
 GROUP = "server"
 
 
-def _link(ctx: Client) -> ReplicaLink:
-    if not isinstance(ctx.extra, ReplicaLink):
-        ctx.extra = ReplicaLink()
-    return ctx.extra
+def _link(client: Client) -> ReplicaLink:
+    if client.replica is None:
+        client.replica = ReplicaLink()
+    return client.replica
 
 
-def _may_sync(ctx: Client) -> None:
+def _may_sync(ctx: Context) -> None:
     node = ctx.node
+    if ctx.flags & flags.MASTER:
+        raise ReplyError(b"ERR A master can't be the replica of its replica")
     if node.failover.under_way:
         raise ReplyError(b"NOMASTERLINK Can't SYNC while failing over")
-    if node.is_replica and node.replica.state != CONNECTED:
+    if node.config.is_replica and node.replica.state != REPL_STATE_CONNECTED:
         raise ReplyError(b"NOMASTERLINK Can't SYNC while not connected with my master")
     if ctx.out:
         raise ReplyError(b"ERR SYNC and PSYNC are invalid with pending output")
@@ -35,55 +40,58 @@ def _may_sync(ctx: Client) -> None:
         raise ReplyError(b"ERR SYNC is not allowed here")
     link = _link(ctx)
     if link.contents != "rdb" and not link.capa_eof:
-        raise ReplyError(b"ERR Filtered replica requires EOF capability")  # a part is never written to the file
+        raise ReplyError(b"ERR Filtered replica requires EOF capability")  # never written to the file
 
 
 @command("SYNC", NO_ASYNC_LOADING, ADMIN, NO_MULTI, NOSCRIPT, since="1.0.0", complexity="")
-def sync(ctx: Client, argv: Argv) -> Reply:
+def sync(ctx: Context, argv: Argv) -> Reply:
     if ctx.flags & flags.REPLICA:
         return NO_REPLY
     _may_sync(ctx)
     link = _link(ctx)
     link.old_sync = True
     node = ctx.node
-    node.log("*", f"Replica {node.master.name(ctx, link)} asks for synchronization")
-    node.master.full(ctx, link)
+    node.output.log("*", f"Replica {node.master.name(ctx, link)} asks for synchronization")
+    node.master.full_resync(ctx, link)
     return NO_REPLY
 
 
 @command(
     "PSYNC replicationid offset", NO_ASYNC_LOADING, ADMIN, NO_MULTI, NOSCRIPT, arity=-3, since="2.8.0", complexity=""
 )
-def psync(ctx: Client, argv: Argv) -> Reply:
+def psync(ctx: Context, argv: Argv) -> Reply:
     if ctx.flags & flags.REPLICA:
         return NO_REPLY
     node = ctx.node
     if len(argv) > 3 and argv[3].lower() == b"failover":
-        node.log("*", f"Failover request received for replid {argv[1].decode(errors='replace')}.")
-        if not node.is_replica:
+        node.output.log("*", f"Failover request received for replid {argv[1].decode(errors='replace')}.")
+        if not node.config.is_replica:
             raise ReplyError(b"ERR PSYNC FAILOVER can't be sent to a master.")
         if argv[1].lower() != node.replication.replid:
             raise ReplyError(b"ERR PSYNC FAILOVER replid must match my replid.")
-        node.promote(f"failover request from '{describe(ctx).decode(errors='replace')}'")
+        node.roles.promote(f"failover request from '{describe(ctx).decode(errors='replace')}'")
     _may_sync(ctx)
     link = _link(ctx)
-    node.log("*", f"Replica {node.master.name(ctx, link)} asks for synchronization")
+    node.output.log("*", f"Replica {node.master.name(ctx, link)} asks for synchronization")
     offset = parse_integer(argv[2])
     if offset is None:
-        node.log("#", f"Replica {node.master.name(ctx, link)} asks for synchronization but with a wrong offset")
+        node.output.log(
+            "#", f"Replica {node.master.name(ctx, link)} asks for synchronization but with a wrong offset"
+        )
         raise ReplyError(b"ERR value is not an integer or out of range")
-    if not node.master.partial(ctx, link, argv[1], offset):
-        node.master.full(ctx, link)
+    if not node.master.try_partial_resync(ctx, link, argv[1], offset):
+        node.master.full_resync(ctx, link)
     return NO_REPLY
 
 
 @command("REPLCONF", ADMIN, NOSCRIPT, LOADING, STALE, ALLOW_BUSY, arity=-1, since="3.0.0", complexity="O(1)")
-def replconf(ctx: Client, argv: Argv) -> Reply:
+def replconf(ctx: Context, argv: Argv) -> Reply:
     if len(argv) % 2 == 0:
         raise ReplyError(SYNTAX)
     node = ctx.node
     link = _link(ctx)
-    for option, value in zip(argv[1::2], argv[2::2]):
+    for place in range(1, len(argv), 2):
+        option, value = argv[place], argv[place + 1]
         name = option.lower()
         if name == b"listening-port":
             link.listening_port = integer(value)
@@ -92,7 +100,7 @@ def replconf(ctx: Client, argv: Argv) -> Reply:
                 raise ReplyError(
                     b"ERR REPLCONF ip-address provided by replica instance is too long: %d bytes" % len(value)
                 )
-            link.announced_ip = value.decode("utf-8", "replace")
+            link.announced_ip = shown(value)
         elif name == b"capa":
             link.capa_eof |= value.lower() == b"eof"
             link.capa_psync2 |= value.lower() == b"psync2"
@@ -102,11 +110,17 @@ def replconf(ctx: Client, argv: Argv) -> Reply:
             offset = parse_integer(value)
             if offset is None:
                 return NO_REPLY
-            aof = parse_integer(argv[4]) if len(argv) > 4 and argv[3].lower() == b"fack" else None
+            aof = None
+            if len(argv) > place + 3 and argv[place + 2].lower() == b"fack":
+                aof = parse_integer(argv[place + 3])
+                if aof is None:
+                    return NO_REPLY
             node.master.acknowledged(ctx, offset, aof)
-            node.resume_waiting = True
+            node.waiting.acknowledged = True
             return NO_REPLY
         elif name == b"getack":
+            if node.replica.client is not None:
+                node.replica.acknowledge()
             return NO_REPLY
         elif name == b"rdb-only":
             link.rdb_only = bool(integer(value, low=0, high=1))
@@ -118,7 +132,7 @@ def replconf(ctx: Client, argv: Argv) -> Reply:
 
 
 def _filtered(wanted: bytes) -> str:
-    """Return the kind of snapshot that a list of parts means; what is not named is left out."""
+    """Return the kind of snapshot for a list of parts; parts that are not listed are omitted."""
     parts = split_args(wanted)
     if parts is None:
         raise ReplyError(b"ERR Missing rdb-filter-only values")
@@ -128,15 +142,15 @@ def _filtered(wanted: bytes) -> str:
     return "functions" if parts else "nothing"
 
 
-def _replicaof(ctx: Client, argv: Argv) -> Reply:
+def _replicaof(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
-    if node.cluster_enabled:
+    if node.conditions.cluster_enabled:
         raise ReplyError(b"ERR REPLICAOF not allowed in cluster mode.")
     if node.failover.under_way:
         raise ReplyError(b"ERR REPLICAOF not allowed while failing over.")
     if argv[1].lower() == b"no" and argv[2].lower() == b"one":
-        if node.is_replica:
-            node.promote(f"user request from '{ctx.peer}'")
+        if node.config.is_replica:
+            node.roles.promote(f"user request from '{ctx.peer}'")
             set_oom_score(node, {})
         return OK
     if ctx.flags & flags.REPLICA:
@@ -145,18 +159,18 @@ def _replicaof(ctx: Client, argv: Argv) -> Reply:
     host = argv[1].decode("utf-8", "replace")
     master = node.config.replicaof
     if master is not None and master.host.lower() == host.lower() and master.port == port:
-        node.log(
+        node.output.log(
             "*",
             "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.",
         )
         return Status(b"OK Already connected to specified master")
-    node.follow(host, port, f"user request from '{ctx.peer}'")
+    node.roles.follow(host, port, f"user request from '{ctx.peer}'")
     set_oom_score(node, {})
     return OK
 
 
 @command("REPLICAOF <host port | NO ONE>", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, STALE, since="5.0.0", complexity="O(1)")
-def replicaof(ctx: Client, argv: Argv) -> Reply:
+def replicaof(ctx: Context, argv: Argv) -> Reply:
     return _replicaof(ctx, argv)
 
 
@@ -168,9 +182,9 @@ def replicaof(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(1)",
 )
-def failover(ctx: Client, argv: Argv) -> Reply:
+def failover(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
-    if node.cluster_enabled:
+    if node.conditions.cluster_enabled:
         raise ReplyError(b"ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.")
     if len(argv) == 2 and argv[1].lower() == b"abort":
         if not node.failover.under_way:
@@ -201,11 +215,11 @@ def failover(ctx: Client, argv: Argv) -> Reply:
     return OK
 
 
-def _may_fail_over(ctx: Client, target: tuple[str, int] | None, timeout_ms: int, force: bool) -> None:
+def _may_fail_over(ctx: Context, target: tuple[str, int] | None, timeout_ms: int, force: bool) -> None:
     node = ctx.node
     if node.failover.under_way:
         raise ReplyError(b"ERR FAILOVER already in progress.")
-    if node.is_replica:
+    if node.config.is_replica:
         raise ReplyError(b"ERR FAILOVER is not valid when server is a replica.")
     if not node.master.replicas:
         raise ReplyError(b"ERR FAILOVER requires connected replicas.")
@@ -220,5 +234,5 @@ def _may_fail_over(ctx: Client, target: tuple[str, int] | None, timeout_ms: int,
 
 
 @command("SLAVEOF <host port | NO ONE>", NO_ASYNC_LOADING, ADMIN, NOSCRIPT, STALE, since="1.0.0", complexity="O(1)")
-def slaveof(ctx: Client, argv: Argv) -> Reply:
+def slaveof(ctx: Context, argv: Argv) -> Reply:
     return _replicaof(ctx, argv)

@@ -3,21 +3,22 @@
 https://redis.io/docs/latest/develop/interact/programmability/
 """
 
-from engine.arguments import integer, parse_integer
-from engine.client import LUA_DEBUG, LUA_DEBUG_SYNC, Client
-from engine.errors import NOSCRIPT as NO_SUCH_SCRIPT
-from engine.errors import ReplyError
-from engine.glob import glob_match
-from engine.help import help_reply
-from engine.rdb.compression import crc64
-from engine.rdb.dump import RDB_VERSION, WrongPayloadError, verify
-from engine.rdb.errors import CorruptRdbError
-from engine.rdb.loader import FUNCTION2, FUNCTION_PRE_GA
-from engine.rdb.primitives import read_string, string
-from engine.resp import OK, Argv, Reply, SetReply, Status
+from engine.clients.client import LUA_DEBUG, LUA_DEBUG_SYNC, MASTER
+from engine.persistence.rdb.compression import crc64
+from engine.persistence.rdb.dump import RDB_VERSION, WrongPayloadError, verify
+from engine.persistence.rdb.errors import CorruptRdbError
+from engine.persistence.rdb.loader import FUNCTION2, FUNCTION_PRE_GA
+from engine.persistence.rdb.primitives import read_string, string
+from engine.protocol.errors import NOSCRIPT as NO_SUCH_SCRIPT
+from engine.protocol.errors import ReplyError, subcommand_syntax
+from engine.protocol.glob import glob_match
+from engine.protocol.numbers import parse_integer
+from engine.protocol.resp import OK, Argv, Reply, SetReply, Status
 from engine.scripting import debugger
 from engine.scripting.runtime import BUSY_SCRIPT
-from engine.table import (
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import (
     ALLOW_BUSY,
     DENYOOM,
     LOADING,
@@ -31,6 +32,7 @@ from engine.table import (
     command,
     container,
 )
+from engine.table.help import help_reply
 
 GROUP = "scripting"
 NO_DEBUGGER = (
@@ -41,7 +43,7 @@ _FOOTER_BYTES = 10
 
 
 def _split(argv: Argv, count: int) -> tuple[Argv, Argv]:
-    """Return keys and arguments; raises ReplyError for an impossible number of keys."""
+    """Return keys and arguments; raises ReplyError for an invalid number of keys."""
     if count > len(argv) - 3:
         raise ReplyError(b"ERR Number of keys can't be greater than number of args")
     if count < 0:
@@ -49,14 +51,14 @@ def _split(argv: Argv, count: int) -> tuple[Argv, Argv]:
     return argv[3 : 3 + count], argv[3 + count :]
 
 
-def _eval(ctx: Client, argv: Argv, read_only: bool) -> Reply:
-    ctx.node.monitors.show(ctx, argv, at_once=True)  # so that it stands before the commands that it runs
+def _eval(ctx: Context, argv: Argv, read_only: bool) -> Reply:
+    ctx.node.monitors.show(ctx, argv, at_once=True)  # before the commands that it runs
     keys, args = _split(argv, integer(argv[2]))
     scripting = ctx.node.scripting
     return scripting.eval(ctx, argv, scripting.add(argv[1]), keys, args, read_only)
 
 
-def _evalsha(ctx: Client, argv: Argv, read_only: bool) -> Reply:
+def _evalsha(ctx: Context, argv: Argv, read_only: bool) -> Reply:
     ctx.node.monitors.show(ctx, argv, at_once=True)
     if len(argv[1]) != 40:
         raise ReplyError(NO_SUCH_SCRIPT)
@@ -80,9 +82,9 @@ def _evalsha(ctx: Client, argv: Argv, read_only: bool) -> Reply:
     since="2.6.0",
     complexity="Depends on the script that is executed.",
 )
-def eval_(ctx: Client, argv: Argv) -> Reply:
+def eval_(ctx: Context, argv: Argv) -> Reply:
     if ctx.flags & LUA_DEBUG:
-        return debugger.evaluate(ctx, argv, lambda: _eval(ctx, argv, read_only=False))
+        return debugger.evaluate(ctx.node.scripting, ctx, argv, lambda: _eval(ctx, argv, read_only=False))
     return _eval(ctx, argv, read_only=False)
 
 
@@ -97,9 +99,9 @@ def eval_(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="Depends on the script that is executed.",
 )
-def eval_ro(ctx: Client, argv: Argv) -> Reply:
+def eval_ro(ctx: Context, argv: Argv) -> Reply:
     if ctx.flags & LUA_DEBUG:
-        return debugger.evaluate(ctx, argv, lambda: _eval(ctx, argv, read_only=True))
+        return debugger.evaluate(ctx.node.scripting, ctx, argv, lambda: _eval(ctx, argv, read_only=True))
     return _eval(ctx, argv, read_only=True)
 
 
@@ -114,7 +116,7 @@ def eval_ro(ctx: Client, argv: Argv) -> Reply:
     since="2.6.0",
     complexity="Depends on the script that is executed.",
 )
-def evalsha(ctx: Client, argv: Argv) -> Reply:
+def evalsha(ctx: Context, argv: Argv) -> Reply:
     return _evalsha(ctx, argv, read_only=False)
 
 
@@ -129,7 +131,7 @@ def evalsha(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="Depends on the script that is executed.",
 )
-def evalsha_ro(ctx: Client, argv: Argv) -> Reply:
+def evalsha_ro(ctx: Context, argv: Argv) -> Reply:
     return _evalsha(ctx, argv, read_only=True)
 
 
@@ -147,7 +149,7 @@ container("SCRIPT", since="2.6.0", group="scripting")
     since="2.6.0",
     complexity="O(N) with N being the length in bytes of the script body.",
 )
-def script_load(ctx: Client, argv: Argv) -> Reply:
+def script_load(ctx: Context, argv: Argv) -> Reply:
     return ctx.node.scripting.add(argv[2])
 
 
@@ -161,7 +163,7 @@ def script_load(ctx: Client, argv: Argv) -> Reply:
     since="2.6.0",
     complexity="O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).",
 )
-def script_exists(ctx: Client, argv: Argv) -> Reply:
+def script_exists(ctx: Context, argv: Argv) -> Reply:
     scripts = ctx.node.scripting.scripts
     return [int(sha.lower() in scripts) for sha in argv[2:]]
 
@@ -176,7 +178,7 @@ def script_exists(ctx: Client, argv: Argv) -> Reply:
     since="2.6.0",
     complexity="O(N) with N being the number of scripts in cache",
 )
-def script_flush(ctx: Client, argv: Argv) -> Reply:
+def script_flush(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 3 or (len(argv) == 3 and argv[2].lower() not in (b"sync", b"async")):
         raise ReplyError(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option")
     ctx.node.scripting.flush_scripts()
@@ -194,13 +196,13 @@ def script_flush(ctx: Client, argv: Argv) -> Reply:
     since="2.6.0",
     complexity="O(1)",
 )
-def script_kill(ctx: Client, argv: Argv) -> Reply:
+def script_kill(ctx: Context, argv: Argv) -> Reply:
     ctx.node.scripting.kill(is_eval=True)
     return OK
 
 
 @command("SCRIPT DEBUG <YES | SYNC | NO>", NOSCRIPT, since="3.2.0", complexity="O(1)")
-def script_debug(ctx: Client, argv: Argv) -> Reply:
+def script_debug(ctx: Context, argv: Argv) -> Reply:
     if ctx.out or ctx.out_bytes:
         raise ReplyError(b"ERR SCRIPT DEBUG must be called outside a pipeline")
     mode = argv[2].lower()
@@ -208,13 +210,15 @@ def script_debug(ctx: Client, argv: Argv) -> Reply:
         raise ReplyError(b"ERR Use SCRIPT DEBUG YES/SYNC/NO")
     if mode != b"no" and not ctx.node.facts().get("debugger"):
         raise ReplyError(NO_DEBUGGER)
+    if ctx.flags & MASTER:
+        raise ReplyError(b"ERR A master can't debug its replica")  # it would block all other clients
     ctx.flags &= ~(LUA_DEBUG | LUA_DEBUG_SYNC)
     ctx.flags |= {b"yes": LUA_DEBUG, b"sync": LUA_DEBUG | LUA_DEBUG_SYNC, b"no": 0}[mode]
     return OK
 
 
 @command("SCRIPT HELP", LOADING, STALE, since="5.0.0", complexity="O(1)")
-def script_help(ctx: Client, argv: Argv) -> Reply:
+def script_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(
         argv,
         """
@@ -239,7 +243,7 @@ def script_help(ctx: Client, argv: Argv) -> Reply:
 # --- functions --------------------------------------------------------------------------------------------------
 
 
-def _fcall(ctx: Client, argv: Argv, read_only: bool) -> Reply:
+def _fcall(ctx: Context, argv: Argv, read_only: bool) -> Reply:
     ctx.node.monitors.show(ctx, argv, at_once=True)
     scripting = ctx.node.scripting
     if argv[1].lower() not in scripting.functions:
@@ -262,7 +266,7 @@ def _fcall(ctx: Client, argv: Argv, read_only: bool) -> Reply:
     since="7.0.0",
     complexity="Depends on the function that is executed.",
 )
-def fcall(ctx: Client, argv: Argv) -> Reply:
+def fcall(ctx: Context, argv: Argv) -> Reply:
     return _fcall(ctx, argv, read_only=False)
 
 
@@ -277,7 +281,7 @@ def fcall(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="Depends on the function that is executed.",
 )
-def fcall_ro(ctx: Client, argv: Argv) -> Reply:
+def fcall_ro(ctx: Context, argv: Argv) -> Reply:
     return _fcall(ctx, argv, read_only=True)
 
 
@@ -296,7 +300,7 @@ container("FUNCTION", since="7.0.0", group="scripting")
     since="7.0.0",
     complexity="O(1) (considering compilation time is redundant)",
 )
-def function_load(ctx: Client, argv: Argv) -> Reply:
+def function_load(ctx: Context, argv: Argv) -> Reply:
     replace = False
     for option in argv[2:-1]:
         if option.lower() != b"replace":
@@ -318,7 +322,7 @@ def function_load(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(1)",
 )
-def function_delete(ctx: Client, argv: Argv) -> Reply:
+def function_delete(ctx: Context, argv: Argv) -> Reply:
     ctx.node.scripting.delete_library(argv[2])
     ctx.node.space.dirty += 1
     return OK
@@ -335,11 +339,9 @@ def function_delete(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of functions deleted",
 )
-def function_flush(ctx: Client, argv: Argv) -> Reply:
+def function_flush(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 3:
-        raise ReplyError(
-            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try FUNCTION HELP." % argv[1]
-        )
+        raise subcommand_syntax(argv)
     if len(argv) == 3 and argv[2].lower() not in (b"sync", b"async"):
         raise ReplyError(b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option")
     ctx.node.scripting.flush_functions()
@@ -358,7 +360,7 @@ def function_flush(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(1)",
 )
-def function_kill(ctx: Client, argv: Argv) -> Reply:
+def function_kill(ctx: Context, argv: Argv) -> Reply:
     ctx.node.scripting.kill(is_eval=False)
     return OK
 
@@ -370,7 +372,7 @@ def function_kill(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of functions",
 )
-def function_list(ctx: Client, argv: Argv) -> Reply:
+def function_list(ctx: Context, argv: Argv) -> Reply:
     with_code = False
     pattern: bytes | None = None
     rest = argv[2:]
@@ -418,7 +420,7 @@ def function_list(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(1)",
 )
-def function_stats(ctx: Client, argv: Argv) -> Reply:
+def function_stats(ctx: Context, argv: Argv) -> Reply:
     scripting = ctx.node.scripting
     run = scripting.run
     if run is not None and run.is_eval:
@@ -428,14 +430,14 @@ def function_stats(ctx: Client, argv: Argv) -> Reply:
         running = {
             b"name": run.name,
             b"command": list(run.argv),
-            b"duration_ms": (ctx.node.stopwatch() - run.started_us) // 1000,
+            b"duration_ms": (ctx.node.clock.stopwatch() - run.started_us) // 1000,
         }
     counts = {b"libraries_count": len(scripting.libraries), b"functions_count": len(scripting.functions)}
     return {b"running_script": running, b"engines": {b"LUA": counts}}
 
 
 @command("FUNCTION DUMP", NOSCRIPT, since="7.0.0", complexity="O(N) where N is the number of functions")
-def function_dump(ctx: Client, argv: Argv) -> Reply:
+def function_dump(ctx: Context, argv: Argv) -> Reply:
     compressed = ctx.node.config.rdbcompression
     payload = b"".join(
         b"%c%b" % (FUNCTION2, string(library.source, compressed)) for library in ctx.node.scripting.libraries.values()
@@ -456,17 +458,15 @@ def function_dump(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of functions on the payload",
 )
-def function_restore(ctx: Client, argv: Argv) -> Reply:
+def function_restore(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 4:
-        raise ReplyError(
-            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try FUNCTION HELP." % argv[1]
-        )
+        raise subcommand_syntax(argv)
     policy = argv[3].lower() if len(argv) == 4 else b"append"
     if policy not in (b"append", b"replace", b"flush"):
         raise ReplyError(b"ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.")
     payload = argv[2]
     try:
-        verify(payload, not ctx.node.skip_checksum_validation)
+        verify(payload, not ctx.node.persistence.skip_checksum_validation)
     except WrongPayloadError:
         raise ReplyError(b"ERR DUMP payload version or checksum are wrong") from None
     sources = []
@@ -480,7 +480,7 @@ def function_restore(ctx: Client, argv: Argv) -> Reply:
         try:
             source, at = read_string(data, at + 1)
         except (CorruptRdbError, IndexError):
-            raise ReplyError(b"ERR Failed loading library code") from None
+            raise ReplyError(b"ERR Failed loading library payload") from None
         sources.append(source)
     ctx.node.scripting.restore_libraries(sources, policy)
     ctx.node.space.dirty += 1
@@ -488,7 +488,7 @@ def function_restore(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("FUNCTION HELP", LOADING, STALE, since="7.0.0", complexity="O(1)")
-def function_help(ctx: Client, argv: Argv) -> Reply:
+def function_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(
         argv,
         """

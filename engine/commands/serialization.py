@@ -1,17 +1,18 @@
-"""DUMP and RESTORE: one value as a string, and back.
+"""DUMP and RESTORE: converting one value to a string and back.
 
 https://redis.io/docs/latest/commands/dump/
 """
 
-from engine.arguments import integer, syntax_error
-from engine.client import Client
-from engine.errors import BUSY_KEY, NOT_AN_INTEGER, ReplyError
-from engine.keyspace import EXPIRE_DELETE, NOTIFY_GENERIC, TOUCH_LFU
-from engine.rdb.dump import WrongPayloadError, dump, restore, verify
-from engine.rdb.errors import CorruptRdbError
-from engine.rdb.objects import Limits
-from engine.resp import OK, Argv, Reply
-from engine.table import ASKING, DENYOOM, READONLY, WRITE, command
+from engine.clients import client as flags
+from engine.keyspace.databases import EXPIRE_DELETE, NOTIFY_GENERIC, TOUCH_LFU
+from engine.persistence.rdb.dump import WrongPayloadError, dump, restore, verify
+from engine.persistence.rdb.errors import CorruptRdbError
+from engine.persistence.rdb.objects import RdbLimits
+from engine.protocol.errors import BUSY_KEY, NOT_AN_INTEGER, ReplyError
+from engine.protocol.resp import OK, Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer, syntax_error
+from engine.table.declarations import ASKING, DENYOOM, READONLY, WRITE, command
 
 
 @command(
@@ -25,12 +26,12 @@ from engine.table import ASKING, DENYOOM, READONLY, WRITE, command
     "objects composing the value and M their average size. For small string values the time "
     "complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
 )
-def dump_(ctx: Client, argv: Argv) -> Reply:
+def dump_(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.lookup_read(argv[1])
     return None if value is None else dump(value, ctx.node.config.rdbcompression)
 
 
-class _Options:
+class _RestoreOptions:
     __slots__ = ("absolute", "frequency", "idle", "replace")
 
     def __init__(self, argv: Argv) -> None:
@@ -59,6 +60,13 @@ class _Options:
             at += 1
 
 
+def _trusted(ctx: Context) -> bool:
+    """Return whether a client's payloads are trusted: the master's, and of users with skip-sanitize-payload."""
+    caller = ctx.node.execution.script_caller or ctx
+    user = ctx.node.acl.users.get(caller.user) if caller.user is not None else None
+    return bool(caller.flags & (flags.MASTER | flags.INTERNAL)) or (user is not None and not user.sanitize)
+
+
 @command(
     "RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
     WRITE,
@@ -73,8 +81,8 @@ class _Options:
     "sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is "
     "O(log(N)).",
 )
-def restore_(ctx: Client, argv: Argv) -> Reply:
-    options = _Options(argv)
+def restore_(ctx: Context, argv: Argv) -> Reply:
+    options = _RestoreOptions(argv)
     key, payload = argv[1], argv[3]
     db, node = ctx.db, ctx.node
     if not options.replace and db.lookup_write(key) is not None:
@@ -83,34 +91,34 @@ def restore_(ctx: Client, argv: Argv) -> Reply:
     if ttl < 0:
         raise ReplyError(b"ERR Invalid TTL value, must be >= 0")
     try:
-        verify(payload, checksum=not node.skip_checksum_validation)
+        verify(payload, checksum=not node.persistence.skip_checksum_validation)
     except WrongPayloadError:
         raise ReplyError(b"ERR DUMP payload version or checksum are wrong") from None
     try:
-        value = restore(payload, Limits.of(node.config, lenient=node.config.sanitize_dump_payload == "no"))
+        value = restore(payload, RdbLimits.of(node.config, trusted=_trusted(ctx)))
     except CorruptRdbError as error:
-        node.log("-", f"Internal error in RDB reading offset {max(0, error.offset)} -> {error.reason}")
+        node.output.log("-", f"Internal error in RDB reading offset {max(0, error.offset)} -> {error.reason}")
         raise ReplyError(b"ERR Bad data format") from None
 
-    deleted = db.delete(key)  # also one that a replica hides because its time is over
-    until = ttl if options.absolute or not ttl else ttl + node.now_ms
+    deleted = db.delete(key)  # also a key that a replica hides because it has expired
+    until = ttl if options.absolute or not ttl else ttl + node.clock.now_ms
     if until >= 1 << 63:
-        until -= 1 << 64  # Redis adds in 64 bits: an absurd time to live is over at once
-    if ttl and until <= node.now_ms and db.space.expire_mode == EXPIRE_DELETE:
+        until -= 1 << 64  # Redis adds in 64 bits: a huge time to live expires immediately
+    if ttl and until <= node.clock.now_ms and db.space.expire_mode == EXPIRE_DELETE:
         if deleted:
             ctx.rewrite([b"UNLINK" if node.config.lazyfree_lazy_server_del else b"DEL", key])
             db.modified(key, NOTIFY_GENERIC, b"del")
         return OK
-    entry = db.add(key, value)
+    db.add(key, value)
     if ttl:
         db.set_expire(key, until)
         if not options.absolute:
             ctx.rewrite([*argv[:2], b"%d" % until, *argv[3:], b"ABSTTL"])
     if db.space.touch == TOUCH_LFU:
         if options.frequency >= 0:
-            entry.access = (node.now_ms // 60000 & 0xFFFF) << 8 | options.frequency
+            db.set_access(key, (node.clock.now_ms // 60000 & 0xFFFF) << 8 | options.frequency)
     elif options.idle >= 0:
-        entry.access = db.space.lru_clock - options.idle
+        db.set_access(key, db.space.lru_clock - options.idle)
     db.modified(key, NOTIFY_GENERIC, b"restore")
     return OK
 
@@ -133,5 +141,5 @@ def restore_(ctx: Client, argv: Argv) -> Reply:
     "sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is "
     "O(log(N)).",
 )
-def restore_asking(ctx: Client, argv: Argv) -> Reply:
+def restore_asking(ctx: Context, argv: Argv) -> Reply:
     return restore_(ctx, argv)

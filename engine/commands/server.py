@@ -1,27 +1,41 @@
-"""Server commands: time, roles, MONITOR, the slow log, latency, memory, and the end.
+"""Server commands: time, roles, MONITOR, the slow log, latency, memory, shutdown.
 
 https://redis.io/docs/latest/commands/?group=server
 """
 
-from engine import client as flags
-from engine import doctor
-from engine import latency as latency_graphs
-from engine.arguments import integer, parse_integer
-from engine.client import BLOCKED_SHUTDOWN, Client
-from engine.errors import SYNTAX, ReplyError
-from engine.help import help_reply
-from engine.info import highest_equivalent, info
-from engine.memory import STARTUP_BYTES, clients_bytes, key_usage, overhead, used_memory
-from engine.resp import NO_REPLY, OK, Argv, Reply, Status, Verbatim
-from engine.shutdown import FAILED
-from engine.table import ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, command, container
+from engine.clients import client as flags
+from engine.clients.client import BLOCKED_SHUTDOWN
+from engine.clients.memory import STARTUP_BYTES, key_usage
+from engine.observe import latency as latency_graphs
+from engine.protocol.errors import SYNTAX, ReplyError, c_text, subcommand_syntax
+from engine.protocol.numbers import parse_integer
+from engine.protocol.resp import NO_REPLY, OK, Argv, Reply, Status, Verbatim
+from engine.report import doctor
+from engine.report.info import highest_equivalent, info
+from engine.report.replication import role as describe_role
+from engine.server import Context
+from engine.server.shutdown import FAILED
+from engine.table.arguments import integer
+from engine.table.declarations import (
+    ADMIN,
+    ALLOW_BUSY,
+    FAST,
+    LOADING,
+    NO_MULTI,
+    NOSCRIPT,
+    READONLY,
+    STALE,
+    command,
+    container,
+)
+from engine.table.help import help_reply
 
 GROUP = "server"
 
 
 @command("TIME", LOADING, STALE, FAST, tips=("nondeterministic_output",), since="2.6.0", complexity="O(1)")
-def time(ctx: Client, argv: Argv) -> Reply:
-    seconds, micros = divmod(ctx.node.now_us, 1_000_000)
+def time(ctx: Context, argv: Argv) -> Reply:
+    seconds, micros = divmod(ctx.node.clock.shown_us, 1_000_000)
     return [b"%d" % seconds, b"%d" % micros]
 
 
@@ -38,7 +52,7 @@ def time(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(1)",
 )
-def info_command(ctx: Client, argv: Argv) -> Reply:
+def info_command(ctx: Context, argv: Argv) -> Reply:
     return Verbatim(info(ctx.node, argv[1:]))
 
 
@@ -55,18 +69,18 @@ def info_command(ctx: Client, argv: Argv) -> Reply:
     since="2.8.12",
     complexity="O(1)",
 )
-def role(ctx: Client, argv: Argv) -> Reply:
-    return ctx.node.replication.role()
+def role(ctx: Context, argv: Argv) -> Reply:
+    return describe_role(ctx.node)
 
 
 @command("MONITOR", ADMIN, NOSCRIPT, LOADING, STALE, since="1.0.0", complexity="")
-def monitor(ctx: Client, argv: Argv) -> Reply:
+def monitor(ctx: Context, argv: Argv) -> Reply:
     if ctx.flags & flags.DENY_BLOCKING:
         raise ReplyError(b"ERR MONITOR isn't allowed for DENY BLOCKING client")
     if ctx.flags & flags.REPLICA:
         return NO_REPLY
     ctx.flags |= flags.MONITOR | flags.REPLICA
-    ctx.update_gated()
+    ctx.update_checks()
     ctx.node.monitors.add(ctx)
     return OK
 
@@ -82,7 +96,7 @@ def monitor(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
 )
-def shutdown(ctx: Client, argv: Argv) -> Reply:
+def shutdown(ctx: Context, argv: Argv) -> Reply:
     options: dict[bytes, None] = {}
     for arg in argv[1:]:
         option = arg.lower()
@@ -100,7 +114,7 @@ def shutdown(ctx: Client, argv: Argv) -> Reply:
     shutdown = ctx.node.shutdown
     if not shutdown.begin(options):
         raise ReplyError(FAILED)
-    return ctx.block(BLOCKED_SHUTDOWN, [], None) if shutdown.until_ms and not ctx.node.exiting else NO_REPLY
+    return ctx.block(BLOCKED_SHUTDOWN, [], None) if shutdown.until_us and not ctx.node.ending.exiting else NO_REPLY
 
 
 # --- slow log ---------------------------------------------------------------------------------------------------
@@ -121,7 +135,9 @@ container("SLOWLOG", since="2.2.12", group="server")
     since="2.2.12",
     complexity="O(N) where N is the number of entries returned",
 )
-def slowlog_get(ctx: Client, argv: Argv) -> Reply:
+def slowlog_get(ctx: Context, argv: Argv) -> Reply:
+    if len(argv) > 3:
+        raise subcommand_syntax(argv)
     entries = ctx.node.slowlog.entries
     count = 10
     if len(argv) > 2:
@@ -148,7 +164,7 @@ def slowlog_get(ctx: Client, argv: Argv) -> Reply:
     since="2.2.12",
     complexity="O(1)",
 )
-def slowlog_len(ctx: Client, argv: Argv) -> Reply:
+def slowlog_len(ctx: Context, argv: Argv) -> Reply:
     return len(ctx.node.slowlog.entries)
 
 
@@ -164,7 +180,7 @@ def slowlog_len(ctx: Client, argv: Argv) -> Reply:
     since="2.2.12",
     complexity="O(N) where N is the number of entries in the slowlog",
 )
-def slowlog_reset(ctx: Client, argv: Argv) -> Reply:
+def slowlog_reset(ctx: Context, argv: Argv) -> Reply:
     ctx.node.slowlog.entries.clear()
     return OK
 
@@ -189,7 +205,7 @@ container("LATENCY", since="2.8.13", group="server")
     since="2.8.13",
     complexity="O(1)",
 )
-def latency_latest(ctx: Client, argv: Argv) -> Reply:
+def latency_latest(ctx: Context, argv: Argv) -> Reply:
     return [
         [name, series.samples[-1].time_s, series.samples[-1].latency_ms, series.max_ms]
         for name, series in ctx.node.latency.events.items()
@@ -210,7 +226,7 @@ def latency_latest(ctx: Client, argv: Argv) -> Reply:
     since="2.8.13",
     complexity="O(1)",
 )
-def latency_history(ctx: Client, argv: Argv) -> Reply:
+def latency_history(ctx: Context, argv: Argv) -> Reply:
     series = ctx.node.latency.events.get(argv[2])
     return [[sample.time_s, sample.latency_ms] for sample in series.samples] if series is not None else []
 
@@ -228,7 +244,7 @@ def latency_history(ctx: Client, argv: Argv) -> Reply:
     since="2.8.13",
     complexity="O(1)",
 )
-def latency_reset(ctx: Client, argv: Argv) -> Reply:
+def latency_reset(ctx: Context, argv: Argv) -> Reply:
     return ctx.node.latency.reset(argv[2:] or None)
 
 
@@ -246,11 +262,11 @@ def latency_reset(ctx: Client, argv: Argv) -> Reply:
     since="2.8.13",
     complexity="O(1)",
 )
-def latency_graph(ctx: Client, argv: Argv) -> Reply:
+def latency_graph(ctx: Context, argv: Argv) -> Reply:
     series = ctx.node.latency.events.get(argv[2])
     if series is None:
-        raise ReplyError(b"ERR No samples available for event '%b'" % argv[2])
-    return Verbatim(latency_graphs.graph(argv[2], series, ctx.node.now_us // 1_000_000))
+        raise ReplyError(b"ERR No samples available for event '%b'" % c_text(argv[2]))
+    return Verbatim(latency_graphs.graph(argv[2], series, ctx.node.clock.now_us // 1_000_000))
 
 
 @command(
@@ -267,7 +283,7 @@ def latency_graph(ctx: Client, argv: Argv) -> Reply:
     since="2.8.13",
     complexity="O(1)",
 )
-def latency_doctor(ctx: Client, argv: Argv) -> Reply:
+def latency_doctor(ctx: Context, argv: Argv) -> Reply:
     return Verbatim(doctor.latency_report(ctx.node))
 
 
@@ -285,7 +301,7 @@ def latency_doctor(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N) where N is the number of commands with latency information being retrieved.",
 )
-def latency_histogram(ctx: Client, argv: Argv) -> Reply:
+def latency_histogram(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
     wanted: list[bytes] = []
     for arg in argv[2:]:
@@ -298,8 +314,8 @@ def latency_histogram(ctx: Client, argv: Argv) -> Reply:
         else:
             wanted.append(name)
     reply: dict[bytes, Reply] = {}
-    for name in wanted if len(argv) > 2 else list(node.command_stats):
-        stats = node.command_stats.get(name)
+    for name in wanted if len(argv) > 2 else list(node.stats.commands):
+        stats = node.stats.commands.get(name)
         if stats is None or not stats.calls:
             continue
         buckets: dict[int, int] = {}
@@ -328,13 +344,13 @@ container("MEMORY", since="4.0.0", group="server")
     since="4.0.0",
     complexity="O(N) where N is the number of samples.",
 )
-def memory_usage(ctx: Client, argv: Argv) -> Reply:
+def memory_usage(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 3:
         if len(argv) != 5 or argv[3].lower() != b"samples":
             raise ReplyError(SYNTAX)
         if integer(argv[4]) < 0:
             raise ReplyError(SYNTAX)
-    return key_usage(ctx.node, argv[2], ctx.db.index)
+    return key_usage(ctx.node.space, argv[2], ctx.db.index)
 
 
 @command(
@@ -347,24 +363,24 @@ def memory_usage(ctx: Client, argv: Argv) -> Reply:
     since="4.0.0",
     complexity="O(1)",
 )
-def memory_stats(ctx: Client, argv: Argv) -> Reply:
+def memory_stats(ctx: Context, argv: Argv) -> Reply:
     node = ctx.node
-    used = used_memory(node)
-    extra = overhead(node)
+    used = node.memory.used()
+    extra = node.memory.overhead()
     keys = sum(len(db) for db in node.space.databases)
     net = used - STARTUP_BYTES
     data = max(0, used - extra)
     peak = node.stats.peak_memory_bytes
     rss = node.facts()["rss"]
-    scripts = node.scripting_memory()
+    scripts = node.scripting.memory()
     reply: dict[bytes, Reply] = {
         b"peak.allocated": peak,
         b"total.allocated": used,
         b"startup.allocated": STARTUP_BYTES,
         b"replication.backlog": node.replication.backlog_bytes,
-        b"clients.slaves": clients_bytes(node, replicas=True),
-        b"clients.normal": clients_bytes(node),
-        b"cluster.links": 0,
+        b"clients.slaves": node.memory.clients_bytes(replicas=True),
+        b"clients.normal": node.memory.clients_bytes(),
+        b"cluster.links": node.cluster.bus.memory if node.cluster is not None else 0,
         b"aof.buffer": node.aof.buffer_bytes,
         b"lua.caches": scripts.scripts,
         b"functions.caches": scripts.function_bytes,
@@ -373,7 +389,7 @@ def memory_stats(ctx: Client, argv: Argv) -> Reply:
         if len(db):
             reply[b"db.%d" % db.index] = {
                 b"overhead.hashtable.main": len(db) * 72,
-                b"overhead.hashtable.expires": db.expiring * 32,
+                b"overhead.hashtable.expires": len(db.expires) * 32,
                 b"overhead.hashtable.slot-to-keys": 0,
             }
     reply |= {
@@ -408,7 +424,7 @@ def memory_stats(ctx: Client, argv: Argv) -> Reply:
     since="4.0.0",
     complexity="O(1)",
 )
-def memory_doctor(ctx: Client, argv: Argv) -> Reply:
+def memory_doctor(ctx: Context, argv: Argv) -> Reply:
     return Verbatim(doctor.memory_report(ctx.node))
 
 
@@ -422,7 +438,7 @@ def memory_doctor(ctx: Client, argv: Argv) -> Reply:
     since="4.0.0",
     complexity="Depends on how much memory is allocated, could be slow",
 )
-def memory_malloc_stats(ctx: Client, argv: Argv) -> Reply:
+def memory_malloc_stats(ctx: Context, argv: Argv) -> Reply:
     return Verbatim(b"Stats not supported for the current allocator")
 
 
@@ -435,7 +451,7 @@ def memory_malloc_stats(ctx: Client, argv: Argv) -> Reply:
     since="4.0.0",
     complexity="Depends on how much memory is allocated, could be slow",
 )
-def memory_purge(ctx: Client, argv: Argv) -> Reply:
+def memory_purge(ctx: Context, argv: Argv) -> Reply:
     return OK
 
 
@@ -443,7 +459,7 @@ RESET = Status(b"RESET")
 
 
 @command("SLOWLOG HELP", LOADING, STALE, since="6.2.0", complexity="O(1)")
-def slowlog_help(ctx: Client, argv: Argv) -> Reply:
+def slowlog_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, SLOWLOG_HELP)
 
 
@@ -461,7 +477,7 @@ RESET
 
 
 @command("LATENCY HELP", LOADING, STALE, since="2.8.13", complexity="O(1)")
-def latency_help(ctx: Client, argv: Argv) -> Reply:
+def latency_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, LATENCY_HELP)
 
 
@@ -484,7 +500,7 @@ HISTOGRAM [COMMAND ...]
 
 
 @command("MEMORY HELP", LOADING, STALE, since="4.0.0", complexity="O(1)")
-def memory_help(ctx: Client, argv: Argv) -> Reply:
+def memory_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, MEMORY_HELP)
 
 

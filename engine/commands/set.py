@@ -5,30 +5,30 @@ https://redis.io/docs/latest/commands/?group=set
 
 from functools import partial
 
-from engine.arguments import integer
-from engine.client import Client
-from engine.errors import SYNTAX, ReplyError
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_SET
-from engine.resp import Argv, Reply, SetReply
-from engine.sampling import draw, random_count
-from engine.scanning import scan_cursor, scan_options
-from engine.table import DENYOOM, FAST, READONLY, WRITE, command
+from engine.commands.sampling import draw, random_count
+from engine.commands.scanning import scan_cursor, scan_options
+from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_SET
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.resp import Argv, Reply, SetReply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.set import HASHTABLE, INTSET, LISTPACK, SetLimits, SetValue
 
-# An SREM that stands for an SPOP has at most so many members.
+# The maximum number of members of an SREM that replaces an SPOP in propagation.
 _PROPAGATED_AT_ONCE = 1024
 
-# SPOP of all but so small a part of the members makes a new set of what remains.
+# SPOP moves the remaining members to a new set if it pops at least this many for each of them.
 _MOVE_STRATEGY = 5
 
 
-def set_limits(ctx: Client) -> SetLimits:
-    """Return the limits of the small encodings."""
+def set_limits(ctx: Context) -> SetLimits:
+    """Return the limits of small encodings."""
     config = ctx.node.config
     return SetLimits(config.set_max_intset_entries, config.set_max_listpack_entries, config.set_max_listpack_value)
 
 
-_ANY = SetLimits(0, 0, 0)  # for hash tables, which ask for no limits
+_ANY = SetLimits(0, 0, 0)  # for hash tables, which have no limits
 
 
 @command(
@@ -42,7 +42,7 @@ _ANY = SetLimits(0, 0, 0)  # for hash tables, which ask for no limits
         "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments."
     ),
 )
-def sadd(ctx: Client, argv: Argv) -> Reply:
+def sadd(ctx: Context, argv: Argv) -> Reply:
     db = ctx.db
     key = argv[1]
     value = db.write(key, SetValue)
@@ -51,7 +51,7 @@ def sadd(ctx: Client, argv: Argv) -> Reply:
         limits = set_limits(ctx)
         value = SetValue.fitting(argv[2], len(argv) - 2, limits)
         db.add(key, value)
-    elif len(argv) == 3 and argv[2] in value.index:
+    elif len(argv) == 3 and argv[2] in value.positions:
         return 0
     elif value.encoding != HASHTABLE:
         limits = set_limits(ctx)
@@ -74,7 +74,7 @@ def sadd(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the number of members to be removed.",
 )
-def srem(ctx: Client, argv: Argv) -> Reply:
+def srem(ctx: Context, argv: Argv) -> Reply:
     key = argv[1]
     value = ctx.db.write(key, SetValue)
     if value is None:
@@ -87,8 +87,8 @@ def srem(ctx: Client, argv: Argv) -> Reply:
     return removed
 
 
-def _removed(ctx: Client, key: bytes, value: SetValue, event: bytes, count: int) -> None:
-    """Report members that were removed; an empty set is removed itself."""
+def _removed(ctx: Context, key: bytes, value: SetValue, event: bytes, count: int) -> None:
+    """Report that members were removed; an empty set is removed itself."""
     db = ctx.db
     if len(value):
         db.modified(key, NOTIFY_SET, event, count)
@@ -106,7 +106,7 @@ def _removed(ctx: Client, key: bytes, value: SetValue, event: bytes, count: int)
     since="1.0.0",
     complexity="O(1)",
 )
-def smove(ctx: Client, argv: Argv) -> Reply:
+def smove(ctx: Context, argv: Argv) -> Reply:
     db = ctx.db
     _, source_key, destination_key, member = argv
     source = db.write(source_key, SetValue)
@@ -128,7 +128,7 @@ def smove(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("SISMEMBER key member", READONLY, FAST, keys=("1 RO",), since="1.0.0", complexity="O(1)")
-def sismember(ctx: Client, argv: Argv) -> Reply:
+def sismember(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], SetValue)
     return 0 if value is None else int(argv[2] in value)
 
@@ -141,7 +141,7 @@ def sismember(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(N) where N is the number of elements being checked for membership",
 )
-def smismember(ctx: Client, argv: Argv) -> Reply:
+def smismember(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], SetValue)
     if value is None:
         return [0] * (len(argv) - 2)
@@ -149,7 +149,7 @@ def smismember(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("SCARD key", READONLY, FAST, keys=("1 RO",), since="1.0.0", complexity="O(1)")
-def scard(ctx: Client, argv: Argv) -> Reply:
+def scard(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], SetValue)
     return 0 if value is None else len(value)
 
@@ -162,7 +162,7 @@ def scard(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the set cardinality.",
 )
-def smembers(ctx: Client, argv: Argv) -> Reply:
+def smembers(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], SetValue)
     return SetReply() if value is None else SetReply(value.to_list())
 
@@ -179,7 +179,7 @@ def smembers(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="Without the count argument O(1), otherwise O(N) where N is the value of the passed count.",
 )
-def spop(ctx: Client, argv: Argv) -> Reply:
+def spop(ctx: Context, argv: Argv) -> Reply:
     key = argv[1]
     if len(argv) == 3:
         return _spop_many(ctx, key, argv[2])
@@ -194,7 +194,7 @@ def spop(ctx: Client, argv: Argv) -> Reply:
     return member
 
 
-def _spop_many(ctx: Client, key: bytes, arg: bytes) -> Reply:
+def _spop_many(ctx: Context, key: bytes, arg: bytes) -> Reply:
     count = integer(arg, b"ERR value is out of range, must be positive", 0)
     db = ctx.db
     value = db.write(key, SetValue)
@@ -212,7 +212,7 @@ def _spop_many(ctx: Client, key: bytes, arg: bytes) -> Reply:
     if (size - count) * _MOVE_STRATEGY > count:
         popped = [value.pop(rng) for _ in range(count)]
     else:
-        # Nearly all go: what remains is moved to a new set, which starts small again.
+        # Nearly all members are removed: the rest is moved to a new set, which has a small encoding again.
         remaining = SetValue(INTSET if value.encoding == INTSET else LISTPACK)
         limits = set_limits(ctx)
         for _ in range(size - count):
@@ -233,7 +233,7 @@ def _spop_many(ctx: Client, key: bytes, arg: bytes) -> Reply:
     since="1.0.0",
     complexity="Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.",
 )
-def srandmember(ctx: Client, argv: Argv) -> Reply:
+def srandmember(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 3:
         raise ReplyError(SYNTAX)
     if len(argv) == 2:
@@ -253,12 +253,12 @@ def srandmember(ctx: Client, argv: Argv) -> Reply:
 # --- several sets -----------------------------------------------------------------------------------------------
 
 
-def _find_all(ctx: Client, keys: list[bytes]) -> list[SetValue | None]:
+def _find_all(ctx: Context, keys: list[bytes]) -> list[SetValue | None]:
     return [ctx.db.read(key, SetValue) for key in keys]
 
 
 def _intersection(sets: list[SetValue | None], limit: int = 0) -> tuple[SetValue | None, list[bytes]]:
-    """Return the smallest set and the members that are in all, in its order; at most `limit` (0: all)."""
+    """Return the smallest set, and the members that are in all sets, in its order; up to `limit` (0: all)."""
     present = [value for value in sets if value is not None]
     if len(present) < len(sets):
         return None, []
@@ -273,8 +273,8 @@ def _intersection(sets: list[SetValue | None], limit: int = 0) -> tuple[SetValue
             if other.encoding == INTSET:
                 members = [member for member in members if member in other]
             else:
-                index = other.index
-                members = [member for member in members if member in index]
+                positions = other.positions
+                members = [member for member in members if member in positions]
         return smallest, members
     found: list[bytes] = []
     for member in members:
@@ -297,7 +297,7 @@ def _union(sets: list[SetValue | None], limits: SetLimits) -> SetValue:
 def _difference(sets: list[SetValue | None], limits: SetLimits) -> SetValue:
     """Return the members of the first set that are in none of the others.
 
-    Of Redis's two ways the one is taken that looks cheaper, because the result's encoding depends on it.
+    Like Redis, it selects the cheaper of two algorithms, because the encoding of the result depends on the algorithm.
     """
     result = SetValue()
     first = sets[0]
@@ -320,8 +320,8 @@ def _difference(sets: list[SetValue | None], limits: SetLimits) -> SetValue:
     return result
 
 
-def _store(ctx: Client, key: bytes, result: SetValue, event: bytes) -> int:
-    """Set a key to a result; an empty one removes the key."""
+def _store(ctx: Context, key: bytes, result: SetValue, event: bytes) -> int:
+    """Store a result in a key; an empty result removes the key."""
     db = ctx.db
     if len(result):
         db.set(key, result)
@@ -339,7 +339,7 @@ def _store(ctx: Client, key: bytes, result: SetValue, event: bytes) -> int:
     since="1.0.0",
     complexity="O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
 )
-def sinter(ctx: Client, argv: Argv) -> Reply:
+def sinter(ctx: Context, argv: Argv) -> Reply:
     return SetReply(_intersection(_find_all(ctx, argv[1:]))[1])
 
 
@@ -350,7 +350,7 @@ def sinter(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
 )
-def sintercard(ctx: Client, argv: Argv) -> Reply:
+def sintercard(ctx: Context, argv: Argv) -> Reply:
     numkeys = integer(argv[1], b"ERR numkeys should be greater than 0", 1)
     if numkeys > len(argv) - 2:
         raise ReplyError(b"ERR Number of keys can't be greater than number of args")
@@ -370,7 +370,7 @@ def sintercard(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
 )
-def sinterstore(ctx: Client, argv: Argv) -> Reply:
+def sinterstore(ctx: Context, argv: Argv) -> Reply:
     smallest, members = _intersection(_find_all(ctx, argv[2:]))
     limits = set_limits(ctx)
     result = SetValue(INTSET if smallest is not None and smallest.encoding == INTSET else LISTPACK)
@@ -389,7 +389,7 @@ def sinterstore(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the total number of elements in all given sets.",
 )
-def sunion(ctx: Client, argv: Argv) -> Reply:
+def sunion(ctx: Context, argv: Argv) -> Reply:
     return SetReply(_union(_find_all(ctx, argv[1:]), set_limits(ctx)).to_list())
 
 
@@ -401,7 +401,7 @@ def sunion(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the total number of elements in all given sets.",
 )
-def sunionstore(ctx: Client, argv: Argv) -> Reply:
+def sunionstore(ctx: Context, argv: Argv) -> Reply:
     return _store(ctx, argv[1], _union(_find_all(ctx, argv[2:]), set_limits(ctx)), b"sunionstore")
 
 
@@ -413,7 +413,7 @@ def sunionstore(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the total number of elements in all given sets.",
 )
-def sdiff(ctx: Client, argv: Argv) -> Reply:
+def sdiff(ctx: Context, argv: Argv) -> Reply:
     return SetReply(_difference(_find_all(ctx, argv[1:]), set_limits(ctx)).to_list())
 
 
@@ -425,7 +425,7 @@ def sdiff(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the total number of elements in all given sets.",
 )
-def sdiffstore(ctx: Client, argv: Argv) -> Reply:
+def sdiffstore(ctx: Context, argv: Argv) -> Reply:
     return _store(ctx, argv[1], _difference(_find_all(ctx, argv[2:]), set_limits(ctx)), b"sdiffstore")
 
 
@@ -440,7 +440,7 @@ def sdiffstore(ctx: Client, argv: Argv) -> Reply:
         "return back to 0. N is the number of elements inside the collection."
     ),
 )
-def sscan(ctx: Client, argv: Argv) -> Reply:
+def sscan(ctx: Context, argv: Argv) -> Reply:
     cursor = scan_cursor(argv[2])
     value = ctx.db.read(argv[1], SetValue)
     if value is None:

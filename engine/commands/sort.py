@@ -1,15 +1,16 @@
-"""SORT: elements of a list, set or sorted set in order, of themselves or of other keys.
+"""SORT: the elements of a list, set or sorted set, sorted by themselves or by other keys.
 
 https://redis.io/docs/latest/commands/sort/
 """
 
-from engine.arguments import integer, parse_float
-from engine.client import Client
-from engine.errors import SYNTAX, WRONGTYPE, ReplyError
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_LIST
-from engine.movable import sort_keys, sort_ro_keys
-from engine.resp import Argv, Reply
-from engine.table import DENYOOM, READONLY, WRITE, command
+from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_LIST
+from engine.protocol.errors import SYNTAX, WRONGTYPE, ReplyError
+from engine.protocol.numbers import parse_float
+from engine.protocol.resp import Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import DENYOOM, READONLY, WRITE, command
+from engine.table.getkeys import sort_keys, sort_ro_keys
 from engine.values.hash import HashValue
 from engine.values.list import ListValue
 from engine.values.set import SetValue
@@ -20,10 +21,10 @@ GROUP = "generic"
 NOT_A_DOUBLE = b"ERR One or more scores can't be converted into double"
 
 
-class _Options:
+class _SortOptions:
     __slots__ = ("alpha", "by", "count", "descending", "gets", "start", "store", "unsorted")
 
-    def __init__(self, ctx: Client, argv: Argv, may_store: bool) -> None:
+    def __init__(self, ctx: Context, argv: Argv, may_store: bool) -> None:
         self.alpha = self.descending = self.unsorted = False
         self.by: bytes | None = None
         self.gets: list[bytes] = []
@@ -60,16 +61,16 @@ class _Options:
             i += 1
 
     @staticmethod
-    def _check_external(ctx: Client, option: bytes) -> None:
-        """Refuse keys that nobody can name beforehand where keys must be known."""
-        if ctx.node.cluster_enabled:
+    def _check_external(ctx: Context, option: bytes) -> None:
+        """Refuse keys that are unknown in advance if all keys must be known."""
+        if ctx.node.conditions.cluster_enabled:
             raise ReplyError(b"ERR %b option of SORT denied in Cluster mode." % option)
         if not ctx.node.acl.reads_every_key(ctx):
             raise ReplyError(b"ERR %b option of SORT denied due to insufficient ACL permissions." % option)
 
 
-def _by_pattern(ctx: Client, pattern: bytes, element: bytes) -> bytes | None:
-    """Return the string that a pattern names for an element: of a key, or of a hash's field (`key->field`)."""
+def _by_pattern(ctx: Context, pattern: bytes, element: bytes) -> bytes | None:
+    """Return the string for an element and a pattern: a key, or a field of a hash (`key->field`)."""
     if pattern == b"#":
         return element
     star = pattern.find(b"*")
@@ -87,7 +88,7 @@ def _by_pattern(ctx: Client, pattern: bytes, element: bytes) -> bytes | None:
 
 
 def _score(text: bytes | None) -> float:
-    # As C's strtod reads it: a zero byte ends the text, nothing is 0, white space may lead.
+    # As C's strtod: a zero byte ends the text, an empty text is 0, leading whitespace is allowed.
     text = text.split(b"\0", 1)[0] if text is not None else b""
     if not text:
         return 0.0
@@ -98,7 +99,7 @@ def _score(text: bytes | None) -> float:
 
 
 def _elements(value: ListValue | SetValue | ZSetValue | None, reverse: bool) -> list[bytes]:
-    """Return the elements in their own order, or backwards where there is one."""
+    """Return the elements in their stored order, or in reverse if they have an order."""
     if value is None:
         return []
     if isinstance(value, ListValue):
@@ -109,25 +110,25 @@ def _elements(value: ListValue | SetValue | ZSetValue | None, reverse: bool) -> 
     return [member for _, member in value.range(0, len(value), reverse)]
 
 
-def _sorted(ctx: Client, options: _Options, elements: list[bytes], by: bytes | None, alpha: bool) -> list[bytes]:
+def _sorted(ctx: Context, options: _SortOptions, elements: list[bytes], by: bytes | None, alpha: bool) -> list[bytes]:
     if alpha:
         if by is None:
             return sorted(elements, reverse=options.descending)
         texts = [_by_pattern(ctx, by, element) for element in elements]
-        # Elements whose key is missing come before all others.
+        # Elements with a missing key come first.
         ranked = sorted(
             zip(texts, elements),
             key=lambda pair: (pair[0] is not None, pair[0] or b""),
             reverse=options.descending,
         )
         return [element for _, element in ranked]
-    # All keys are looked up before any text is judged.
+    # All keys are looked up before any of them is parsed.
     weights = elements if by is None else [_by_pattern(ctx, by, element) for element in elements]
     scores = [_score(weight) for weight in weights]
     return [element for _, element in sorted(zip(scores, elements), reverse=options.descending)]
 
 
-def _limits(options: _Options, size: int) -> slice:
+def _limits(options: _SortOptions, size: int) -> slice:
     start = max(0, options.start)
     if start >= size:
         return slice(0, 0)
@@ -135,19 +136,19 @@ def _limits(options: _Options, size: int) -> slice:
     return slice(start, stop)
 
 
-def _sort(ctx: Client, argv: Argv, may_store: bool) -> Reply:
-    options = _Options(ctx, argv, may_store)
+def _sort(ctx: Context, argv: Argv, may_store: bool) -> Reply:
+    options = _SortOptions(ctx, argv, may_store)
     db = ctx.db
     value = db.lookup_read(argv[1])
     if value is not None and type(value) not in (ListValue, SetValue, ZSetValue):
         raise ReplyError(WRONGTYPE)
     if type(value) is ZSetValue and value.encoding != SKIPLIST:
-        value.convert()  # as Redis does, even if this is all that SORT_RO changes
+        value.convert()  # as in Redis, even if this is the only change that SORT_RO makes
         db.resized(argv[1])
     by, alpha = options.by, options.alpha
     in_own_order = options.unsorted
     if in_own_order and type(value) is SetValue and (options.store is not None or ctx.in_script):
-        # A set has no order of its own: what is stored or given to a script must not depend on chance.
+        # A set has no order: a result that is stored or passed to a script must be deterministic.
         in_own_order, alpha, by = False, True, None
     elements = _elements(value, options.descending and in_own_order)
     if not in_own_order:
@@ -163,7 +164,7 @@ def _sort(ctx: Client, argv: Argv, may_store: bool) -> Reply:
         stored = ListValue.from_items([row or b"" for row in rows], ctx.node.config.list_max_listpack_size)
         db.set(options.store, stored)
         db.modified(options.store, NOTIFY_LIST, b"sortstore", dirty=len(rows))
-    elif db.entry(options.store) is not None and db.delete(options.store):
+    elif db.exists(options.store) and db.delete(options.store):
         db.modified(options.store, NOTIFY_GENERIC, b"del")
     return len(rows)
 
@@ -188,7 +189,7 @@ def _sort(ctx: Client, argv: Argv, may_store: bool) -> Reply:
     since="1.0.0",
     complexity="O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
 )
-def sort(ctx: Client, argv: Argv) -> Reply:
+def sort(ctx: Context, argv: Argv) -> Reply:
     return _sort(ctx, argv, may_store=True)
 
 
@@ -210,5 +211,5 @@ def sort(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
 )
-def sort_ro(ctx: Client, argv: Argv) -> Reply:
+def sort_ro(ctx: Context, argv: Argv) -> Reply:
     return _sort(ctx, argv, may_store=False)

@@ -5,25 +5,25 @@ https://redis.io/docs/latest/commands/?group=string
 
 from array import array
 
-from engine.arguments import INT64_MAX, INT64_MIN, integer, parse_integer
-from engine.client import Client
-from engine.errors import NOT_A_FLOAT, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX, ReplyError, wrong_arity
-from engine.keyspace import NOTIFY_GENERIC, NOTIFY_STRING
-from engine.movable import set_keys
-from engine.numbers import parse_long_double
-from engine.resp import OK, Argv, Reply
-from engine.table import DENYOOM, FAST, READONLY, WRITE, command
+from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_STRING, string_of
+from engine.protocol.errors import NOT_A_FLOAT, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX, ReplyError, wrong_arity
+from engine.protocol.numbers import INT64_MAX, INT64_MIN, parse_integer, parse_long_double
+from engine.protocol.resp import OK, Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
+from engine.table.getkeys import set_keys
 from engine.values.string import as_bytes, length, mutable, native
 
 
 @command("GET key", READONLY, FAST, keys=("1 RO access",), since="1.0.0", complexity="O(1)")
-def get(ctx: Client, argv: Argv) -> Reply:
-    value = ctx.db.read_string(argv[1])
-    return value if type(value) is bytes or value is None else as_bytes(value)
+def get(ctx: Context, argv: Argv) -> Reply:
+    value = ctx.db.lookup_read(argv[1])
+    return value if type(value) is bytes or value is None else as_bytes(string_of(value))
 
 
-class _Options:
-    """The options that SET and GETEX share."""
+class _SetOptions:
+    """The options shared by SET and GETEX."""
 
     __slots__ = ("absolute", "expire", "get", "keep_ttl", "nx", "persist", "unit", "unit_ms", "xx")
 
@@ -55,11 +55,11 @@ class _Options:
             i += 1
 
     def _may_follow(self, unit: bytes) -> bool:
-        # The same unit may be given again (the last one counts), another may not.
+        # The same option may be repeated (the last one counts), a different one is an error.
         return self.unit in (None, unit) and not self.keep_ttl and not self.persist
 
-    def deadline_ms(self, ctx: Client, name: bytes) -> int | None:
-        """Return the Unix time in ms that the options set, or None."""
+    def deadline_ms(self, ctx: Context, name: bytes) -> int | None:
+        """Return the Unix time in ms set by the options, or None."""
         if self.expire is None:
             return None
         return expire_at(ctx, self.expire, self.unit_ms, self.absolute, name)
@@ -68,12 +68,12 @@ class _Options:
 _UNITS = {b"ex": (1000, False), b"px": (1, False), b"exat": (1000, True), b"pxat": (1, True)}
 
 
-def expire_at(ctx: Client, arg: bytes, unit_ms: int, absolute: bool, name: bytes) -> int:
-    """Read a time to live that must lie in the future, as a Unix time in ms."""
+def expire_at(ctx: Context, arg: bytes, unit_ms: int, absolute: bool, name: bytes) -> int:
+    """Parse a time to live that must be in the future. Returns a Unix time in ms."""
     value = integer(arg)
     when = value * unit_ms
     if not absolute and 0 < when <= INT64_MAX:
-        when += ctx.node.now_ms
+        when += ctx.node.clock.now_ms
     if not 0 < when <= INT64_MAX:
         raise ReplyError(b"ERR invalid expire time in '%b' command" % name)
     return when
@@ -88,13 +88,13 @@ def expire_at(ctx: Client, arg: bytes, unit_ms: int, absolute: bool, name: bytes
     since="1.0.0",
     complexity="O(1)",
 )
-def set_(ctx: Client, argv: Argv) -> Reply:
+def set_(ctx: Context, argv: Argv) -> Reply:
     key, value = argv[1], argv[2]
     db = ctx.db
     if len(argv) == 3:
         db.put(key, native(value))
         return OK
-    options = _Options(argv, 3, of_set=True)
+    options = _SetOptions(argv, 3, of_set=True)
     when = options.deadline_ms(ctx, b"set")
     reply: Reply = OK
     if options.get:
@@ -117,7 +117,7 @@ def set_(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("SETNX key value", WRITE, DENYOOM, FAST, keys=("1 OW insert",), since="1.0.0", complexity="O(1)")
-def setnx(ctx: Client, argv: Argv) -> Reply:
+def setnx(ctx: Context, argv: Argv) -> Reply:
     if ctx.db.lookup_write(argv[1]) is not None:
         return 0
     ctx.db.set(argv[1], native(argv[2]))
@@ -125,7 +125,7 @@ def setnx(ctx: Client, argv: Argv) -> Reply:
     return 1
 
 
-def _set_with_ttl(ctx: Client, argv: Argv, unit_ms: int, name: bytes) -> Reply:
+def _set_with_ttl(ctx: Context, argv: Argv, unit_ms: int, name: bytes) -> Reply:
     when = expire_at(ctx, argv[2], unit_ms, False, name)
     key, value = argv[1], argv[3]
     ctx.db.set(key, native(value))
@@ -137,17 +137,17 @@ def _set_with_ttl(ctx: Client, argv: Argv, unit_ms: int, name: bytes) -> Reply:
 
 
 @command("SETEX key seconds value", WRITE, DENYOOM, keys=("1 OW update",), since="2.0.0", complexity="O(1)")
-def setex(ctx: Client, argv: Argv) -> Reply:
+def setex(ctx: Context, argv: Argv) -> Reply:
     return _set_with_ttl(ctx, argv, 1000, b"setex")
 
 
 @command("PSETEX key milliseconds value", WRITE, DENYOOM, keys=("1 OW update",), since="2.6.0", complexity="O(1)")
-def psetex(ctx: Client, argv: Argv) -> Reply:
+def psetex(ctx: Context, argv: Argv) -> Reply:
     return _set_with_ttl(ctx, argv, 1, b"psetex")
 
 
 @command("GETSET key value", WRITE, DENYOOM, FAST, keys=("1 RW access update",), since="1.0.0", complexity="O(1)")
-def getset(ctx: Client, argv: Argv) -> Reply:
+def getset(ctx: Context, argv: Argv) -> Reply:
     old = ctx.db.read_string(argv[1])
     reply = None if old is None else as_bytes(old)
     ctx.db.set(argv[1], native(argv[2]))
@@ -157,7 +157,7 @@ def getset(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("GETDEL key", WRITE, FAST, keys=("1 RW access delete",), since="6.2.0", complexity="O(1)")
-def getdel(ctx: Client, argv: Argv) -> Reply:
+def getdel(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read_string(argv[1])
     if value is None:
         return None
@@ -176,17 +176,17 @@ def getdel(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(1)",
 )
-def getex(ctx: Client, argv: Argv) -> Reply:
-    options = _Options(argv, 2, of_set=False)
+def getex(ctx: Context, argv: Argv) -> Reply:
+    options = _SetOptions(argv, 2, of_set=False)
     key, db = argv[1], ctx.db
     value = db.read_string(key)
     if value is None:
         return None
     when = options.deadline_ms(ctx, b"getex")
     reply = as_bytes(value)
-    if when is not None and options.absolute and when <= ctx.node.now_ms:
+    if when is not None and options.absolute and when <= ctx.node.clock.now_ms:
         db.delete(key)
-        ctx.rewrite([ctx.node.deletion, key])
+        ctx.rewrite([ctx.node.config.deletion, key])
         db.modified(key, NOTIFY_GENERIC, b"del")
     elif when is not None:
         db.set_expire(key, when)
@@ -210,7 +210,7 @@ def getex(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the number of keys to retrieve.",
 )
-def mget(ctx: Client, argv: Argv) -> Reply:
+def mget(ctx: Context, argv: Argv) -> Reply:
     lookup = ctx.db.lookup_read
     reply: list[bytes | None] = []
     for key in argv[1:]:
@@ -224,7 +224,7 @@ def mget(ctx: Client, argv: Argv) -> Reply:
     return reply
 
 
-def _set_many(ctx: Client, argv: Argv) -> None:
+def _set_many(ctx: Context, argv: Argv) -> None:
     put = ctx.db.put
     for i in range(1, len(argv), 2):
         put(argv[i], native(argv[i + 1]))
@@ -242,7 +242,7 @@ def _set_many(ctx: Client, argv: Argv) -> None:
     since="1.0.1",
     complexity="O(N) where N is the number of keys to set.",
 )
-def mset(ctx: Client, argv: Argv) -> Reply:
+def mset(ctx: Context, argv: Argv) -> Reply:
     if len(argv) % 2 == 0:
         raise wrong_arity(b"mset")
     _set_many(ctx, argv)
@@ -257,7 +257,7 @@ def mset(ctx: Client, argv: Argv) -> Reply:
     since="1.0.1",
     complexity="O(N) where N is the number of keys to set.",
 )
-def msetnx(ctx: Client, argv: Argv) -> Reply:
+def msetnx(ctx: Context, argv: Argv) -> Reply:
     if len(argv) % 2 == 0:
         raise wrong_arity(b"msetnx")
     if any(ctx.db.lookup_write(key) is not None for key in argv[1::2]):
@@ -272,11 +272,11 @@ def msetnx(ctx: Client, argv: Argv) -> Reply:
 INCREMENT_OVERFLOW = b"ERR increment or decrement would overflow"
 
 
-def _increment(ctx: Client, key: bytes, by: int) -> int:
+def _increment(ctx: Context, key: bytes, by: int) -> int:
     db = ctx.db
-    entry = db.entries.get(key)
-    if entry is not None and entry.expire is None and type(entry.value) is int:
-        total = entry.value + by
+    at = db.positions.get(key)
+    if at is not None and type(held := db.values[at]) is int and not (db.expires and key in db.expires):
+        total: int = held + by
         if not INT64_MIN <= total <= INT64_MAX:
             raise ReplyError(INCREMENT_OVERFLOW)
         db.put(key, total, b"incrby")
@@ -299,22 +299,22 @@ def _increment(ctx: Client, key: bytes, by: int) -> int:
 
 
 @command("INCR key", WRITE, DENYOOM, FAST, keys=("1 RW access update",), since="1.0.0", complexity="O(1)")
-def incr(ctx: Client, argv: Argv) -> Reply:
+def incr(ctx: Context, argv: Argv) -> Reply:
     return _increment(ctx, argv[1], 1)
 
 
 @command("DECR key", WRITE, DENYOOM, FAST, keys=("1 RW access update",), since="1.0.0", complexity="O(1)")
-def decr(ctx: Client, argv: Argv) -> Reply:
+def decr(ctx: Context, argv: Argv) -> Reply:
     return _increment(ctx, argv[1], -1)
 
 
 @command("INCRBY key increment", WRITE, DENYOOM, FAST, keys=("1 RW access update",), since="1.0.0", complexity="O(1)")
-def incrby(ctx: Client, argv: Argv) -> Reply:
+def incrby(ctx: Context, argv: Argv) -> Reply:
     return _increment(ctx, argv[1], integer(argv[2]))
 
 
 @command("DECRBY key decrement", WRITE, DENYOOM, FAST, keys=("1 RW access update",), since="1.0.0", complexity="O(1)")
-def decrby(ctx: Client, argv: Argv) -> Reply:
+def decrby(ctx: Context, argv: Argv) -> Reply:
     by = integer(argv[2])
     if by == INT64_MIN:
         raise ReplyError(b"ERR decrement would overflow")
@@ -324,7 +324,7 @@ def decrby(ctx: Client, argv: Argv) -> Reply:
 @command(
     "INCRBYFLOAT key increment", WRITE, DENYOOM, FAST, keys=("1 RW access update",), since="2.6.0", complexity="O(1)"
 )
-def incrbyfloat(ctx: Client, argv: Argv) -> Reply:
+def incrbyfloat(ctx: Context, argv: Argv) -> Reply:
     key = argv[1]
     held = ctx.db.write_string(key)
     value = parse_long_double(as_bytes(held) if held is not None else b"0")
@@ -337,7 +337,7 @@ def incrbyfloat(ctx: Client, argv: Argv) -> Reply:
     text = result.human()
     ctx.db.set(key, text, keep_ttl=True)
     ctx.db.modified(key, NOTIFY_STRING, b"incrbyfloat")
-    # The sum itself is propagated: the addition may come out differently elsewhere.
+    # The sum is propagated, because the addition may give a different result elsewhere.
     ctx.rewrite([b"SET", key, text, b"KEEPTTL"])
     return text
 
@@ -345,8 +345,8 @@ def incrbyfloat(ctx: Client, argv: Argv) -> Reply:
 # --- parts of strings -------------------------------------------------------------------------------------------
 
 
-def check_length(ctx: Client, size: int) -> None:
-    """Raise if a string of that many bytes would be too long."""
+def check_length(ctx: Context, size: int) -> None:
+    """Raise an error if a string of that many bytes would be too long."""
     if size > ctx.node.config.proto_max_bulk_len:
         raise ReplyError(STRING_TOO_LONG)
 
@@ -360,7 +360,7 @@ def check_length(ctx: Client, size: int) -> None:
     since="2.0.0",
     complexity="O(1). The amortized time complexity is O(1) assuming the appended value is small and the already present value is of any size, since the dynamic string library used by Redis will double the free space available on every reallocation.",
 )
-def append(ctx: Client, argv: Argv) -> Reply:
+def append(ctx: Context, argv: Argv) -> Reply:
     key, added = argv[1], argv[2]
     db = ctx.db
     value = db.write_string(key)
@@ -379,7 +379,7 @@ def append(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("STRLEN key", READONLY, FAST, keys=("1 RO",), since="2.2.0", complexity="O(1)")
-def strlen(ctx: Client, argv: Argv) -> Reply:
+def strlen(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read_string(argv[1])
     return 0 if value is None else length(value)
 
@@ -392,7 +392,7 @@ def strlen(ctx: Client, argv: Argv) -> Reply:
     since="2.2.0",
     complexity="O(1), not counting the time taken to copy the new string in place. Usually, this string is very small so the amortized complexity is O(1). Otherwise, complexity is O(M) with M being the length of the value argument.",
 )
-def setrange(ctx: Client, argv: Argv) -> Reply:
+def setrange(ctx: Context, argv: Argv) -> Reply:
     key, patch = argv[1], argv[3]
     offset = integer(argv[2])
     if offset < 0:
@@ -412,7 +412,7 @@ def setrange(ctx: Client, argv: Argv) -> Reply:
     return len(text)
 
 
-def _substring(ctx: Client, argv: Argv) -> bytes:
+def _substring(ctx: Context, argv: Argv) -> bytes:
     start, stop = integer(argv[2]), integer(argv[3])
     held = ctx.db.read_string(argv[1])
     if held is None:
@@ -433,7 +433,7 @@ def _substring(ctx: Client, argv: Argv) -> bytes:
     since="2.4.0",
     complexity="O(N) where N is the length of the returned string. The complexity is ultimately determined by the returned length, but because creating a substring from an existing string is very cheap, it can be considered O(1) for small strings.",
 )
-def getrange(ctx: Client, argv: Argv) -> Reply:
+def getrange(ctx: Context, argv: Argv) -> Reply:
     return _substring(ctx, argv)
 
 
@@ -444,7 +444,7 @@ def getrange(ctx: Client, argv: Argv) -> Reply:
     since="1.0.0",
     complexity="O(N) where N is the length of the returned string. The complexity is ultimately determined by the returned length, but because creating a substring from an existing string is very cheap, it can be considered O(1) for small strings.",
 )
-def substr(ctx: Client, argv: Argv) -> Reply:
+def substr(ctx: Context, argv: Argv) -> Reply:
     return _substring(ctx, argv)
 
 
@@ -458,8 +458,8 @@ def substr(ctx: Client, argv: Argv) -> Reply:
     since="7.0.0",
     complexity="O(N*M) where N and M are the lengths of s1 and s2, respectively",
 )
-def lcs(ctx: Client, argv: Argv) -> Reply:
-    # Both are looked up before either is judged, as for any command of several keys.
+def lcs(ctx: Context, argv: Argv) -> Reply:
+    # Both keys are looked up before their types are checked, as for any command with several keys.
     held = [ctx.db.lookup_read(argv[1]), ctx.db.lookup_read(argv[2])]
     if any(value is not None and type(value) not in (int, bytes, bytearray) for value in held):
         raise ReplyError(b"ERR The specified keys must contain string values")
@@ -483,7 +483,7 @@ def lcs(ctx: Client, argv: Argv) -> Reply:
         i += 1
     if want_index and want_length:
         raise ReplyError(b"ERR If you want both the length and indexes, please just use IDX.")
-    # Four bytes for every pair of places, as Redis counts it.
+    # Redis counts four bytes for every pair of positions.
     if 4 * (len(a) + 1) * (len(b) + 1) > ctx.node.config.proto_max_bulk_len:
         raise ReplyError(b"ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
     rows = _lcs_table(a, b)
@@ -495,7 +495,7 @@ def lcs(ctx: Client, argv: Argv) -> Reply:
 
 
 def _lcs_table(a: bytes, b: bytes) -> "list[array[int]]":
-    """Return the lengths of the longest common subsequences of all pairs of beginnings."""
+    """Return the lengths of the longest common subsequences of all pairs of prefixes."""
     previous = [0] * (len(b) + 1)
     rows = [array("I", previous)]
     for x in a:
@@ -515,7 +515,7 @@ def _lcs_table(a: bytes, b: bytes) -> "list[array[int]]":
 def _lcs_walk(
     a: bytes, b: bytes, rows: "list[array[int]]", least: int, with_length: bool
 ) -> tuple[bytes, list[Reply]]:
-    """Walk the table backwards; returns the subsequence and its ranges, the last first."""
+    """Walk the table backwards. Returns the subsequence and its ranges, the last one first."""
     common = bytearray()
     matches: list[Reply] = []
     i, j = len(a), len(b)

@@ -1,12 +1,12 @@
 """The configuration of a server: directives, redis.conf, CONFIG.
 
-    kinds       what kinds of values there are: how they are read, shown, rewritten
-    directives  the table: every directive once, as an attribute of `Config`
+    kinds       types of values: how they are parsed, displayed and rewritten
+    directives  the table: every directive, declared once as an attribute of `Config`
     settings    getting and setting by name, all or nothing
     reading     redis.conf and the command line of redis-server
     rewriting   CONFIG REWRITE
 
-A `Config` is plain data. It never acts: what must happen when a directive changes is up to whoever changes it.
+A `Config` is plain data. It never acts: its users carry out what follows from a change.
 """
 
 from engine.config.directives import Config
@@ -27,14 +27,15 @@ from engine.config.reading import (
     CommandLine,
     FatalConfigError,
     Surroundings,
+    fatal_line,
     load_config,
     parse,
     parse_command_line,
     sane_hz,
 )
 from engine.config.rewriting import rewrite
-from engine.config.settings import Change, failed
-from engine.config.special import Master, OutputLimit, OutputLimits, SavePoint
+from engine.config.settings import ConfigChange, failed
+from engine.config.special import MasterAddress, OutputLimit, OutputLimits, SavePoint
 
 __all__ = [
     "DEBUG",
@@ -45,17 +46,18 @@ __all__ = [
     "PROTECTED",
     "SENSITIVE",
     "BadValueError",
-    "Change",
     "CommandLine",
     "Config",
+    "ConfigChange",
     "Directive",
     "FatalConfigError",
-    "Master",
+    "MasterAddress",
     "OutputLimit",
     "OutputLimits",
     "SavePoint",
     "Surroundings",
     "failed",
+    "fatal_line",
     "format_memory",
     "load_config",
     "memory_size",

@@ -1,4 +1,4 @@
-"""What the text of a directive must satisfy besides its kind. Each check returns why a value is refused, or None."""
+"""Constraints on a directive's value beyond its type. Each check returns the reason for refusing a value, or None."""
 
 import re
 from typing import TYPE_CHECKING
@@ -19,35 +19,35 @@ def db_filename(value: str, settings: "Settings") -> str | None:
 
 
 def aof_filename(value: str, settings: "Settings") -> str | None:
-    """Refuse a path and nothing."""
+    """Refuse a path and an empty name."""
     if not value:
         return "appendfilename can't be empty"
     return None if _is_base_name(value) else "appendfilename can't be a path, just a filename"
 
 
 def aof_dirname(value: str, settings: "Settings") -> str | None:
-    """Refuse a path and nothing."""
+    """Refuse a path and an empty name."""
     if not value:
         return "appenddirname can't be empty"
     return None if _is_base_name(value) else "appenddirname can't be a path, just a dirname"
 
 
 def shutdown_options(value: tuple[str, ...], settings: "Settings") -> str | None:
-    """Refuse what contradicts itself."""
+    """Refuse contradictory options."""
     if "save" in value and "nosave" in value:
         return "shutdown options SAVE and NOSAVE can't be used simultaneously"
     return None
 
 
 def node_name(value: str, settings: "Settings") -> str | None:
-    """Refuse what would not survive in the cluster's configuration file."""
+    """Refuse characters that could not be stored in the cluster's configuration file."""
     if any(char in "\0!#$%&()*+:;<>?@[]^{|}~" for char in value):
         return "Announced human node name contained invalid character"
     return None
 
 
 def host_name(value: str, settings: "Settings") -> str | None:
-    """Refuse what can be no host's name."""
+    """Refuse a value that cannot be a host name."""
     if len(value.encode("utf-8", "surrogateescape")) >= HOST_MAX:
         return f"Hostnames must be less than {HOST_MAX} characters"
     if not re.fullmatch(r"[A-Za-z0-9.-]*", value):
@@ -56,13 +56,13 @@ def host_name(value: str, settings: "Settings") -> str | None:
 
 
 def title_template(value: str, settings: "Settings") -> str | None:
-    """Refuse a template that names unknown variables, is cut off, or comes out empty."""
+    """Refuse a template that contains unknown variables, is cut off, or expands to nothing."""
     title = expand_title(value, "", settings)
     return None if title else "template format is invalid or contains unknown variables"
 
 
 def active_defrag(value: bool, settings: "Settings") -> str | None:
-    """Refuse: there is no allocator here that could tell what is fragmented."""
+    """Refuse: there is no allocator here that could report fragmentation."""
     if value:
         return (
             "Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified Jemalloc "
@@ -71,8 +71,10 @@ def active_defrag(value: bool, settings: "Settings") -> str | None:
     return None
 
 
-def expand_title(template: str, title: str, settings: "Settings", config_file: str = "") -> str | None:
-    """Fill in a proc-title-template, or return None if it is malformed. `{{` stands for a brace."""
+def expand_title(
+    template: str, title: str, settings: "Settings", config_file: str = "", mode: str = ""
+) -> str | None:
+    """Expand a proc-title-template; None if it is malformed. `{{` produces a literal brace."""
     port, tls_port = settings.value("port"), settings.value("tls-port")
     bind = settings.value("bind")
     if port or tls_port:
@@ -82,7 +84,7 @@ def expand_title(template: str, title: str, settings: "Settings", config_file: s
     variables = {
         "title": title,
         "listen-addr": address,
-        "server-mode": "[cluster]" if settings.value("cluster-enabled") else "",
+        "server-mode": f"[{mode}]" if mode else "[cluster]" if settings.value("cluster-enabled") else "",
         "config-file": config_file or "-",
         "port": str(port),
         "tls-port": str(tls_port),

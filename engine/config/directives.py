@@ -24,11 +24,11 @@ from engine.config.kinds import (
     Bool,
     Choice,
     Choices,
-    Memory,
     MemoryOrPercent,
+    MemorySize,
     Number,
     Octal,
-    Secret,
+    Password,
     Text,
 )
 from engine.config.settings import Settings
@@ -58,13 +58,23 @@ class Config(Settings):
     def __init__(self) -> None:
         super().__init__()
         self.config_file = ""
-        """Absolute path of the file that CONFIG REWRITE writes; empty: none."""
+        """Absolute path of the file that CONFIG REWRITE writes; empty if there is none."""
 
-        # What a file says besides directives with a value.
+        # Contents of the file other than directives with a value.
         self.users: list[list[bytes]] = []  # ACL users: name and rules
-        self.renamed_commands: list[tuple[bytes, bytes]] = []  # old and new name; an empty one: removed
+        self.renamed_commands: list[tuple[bytes, bytes]] = []  # old and new name; an empty new name removes it
         self.modules: list[list[bytes]] = []  # path and arguments
         self.module_directives: dict[bytes, bytes] = {}
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether the server is a replica."""
+        return self.replicaof is not None
+
+    @property
+    def deletion(self) -> bytes:
+        """The command that propagates the deletion of an expired key to replicas and to the append-only file."""
+        return b"UNLINK" if self.lazyfree_lazy_expire else b"DEL"
 
     # Network
     bind = Bind(("*", "-::*"))
@@ -132,14 +142,14 @@ class Config(Settings):
     dbfilename = Text("dump.rdb", PROTECTED, check=checks.db_filename, optional=False)
     rdb_del_sync_files = Bool(False)
     rdb_save_incremental_fsync = Bool(True)
-    rdb_key_save_delay = Number(0, INT_MIN, INT_MAX, HIDDEN)  # µs a key
-    key_load_delay = Number(0, INT_MIN, INT_MAX, HIDDEN)  # µs a key
+    rdb_key_save_delay = Number(0, INT_MIN, INT_MAX, HIDDEN)  # µs per key
+    key_load_delay = Number(0, INT_MIN, INT_MAX, HIDDEN)  # µs per key
     loading_process_events_interval_bytes = Number(2 * MB, 1024, INT_MAX, HIDDEN)
     dir = Dir("", PROTECTED | DENY_LOADING)
 
     # Replication
     replicaof = ReplicaOf(None, IMMUTABLE | MULTI_ARG, "slaveof")
-    masterauth = Secret(b"", SENSITIVE)
+    masterauth = Password(b"", SENSITIVE)
     masteruser = Text("", SENSITIVE)
     replica_serve_stale_data = Bool(True, alias="slave-serve-stale-data")
     replica_read_only = Bool(True, DEBUG, "slave-read-only")
@@ -150,7 +160,7 @@ class Config(Settings):
     repl_ping_replica_period = Number(10, 1, alias="repl-ping-slave-period")
     repl_timeout = Number(60, 1)
     repl_disable_tcp_nodelay = Bool(False)
-    repl_backlog_size = Memory(MB, 1, LONG_MAX)
+    repl_backlog_size = MemorySize(MB, 1, LONG_MAX)
     repl_backlog_ttl = Number(3600, 0, LONG_MAX)
     replica_priority = Number(100, alias="slave-priority")
     propagation_error_behavior = Choice("ignore panic panic-on-replicas", "ignore")
@@ -165,7 +175,7 @@ class Config(Settings):
     tracking_table_max_keys = Number(1000000, 0, LONG_MAX, unsigned=True)
     acllog_max_len = Number(128, 0, LONG_MAX)
     aclfile = Text("", IMMUTABLE, optional=False)
-    requirepass = Secret(b"", SENSITIVE)
+    requirepass = Password(b"", SENSITIVE)
     acl_pubsub_default = Choice("allchannels resetchannels", "resetchannels")
 
     # Clients
@@ -174,12 +184,12 @@ class Config(Settings):
         OutputLimits(OutputLimit(0, 0, 0), OutputLimit(256 * MB, 64 * MB, 60), OutputLimit(32 * MB, 8 * MB, 60)),
         MULTI_ARG,
     )
-    client_query_buffer_limit = Memory(GB, MB, LONG_MAX, DEBUG, unsigned=True)
+    client_query_buffer_limit = MemorySize(GB, MB, LONG_MAX, DEBUG, unsigned=True)
     maxmemory_clients = MemoryOrPercent(0, -100, LONG_MAX)
-    proto_max_bulk_len = Memory(512 * MB, MB, LONG_MAX, DEBUG)
+    proto_max_bulk_len = MemorySize(512 * MB, MB, LONG_MAX, DEBUG)
 
     # Memory
-    maxmemory = Memory(0, 0, ULONG_MAX, unsigned=True)
+    maxmemory = MemorySize(0, 0, ULONG_MAX, unsigned=True)
     maxmemory_policy = Choice(
         "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu allkeys-random noeviction",
         "noeviction",
@@ -217,7 +227,7 @@ class Config(Settings):
     appendfsync = Choice("everysec always no", "everysec")
     no_appendfsync_on_rewrite = Bool(False)
     auto_aof_rewrite_percentage = Number(100)
-    auto_aof_rewrite_min_size = Memory(64 * MB, 0, LONG_MAX)
+    auto_aof_rewrite_min_size = MemorySize(64 * MB, 0, LONG_MAX)
     aof_load_truncated = Bool(True)
     aof_use_rdb_preamble = Bool(True)
     aof_timestamp_enabled = Bool(False)
@@ -245,7 +255,7 @@ class Config(Settings):
     cluster_replica_no_failover = Bool(False, alias="cluster-slave-no-failover")
     cluster_allow_reads_when_down = Bool(False)
     cluster_allow_pubsubshard_when_down = Bool(True)
-    cluster_link_sendbuf_limit = Memory(0, 0, ULONG_MAX, unsigned=True)
+    cluster_link_sendbuf_limit = MemorySize(0, 0, ULONG_MAX, unsigned=True)
     cluster_announce_hostname = Text(check=checks.host_name)
     cluster_announce_human_nodename = Text(check=checks.node_name, whole=True)
     cluster_preferred_endpoint_type = Choice("ip hostname unknown-endpoint", "ip")
@@ -254,7 +264,7 @@ class Config(Settings):
     cluster_announce_tls_port = Number(0, 0, PORT_MAX)
     cluster_announce_bus_port = Number(0, 0, PORT_MAX)
 
-    # What is slow
+    # Slow commands and latency
     slowlog_log_slower_than = Number(10000, -1, LONG_MAX)  # µs
     slowlog_max_len = Number(128, 0, LONG_MAX)
     latency_monitor_threshold = Number(0, 0, LONG_MAX)  # ms
@@ -266,25 +276,25 @@ class Config(Settings):
 
     # Encodings
     hash_max_listpack_entries = Number(512, 0, LONG_MAX, alias="hash-max-ziplist-entries", unsigned=True)
-    hash_max_listpack_value = Memory(64, 0, LONG_MAX, alias="hash-max-ziplist-value", unsigned=True)
+    hash_max_listpack_value = MemorySize(64, 0, LONG_MAX, alias="hash-max-ziplist-value", unsigned=True)
     list_max_listpack_size = Number(-2, INT_MIN, alias="list-max-ziplist-size")
     list_compress_depth = Number(0, flags=DEBUG)
     set_max_intset_entries = Number(512, 0, LONG_MAX, unsigned=True)
     set_max_listpack_entries = Number(128, 0, LONG_MAX, unsigned=True)
     set_max_listpack_value = Number(64, 0, LONG_MAX, unsigned=True)
     zset_max_listpack_entries = Number(128, 0, LONG_MAX, alias="zset-max-ziplist-entries", unsigned=True)
-    zset_max_listpack_value = Memory(64, 0, LONG_MAX, alias="zset-max-ziplist-value", unsigned=True)
-    hll_sparse_max_bytes = Memory(3000, 0, LONG_MAX, unsigned=True)
-    stream_node_max_bytes = Memory(4096, 0, LONG_MAX, unsigned=True)
+    zset_max_listpack_value = MemorySize(64, 0, LONG_MAX, alias="zset-max-ziplist-value", unsigned=True)
+    hll_sparse_max_bytes = MemorySize(3000, 0, LONG_MAX, unsigned=True)
+    stream_node_max_bytes = MemorySize(4096, 0, LONG_MAX, unsigned=True)
     stream_node_max_entries = Number(100, 0, LONG_MAX)
 
     # Background work
     activerehashing = Bool(True)
-    hz = Number(10)  # 1 to 500: see `engine.config.reading.sane` for what becomes of others
+    hz = Number(10)  # clamped to 1 … 500 by `engine.config.reading.sane_hz`
     dynamic_hz = Bool(True)
     jemalloc_bg_thread = Bool(True)
     activedefrag = Bool(False, DEBUG, check=checks.active_defrag)
-    active_defrag_ignore_bytes = Memory(100 * MB, 1, LONG_MAX, unsigned=True)
+    active_defrag_ignore_bytes = MemorySize(100 * MB, 1, LONG_MAX, unsigned=True)
     active_defrag_threshold_lower = Number(10, 0, 1000)
     active_defrag_threshold_upper = Number(100, 0, 1000)
     active_defrag_cycle_min = Number(1, 1, 99)

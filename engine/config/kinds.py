@@ -1,11 +1,11 @@
-"""Kinds of directives: how a value is read, shown by CONFIG GET and written by CONFIG REWRITE.
+"""Types of directives: how a value is parsed, displayed by CONFIG GET and written by CONFIG REWRITE.
 
 A directive is declared as a class attribute of `engine.config.directives.Config`. To a type checker the attribute
-has the type of the directive's value; when the program runs, the declarations are moved into `Config.DIRECTIVES` and
-every `Config` has plain attributes of its own, which is what the hot paths read.
+has the type of the directive's value; at run time the declarations are moved into `Config.DIRECTIVES`, and
+every `Config` has plain attributes, which are fast to read.
 
-Values are read as Redis reads them, C's habits included: text ends at a NUL byte, memory sizes may wrap around, and
-numbers are strict (`+1` and `01` are refused) except where Redis uses strtoll.
+Values are parsed as Redis parses them, including the habits of C: text ends at a NUL byte, memory sizes may wrap
+around, and numbers are strict (`+1` and `01` are refused) except where Redis uses strtoll.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/config/
 """
@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from engine.quoting import quote
+from engine.protocol.errors import c_text
+from engine.protocol.quoting import quote
 
 if TYPE_CHECKING:
     from engine.config.settings import Settings
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 # Flags of directives.
 IMMUTABLE = 1 << 0  # CONFIG SET refuses it
 MULTI_ARG = 1 << 1  # takes several arguments
-SENSITIVE = 1 << 2  # its value is hidden from MONITOR, slow log and crash report
+SENSITIVE = 1 << 2  # its value is hidden from MONITOR, the slow log and crash reports
 DEBUG = 1 << 3  # shown in a crash report
-HIDDEN = 1 << 4  # CONFIG GET shows it by its full name only
+HIDDEN = 1 << 4  # CONFIG GET shows it only by its full name
 PROTECTED = 1 << 5  # CONFIG SET needs enable-protected-configs
-DENY_LOADING = 1 << 6  # CONFIG SET refuses it while the data set is loaded
-VOLATILE = 1 << 7  # applied again even when set to the value it has
+DENY_LOADING = 1 << 6  # CONFIG SET refuses it during loading
+VOLATILE = 1 << 7  # applied again even if set to its current value
 
 INT_MAX = 2**31 - 1
 INT_MIN = -(2**31)
@@ -39,7 +40,7 @@ V = TypeVar("V")
 
 
 class BadValueError(Exception):
-    """A value that a directive does not take; the text says why, in Redis's words."""
+    """A value that a directive does not accept; the text is Redis's reason."""
 
     @property
     def text(self) -> bytes:
@@ -47,23 +48,18 @@ class BadValueError(Exception):
         return str(self.args[0]).encode("utf-8", "surrogateescape")
 
 
-def c_text(data: bytes) -> bytes:
-    """Return what C sees of a string: up to the first NUL."""
-    return data if b"\0" not in data else data[: data.index(b"\0")]
-
-
 def to_str(data: bytes) -> str:
-    """Decode text that came as bytes; bytes that are not UTF-8 survive the way there and back."""
+    """Decode text; bytes that are not UTF-8 survive the round trip through `to_bytes`."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def to_bytes(text: str) -> bytes:
-    """Encode what `to_str` decoded."""
+    """Encode text decoded by `to_str`."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def strict_integer(data: bytes) -> int | None:
-    """Read a decimal without spaces, plus sign or leading zeros; None if it is none or exceeds 64 bits."""
+    """Parse a decimal without spaces, plus sign or leading zeros; None if it is invalid or exceeds 64 bits."""
     if not _STRICT.fullmatch(data):
         return None
     value = int(data)
@@ -71,7 +67,7 @@ def strict_integer(data: bytes) -> int | None:
 
 
 def loose_integer(data: bytes, base: int = 10) -> int | None:
-    """Read an integer as C's strtoll does, up to the end: spaces before and a plus sign are fine, empty is 0."""
+    """Parse an integer as C's strtoll does, to the end: leading spaces and a plus sign are accepted, empty is 0."""
     data = c_text(data)
     if not data:
         return 0
@@ -81,7 +77,7 @@ def loose_integer(data: bytes, base: int = 10) -> int | None:
 
 
 def memory_size(data: bytes) -> int | None:
-    """Read `1gb`, `100k`, `5` … as bytes, 0 … 2**64-1; None if it is no size. k is 1000, kb is 1024."""
+    """Parse `1gb`, `100k`, `5` … to bytes, 0 … 2**64-1; None if invalid. k is 1000, kb is 1024."""
     match = _MEMORY.fullmatch(c_text(data))
     if match is None or len(match[1]) > 127:
         return None
@@ -89,12 +85,12 @@ def memory_size(data: bytes) -> int | None:
 
 
 def wrap_int(value: int) -> int:
-    """Return what is left of a number in a C int."""
+    """Wrap a number around to the range of a C int."""
     return (value + 2**31) % 2**32 - 2**31
 
 
 def format_memory(size_bytes: int) -> bytes:
-    """Write a size in the biggest unit that divides it."""
+    """Format a size in the largest unit that divides it."""
     for unit, name in ((1 << 30, b"gb"), (1 << 20, b"mb"), (1 << 10, b"kb")):
         if size_bytes and size_bytes % unit == 0:
             return b"%d%b" % (size_bytes // unit, name)
@@ -121,15 +117,15 @@ Lines = list[tuple[bytes, bool]]
 
 
 class Directive(Generic[V]):
-    """One directive: its names, its flags, its value's kind."""
+    """One directive: its names, its flags, and the type of its value."""
 
-    cumulative = False  # in a file, further lines add to the first
+    cumulative = False  # in a file, further lines add to the first one
 
     def __init__(self, default: V, flags: int = 0, alias: str = "", name: str = "", check: Check | None = None):
         self.default = default
         self.flags = flags
         self.alias = alias
-        self.name = name  # by default that of the attribute, with hyphens
+        self.name = name  # by default the attribute's name with hyphens
         self.attribute = ""
         self.check = check
 
@@ -144,7 +140,7 @@ class Directive(Generic[V]):
         def __set__(self, instance: object, value: V) -> None: ...
 
     def read(self, args: list[bytes], settings: "Settings") -> V:
-        """Return the value that arguments stand for, or raise `BadValueError`."""
+        """Return the value of the arguments; raises `BadValueError`."""
         value = self.parse(args, settings)
         if self.check is not None:
             why_not = self.check(value, settings)
@@ -153,22 +149,22 @@ class Directive(Generic[V]):
         return value
 
     def parse(self, args: list[bytes], settings: "Settings") -> V:
-        """Return the value of arguments; the check that a directive may have besides is done by `read`."""
+        """Parse the arguments to a value; `read` applies the directive's check, if any, to it."""
         raise NotImplementedError
 
     def show(self, value: V, settings: "Settings") -> bytes:
-        """Return the value as CONFIG GET shows it."""
+        """Return the value in the format of CONFIG GET."""
         raise NotImplementedError
 
     def lines(self, value: V, settings: "Settings") -> Lines:
-        """Return the lines for CONFIG REWRITE (what follows the name), each with whether it must be written.
+        """Return the lines for CONFIG REWRITE (without the name), each with whether it must be written.
 
-        A line that need not be is written only where the file has one already.
+        A line that need not be written is written only if the file already has a line for the directive.
         """
         return [(self.show(value, settings), value != self.default)]
 
     def warning(self, value: V) -> str | None:
-        """Return what the log says about a value that is taken but doubtful."""
+        """Return a log message about a value that is accepted but questionable; None if there is none."""
         return None
 
 
@@ -209,14 +205,14 @@ class Number(Directive[int]):
         self.unsigned = unsigned
 
     def number(self, data: bytes) -> int:
-        """Return the number as Redis's C types hold it before limits are looked at."""
+        """Return the number as represented by Redis's C types, before the limits are checked."""
         value = strict_integer(data)
         if value is None:
             raise BadValueError("argument couldn't be parsed into an integer")
         return value
 
     def limits(self) -> str:
-        """Name the limits."""
+        """Describe the limits."""
         return f"argument must be between {self.low} and {self.high} inclusive"
 
     def parse(self, args: list[bytes], settings: "Settings") -> int:
@@ -233,7 +229,7 @@ class Number(Directive[int]):
         return b"%d" % value
 
 
-class Memory(Number):
+class MemorySize(Number):
     """A size in bytes, written with or without a unit."""
 
     def number(self, data: bytes) -> int:
@@ -248,8 +244,8 @@ class Memory(Number):
         return [(format_memory(value), value != self.default)]
 
 
-class MemoryOrPercent(Memory):
-    """A size in bytes, or a percentage (of `maxmemory`), which is held as a negative number."""
+class MemoryOrPercent(MemorySize):
+    """A size in bytes, or a percentage (of `maxmemory`), which is stored as a negative number."""
 
     def number(self, data: bytes) -> int:
         """See `Number.number`."""
@@ -297,7 +293,7 @@ class Octal(Number):
 
 
 class Text(Directive[str]):
-    """A piece of text; `optional` text that is empty counts as not set and has no line in the file."""
+    """A text; an empty `optional` text counts as not set and has no line in the file."""
 
     def __init__(
         self,
@@ -311,7 +307,7 @@ class Text(Directive[str]):
     ) -> None:
         super().__init__(default, flags, alias, name, check)
         self.optional = optional
-        self.whole = whole  # the check refuses NUL bytes itself
+        self.whole = whole  # the check itself refuses NUL bytes
 
     def parse(self, args: list[bytes], settings: "Settings") -> str:
         """See `Directive.parse`."""
@@ -328,7 +324,7 @@ class Text(Directive[str]):
         return [(quote(to_bytes(value)), value != self.default)]
 
 
-class Secret(Directive[bytes]):
+class Password(Directive[bytes]):
     """A password: any bytes; empty counts as not set."""
 
     def parse(self, args: list[bytes], settings: "Settings") -> bytes:
@@ -349,7 +345,7 @@ def _choices_error(choices: tuple[str, ...]) -> BadValueError:
 
 
 class Choice(Directive[str]):
-    """One word out of several; `same` maps words onto others that mean the same."""
+    """One of several words; `same` maps words to synonyms."""
 
     def __init__(
         self,
@@ -377,7 +373,7 @@ class Choice(Directive[str]):
 
 
 class Choices(Directive[tuple[str, ...]]):
-    """Any of several words together; the first of them stands for none of the others."""
+    """Any combination of several words; the first word means none of the others."""
 
     def __init__(self, choices: str, flags: int = 0, check: Check | None = None) -> None:
         self.choices = tuple(choices.split())

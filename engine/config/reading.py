@@ -1,8 +1,8 @@
 """Reading redis.conf and the command line of redis-server.
 
-A file is lines of `directive argument …` with Redis's quoting; a command line is turned into such lines and appended
-to the file's, so that it overrides the file. Nothing is opened here: what reading asks of the machine (other files,
-the working directory) goes through `Surroundings`.
+A file consists of lines of `directive argument …` with Redis's quoting; a command line is converted to such lines and
+appended to the file's, so that it overrides the file. This module opens nothing: everything that it needs from the
+machine (other files, the working directory) goes through `Surroundings`.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/config/
 """
@@ -11,9 +11,9 @@ from collections.abc import Collection
 
 from engine.config.directives import Config
 from engine.config.kinds import MULTI_ARG, BadValueError, to_bytes, to_str
-from engine.quoting import quote
-from engine.resp import split_args
-from engine.version import VERSION
+from engine.protocol.quoting import quote
+from engine.protocol.resp import split_args
+from engine.protocol.version import VERSION
 
 HZ_MIN = 1
 HZ_MAX = 500
@@ -24,7 +24,7 @@ _GONE = frozenset((b"list-max-ziplist-entries", b"list-max-ziplist-value", b"lua
 class FatalConfigError(Exception):
     """The server cannot start with this configuration.
 
-    `text` is what redis-server writes: to the log as a warning if `logged`, as it is to standard error if not.
+    `text` is the message of redis-server: a warning in the log if `logged`, otherwise written to standard error.
     """
 
     def __init__(self, text: bytes, logged: bool = False) -> None:
@@ -34,10 +34,10 @@ class FatalConfigError(Exception):
 
 
 class Surroundings:
-    """What reading a configuration asks of the machine. This one has no files and takes any directory."""
+    """The access to the machine needed to read a configuration. This one has no files and accepts any directory."""
 
     def read(self, path: str) -> bytes:
-        """Return what is in the file, or in all files if the path is a pattern; raises OSError with its filename."""
+        """Return the contents of a file, or of all files that match a pattern; raises OSError with its filename."""
         raise FileNotFoundError(2, "No such file or directory", path)
 
     def change_dir(self, path: str) -> str:
@@ -45,15 +45,27 @@ class Surroundings:
         return path
 
     def check_log(self, path: str) -> None:
-        """Try whether the log file can be written; raises OSError."""
+        """Check that the log file is writable; raises OSError."""
 
     def check_user(self, argv: list[bytes]) -> tuple[int, bytes] | None:
-        """Return which argument of a `user` line is wrong and why, or None. `argv` starts with `user`."""
+        """Return the index of the wrong argument of a `user` line, and why; None if valid. `argv[0]` is `user`."""
         return None
 
     def command_names(self) -> Collection[bytes] | None:
-        """Return the names of all commands in lower case, or None to accept any in rename-command."""
+        """Return the lowercase names of all commands, or None to accept any name in rename-command."""
         return None
+
+    def take_sentinel_line(self, number: int, text: bytes, argv: list[bytes]) -> bool:
+        """Parse a `sentinel` line and its number. Returns False if the process is not a Sentinel."""
+        return False
+
+    def is_executable(self, path: str) -> bool:
+        """Return whether a file is executable."""
+        return False
+
+    def resolve(self, host: str) -> str:
+        """Return the IP address of a host name; raises OSError."""
+        raise OSError(2, "No such host")
 
     def log(self, level: str, text: str) -> None:
         """Write a line to the log; levels as in `engine.effects.Log`."""
@@ -63,11 +75,11 @@ DUPLICATE_USER = b"Duplicate user found. A user can only be defined once in conf
 
 
 class _LineError(Exception):
-    """What is wrong with the line being read."""
+    """The reason why the current line is invalid."""
 
 
 class Reader:
-    """Reads text into a configuration. What has been read stays when a later line is wrong."""
+    """Parses text into a configuration. Directives that were read before an invalid line stay."""
 
     def __init__(self, config: Config, surroundings: Surroundings) -> None:
         self.config = config
@@ -75,7 +87,7 @@ class Reader:
         self.met: dict[str, None] = {}  # cumulative directives that have replaced their default
 
     def read(self, text: bytes) -> None:
-        """Read a text; raises `FatalConfigError`."""
+        """Parse a text; raises `FatalConfigError`."""
         for number, raw in enumerate(_as_c_reads(text).split(b"\n"), 1):
             line = raw.strip(b" \t\r\n")
             if not line or line.startswith(b"#"):
@@ -84,13 +96,14 @@ class Reader:
             try:
                 if argv is None:
                     raise _LineError(b"Unbalanced quotes in configuration line")
-                if argv:
+                if argv and argv[0].lower() == b"sentinel":
+                    if not self.surroundings.take_sentinel_line(number, line, argv) and len(argv) > 1:
+                        raise _LineError(b"sentinel directive while not in sentinel mode")
+                elif argv:
                     self._line(argv)
             except (_LineError, BadValueError) as error:
                 why = error.text if isinstance(error, BadValueError) else error.args[0]
-                raise FatalConfigError(
-                    _BANNER + b"Reading the configuration file, at line %d\n>>> '%b'\n%b\n" % (number, line, why)
-                ) from None
+                raise fatal_line(number, line, why) from None
         self._sane()
 
     def read_file(self, path: str) -> None:
@@ -98,7 +111,7 @@ class Reader:
         self.read(self.text_of(path))
 
     def text_of(self, path: str) -> bytes:
-        """Return what a configuration file contains; raises `FatalConfigError`."""
+        """Return the contents of a configuration file; raises `FatalConfigError`."""
         try:
             return self.surroundings.read(path)
         except OSError as error:
@@ -151,9 +164,6 @@ class Reader:
             if len(argv) < 2:
                 raise _LineError(b"Module config specified without value")
             self.config.module_directives[name] = b" ".join(argv[1:])
-        elif name == b"sentinel":
-            if len(argv) > 1:
-                raise _LineError(b"sentinel directive while not in sentinel mode")
         else:
             raise _LineError(b"Bad directive or wrong number of arguments")
 
@@ -172,14 +182,14 @@ class Reader:
         self.config.renamed_commands.append((old.lower(), new.lower()))
 
     def _sane(self) -> None:
-        """Check what directives demand of each other, at the end of each text."""
+        """Check dependencies between directives at the end of each text."""
         config = self.config
         if config.logfile:
             try:
                 self.surroundings.check_log(config.logfile)
             except OSError as error:
                 raise FatalConfigError(_BANNER + b"Can't open the log file: %b\n" % _reason(error)) from None
-        if config.cluster_enabled and config.replicaof:
+        if config.cluster_enabled and config.replicaof is not None:
             raise FatalConfigError(_BANNER + b"replicaof directive not allowed in cluster mode\n")
         if config.cluster_enabled and config.databases > 1:
             self.surroundings.log(
@@ -193,8 +203,15 @@ class Reader:
 _BANNER = b"\n*** FATAL CONFIG FILE ERROR (Redis %b) ***\n" % VERSION.encode()
 
 
+def fatal_line(number: int, line: bytes, why: bytes) -> FatalConfigError:
+    """Return the error for a line of the file."""
+    return FatalConfigError(
+        _BANNER + b"Reading the configuration file, at line %d\n>>> '%b'\n%b\n" % (number, line, why)
+    )
+
+
 def sane_hz(hz: int) -> int:
-    """Return how often background work is done: what is asked for, within limits."""
+    """Return `hz` within its limits."""
     return max(HZ_MIN, min(HZ_MAX, hz))
 
 
@@ -203,14 +220,14 @@ def _reason(error: OSError) -> bytes:
 
 
 def _as_c_reads(text: bytes) -> bytes:
-    """Return what is left of a text that contains NUL bytes: each hides the rest of its line."""
+    """Drop the rest of each line that contains a NUL byte."""
     if b"\0" not in text:
         return text
     return b"".join(line.partition(b"\0")[0] for line in text.splitlines(keepends=True))
 
 
 class CommandLine:
-    """What the arguments of redis-server ask for."""
+    """What the arguments of redis-server request."""
 
     def __init__(self) -> None:
         self.config_file: str | None = None
@@ -220,10 +237,10 @@ class CommandLine:
 
 
 def parse_command_line(args: list[str]) -> CommandLine:
-    """Read the arguments of `redis-server` (without its name), `-v` and its like excepted.
+    """Parse the arguments of `redis-server` (without its name), except `-v` and similar options.
 
-    An argument that starts with `--` is a directive's name, unless the directive before it still lacks its value;
-    what follows are values. `--port 6380` in one argument is a name with its value.
+    An argument that starts with `--` is the name of a directive, unless the previous directive still lacks a value;
+    the arguments after it are values. `--port 6380` as a single argument is a name and its value.
     """
     result = CommandLine()
     result.given = bool(args)
@@ -245,7 +262,7 @@ def parse_command_line(args: list[str]) -> CommandLine:
             complete = False
             name = arg.lower()
             if name in (b"--save", b"--sentinel"):
-                # Both may stand without a value before the next name, and at the end.
+                # Neither needs a value before the next name or at the end.
                 before_name = i < last and args[i + 1].startswith("--")
                 if before_name:
                     complete = True
@@ -261,10 +278,10 @@ def parse_command_line(args: list[str]) -> CommandLine:
 def load_config(
     config: Config, command_line: CommandLine, surroundings: Surroundings, stdin: bytes | None = None
 ) -> None:
-    """Read everything that a command line names into a configuration; raises `FatalConfigError`.
+    """Read everything that a command line refers to into a configuration; raises `FatalConfigError`.
 
-    `stdin` is what standard input contained if the command line asks for it. Later lines win: the file, then standard
-    input, then the options.
+    `stdin` is the contents of standard input if the command line asks for it. Later lines override earlier ones: the
+    file comes first, then standard input, then the options.
     """
     if not command_line.given:
         return

@@ -13,14 +13,14 @@ from engine.config.kinds import (
     BadValueError,
     Directive,
 )
-from engine.errors import LOADING, ReplyError
+from engine.protocol.errors import LOADING, ReplyError, c_text
 
 GLOB = frozenset(b"[*?")
 Match = Callable[[bytes, bytes], bool]
 
 
-class Change(NamedTuple):
-    """What a CONFIG SET changed: the directives whose change must be applied, and how to take it all back."""
+class ConfigChange(NamedTuple):
+    """The result of CONFIG SET: the directives whose change must be applied, and the old values for `undo`."""
 
     names: list[str]  # in the order in which they were set
     old: dict[str, Any]  # by attribute
@@ -28,17 +28,17 @@ class Change(NamedTuple):
 
 
 class Settings:
-    """The directives of a class as attributes of its objects.
+    """Directives of a class, as attributes of its objects.
 
-    A subclass declares directives as class attributes; they are collected in `DIRECTIVES` and every object gets
-    their values as attributes of its own.
+    A subclass declares directives as class attributes; they are collected in `DIRECTIVES`, and every object has
+    their values as its attributes.
     """
 
     DIRECTIVES: ClassVar[dict[str, Directive[Any]]] = {}
     """By name, in the table's order."""
 
     NAMES: ClassVar[dict[bytes, Directive[Any]]] = {}
-    """By name and by alias, in the table's order; an alias stands after its directive."""
+    """By name and by alias, in the table's order; an alias follows its directive."""
 
     def __init_subclass__(cls) -> None:
         cls.DIRECTIVES = {}
@@ -49,7 +49,7 @@ class Settings:
                 cls.NAMES[directive.name.encode()] = directive
                 if directive.alias:
                     cls.NAMES[directive.alias.encode()] = directive
-                # Without it in the class, reading the attribute costs what reading any attribute costs.
+                # Removed from the class: reading an object's attribute is then as fast as any other attribute.
                 delattr(cls, attribute)
 
     def __init__(self) -> None:
@@ -57,17 +57,17 @@ class Settings:
             setattr(self, directive.attribute, directive.default)
 
     def value(self, name: str) -> Any:
-        """Return a directive's value by the directive's name."""
+        """Return the value of a directive by its name."""
         return getattr(self, self.DIRECTIVES[name].attribute)
 
     def show(self, directive: Directive[Any]) -> bytes:
-        """Return a directive's value as CONFIG GET shows it."""
+        """Return a directive's value in the format of CONFIG GET."""
         return directive.show(getattr(self, directive.attribute), self)
 
     def get(self, patterns: Iterable[bytes], match: Match) -> dict[bytes, bytes]:
-        """Return what CONFIG GET answers to patterns: names, spelt as asked for, and values.
+        """Return CONFIG GET's result for patterns: names, spelled as in the request, and values.
 
-        `match(pattern, name)` tells whether a name fits a glob-style pattern; it is given both in lower case.
+        `match(pattern, name)` returns whether a name matches a glob-style pattern; both are in lowercase.
         """
         found: dict[bytes, bytes] = {}
         seen: dict[bytes, None] = {}
@@ -87,16 +87,17 @@ class Settings:
 
     def set(
         self, pairs: list[tuple[bytes, bytes]], *, loading: bool = False, allow_protected: bool = False
-    ) -> Change:
-        """Set directives by CONFIG SET's rules: all of them, or none and an error that names the one at fault.
+    ) -> ConfigChange:
+        """Set directives by the rules of CONFIG SET: either all of them, or none and an error that names the invalid
+        one.
 
-        What follows from the change is up to the caller; `undo` takes it back.
+        The caller applies the change; `undo` reverts it.
         """
         directives = self._find(pairs, loading, allow_protected)
         old = {directive.attribute: getattr(self, directive.attribute) for directive, _ in directives}
-        change = Change([], old, [])
+        change = ConfigChange([], old, [])
         for (_, text), (directive, shown) in zip(pairs, directives, strict=True):
-            # Several arguments are cut at each space: here nothing can be quoted.
+            # Multiple arguments are split at each space: quoting is not possible here.
             args = [text]
             if directive.flags & MULTI_ARG:
                 args = text.split(b" ") if text else []
@@ -113,22 +114,22 @@ class Settings:
                 change.warnings.append(warning)
         return change
 
-    def undo(self, change: Change) -> None:
-        """Take a change back."""
+    def undo(self, change: ConfigChange) -> None:
+        """Revert a change."""
         for attribute, value in change.old.items():
             setattr(self, attribute, value)
 
     def _find(
         self, pairs: list[tuple[bytes, bytes]], loading: bool, allow_protected: bool
     ) -> list[tuple[Directive[Any], bytes]]:
-        """Return the directives that pairs name, each with the name or alias used; raises for the first bad one."""
+        """Return the directives named in pairs, each with the name or alias used; raises at the first invalid one."""
         found: list[tuple[Directive[Any], bytes]] = []
         seen: dict[bytes, None] = {}
         for name, _ in pairs:
             lower = name.lower()
             directive = self.NAMES.get(lower)
             if directive is None:
-                raise ReplyError(b"ERR Unknown option or number of arguments for CONFIG SET - '%b'" % name)
+                raise ReplyError(b"ERR Unknown option or number of arguments for CONFIG SET - '%b'" % c_text(name))
             if directive.flags & IMMUTABLE:
                 raise _failed(name, b"can't set immutable config")
             if directive.flags & PROTECTED and not allow_protected:
@@ -143,9 +144,9 @@ class Settings:
 
 
 def _failed(name: bytes, why: bytes) -> ReplyError:
-    return ReplyError(b"ERR CONFIG SET failed (possibly related to argument '%b') - %b" % (name, why))
+    return ReplyError(b"ERR CONFIG SET failed (possibly related to argument '%b') - %b" % (c_text(name), why))
 
 
 def failed(name: str, why: str) -> ReplyError:
-    """Return the error of a change that could not be applied: the directive at fault and the reason."""
+    """Return the error for a change that could not be applied, with the directive and the reason."""
     return _failed(name.encode(), why.encode("utf-8", "surrogateescape"))

@@ -1,19 +1,16 @@
-"""Directives that are like no other: save points, output limits, addresses …
+"""Directives with a syntax of their own: save points, output limits, addresses …
 
-Each keeps the value in the form in which its users want it, and reads and shows it as Redis does.
+Each stores its value in the form that is convenient for its users, and parses and displays it as Redis does.
 """
 
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from engine import keyspace
-from engine.arguments import parse_float
 from engine.config.kinds import (
     MULTI_ARG,
     VOLATILE,
     BadValueError,
     Directive,
     Lines,
-    c_text,
     format_memory,
     loose_integer,
     memory_size,
@@ -21,7 +18,10 @@ from engine.config.kinds import (
     to_str,
     wrap_int,
 )
-from engine.quoting import quote
+from engine.keyspace import databases as keyspace
+from engine.protocol.errors import c_text
+from engine.protocol.numbers import parse_float
+from engine.protocol.quoting import quote
 
 if TYPE_CHECKING:
     from engine.config.settings import Settings
@@ -30,7 +30,7 @@ BIND_MAX = 16
 
 
 class Dir(Directive[str]):
-    """The working directory. It always holds the absolute path: changing it is up to the world."""
+    """The working directory, always as an absolute path. The caller changes the directory."""
 
     def parse(self, args: list[bytes], settings: "Settings") -> str:
         """See `Directive.parse`."""
@@ -53,7 +53,7 @@ class SavePoint(NamedTuple):
 
 
 class Save(Directive[tuple[SavePoint, ...]]):
-    """Save points. In a file the first line replaces the default and further ones add to it."""
+    """Save points. In a file the first line replaces the default, and further lines add to it."""
 
     cumulative = True
 
@@ -81,7 +81,7 @@ class Save(Directive[tuple[SavePoint, ...]]):
 
 
 class OutputLimit(NamedTuple):
-    """Close a client above the hard limit, or above the soft limit for so many seconds; 0 is no limit."""
+    """Close a client above the hard limit, or after this many seconds above the soft limit; 0 means no limit."""
 
     hard_bytes: int
     soft_bytes: int
@@ -89,7 +89,7 @@ class OutputLimit(NamedTuple):
 
 
 class OutputLimits(NamedTuple):
-    """Output limits by class of client."""
+    """Output limits by client class."""
 
     normal: OutputLimit
     replica: OutputLimit
@@ -97,7 +97,7 @@ class OutputLimits(NamedTuple):
 
 
 class OutputBufferLimits(Directive[OutputLimits]):
-    """Limits of what waits to be sent to a client, by class."""
+    """Limits of the output buffers of clients, by class."""
 
     CLASSES: ClassVar = {b"normal": 0, b"slave": 1, b"replica": 1, b"pubsub": 2}
 
@@ -136,7 +136,7 @@ class OutputBufferLimits(Directive[OutputLimits]):
 
 
 class OomScoreAdjValues(Directive[tuple[int, int, int]]):
-    """The kernel's out-of-memory scores for a master, a replica and a background child."""
+    """The kernel's oom_score_adj values for a master, a replica and a background child."""
 
     def parse(self, args: list[bytes], settings: "Settings") -> tuple[int, int, int]:
         """See `Directive.parse`."""
@@ -165,7 +165,7 @@ class OomScoreAdjValues(Directive[tuple[int, int, int]]):
 
 
 class NotifyKeyspaceEvents(Directive[int]):
-    """Classes of keyspace notifications, as the mask of `engine.keyspace.NOTIFY_…`."""
+    """Classes of keyspace notifications, as the mask of `engine.keyspace.databases.NOTIFY_…`."""
 
     LETTERS: ClassVar = {
         "g": keyspace.NOTIFY_GENERIC,
@@ -197,7 +197,7 @@ class NotifyKeyspaceEvents(Directive[int]):
         return mask
 
     def show(self, value: int, settings: "Settings") -> bytes:
-        """See `Directive.show`. As in Redis, `n` is not shown beside `A`."""
+        """See `Directive.show`. As in Redis, `n` is not shown together with `A`."""
         if value & keyspace.NOTIFY_ALL == keyspace.NOTIFY_ALL:
             text = "A"
         else:
@@ -210,7 +210,7 @@ class NotifyKeyspaceEvents(Directive[int]):
 
 
 class Bind(Directive[tuple[str, ...]]):
-    """Addresses to listen on. One that starts with `-` may be missing on this machine; `*` is all of IPv4."""
+    """Addresses to listen on. One that starts with `-` may be unavailable; `*` means all IPv4 addresses."""
 
     def __init__(self, default: tuple[str, ...]) -> None:
         super().__init__(default, MULTI_ARG | VOLATILE)
@@ -232,17 +232,17 @@ class Bind(Directive[tuple[str, ...]]):
         return [] if value == self.default else [(self.show(value, settings) or b'""', True)]
 
 
-class Master(NamedTuple):
-    """The address of the master that a replica follows."""
+class MasterAddress(NamedTuple):
+    """The address of a replica's master."""
 
     host: str
     port: int
 
 
-class ReplicaOf(Directive[Master | None]):
-    """The master that this server follows, or None."""
+class ReplicaOf(Directive[MasterAddress | None]):
+    """The master of this server, or None."""
 
-    def parse(self, args: list[bytes], settings: "Settings") -> Master | None:
+    def parse(self, args: list[bytes], settings: "Settings") -> MasterAddress | None:
         """See `Directive.parse`."""
         if len(args) != 2:
             raise BadValueError("wrong number of arguments")
@@ -251,13 +251,13 @@ class ReplicaOf(Directive[Master | None]):
             return None
         if port is None or not 0 <= wrap_int(port) <= 65535:
             raise BadValueError("Invalid master port")
-        return Master(to_str(args[0]), wrap_int(port))
+        return MasterAddress(to_str(args[0]), wrap_int(port))
 
-    def show(self, value: Master | None, settings: "Settings") -> bytes:
+    def show(self, value: MasterAddress | None, settings: "Settings") -> bytes:
         """See `Directive.show`."""
         return b"%b %d" % (to_bytes(value.host), value.port) if value else b""
 
-    def lines(self, value: Master | None, settings: "Settings") -> Lines:
+    def lines(self, value: MasterAddress | None, settings: "Settings") -> Lines:
         """See `Directive.lines`."""
         if value is None or settings.value("cluster-enabled"):
             return []
@@ -265,7 +265,7 @@ class ReplicaOf(Directive[Master | None]):
 
 
 class Percentiles(Directive[tuple[float, ...]]):
-    """Which percentiles INFO latencystats shows."""
+    """The percentiles that INFO latencystats shows."""
 
     def parse(self, args: list[bytes], settings: "Settings") -> tuple[float, ...]:
         """See `Directive.parse`."""

@@ -1,7 +1,8 @@
-"""What the live world does beside its loop: fsyncs that nobody waits for.
+"""Background work of the live world: fsyncs that no client waits for.
 
-One thread carries them out in order, as Redis's own does, so that a slow disk does not hold up clients. The loop
-hears of the end through a pipe.
+One thread executes them in order, as in Redis, so that a slow disk does not delay clients. A pipe notifies the loop
+when one completes. If no thread or file descriptor is available, the loop does the work itself: the server is slower,
+but keeps running.
 """
 
 import os
@@ -12,30 +13,50 @@ from queue import SimpleQueue
 from typing import Any
 
 from engine import effects as fx
-from engine.live.files import sync_data
+from engine.live.files import carry_out, sync_data
 
 
 class BackgroundSync:
-    """Makes files durable in a thread of its own, which is started when it is first needed."""
+    """Makes files durable in a separate thread, which is started on first use."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self.ended: deque[tuple[int, Any]] = deque()  # tickets with their results
+    def __init__(self, wake: Callable[[], None], log: Callable[[str, str], None]) -> None:
+        self.ended: deque[tuple[int, Any]] = deque()  # tickets and their results
         self._wake = wake
+        self._log = log
         self._wanted: SimpleQueue[tuple[int, int]] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._in_foreground = False  # whether the last fsync ran in the foreground
 
     def start(self, effect: fx.Sync) -> None:
-        """Take a file on; its ticket turns up in `ended`."""
+        """Accept a file; its ticket appears in `ended` when it is durable."""
+        reason = self._hand_over(effect)
+        if not reason:
+            self._in_foreground = False
+            return
+        if not self._in_foreground:
+            self._in_foreground = True
+            self._log(
+                "#",
+                f"Can't fsync in the background: {reason}. Doing it in the foreground, which may be slow.",
+            )
+        self.ended.append((effect.ticket, carry_out(effect)))
+        self._wake()
+
+    def _hand_over(self, effect: fx.Sync) -> str:
+        """Pass a file to the thread. Returns the reason if that fails, otherwise an empty text."""
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="bio_aof", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system's limit on threads has been reached
+                return str(error)
+            self._thread = thread
         try:
             fd = os.open(effect.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            self.ended.append((effect.ticket, error))
-            self._wake()
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="bio_aof", daemon=True)
-            self._thread.start()
+            return error.strerror or str(error)
         self._wanted.put((fd, effect.ticket))
+        return ""
 
     def _run(self) -> None:
         while True:

@@ -1,9 +1,9 @@
-"""Debugging sessions of scripts: talking with one client, in this process or in a forked child.
+"""Debugging sessions of scripts: a dialog with one client, in this process or in a forked child.
 
-While a session lasts its process does nothing else: it waits for the client, not in the loop. A child shares the
-loop's epoll with the parent, so it must not touch it: it closes everything but the client's socket, carries out none
-of the node's wishes but lines for the log, and ends with its session. The parent keeps a pipe to each child, whose
-end tells that it has ended.
+During a session the process does nothing else: it waits for the client, outside the loop. A child shares the
+loop's epoll with the parent, so it must not touch it: it closes everything but the client's socket, executes no
+effects of the node except log lines, and exits when the session ends. The parent keeps a pipe to each child; the end
+of the pipe shows that the child has ended.
 """
 
 import contextlib
@@ -18,23 +18,23 @@ from engine.live.forking import fork
 from engine.live.snapshots import become_child
 
 if TYPE_CHECKING:
-    from engine.live.loop import Connection, Loop
+    from engine.live.loop import LiveConnection, Loop
 
 DEBUG_EFFECTS = (Debug, Converse, EndDebug)
-READ_BYTES = 1024  # of what comes behind a command, only what was read with it is dropped
+READ_BYTES = 1024  # only data that was read together with a command is dropped after it
 SEND_TIMEOUT_MS = 5000
 
 
 class Debuggers:
-    """The debugging sessions of a loop: its own, and its children's."""
+    """The debugging sessions of a loop and of its children."""
 
     def __init__(self, loop: "Loop") -> None:
         self.loop = loop
         self.forked = False  # this process is a child
-        self.pids: dict[int, int] = {}  # the children, with what tells of their end
+        self.pids: dict[int, int] = {}  # the children, each with the descriptor of its pipe
 
-    def perform(self, effect: Effect) -> Any:
-        """Carry out one of DEBUG_EFFECTS; in a child, whatever the node waits for."""
+    def run_now(self, effect: Effect) -> Any:
+        """Execute one of DEBUG_EFFECTS; in a child, any effect that the node waits for."""
         match effect:
             case Debug():
                 try:
@@ -77,10 +77,10 @@ class Debuggers:
             self._send(connection, effect.data)
         if self.forked:
             os._exit(0)
-        self.loop.nudge()  # what has waited meanwhile: see `_wait`
+        self.loop.nudge()  # process the input that arrived during the session: see `_wait`
 
-    def _send(self, connection: "Connection", data: bytes) -> bool:
-        """Send everything, what a pipeline left unsent before it; False when that was not possible in time."""
+    def _send(self, connection: "LiveConnection", data: bytes) -> bool:
+        """Send data after any unsent output of a pipeline. Returns False if that takes too long."""
         unsent, connection.unsent = bytes(connection.unsent) + data, bytearray()
         while unsent:
             try:
@@ -92,8 +92,8 @@ class Debuggers:
                 return False
         return True
 
-    def _wait(self, connection: "Connection", event: int, timeout_ms: int | None) -> bool:
-        """Wait until a socket is ready; False when it did not become so in time, or a signal came first."""
+    def _wait(self, connection: "LiveConnection", event: int, timeout_ms: int | None) -> bool:
+        """Wait until a socket is ready. Returns False after the timeout or a signal."""
         waiting = select.poll()
         waiting.register(connection.fd, event)
         if not self.forked:
@@ -104,12 +104,12 @@ class Debuggers:
             if connection.fd in ready:
                 return True
             with contextlib.suppress(OSError):
-                os.read(self.loop.wake_read, 4096)  # a background fsync has ended: that can wait
+                os.read(self.loop.wake_read, 4096)  # a background fsync has ended: handled after the session
         return False
 
     # --- children -------------------------------------------------------------------------------------------------
 
-    def _fork(self, connection: "Connection") -> Debugging:
+    def _fork(self, connection: "LiveConnection") -> Debugging:
         """Fork a child that keeps the connection; the parent loses it. Raises OSError."""
         loop = self.loop
         pid, fd, took_us = fork()
@@ -124,11 +124,11 @@ class Debuggers:
         loop.poller.set(fd, True, False, new=True)
         return Debugging(pid, took_us)
 
-    def _become_child(self, kept: "Connection") -> None:
+    def _become_child(self, kept: "LiveConnection") -> None:
         loop = self.loop
         self.forked = True
         self.pids = {}
-        loop.signals = []  # those are the parent's
+        loop.signals = []  # they belong to the parent
         become_child(loop)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -151,7 +151,7 @@ class Debuggers:
         os.waitpid(pid, 0)
 
     def kill(self) -> None:
-        """End all children at once."""
+        """Kill all children."""
         for pid in list(self.pids):
             self.loop.logger("*", f"Killing debugging session {pid}")
             with contextlib.suppress(ProcessLookupError):
@@ -160,4 +160,4 @@ class Debuggers:
 
 
 def _ignore(effect: Any) -> None:
-    """Do nothing: what a child's node wants done is not for a copy of the server to do."""
+    """Do nothing: a child's copy of the server must not execute the node's effects."""

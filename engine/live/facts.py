@@ -1,15 +1,15 @@
-"""Facts of the process and the machine that INFO reports."""
+"""Properties of the process and the machine, for INFO."""
 
 import contextlib
 import os
-import platform
 import resource
 import sys
+import time
 from typing import Any
 
 
 def process_facts() -> dict[str, Any]:
-    """Return pid, resident set size in bytes, CPU seconds and what the system is called."""
+    """Return the process ID, the resident set size in bytes, CPU time in seconds and the name of the system."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     system = os.uname()
@@ -20,9 +20,10 @@ def process_facts() -> dict[str, Any]:
         "cpu_user": own.ru_utime,
         "cpu_sys_children": children.ru_stime,
         "cpu_user_children": children.ru_utime,
+        "utc_offset_s": time.localtime().tm_gmtoff,
         "os": f"{system.sysname} {system.release} {system.machine}",
         "arch_bits": 64 if sys.maxsize > 2**32 else 32,
-        "python": platform.python_version(),
+        "python": sys.version.split()[0],
         "executable": sys.executable,
         "total_memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "open_files_max": open_files_max(),
@@ -31,13 +32,13 @@ def process_facts() -> dict[str, Any]:
 
 
 def open_files_max() -> int | None:
-    """Return how many files the process may have open at most; None: as many as it likes."""
+    """Return the maximum number of open files of the process; None if unlimited."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return None if hard == resource.RLIM_INFINITY else hard
 
 
 def allow_open_files() -> None:
-    """Let the process have as many files open as it may, for a client is one."""
+    """Raise the limit of open files to its maximum, because each client needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):

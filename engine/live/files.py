@@ -1,25 +1,26 @@
-"""Files of the live world: the file effects, carried out one at a time and to the end."""
+"""Files of the live world: file effects, executed synchronously."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Callable
 from typing import Any
 
 from engine import effects as fx
 
-# As Redis: the times of a file are not worth another write. Not every system tells the two apart.
+# As in Redis: no fsync for a file's timestamps. Not every system distinguishes fdatasync from fsync.
 sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class Appending:
-    """The file that was appended to last, held open: an append-only file takes a write a round."""
+    """Keeps the last appended file open, because an append-only file is written in every round."""
 
     def __init__(self) -> None:
         self.path = ""
         self.fd = -1
 
     def open(self, path: str) -> int:
-        """Return a descriptor to append with; raises OSError."""
+        """Return a descriptor for appending; raises OSError."""
         if path != self.path:
             self.close()
             self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -27,13 +28,16 @@ class Appending:
         return self.fd
 
     def close(self, *paths: str) -> None:
-        """Close the file; with paths, only if it is one of them (their names are about to mean something else)."""
+        """Close the file; with `paths`, only if it is one of them (because these names are about to change)."""
         if self.fd >= 0 and (not paths or self.path in paths):
             os.close(self.fd)
             self.fd, self.path = -1, ""
 
 
 _appending = Appending()
+
+
+_locks: dict[str, int] = {}  # descriptors of files that are held
 
 
 def _write_all(fd: int, data: bytes) -> int:
@@ -59,7 +63,7 @@ def _write(effect: fx.Write) -> int:
 
 
 def _append(effect: fx.Append) -> int:
-    # How much was written: a full disk takes a part, and the node must know which.
+    # Return the number of bytes written: a full disk accepts only some, and the node must know how many.
     return os.write(_appending.open(effect.path), effect.data)
 
 
@@ -85,6 +89,9 @@ def _sync_directory(path: str) -> None:
 def _rename(effect: fx.Rename) -> None:
     _appending.close(effect.source, effect.target)
     os.rename(effect.source, effect.target)
+    if effect.source in _locks:
+        _unlock(effect.target)
+        _locks[effect.target] = _locks.pop(effect.source)
     _sync_directory(effect.target)
 
 
@@ -92,6 +99,7 @@ def _unlink(effect: fx.Unlink) -> None:
     _appending.close(effect.path)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(effect.path)
+    _unlock(effect.path)
 
 
 def _list(effect: fx.ListDir) -> list[str]:
@@ -106,6 +114,28 @@ def _size(effect: fx.Size) -> int:
 
 def _truncate(effect: fx.Truncate) -> None:
     os.truncate(effect.path, effect.size_bytes)
+
+
+def _lock(effect: fx.Lock) -> None:
+    fd = os.open(effect.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    _locks[effect.path] = fd
+
+
+def _unlock(path: str) -> None:
+    fd = _locks.pop(path, -1)
+    if fd >= 0:
+        os.close(fd)
+
+
+def leave_locks() -> None:
+    """Leave the files that are held to the parent (in a child): they are free when the parent ends."""
+    while _locks:
+        os.close(_locks.popitem()[1])
 
 
 def _change_dir(effect: fx.ChangeDir) -> str:
@@ -124,6 +154,7 @@ _OPERATIONS: dict[type, Callable[[Any], Any]] = {
     fx.ListDir: _list,
     fx.Size: _size,
     fx.Truncate: _truncate,
+    fx.Lock: _lock,
     fx.ChangeDir: _change_dir,
 }
 
@@ -131,7 +162,7 @@ FILE_EFFECTS = tuple(_OPERATIONS)
 
 
 def carry_out(effect: fx.Effect) -> Any:
-    """Carry a file effect out; returns its result, an OSError included."""
+    """Execute a file effect. Returns its result, including an OSError."""
     try:
         return _OPERATIONS[type(effect)](effect)
     except OSError as error:

@@ -1,13 +1,15 @@
-"""Forking a child that tells its parent by a pipe that it has ended, and what it has to say on the way."""
+"""Forking a child with a pipe on which the parent receives its messages and detects its end."""
 
 import gc
 import os
 import time
 from typing import NamedTuple
 
+from engine.live.files import leave_locks
+
 
 class Forked(NamedTuple):
-    """What a fork gave: in the child `pid` is 0 and `fd` the end to write to, in the parent the one to read from."""
+    """The result of a fork: in the child `pid` is 0 and `fd` the writing end, in the parent the reading end."""
 
     pid: int
     fd: int
@@ -15,7 +17,7 @@ class Forked(NamedTuple):
 
 
 def fork() -> Forked:
-    """Fork, with a pipe from the child to the parent. Raises OSError."""
+    """Fork with a pipe from the child to the parent. Raises OSError."""
     reading, writing = os.pipe()
     gc.freeze()
     began_ns = time.perf_counter_ns()
@@ -27,4 +29,6 @@ def fork() -> Forked:
         raise
     took_us = (time.perf_counter_ns() - began_ns) // 1000
     os.close(writing if pid else reading)
+    if not pid:
+        leave_locks()
     return Forked(pid, reading if pid else writing, took_us)

@@ -1,8 +1,8 @@
-"""The event loop: one thread that reads sockets, feeds the node, and carries out its effects in order.
+"""The event loop: one thread that reads sockets, passes input to the node, and executes its effects in order.
 
-A round is: wait for sockets or the node's deadline, deliver everything that is there, `settled`, effects. Replies
-therefore leave once per round and client, however many commands a pipeline held; and whatever stands before a reply
-in the list of effects (a write, an fsync) has returned before the reply is written.
+A round consists of: wait for sockets or the node's deadline, deliver all input, `end_round`, effects. So each
+client's replies are sent once per round, however many commands its pipeline contained; and every effect before a
+reply (a write, an fsync) is complete before the reply is written.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import selectors
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,30 +22,38 @@ from engine import effects as fx
 from engine.config import Config
 from engine.journal import Journal
 from engine.live.background import BackgroundSync
+from engine.live.clock import SystemClock
 from engine.live.debugging import DEBUG_EFFECTS, Debuggers
-from engine.live.exchange import Exchanges
+from engine.live.exchange import BAD_ADDRESS, Exchanges
 from engine.live.facts import process_facts
 from engine.live.files import FILE_EFFECTS, carry_out
+from engine.live.programs import PROGRAM_EFFECTS, Programs
 from engine.live.snapshots import Children, save_now
 from engine.live.tls import Contexts, TlsSocket
 from engine.node import Node
 
 READ_BYTES = 64 * 1024
-LONG_BYTES = 16 * 1024  # who sent so much may hold more: what the system takes at first may be no more than that
-MORE_BYTES = 1 << 20  # read at once besides, of a request that is longer than that
-LOOKS_MAX = 8  # for more of a long request, before others have their turn
+LONG_BYTES = 16 * 1024  # after a read this long, try again: the sender may have more
+MORE_BYTES = 1 << 20  # the size of those further reads
+LOOKS_MAX = 8  # reads per round for more of a long request, before other clients are served
 BACKLOG_ROUNDS = 64  # connections accepted per listener and round
 LINGER_BYTES = 1 << 20
+LINGER_S = 10.0  # how long a closing connection may stay open while the other end reads nothing
+REFUSAL_LOG_PAUSE_S = 30.0
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # no resources for a connection
 
 
-class Connection:
-    """One socket and what could not be written to it yet."""
+class LiveConnection:
+    """A socket and its unsent output."""
 
-    __slots__ = ("closing", "dialling", "fd", "link", "reading", "recv", "send", "sock", "tls", "unsent", "writing")
+    __slots__ = (
+        "closing", "dialling", "fd", "lingers_until_s", "link", "reading", "recv", "send", "sock", "tls", "unsent",
+        "writing",
+    )  # fmt: skip
 
     def __init__(self, sock: socket.socket | TlsSocket, link: int, tls: bool = False) -> None:
         self.sock = sock
-        self.tls = tls  # to be secured once it stands
+        self.tls = tls  # TLS settings to use once connected
         self.fd = sock.fileno()
         self.recv = sock.recv
         self.send = sock.send
@@ -53,15 +62,16 @@ class Connection:
         self.reading = True
         self.writing = False
         self.closing = False
+        self.lingers_until_s = 0.0  # set when it is closing
         self.dialling = False
 
 
 class Poller:
-    """epoll where there is one, otherwise whatever `selectors` finds; yields (fd, readable, writable).
+    """Polls with epoll if available, otherwise with the default of `selectors`. See `wait` for the result.
 
-    A descriptor may be watched for what comes anew alone (`edge`, where there is epoll). Then what came first is told
-    first, across connections: otherwise one that was read in this round would stand before all others in the next.
-    Whoever watches so reads on until nothing is left, or watches again.
+    A descriptor may be watched for new input only (`edge`, with epoll). Then events are reported in the order in
+    which they happened, across connections; a descriptor read in this round would otherwise be reported before all
+    others in the next one. With `edge`, the caller must read until no data is left, or watch the descriptor again.
     """
 
     def __init__(self) -> None:
@@ -69,11 +79,11 @@ class Poller:
         self.selector = None if self.epoll else selectors.DefaultSelector()
 
     def set(self, fd: int, reading: bool, writing: bool, new: bool = False, edge: bool = False) -> None:
-        """Watch a descriptor for these."""
+        """Watch a descriptor for these events."""
         if self.epoll:
             mask = (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if writing else 0)
             if edge and reading and not writing:
-                mask |= select.EPOLLET | select.EPOLLRDHUP  # an end behind the last bytes comes with them
+                mask |= select.EPOLLET | select.EPOLLRDHUP  # the end is reported together with the last bytes
             (self.epoll.register if new else self.epoll.modify)(fd, mask)
         else:
             assert self.selector is not None
@@ -93,7 +103,7 @@ class Poller:
                 self.selector.unregister(fd)
 
     def wait(self, seconds: float) -> list[tuple[int, int]]:
-        """Return (fd, mask): bit 1 readable, bit 4 writable, any other one broken or ended."""
+        """Return (fd, mask): 1 is readable, 4 is writable, any other bit means broken or ended."""
         if self.epoll:
             return self.epoll.poll(seconds)
         assert self.selector is not None
@@ -104,28 +114,36 @@ class Poller:
 
 
 class Loop:
-    """The live world of one node, or of a journal that records what happens to one."""
+    """The live world of one node, or of a journal that wraps a node."""
 
-    can_debug = True  # scripts: the process may fork, or stop for a client
+    can_debug = True  # scripts: the process may fork, or block for a client
 
-    def __init__(self, node: Node | Journal, logger: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, node: Node | Journal, logger: Callable[[str, str], None], clock: SystemClock | None = None
+    ) -> None:
         self.node = node
+        self.clock = SystemClock() if clock is None else clock
+        self.clock_offset_us = 0  # the offset last passed to the node
         self.logger = logger
         self.poller = Poller()
-        self.connections: dict[int, Connection] = {}  # by fd
-        self.links: dict[int, Connection] = {}
+        self.connections: dict[int, LiveConnection] = {}  # by fd
+        self.links: dict[int, LiveConnection] = {}
+        self.lingering: dict[int, LiveConnection] = {}  # closing connections with unsent output, by fd
         self.listeners: dict[int, tuple[socket.socket, str]] = {}
+        self.refusing: list[socket.socket] = []  # not polled until the next wake: no descriptor is free
+        self.refusing_since_s = 0.0  # when that was last logged, if no connection has been accepted since
         self.addresses: dict[tuple[str, str, int], list[int]] = {}
         self.next_link = 1
         self.exit_status: int | None = None
-        self.restart_after_us: int | None = None  # None: when it has ended, that is the end
+        self.restart_after_us: int | None = None  # None: do not restart after the end
         self.on_crash: Callable[[fx.Exit], None] | None = None
-        self.set_title: Callable[[Config, str], None] | None = None  # of the process, where it is the server's own
+        self.set_title: Callable[[Config, str, str], None] | None = None  # set if the process is the server's own
         self.exchanges = Exchanges()
-        self.on_wake: Callable[[], None] | None = None  # called whenever the node's deadline has come
+        self.programs = Programs()
+        self.on_wake: Callable[[], None] | None = None  # called at every deadline of the node
         self.signals: list[str] = []
-        self.due: Iterator[tuple[int, int]] = iter(())  # told of once, and to be seen yet
-        self.hooks: dict[int, Callable[[], None]] = {}  # readable descriptors of the hosting program
+        self.due: Iterator[tuple[int, int]] = iter(())  # events that were reported but not handled yet
+        self.hooks: dict[int, Callable[[], None]] = {}  # descriptors of the host program: called when readable
         self.wake_read, self.wake_write = os.pipe()
         os.set_blocking(self.wake_read, False)
         os.set_blocking(self.wake_write, False)
@@ -133,7 +151,7 @@ class Loop:
         self.tls = Contexts()
         self.children = Children(self)
         self.debuggers = Debuggers(self)
-        self.background = BackgroundSync(self.nudge)
+        self.background = BackgroundSync(self.nudge, logger)
         self.carry: dict[type, Callable[[Any], None]] = {
             fx.Hangup: self._hangup,
             fx.Log: lambda effect: self.logger(effect.level, effect.text),
@@ -149,11 +167,12 @@ class Loop:
             fx.KillSnapshot: self.children.kill,
             fx.Title: lambda effect: self.entitle(),
             fx.KillDebuggers: lambda effect: self.debuggers.kill(),
+            fx.KillProgram: self.programs.run_now,
         }
         self.carry.update(dict.fromkeys(FILE_EFFECTS, self._file))
         node.attach(self)
 
-    # --- World (what the node may ask in the middle of an input) ------------------------------------------------
+    # --- World: requests of the node during an input ------------------------------------------------------------
 
     @staticmethod
     def stopwatch() -> int:
@@ -166,24 +185,28 @@ class Loop:
         return process_facts() | own
 
     def tls_context(self) -> ssl.SSLContext:
-        """Return the context for connections that are made; raises TlsError."""
+        """Return the context for outgoing connections; raises TlsError."""
         return self.tls.get(self.current_node.config, server=False)
 
     def service(self, node: Node) -> None:
-        """Deliver what waits on the sockets while a command takes long."""
+        """Deliver pending input from the sockets during a long command.
+
+        As in Redis, a signal ends the server during loading, but only after the end of a script.
+        """
         self._deliver()
         self.due = iter(self.poller.wait(0))
         self._deliver()
-        while self.signals:
+        while self.signals and node.conditions.load is not None:
             self.node.signal(self.signals.pop(0), self.now())
-        self._carry_out(node.settled(self.now()))
+        self._wake()
+        self._carry_out(self.node.end_round(self.now()))
 
-    def perform(self, node: Node, effect: fx.Effect) -> Any:
-        """Carry out what the node wants done so far, then this; returns its result, an OSError included."""
-        effects, node.effects = node.effects, []
+    def run_now(self, node: Node, effect: fx.Effect) -> Any:
+        """Execute the node's effects so far, then this one. Returns its result, including an OSError."""
+        effects = node.output.take()
         self._carry_out(effects)
         if isinstance(effect, DEBUG_EFFECTS) or self.debuggers.forked:
-            return self.debuggers.perform(effect)
+            return self.debuggers.run_now(effect)
         if isinstance(effect, FILE_EFFECTS):
             return carry_out(effect)
         if isinstance(effect, fx.Stall):
@@ -201,6 +224,8 @@ class Loop:
             except OSError as error:
                 return error
             return None
+        if isinstance(effect, PROGRAM_EFFECTS):
+            return self.programs.run_now(effect)
         if isinstance(effect, fx.Listen):
             try:
                 return self.listen(effect.kind, effect.host, effect.port)
@@ -208,42 +233,46 @@ class Loop:
                 return error
         raise TypeError(f"{effect!r} cannot be waited for")
 
-    @staticmethod
-    def now() -> int:
-        """Return the time in µs since 1970: the machine's, unless a host shifts it (undo takes time back too)."""
-        return time.time_ns() // 1000
+    def now(self) -> int:
+        """Return the monotonic time in µs: the machine's, unless a host shifts it (undo restores the time)."""
+        return self.clock.now()
 
     @property
     def current_node(self) -> Node:
-        """The node itself, also where a journal stands before it."""
+        """The node itself, even if a journal wraps it."""
         return self.node.node if isinstance(self.node, Journal) else self.node
 
     # --- running ------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Serve until the node ends; returns the exit status."""
+        """Serve clients until the node ends. Returns the exit status."""
         node = self.node
         poll = self.poller.wait
         connections = self.connections
         receive = node.received
-        settled = node.settled
+        end_round = node.end_round
         clock = self.now
         while self.exit_status is None:
             now = clock()
             if node.deadline() <= now:
-                node.wake(now)
+                self._wake()
                 if self.on_wake is not None:
                     self.on_wake()
                 if self.exchanges.kept:
                     self.exchanges.close_idle()
-            effects = settled(now)
+                if self.lingering:
+                    self._end_lingering()
+                while self.refusing:
+                    listener = self.refusing.pop()
+                    if listener.fileno() in self.listeners:
+                        self.poller.set(listener.fileno(), True, False)
+            effects = end_round(now)
             if effects:
                 self._carry_out(effects)
                 if self.exit_status is not None:
                     break
             timeout = (node.deadline() - clock()) / 1e6
             self.due = events = iter(poll(timeout if timeout > 0 else 0))
-            now = clock()
             for fd, mask in events:
                 connection = connections.get(fd)
                 if connection is not None and mask == 1:
@@ -257,25 +286,33 @@ class Loop:
                         if len(data) >= LONG_BYTES:
                             data += self._more(connection)
                             self._watch(connection)
-                        receive(connection.link, data, now)
+                        receive(connection.link, data, clock())  # a timeout never starts before its request arrived
                     else:
                         self._lost(connection)
                 else:
                     self._event(fd, mask)
             if self.signals:
                 for name in self.signals:
-                    node.signal(name, now)
+                    node.signal(name, clock())
                 self.signals = []
         self.close()
         return self.exit_status
 
+    def _wake(self) -> None:
+        """Pass a change of the wall clock to the node, then wake it."""
+        offset_us = self.clock.offset()
+        if offset_us != self.clock_offset_us:
+            self.clock_offset_us = offset_us
+            self.node.clock_set(offset_us, self.now())
+        self.node.wake(self.now())
+
     def flush_log(self) -> None:
-        """Carry out what the node wants done so far (before giving up at the start)."""
-        effects, self.current_node.effects = self.current_node.effects, []
+        """Execute the node's effects so far (before exiting at startup)."""
+        effects = self.current_node.output.take()
         self._carry_out(effects)
 
     def wake_up(self, signal_name: str) -> None:
-        """Note a signal and end the wait (called from a signal handler)."""
+        """Record a signal and end the wait (called from a signal handler)."""
         self.signals.append(signal_name)
         self.nudge()
 
@@ -310,7 +347,7 @@ class Loop:
         elif fd in self.hooks:
             self.hooks[fd]()
 
-    def _read(self, connection: Connection) -> None:
+    def _read(self, connection: LiveConnection) -> None:
         try:
             data = connection.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -320,22 +357,22 @@ class Loop:
         if data:
             if len(data) >= LONG_BYTES:
                 data += self._more(connection)
-            self._watch(connection)  # there may be more, or an end that was told of with it
+            self._watch(connection)  # there may be more data, or an end that was reported with it
             self.node.received(connection.link, data, self.now())
         else:
             self._lost(connection)
 
-    def _watch(self, connection: Connection, new: bool = False) -> None:
-        """Have the system tell what comes on a connection, and what is there already."""
-        edge = type(connection.sock) is socket.socket  # TLS reads no further than the end of a record
+    def _watch(self, connection: LiveConnection, new: bool = False) -> None:
+        """Watch a connection for new input, including input that has already arrived."""
+        edge = type(connection.sock) is socket.socket  # for TLS, reading stops at the end of a record
         self.poller.set(connection.fd, connection.reading, connection.writing, new, edge)
 
     @staticmethod
-    def _more(connection: Connection) -> bytes:
-        """Return what else is there of a long request; an end or an error will be met again.
+    def _more(connection: LiveConnection) -> bytes:
+        """Return the rest of a long request if it has arrived; an end or an error will be detected again later.
 
-        Each look makes room for bytes that the sender still holds: what was written first is read first, before
-        what the same program writes on another connection meanwhile.
+        Each read makes room for bytes that the sender still holds: bytes are read in the order in which a program
+        wrote them, even if it then writes to another connection.
         """
         pieces = []
         for _ in range(LOOKS_MAX):
@@ -348,16 +385,17 @@ class Loop:
                 break
         return b"".join(pieces)
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: LiveConnection) -> None:
         self._close(connection)
         self.node.closed(connection.link, self.now())
 
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: LiveConnection) -> None:
         self.poller.forget(connection.fd)
         self.connections.pop(connection.fd, None)
         self.links.pop(connection.link, None)
+        self.lingering.pop(connection.fd, None)
         if self.children.pids or self.debuggers.pids:
-            # A child holds a copy of the socket: closing ours would tell the peer nothing.
+            # A child holds a copy of the socket: closing ours would not notify the peer.
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
         connection.sock.close()
@@ -365,14 +403,19 @@ class Loop:
     # --- listening and connecting -------------------------------------------------------------------------------
 
     def adopt(self, sock: socket.socket | TlsSocket, peer: str, kind: str, local: str = "") -> int:
-        """Take a connected socket over as a link and tell the node; returns the link."""
+        """Add a connected socket as a link and notify the node. Returns the link."""
         sock.setblocking(False)
         link = self.next_link
         self.next_link += 1
-        connection = Connection(sock, link)
+        connection = LiveConnection(sock, link)
+        try:
+            self._watch(connection, new=True)
+        except OSError as error:
+            self.logger("#", f"Error registering fd event for the new client: {error.strerror} (addr={peer})")
+            sock.close()
+            return link
         self.connections[connection.fd] = connection
         self.links[link] = connection
-        self._watch(connection, new=True)
         self.node.opened(link, peer, kind, self.now(), local)
         return link
 
@@ -423,10 +466,16 @@ class Loop:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self.logger("#", f"Accepting client connection: {error.strerror}")
+                if error.errno in _EXHAUSTED:
+                    now_s = time.monotonic()
+                    if not self.refusing_since_s or now_s - self.refusing_since_s > REFUSAL_LOG_PAUSE_S:
+                        self.refusing_since_s = now_s
+                        self.logger("#", f"Accepting client connection: {error.strerror}")
+                    self.poller.set(listener.fileno(), False, False)  # it would immediately be ready again
+                    self.refusing.append(listener)
                 return
-            if kind == "tls":
+            self.refusing_since_s = 0.0
+            if kind in ("tls", "tls-bus"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 try:
                     secured = TlsSocket(sock, self.tls.get(self.current_node.config, server=True), server=True)
@@ -443,7 +492,7 @@ class Loop:
                 self.adopt(sock, _address(address), kind, _address(sock.getsockname()))
 
     def _dial(self, effect: fx.Dial) -> None:
-        """Connect; the node hears `opened` or `refused` when it is decided."""
+        """Connect; the node is notified by `opened` or `refused`."""
         try:
             infos = socket.getaddrinfo(effect.host, effect.port, type=socket.SOCK_STREAM)
             family, kind, proto, _, address = infos[0]
@@ -451,22 +500,26 @@ class Loop:
             sock.setblocking(False)
             if effect.source:
                 sock.bind((effect.source, 0))
-            self.connecting(sock)
             sock.connect(address)
         except BlockingIOError:
             pass
-        except OSError as error:
-            self.node.refused(effect.link, error.strerror or str(error), self.now())
+        except (OSError, *BAD_ADDRESS) as error:
+            self.node.refused(effect.link, getattr(error, "strerror", None) or str(error), self.now())
             return
-        connection = Connection(sock, effect.link, effect.tls)
+        connection = LiveConnection(sock, effect.link, effect.tls)
         connection.dialling = connection.writing = True
         connection.reading = False
+        try:
+            self._watch(connection, new=True)
+        except OSError as error:
+            sock.close()
+            self.node.refused(effect.link, error.strerror or str(error), self.now())
+            return
         self.connections[connection.fd] = connection
         self.links[effect.link] = connection
-        self._watch(connection, new=True)
 
-    def _secure(self, connection: Connection) -> bool:
-        """Go on in TLS on a connection that we made; False when that cannot be."""
+    def _secure(self, connection: LiveConnection) -> bool:
+        """Continue the TLS handshake of an outgoing connection. Returns False if it failed."""
         assert isinstance(connection.sock, socket.socket)
         try:
             secured = TlsSocket(connection.sock, self.tls.get(self.current_node.config, server=False), server=False)
@@ -477,22 +530,22 @@ class Loop:
         connection.sock, connection.recv, connection.send = secured, secured.recv, secured.send
         return True
 
-    def connecting(self, sock: socket.socket) -> None:
-        """Take note of a socket that is about to connect (for hosting programs)."""
-
-    def _dialled(self, connection: Connection) -> None:
+    def _dialled(self, connection: LiveConnection) -> None:
         error = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
+        try:
+            if error:
+                raise OSError(error, os.strerror(error))
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer, local = connection.sock.getpeername(), connection.sock.getsockname()  # fails if it is already gone
+        except OSError as reason:
             self._close(connection)
-            self.node.refused(connection.link, os.strerror(error), self.now())
+            self.node.refused(connection.link, reason.strerror or str(reason), self.now())
             return
         connection.dialling = connection.writing = False
         connection.reading = True
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if connection.tls and not self._secure(connection):
             return
         self._watch(connection)
-        peer, local = connection.sock.getpeername(), connection.sock.getsockname()
         self.node.opened(connection.link, _address(peer), "dialled", self.now(), _address(local))
 
     # --- effects ------------------------------------------------------------------------------------------------
@@ -519,15 +572,15 @@ class Loop:
             else:
                 carry[type(effect)](effect)
 
-    def _keep(self, connection: Connection, data: bytes) -> None:
-        """Hold what a socket did not take until it is writable."""
+    def _keep(self, connection: LiveConnection, data: bytes) -> None:
+        """Keep output that a socket did not accept until it is writable."""
         connection.unsent += data
         if not connection.writing:
             connection.writing = True
             self._watch(connection)
-        self.node.undelivered(connection.link, len(connection.unsent), self.now())
+        self.node.output_pending(connection.link, len(connection.unsent), self.now())
 
-    def _flush(self, connection: Connection) -> None:
+    def _flush(self, connection: LiveConnection) -> None:
         try:
             sent = connection.send(memoryview(connection.unsent)[:LINGER_BYTES])
         except (BlockingIOError, InterruptedError):
@@ -536,8 +589,10 @@ class Loop:
             self._lost(connection)
             return
         del connection.unsent[:sent]
-        if not connection.closing:
-            self.node.undelivered(connection.link, len(connection.unsent), self.now())
+        if connection.closing:
+            connection.lingers_until_s = time.monotonic() + LINGER_S
+        else:
+            self.node.output_pending(connection.link, len(connection.unsent), self.now())
         if not connection.unsent:
             if connection.closing:
                 self._close(connection)
@@ -549,12 +604,21 @@ class Loop:
         connection = self.links.get(effect.link)
         if connection is None:
             return
-        if connection.unsent:
-            connection.closing = True  # once the rest is written
+        if connection.unsent and effect.flush:
+            connection.closing = True
             connection.reading = False
+            connection.lingers_until_s = time.monotonic() + LINGER_S
+            self.lingering[connection.fd] = connection
             self._watch(connection)
         else:
             self._close(connection)
+
+    def _end_lingering(self) -> None:
+        """Close lingering connections whose other end has stopped reading."""
+        now_s = time.monotonic()
+        for connection in list(self.lingering.values()):
+            if connection.lingers_until_s <= now_s:
+                self._close(connection)
 
     def _read_switch(self, link: int, on: bool) -> None:
         connection = self.links.get(link)
@@ -563,7 +627,7 @@ class Loop:
             self._watch(connection)
 
     def _stall(self, effect: fx.Stall) -> None:
-        time.sleep(effect.duration_us / 1e6)
+        time.sleep(min(effect.duration_us / 1e6, threading.TIMEOUT_MAX))
 
     def _exit(self, effect: fx.Exit) -> None:
         self.exit_status = effect.status
@@ -572,14 +636,16 @@ class Loop:
             self.on_crash(effect)
 
     def entitle(self, title: str = "") -> None:
-        """Make the title of the process anew; `title` is what a child is about."""
+        """Update the title of the process; `title` describes the task of a child."""
         if self.set_title is not None:
-            self.set_title(self.current_node.config, title)
+            node = self.current_node
+            self.set_title(node.config, title, node.mode if not node.keeps_data else "")
 
     def close(self) -> None:
-        """Close every socket, after giving what is still unsent a last chance.
+        """Close every socket. Unsent output is sent as far as that is possible without blocking.
 
-        Listeners go first: whoever sees its connection end may be sure that no new one is taken.
+        Nothing here blocks: a client that does not read must not delay the shutdown. Listeners are closed first, so a
+        client that sees its connection close can be sure that the server accepts no new ones.
         """
         for kind, host, port in list(self.addresses):
             self._unlisten(fx.Unlisten(kind, host, port))
@@ -589,9 +655,7 @@ class Loop:
         for connection in list(self.connections.values()):
             if connection.unsent:
                 with contextlib.suppress(OSError):
-                    connection.sock.setblocking(True)
-                    connection.sock.settimeout(1)
-                    connection.sock.sendall(connection.unsent)
+                    connection.send(memoryview(connection.unsent))
             self._close(connection)
 
 

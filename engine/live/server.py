@@ -1,7 +1,7 @@
-"""`redis-tutor serve`: a node on real ports, started and stopped as redis-server is.
+"""`redis-tutor serve` and `sentinel`: a node on real ports, started and stopped as redis-server is.
 
-Takes redis-server's arguments, prints its log lines in its format, and ends with its exit statuses: 0 after a clean
-shutdown, 1 when the configuration is wrong or a port cannot be had.
+It takes redis-server's arguments, prints its log lines in the same format, and has its exit statuses: 0 after a clean
+shutdown, 1 if the configuration is invalid or a port is not available.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/config/
 """
@@ -11,34 +11,26 @@ import errno
 import gc
 import glob
 import os
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Collection
-from types import FrameType
+from collections.abc import Callable
 from typing import IO
 
-from engine.acl import check_user_line
-from engine.config import (
-    Config,
-    FatalConfigError,
-    Surroundings,
-    load_config,
-    parse_command_line,
-)
+from engine.boot import Role, RoleSurroundings, StartError, boot, read_config
+from engine.commands.reconfigure import RESERVED_FILES, set_oom_score
+from engine.config import Config, FatalConfigError, parse_command_line
 from engine.config.kinds import to_str
 from engine.effects import Exit
-from engine.live import crash
+from engine.live import crash, programs
+from engine.live.clock import SystemClock
 from engine.live.facts import allow_open_files, open_files_max
 from engine.live.loop import Loop
-from engine.live.snapshots import temporary_name
+from engine.live.memory import ProcessMemory, return_memory
+from engine.live.signals import Signals
 from engine.live.title import set_title
 from engine.node import Node
-from engine.persistence import LoadError
-from engine.reconfigure import RESERVED_FILES, load_modules, load_users, set_oom_score
-from engine.table import COMMANDS
-from engine.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
+from engine.protocol.version import ALLOCATOR, ARCH_BITS, GIT_DIRTY, GIT_SHA1, VERSION, version_line
 
 _LEVELS = {"debug": 0, "verbose": 1, "notice": 2, "warning": 3, "nothing": 4}
 _NO_SUCH_NETWORK = (
@@ -65,15 +57,19 @@ Examples:
        redis-tutor serve --port 7777 --replicaof 127.0.0.1 8888
        redis-tutor serve /etc/myredis.conf --loglevel verbose -
        redis-tutor serve /etc/myredis.conf --loglevel verbose
+
+Sentinel mode:
+       redis-tutor sentinel /etc/sentinel.conf
+       redis-tutor serve /etc/sentinel.conf --sentinel
 """
 
 
-class Log:
+class ServerLog:
     """The server's log, in Redis's format: `pid:role day month year time level text`."""
 
     def __init__(self) -> None:
         self.path = ""
-        self.config: Config | None = None  # whose loglevel counts, once it is known
+        self.config: Config | None = None  # determines the log level when it is known
         self.role = "C"  # M master, S replica, C child or still starting
         self.enabled = True
 
@@ -85,18 +81,18 @@ class Log:
         self.raw(f"{os.getpid()}:{self.role} {stamp}.{int(now * 1000) % 1000:03d} {level} {text}\n")
 
     def shows(self, level: str) -> bool:
-        """Tell whether lines of a level are written."""
+        """Return whether lines of a level are logged."""
         minimum = _LEVELS[self.config.loglevel] if self.config else 2
         return self.enabled and ".-*#".index(level) >= minimum
 
     def raw(self, line: str) -> None:
-        """Write a line as it is."""
+        """Write a line unchanged."""
         data = line.encode(errors="surrogateescape")
         if not self.path:
             with contextlib.suppress(OSError):
                 os.write(1, data)
             return
-        # Opened for every line, so that log rotation needs no signal (as Redis does it).
+        # Opened for every line, as in Redis, so that log rotation needs no signal.
         with contextlib.suppress(OSError):
             fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
@@ -105,10 +101,11 @@ class Log:
                 os.close(fd)
 
 
-class _Machine(Surroundings):
-    """What reading a configuration may ask of the machine."""
+class _Machine(RoleSurroundings):
+    """The access of a configuration to the machine."""
 
-    def __init__(self, log: Callable[[str, str], None]) -> None:
+    def __init__(self, role: Role, log: Callable[[str, str], None]) -> None:
+        super().__init__(role)
         self._log = log
 
     def read(self, path: str) -> bytes:
@@ -130,13 +127,13 @@ class _Machine(Surroundings):
         with open(path, "ab"):
             pass
 
-    def check_user(self, argv: list[bytes]) -> tuple[int, bytes] | None:
+    def is_executable(self, path: str) -> bool:
         """See `Surroundings`."""
-        return check_user_line(argv)
+        return os.access(path, os.X_OK)
 
-    def command_names(self) -> Collection[bytes] | None:
+    def resolve(self, host: str) -> str:
         """See `Surroundings`."""
-        return COMMANDS.keys()
+        return programs.resolve(host)
 
     def log(self, level: str, text: str) -> None:
         """See `Surroundings`."""
@@ -144,21 +141,23 @@ class _Machine(Surroundings):
 
 
 def configure(
-    arguments: list[str], log: Callable[[str, str], None] | None = None, stdin: IO[bytes] | None = None
+    arguments: list[str],
+    log: Callable[[str, str], None] | None = None,
+    stdin: IO[bytes] | None = None,
+    role: Role | None = None,
+    now: int = 0,
 ) -> Config:
-    """Return the configuration that redis-server's arguments describe. Raises FatalConfigError."""
-    config = Config()
-    config.dir = os.getcwd()
+    """Return the configuration for redis-server's arguments. Raises FatalConfigError."""
     command_line = parse_command_line(arguments)
     text = stdin.read() if command_line.stdin and stdin is not None else None
     if command_line.config_file is not None:
-        config.config_file = command_line.config_file = os.path.abspath(command_line.config_file)
-    load_config(config, command_line, _Machine(log or (lambda level, text: None)), text)
-    return config
+        command_line.config_file = os.path.abspath(command_line.config_file)
+    machine = _Machine(role or Role(), log or (lambda level, text: None))
+    return read_config(command_line, os.getcwd(), machine, now, text)
 
 
-def main(arguments: list[str]) -> int:
-    """Run a server with redis-server's arguments; returns the exit status."""
+def main(arguments: list[str], sentinel: bool = False) -> int:
+    """Run a server or a Sentinel with redis-server's arguments. Returns the exit status."""
     first = arguments[0] if arguments else ""
     if first in ("-v", "--version"):
         print(version_line())
@@ -166,14 +165,20 @@ def main(arguments: list[str]) -> int:
     if first in ("-h", "--help"):
         print(USAGE, end="")
         return 0
-    if "--sentinel" in arguments or first in ("--test-memory", "--check-system"):
-        wanted = "--sentinel" if "--sentinel" in arguments else first
-        print(f"redis-tutor serve does not take {wanted}: it is a server only.", file=sys.stderr)
+    if first in ("--test-memory", "--check-system"):
+        print(f"redis-tutor serve does not take {first}.", file=sys.stderr)
         return 1
-    log = Log()
-    directory = os.getcwd()  # which `dir` may leave
+    role = Role()
+    if sentinel or "--sentinel" in arguments:
+        from engine.sentinel.role import SentinelRole  # which a server does without
+
+        role = SentinelRole()
+    clock = SystemClock()
+    log = ServerLog()
+    log.role = role.letter or log.role
+    directory = os.getcwd()  # before `dir` changes it
     try:
-        config = configure(arguments, log, sys.stdin.buffer)
+        config = configure(arguments, log, sys.stdin.buffer, role, clock.now())
     except FatalConfigError as error:
         if error.logged:
             log("#", to_str(error.text))
@@ -183,6 +188,8 @@ def main(arguments: list[str]) -> int:
         return 1
     log.path = config.logfile
     log.config = config
+    if role.state_in_file and not _can_keep_state(config, log):
+        return 1
     if config.daemonize and config.supervised == "no":
         _daemonize()
     log("*", "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
@@ -199,51 +206,21 @@ def main(arguments: list[str]) -> int:
             "Warning: no config file specified, using the default config. In order to specify a config file use "
             "redis-tutor serve /path/to/redis.conf",
         )
-    log.role = "S" if config.replicaof is not None else "M"
+    log.role = role.letter or ("S" if config.replicaof is not None else "M")
     log("*", "monotonic clock: POSIX clock_gettime")
     _make_room_for_clients(config, log)
     if config.daemonize or config.pidfile:
         _write_pidfile(config, log)
-    _introduce(config, log)
+    node = role.node(config, int.from_bytes(os.urandom(32), "big"), clock.now())
+    _introduce(node, log)
     _check_backlog(config, log)
-    node = Node(config, int.from_bytes(os.urandom(32), "big"), time.time_ns() // 1000)
-    loop = Loop(node, log)
-    warnings = load_modules(config) or load_users(node)
-    loop.flush_log()
-    for warning in warnings:
-        log("#", warning)
-    if warnings:
-        return 1
-    kinds = _listen(loop, config, log)
-    if kinds is None:
-        return 1
-    loop.set_title = set_title
-    if config.set_proc_title:
-        loop.entitle()
-    log("*", "Server initialized")
-    set_oom_score(node)
-    _on_signals(loop, log)
-    loop.on_wake = crash.Watchdog(lambda: loop.current_node, log.raw).cron
-    if config.crash_log_enabled:
-        _report_crashes(loop, log)
+    loop = Loop(node, log, clock)
+    reserve = crash.MemoryReserve()
     try:
-        node.start(time.time_ns() // 1000)
-    except LoadError as error:
-        loop.flush_log()
-        if loop.exit_status is not None:
-            return loop.exit_status  # told to end while it loaded
-        if error.last_words:
-            log("#", error.last_words)
+        status = _serve(loop, log)
+    except MemoryError:
+        reserve.out_of_memory(loop, log, log.raw)
         return 1
-    loop.flush_log()
-    for kind in kinds:
-        log("*", f"Ready to accept connections {kind}")
-    _notify_supervisor(config)
-    gc.collect()
-    gc.freeze()
-    # What the server keeps holds no cycles; without collections a large data set costs no pauses.
-    gc.set_threshold(100_000, 50, 1000)
-    status = loop.run()
     if config.pidfile:
         with contextlib.suppress(OSError):
             os.unlink(config.pidfile)
@@ -252,6 +229,59 @@ def main(arguments: list[str]) -> int:
         os.chdir(directory)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return status
+
+
+class _LiveStart:
+    """The live world during startup (see `boot.Starting`)."""
+
+    def __init__(self, loop: Loop, log: ServerLog) -> None:
+        self.loop = loop
+        self.log = log
+        self.now = loop.now
+        self.carry_out = loop.flush_log
+
+    def open_ports(self, config: Config) -> list[str]:
+        """See `boot.Starting`."""
+        return _listen(self.loop, config, self.log)
+
+    def initialized(self) -> None:
+        """See `boot.Starting`."""
+        loop, log = self.loop, self.log
+        node = loop.current_node
+        loop.set_title = set_title
+        if node.config.set_proc_title:
+            loop.entitle()
+        if node.keeps_data:
+            log("*", "Server initialized")
+        set_oom_score(node)
+        signals = Signals(loop, log.raw)
+        signals.install()
+        node.scripting.on_interpreter = signals.guard
+        node.scripting.on_memory_freed = return_memory
+        watchdog = crash.Watchdog(lambda: loop.current_node, log.raw)
+        memory = ProcessMemory()
+
+        def on_wake() -> None:
+            watchdog.cron()
+            memory.cron(loop.current_node)
+
+        loop.on_wake = on_wake
+        if node.config.crash_log_enabled:
+            _report_crashes(loop, log)
+
+
+def _serve(loop: Loop, log: ServerLog) -> int:
+    """Start, then serve clients until the end. Returns the exit status. Raises MemoryError."""
+    try:
+        boot(loop.current_node, _LiveStart(loop, log))
+    except StartError:
+        return 1 if loop.exit_status is None else loop.exit_status  # ended during loading
+    _notify_supervisor(loop.current_node.config)
+    gc.collect()
+    gc.freeze()
+    # The server's data contains no reference cycles; without garbage collection, large data sets cause no pauses.
+    gc.set_threshold(100_000, 50, 1000)
+    return loop.run()
 
 
 LOGO = """\
@@ -266,9 +296,22 @@ LOGO = """\
 """
 
 
-def _introduce(config: Config, log: Log) -> None:
-    """Say what runs: in one line, or with the logo on a terminal and where `always-show-logo` asks for it."""
-    mode = "cluster" if config.cluster_enabled else "standalone"
+def _can_keep_state(config: Config, log: ServerLog) -> bool:
+    """Return whether a Sentinel can write its configuration file; logs the reason if not."""
+    if not config.config_file:
+        log("#", "Sentinel needs config file on disk to save state. Exiting...")
+        return False
+    try:
+        with open(config.config_file, "r+b"):
+            return True
+    except OSError as error:
+        log("#", f"Sentinel config file {config.config_file} is not writable: {error.strerror}. Exiting...")
+        return False
+
+
+def _introduce(node: Node, log: ServerLog) -> None:
+    """Log the version, in one line, or with the logo on a terminal or if `always-show-logo` is set."""
+    config, mode = node.config, node.mode
     port = config.port or config.tls_port
     on_terminal = not config.syslog_enabled and not config.logfile and os.isatty(1)
     if not on_terminal and not config.always_show_logo:
@@ -288,63 +331,64 @@ def _introduce(config: Config, log: Log) -> None:
         )
 
 
-def _listen(loop: Loop, config: Config, log: Log) -> list[str] | None:
-    """Open the ports that the configuration names; returns what kinds, or None when one could not be had."""
+def _listen(loop: Loop, config: Config, log: ServerLog) -> list[str]:
+    """Open the configured ports. Returns their kinds. Raises StartError."""
     kinds: list[str] = []
     if config.tls_port or config.tls_replication or config.tls_cluster:
         try:
             loop.tls.get(config, server=True)
         except OSError as error:
-            log("#", str(error))
-            log("#", "Failed to configure TLS. Check logs for more info.")
-            return None
+            raise StartError("TLS", (str(error), "Failed to configure TLS. Check logs for more info.")) from None
     for kind, port in (("tcp", config.port), ("tls", config.tls_port)):
-        if not port:
-            continue
-        opened = 0
-        for bind in config.bind:
-            optional = bind.startswith("-")
-            host = {"*": "0.0.0.0", "::*": "::"}.get(bind.removeprefix("-"), bind.removeprefix("-"))
-            try:
-                loop.listen(kind, host, port, config.tcp_backlog)
-                opened += 1
-            except OSError as error:
-                unknown = isinstance(error, socket.gaierror)
-                reason = error.strerror if unknown else f"bind: {os.strerror(error.errno or 0)}"
-                name = bind.removeprefix("-")
-                log("#", f"Warning: Could not create server TCP listening socket {name}:{port}: {reason}")
-                if error.errno in _NO_SUCH_NETWORK or (optional and error.errno == errno.EADDRNOTAVAIL):
-                    continue
-                opened = 0
-                break
-        if not config.bind:
-            continue  # told to listen on no address: a unix socket may still be there
-        if not opened:
-            log("#", f"Failed listening on port {port} ({kind}), aborting.")
-            return None
-        kinds.append(kind)
+        if port and config.bind:  # without addresses there may still be a Unix socket
+            _listen_on(loop, config, log, kind, port, kind)
+            kinds.append(kind)
     if config.unixsocket:
         try:
             loop.listen("unix", config.unixsocket, 0, config.tcp_backlog, config.unixsocketperm)
         except OSError as error:
-            log("#", f"Failed opening Unix socket: {_unix_reason(config.unixsocket, error)}")
-            return None
+            reason = _unix_reason(config.unixsocket, error)
+            raise StartError("a socket cannot be had", (f"Failed opening Unix socket: {reason}",)) from None
         kinds.append("unix")
     if not kinds:
-        log("#", "Configured to not listen anywhere, exiting.")
-        return None
+        raise StartError("no port", ("Configured to not listen anywhere, exiting.",))
+    cluster = loop.current_node.cluster
+    if cluster is not None:
+        _listen_on(loop, config, log, "tls-bus" if config.tls_cluster else "bus", cluster.bus_port, "cluster")
     return kinds
+
+
+def _listen_on(loop: Loop, config: Config, log: ServerLog, kind: str, port: int, name: str) -> None:
+    """Open a port on the addresses that the configuration names; raises StartError."""
+    opened = 0
+    for bind in config.bind:
+        optional = bind.startswith("-")
+        host = {"*": "0.0.0.0", "::*": "::"}.get(bind.removeprefix("-"), bind.removeprefix("-"))
+        try:
+            loop.listen(kind, host, port, config.tcp_backlog)
+            opened += 1
+        except OSError as error:
+            unknown = isinstance(error, socket.gaierror)
+            reason = error.strerror if unknown else f"bind: {os.strerror(error.errno or 0)}"
+            address = bind.removeprefix("-")
+            log("#", f"Warning: Could not create server TCP listening socket {address}:{port}: {reason}")
+            if error.errno in _NO_SUCH_NETWORK or (optional and error.errno == errno.EADDRNOTAVAIL):
+                continue
+            opened = 0
+            break
+    if not opened:
+        raise StartError("a port cannot be had", (f"Failed listening on port {port} ({name}), aborting.",))
 
 
 def _unix_reason(path: str, error: OSError) -> str:
     size = len(os.fsencode(path))
-    if error.errno is None and size >= _UNIX_PATH_BYTES:  # Python looks before it asks the system
+    if error.errno is None and size >= _UNIX_PATH_BYTES:  # checked by Python before the system call
         return f"unix socket path too long ({size}), must be under {_UNIX_PATH_BYTES}"
     return f"bind: {error.strerror or error}"
 
 
-def _check_backlog(config: Config, log: Log) -> None:
-    """Warn when the system cuts the queue of connections shorter than `tcp-backlog` asks for (Linux tells)."""
+def _check_backlog(config: Config, log: ServerLog) -> None:
+    """Warn if the system limits the queue of connections to less than `tcp-backlog` (Linux only)."""
     try:
         with open(_SOMAXCONN) as file:
             most = int(file.read())
@@ -358,8 +402,8 @@ def _check_backlog(config: Config, log: Log) -> None:
         )
 
 
-def _make_room_for_clients(config: Config, log: Log) -> None:
-    """Take fewer clients where the machine has not enough files for them."""
+def _make_room_for_clients(config: Config, log: ServerLog) -> None:
+    """Reduce maxclients if the machine does not allow enough open files."""
     allow_open_files()
     limit = open_files_max()
     if limit is None or config.maxclients + RESERVED_FILES <= limit:
@@ -377,27 +421,7 @@ def _make_room_for_clients(config: Config, log: Log) -> None:
     )
 
 
-def _on_signals(loop: Loop, log: Log) -> None:
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        name = {signal.SIGTERM: "term", signal.SIGINT: "int"}[signal.Signals(number)]
-        if loop.signals and number == signal.SIGINT:  # the first is still being seen to: it saves
-            log.raw(f"{os.getpid()}:signal-handler ({int(time.time())}) You insist... exiting now.\n")
-            with contextlib.suppress(OSError):
-                os.unlink(temporary_name("rdb", os.getpid()))
-            os._exit(1)
-        log.raw(
-            f"{os.getpid()}:signal-handler ({int(time.time())}) Received SIG{name.upper()} scheduling shutdown...\n"
-        )
-        loop.wake_up(name)
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # until there is a watchdog
-
-
-def _report_crashes(loop: Loop, log: Log) -> None:
+def _report_crashes(loop: Loop, log: ServerLog) -> None:
     def on_crash(effect: Exit) -> None:
         crash.report(loop.current_node, effect.crash, None, log.raw)
         if effect.signal:
@@ -416,7 +440,7 @@ def _daemonize() -> None:
         os.dup2(null, fd)
 
 
-def _write_pidfile(config: Config, log: Log) -> None:
+def _write_pidfile(config: Config, log: ServerLog) -> None:
     config.pidfile = config.pidfile or "/var/run/redis.pid"
     try:
         with open(config.pidfile, "w") as file:
@@ -426,7 +450,7 @@ def _write_pidfile(config: Config, log: Log) -> None:
 
 
 def _notify_supervisor(config: Config) -> None:
-    """Tell systemd that the server is ready (`supervised systemd`, or `auto` under systemd)."""
+    """Notify systemd that the server is ready (`supervised systemd`, or `auto` under systemd)."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address or config.supervised not in ("systemd", "auto"):
         return

@@ -1,8 +1,8 @@
-"""Snapshots of the live world: written at once, or by a forked child.
+"""Snapshots of the live world: written immediately, or by a forked child.
 
-The child has a copy of the whole process as it was at the fork, so it can write at leisure what the parent goes on to
-change. Its exit status says whether it succeeded, and a pipe that only it holds open tells the
-parent's loop when it has ended (and, on the way, how far it is).
+The child has a copy of the whole process at the time of the fork, so it can write the data while the parent
+changes its own copy. Its exit status shows whether it succeeded; the parent's loop receives its progress through a
+pipe, and detects its end when the pipe closes.
 """
 
 import contextlib
@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from engine.commands.reconfigure import OOM_SCORE_FILE, child_oom_score
 from engine.effects import KillSnapshot, PauseSnapshot, ResumeSnapshot, Snapshot
 from engine.live.forking import fork
-from engine.reconfigure import OOM_SCORE_FILE, child_oom_score
+from engine.server.shutdown import OUT_OF_MEMORY
 
 if TYPE_CHECKING:
     from engine.live.loop import Loop
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class RoleLogger(Protocol):
-    """A log whose lines tell the process's role."""
+    """A log whose lines contain the role of the process."""
 
     role: str
 
@@ -32,16 +33,23 @@ class RoleLogger(Protocol):
 PIPE_BYTES = 1 << 16
 RECORD = struct.Struct("<QQ")  # keys written, bytes copied
 TELL_EVERY_S = 1.0
-SYNC_EVERY_BYTES = 4 << 20  # written out now and then, so that the last fsync is not one long stall
+SYNC_EVERY_BYTES = 4 << 20  # sync at intervals, so that the last fsync does not take long
 
 
 def temporary_name(kind: str, pid: int) -> str:
-    """Return what a snapshot's file is called while it is written."""
+    """Return the name of a snapshot's file while it is being written."""
     return f"temp-rewriteaof-{pid}.aof" if kind == "aof" else f"temp-{pid}.rdb"
 
 
+def _remove_temporary(pid: int) -> None:
+    """Remove the file of a child that did not finish."""
+    for kind in ("rdb", "aof"):
+        with contextlib.suppress(OSError):
+            os.unlink(temporary_name(kind, pid))
+
+
 class SnapshotError(OSError):
-    """A snapshot could not be written; `told` is what the log says of it."""
+    """A snapshot could not be written; `told` is the text for the log."""
 
     told = ""
 
@@ -49,7 +57,7 @@ class SnapshotError(OSError):
 def write_file(
     path: str, kind: str, chunks: Iterator[bytes], delay: Callable[[], None] | None = None, sync: bool = True
 ) -> None:
-    """Write a file beside `path`, make it durable, and rename it into place. Raises SnapshotError; leaves no rest."""
+    """Write a temporary file, make it durable, and rename it to `path`. Raises SnapshotError and leaves no file."""
     temporary = os.path.join(os.path.dirname(path), temporary_name(kind, os.getpid()))
     folder = os.getcwd()
     wrong = f"Failed opening the temp RDB file {temporary} (in server root dir {folder}) for saving"
@@ -90,7 +98,7 @@ def save_now(node: "Node", kind: str, path: str) -> None:
 
 
 def _paced_chunks(node: "Node", kind: str) -> tuple[Iterator[bytes], Callable[[], None] | None]:
-    """Return the pieces of a snapshot, and what to call after each (`rdb-key-save-delay`)."""
+    """Return the pieces of a snapshot, and a function to call after each (`rdb-key-save-delay`)."""
     delay_us = node.config.rdb_key_save_delay
     if delay_us <= 0:
         return node.snapshot_chunks(kind, 1 if delay_us else 1 << 16), None
@@ -98,7 +106,7 @@ def _paced_chunks(node: "Node", kind: str) -> tuple[Iterator[bytes], Callable[[]
 
 
 def become_child(loop: "Loop") -> None:
-    """Have a forked process say so in the log, be the first to go when memory is short, and stop listening."""
+    """Set up a forked process: its role in the log, its OOM score, no listeners."""
     if isinstance(loop.logger, RoleLogger):
         loop.logger.role = "C"
     score = child_oom_score(loop.current_node)
@@ -106,13 +114,13 @@ def become_child(loop: "Loop") -> None:
         with contextlib.suppress(OSError), open(OOM_SCORE_FILE, "w") as file:
             file.write(f"{score}\n")
     signal.signal(signal.SIGUSR1, lambda number, frame: os._exit(255))
-    # Who connects while this process outlives the other must be refused, and not wait for an answer.
+    # If this process outlives its parent, new connections must be refused instead of waiting for a reply.
     for listener, _ in loop.listeners.values():
         listener.close()
 
 
 class Teller:
-    """What a child says of itself to its parent, about once a second: records in a pipe."""
+    """Reports the progress of a child to its parent, about once a second: records in a pipe."""
 
     def __init__(self, node: "Node", fd: int, name: str, log: Callable[[str, str], None]) -> None:
         self.progress = node.persistence.child.progress
@@ -124,14 +132,14 @@ class Teller:
         self.cow_bytes = self.peak = self.sum = self.looks = 0
 
     def tell(self, last: bool = False) -> None:
-        """Tell how many keys are written, and the memory that was copied, if it is time to."""
+        """Report the number of keys written and the amount of memory copied, if a report is due."""
         now = time.monotonic()
         if now < self.next_at and not last:
             return
         self.next_at = now + TELL_EVERY_S
         if now >= self.next_look_at or last:
             self._look(last)
-            # The kernel walks over all pages for it: no more than a hundredth of the time.
+            # The kernel walks over all pages for this: limit it to a hundredth of the time.
             self.next_look_at = now + (time.monotonic() - now) * 100
         os.write(self.fd, RECORD.pack(self.progress.keys, self.cow_bytes))
 
@@ -149,7 +157,7 @@ class Teller:
 
 
 def private_dirty_bytes() -> int:
-    """Return the memory that this process shares with no other, 0 where the system does not tell."""
+    """Return the amount of unshared memory of this process in bytes; 0 if the system does not report it."""
     try:
         with open("/proc/self/smaps_rollup", "rb") as file:
             for line in file:
@@ -165,18 +173,18 @@ class Children:
 
     def __init__(self, loop: "Loop") -> None:
         self.loop = loop
-        self.pids: dict[int, int] = {}  # by snapshot id
-        self.pipes: dict[int, int] = {}  # what they send is read here, by snapshot id
+        self.pids: dict[int, int] = {}  # by snapshot ID
+        self.pipes: dict[int, int] = {}  # the reading ends of their pipes, by snapshot ID
 
     def start(self, effect: Snapshot) -> None:
-        """Fork a child that writes a snapshot; the node hears of it if that fails."""
+        """Fork a child that writes a snapshot; the node is notified if that fails."""
         try:
             self.fork(effect)
         except OSError as error:
             self.loop.node.snapshot(effect.id, f"Can't save in background: fork: {error.strerror}", self.loop.now())
 
     def fork(self, effect: Snapshot) -> int:
-        """Fork a child that writes a snapshot; returns how many µs that took. Raises OSError."""
+        """Fork a child that writes a snapshot. Returns the duration of the fork in µs. Raises OSError."""
         node = self.loop.current_node
         pid, fd, took_us = fork()
         if not pid:
@@ -193,10 +201,10 @@ class Children:
         return took_us
 
     def _readable(self, effect: Snapshot, pid: int, reading: int) -> None:
-        """Take what the child sends (nothing, when it writes to a file) until it closes its end."""
+        """Read the output of a child (none if it writes to a file) until it closes the pipe."""
         data = os.read(reading, PIPE_BYTES)
         if data and effect.path:
-            *_, (keys, cow_bytes) = RECORD.iter_unpack(data)  # written whole, so they are read whole
+            *_, (keys, cow_bytes) = RECORD.iter_unpack(data)  # records are written atomically, so they are complete
             self.loop.node.snapshot_progress(keys, cow_bytes, self.loop.now())
         elif data:
             self.loop.node.snapshot_data(effect.id, data, self.loop.now())
@@ -204,7 +212,7 @@ class Children:
             self._ended(effect, pid, reading)
 
     def _child(self, node: "Node", effect: Snapshot, writing: int) -> int:
-        """Write the snapshot; returns the exit status."""
+        """Write the snapshot. Returns the exit status."""
         try:
             become_child(self.loop)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -244,6 +252,10 @@ class Children:
                 told = error.told
             self.loop.logger("#", told)
             return 1
+        except MemoryError:
+            self.loop.logger("#", OUT_OF_MEMORY)
+            signal.signal(signal.SIGABRT, signal.SIG_DFL)
+            os.abort()
         except BaseException as error:
             self.loop.logger("#", f"Saving failed: {error!r}")
             return 1
@@ -259,6 +271,7 @@ class Children:
         error = None
         if os.WIFSIGNALED(status):
             error = f"Background {what} terminated by signal {os.WTERMSIG(status)}"
+            _remove_temporary(pid)
         elif os.WEXITSTATUS(status) == 255:
             error = f"Background {what} terminated by signal {signal.SIGUSR1.value}"
         elif status:
@@ -266,18 +279,15 @@ class Children:
         self.loop.node.snapshot(effect.id, error, self.loop.now())
 
     def pace(self, effect: PauseSnapshot | ResumeSnapshot) -> None:
-        """Stop to read what a child sends, or go on."""
+        """Pause or resume reading the output of a child."""
         reading = self.pipes.get(effect.id)
         if reading is not None:
             self.loop.poller.set(reading, isinstance(effect, ResumeSnapshot), False)
 
     def kill(self, effect: KillSnapshot) -> None:
-        """End a child at once."""
+        """Kill a child."""
         pid = self.pids.get(effect.id)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGUSR1)
-            with contextlib.suppress(OSError):
-                os.unlink(temporary_name("rdb", pid))
-            with contextlib.suppress(OSError):
-                os.unlink(temporary_name("aof", pid))
+            _remove_temporary(pid)

@@ -1,6 +1,6 @@
-"""The title of the process, which ps shows in place of the command line: `redis-tutor *:6379`.
+"""The title of the process, which ps shows instead of the command line: `redis-tutor *:6379`.
 
-`proc-title-template` makes it; `{title}` is the name that the program was started by, or what a child is about.
+`proc-title-template` determines it; `{title}` is the name with which the program was started, or the task of a child.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/config/
 """
@@ -16,9 +16,9 @@ from engine.config.checks import expand_title
 NAME = "redis-tutor"
 
 
-def set_title(config: Config, title: str = "") -> None:
-    """Give the process its title."""
-    text = expand_title(config.proc_title_template, title or _program(), config, config.config_file)
+def set_title(config: Config, title: str = "", mode: str = "") -> None:
+    """Set the title of the process."""
+    text = expand_title(config.proc_title_template, title or _program(), config, config.config_file, mode)
     if text:
         setproctitle(text)
 

@@ -6,35 +6,43 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/security/encryptio
 import contextlib
 import socket
 import ssl
+import warnings
 from typing import TYPE_CHECKING
 
-from engine.reconfigure import TLS_SETTINGS
+from engine.commands.reconfigure import TLS_SETTINGS
 
 if TYPE_CHECKING:
     from engine.config import Config
 
-_PIECE_BYTES = 16 * 1024  # a record; what OpenSSL could not write has to be offered again at least as long
+_PIECE_BYTES = 16 * 1024  # a record; a failed write must be retried with at least as many bytes
 _PROTOCOLS = {
-    "tlsv1": ssl.OP_NO_TLSv1,
-    "tlsv1.1": ssl.OP_NO_TLSv1_1,
-    "tlsv1.2": ssl.OP_NO_TLSv1_2,
-    "tlsv1.3": ssl.OP_NO_TLSv1_3,
+    "tlsv1": (ssl.TLSVersion.TLSv1, ssl.OP_NO_TLSv1),
+    "tlsv1.1": (ssl.TLSVersion.TLSv1_1, ssl.OP_NO_TLSv1_1),
+    "tlsv1.2": (ssl.TLSVersion.TLSv1_2, ssl.OP_NO_TLSv1_2),
+    "tlsv1.3": (ssl.TLSVersion.TLSv1_3, ssl.OP_NO_TLSv1_3),
+}
+_CIPHERSUITES = {
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_AES_128_CCM_SHA256",
+    "TLS_AES_128_CCM_8_SHA256",
 }
 _SETTINGS = tuple(name.replace("-", "_") for name in TLS_SETTINGS)
 
 
 class TlsError(OSError):
-    """The configuration cannot be used for TLS; the text says why."""
+    """The configuration cannot be used for TLS; the text is the reason."""
 
 
 class Contexts:
-    """The contexts that a configuration describes, made when they are needed and anew when it has changed."""
+    """The contexts for a configuration, created on first use and again after a change."""
 
     def __init__(self) -> None:
         self._made: dict[bool, tuple[tuple[object, ...], ssl.SSLContext]] = {}
 
     def get(self, config: "Config", server: bool) -> ssl.SSLContext:
-        """Return the context for connections that are accepted (`server`) or made; raises TlsError."""
+        """Return the context for accepted (`server`) or outgoing connections; raises TlsError."""
         settings = tuple(getattr(config, name) for name in _SETTINGS)
         held = self._made.get(server)
         if held is None or held[0] != settings:
@@ -44,7 +52,7 @@ class Contexts:
 
 def _context(config: "Config", server: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # servers are named by address; who they are, the authority's signature tells
+    context.check_hostname = False  # servers are identified by address and by the authority's signature
     certificate, key, password = config.tls_cert_file, config.tls_key_file, config.tls_key_file_pass
     if not server and config.tls_client_cert_file:
         certificate = config.tls_client_cert_file
@@ -71,41 +79,65 @@ def _context(config: "Config", server: bool) -> ssl.SSLContext:
     except TlsError:
         raise
     except (OSError, ValueError) as error:
-        raise TlsError(f"Failed to configure TLS: {error}") from None
+        raise TlsError(f"Failed to configure TLS: {_reason(error)}") from None
     modes = {"no": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "yes": ssl.CERT_REQUIRED}
     context.verify_mode = modes[verify]
     return context
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: str, key: str, password: str | None) -> None:
-    """Take a certificate and its key; raises TlsError, which names the file that is wrong."""
+    """Load a certificate and its key; raises TlsError with the name of the invalid file."""
     what, path = "certificate", certificate
     try:
-        with open(certificate, "rb") as file:
-            if b"-----BEGIN CERTIFICATE-----" in file.read():
-                what, path = "private key", key
-                with open(key, "rb"):
-                    pass
-        context.load_cert_chain(certificate, key, (password or "").encode())
-    except ssl.SSLError as error:
-        reason = error.reason.lower().replace("_", " ") if error.reason else "not in PEM format"
-        raise TlsError(f"Failed to load {what}: {path}: {reason}") from None
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)  # accepts only certificates
+        what, path = "private key", key
+        with open(key, "rb") as file:
+            encrypted = b"ENCRYPTED" in file.read()
+        try:
+            context.load_cert_chain(certificate, key, (password or "").encode())
+        except ssl.SSLError as error:
+            if encrypted and error.reason != "KEY_VALUES_MISMATCH":
+                raise ValueError(
+                    "its password is wrong" if password else "it is encrypted, and no password is set"
+                ) from None
+            raise
     except (OSError, ValueError) as error:
-        raise TlsError(f"Failed to load {what}: {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise TlsError(f"Failed to load {what}: {path}: {_reason(error)}") from None
+
+
+# OpenSSL's messages, in different versions, for a file without data between the BEGIN and END lines of PEM.
+_NOT_PEM = frozenset({None, "", "NO_START_LINE", "NO_CERTIFICATE_OR_CRL_FOUND"})
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Return the reason for an error, without the ssl module's formatting."""
+    if isinstance(error, ssl.SSLError):
+        return "not in PEM format" if error.reason in _NOT_PEM else error.reason.lower().replace("_", " ")
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _choose(context: ssl.SSLContext, config: "Config") -> None:
-    """Choose protocols and ciphers; raises ValueError."""
+    """Set protocols and ciphers; raises ValueError."""
     wanted = config.tls_protocols.lower().split() or ["tlsv1.2", "tlsv1.3"]
     for name in wanted:
         if name not in _PROTOCOLS:
             raise ValueError(f"Invalid tls-protocols specified: {name}")
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    for name, excluded in _PROTOCOLS.items():
-        if name not in wanted:
-            context.options |= excluded
-    # Python's own choice of ciphers, and its preference of the server's, are not OpenSSL's.
-    context.set_ciphers(config.tls_ciphers or "DEFAULT")
+    versions = list(_PROTOCOLS)
+    first, last = min(map(versions.index, wanted)), max(map(versions.index, wanted))
+    with warnings.catch_warnings():  # old protocols are deprecated, but used only if configured
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = _PROTOCOLS[versions[first]][0]
+        if last < len(versions) - 1:
+            context.maximum_version = _PROTOCOLS[versions[last]][0]
+        for name in versions[first + 1 : last]:
+            if name not in wanted:  # a gap, which can only be expressed by an option
+                context.options |= _PROTOCOLS[name][1]
+    # Python's selection of ciphers and its preference for the server's order differ from OpenSSL's.
+    try:
+        context.set_ciphers(config.tls_ciphers or "DEFAULT")
+    except ssl.SSLError:
+        raise TlsError(f"Failed to configure ciphers: {config.tls_ciphers}") from None
+    _check_ciphersuites(config.tls_ciphersuites)
     if config.tls_prefer_server_ciphers:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
@@ -114,11 +146,17 @@ def _choose(context: ssl.SSLContext, config: "Config") -> None:
         context.options |= ssl.OP_NO_TICKET
 
 
-class TlsSocket:
-    """A TLS connection with the few methods of a socket that the loop uses; none of them blocks.
+def _check_ciphersuites(wanted: str) -> None:
+    """Refuse TLS 1.3 ciphersuites if none is known, as OpenSSL does; the ssl module cannot select among them."""
+    if wanted and _CIPHERSUITES.isdisjoint(name.strip() for name in wanted.split(":")):
+        raise TlsError(f"Failed to configure ciphersuites: {wanted}")
 
-    The handshake happens by itself with the first reading and writing. A connection that has to wait raises
-    BlockingIOError as a plain one does.
+
+class TlsSocket:
+    """A TLS connection with the socket methods that the loop uses; none of them blocks.
+
+    The handshake happens during the first reads and writes. A connection that has to wait raises
+    BlockingIOError like a plain socket.
     """
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server: bool) -> None:
@@ -131,27 +169,35 @@ class TlsSocket:
         self.setsockopt = self.sock.setsockopt
         self.getsockname = self.sock.getsockname
         self.getpeername = self.sock.getpeername
-        self.settimeout = self.sock.settimeout
         self.setblocking = self.sock.setblocking
         self.shutdown = self.sock.shutdown
         self.close = self.sock.close
 
     def recv(self, size: int) -> bytes:
-        """Return everything that is there: what stayed within OpenSSL, no poll would ever tell."""
+        """Return at least `size` bytes or all available bytes, including those buffered by OpenSSL, which polls do
+        not report.
+
+        It stops even if the peer sends as fast as it is read.
+        """
         parts: list[bytes] = []
+        received = 0
         try:
-            while data := self.sock.recv(max(size, _PIECE_BYTES)):
+            while received < size or self.sock.pending():
+                data = self.sock.recv(max(size, _PIECE_BYTES))
+                if not data:
+                    break
                 parts.append(data)
+                received += len(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             if not parts:
                 raise BlockingIOError from None
         except OSError:
             if not parts:
-                raise  # otherwise it is met again
+                raise  # otherwise it will occur again
         return b"".join(parts)
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send as much as the connection takes now; returns how much that was."""
+        """Send as much as the connection accepts now. Returns the number of bytes sent."""
         view = memoryview(data)
         sent = 0
         with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -160,7 +206,3 @@ class TlsSocket:
         if not sent and len(view):
             raise BlockingIOError
         return sent
-
-    def sendall(self, data: bytes | bytearray) -> None:
-        """Send everything (the socket has been set to block)."""
-        self.sock.sendall(data)

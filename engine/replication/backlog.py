@@ -1,7 +1,7 @@
-"""The replication backlog: the last bytes of the stream, from which a replica that was away can catch up.
+"""The replication backlog: the last bytes of the stream, from which a reconnecting replica can continue.
 
-A queue of the very pieces that were sent to the replicas, so that what a replica has not taken yet and what the
-backlog keeps is one copy. Offsets count the bytes of the stream; the first byte of a history has offset 1.
+It is a queue of the same byte strings that were sent to the replicas, so the backlog and the pending output of
+replicas share memory. Offsets count the bytes of the stream; the first byte of a history has offset 1.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """
@@ -10,13 +10,13 @@ from collections import deque
 
 
 class Backlog:
-    """The last `size_bytes` of a stream, and what came before as long as somebody else has to keep it anyway."""
+    """The last `size_bytes` of a stream, and older ones that a slow replica still needs."""
 
     def __init__(self, size_bytes: int, offset: int) -> None:
         self.size_bytes = size_bytes
         self.pieces: deque[bytes] = deque()
-        self.first_offset = offset + 1  # of the first byte that is kept
-        self.length = 0  # bytes that are kept
+        self.first_offset = offset + 1  # of the first byte in the backlog
+        self.length = 0  # size of the data in bytes
 
     @property
     def end(self) -> int:
@@ -24,17 +24,17 @@ class Backlog:
         return self.first_offset + self.length
 
     def append(self, data: bytes) -> None:
-        """Add bytes of the stream. `trim` drops what is too much."""
+        """Add bytes of the stream. `trim` removes the excess."""
         self.pieces.append(data)
         self.length += len(data)
 
     @property
     def too_long(self) -> bool:
-        """Whether there is more than the size allows."""
+        """Whether the data exceeds the size limit."""
         return self.length > self.size_bytes
 
     def trim(self, needed_from: int) -> None:
-        """Drop the oldest bytes beyond the size, up to the offset from which a slow replica still needs them."""
+        """Drop the oldest bytes beyond the size limit, up to the offset that a slow replica still needs."""
         excess = min(self.length - self.size_bytes, needed_from - self.first_offset)
         while excess > 0:
             piece = self.pieces[0]
@@ -49,11 +49,11 @@ class Backlog:
             excess -= dropped
 
     def covers(self, offset: int) -> bool:
-        """Tell whether everything from an offset on is still here."""
+        """Return whether the backlog contains all bytes starting at an offset."""
         return self.first_offset <= offset <= self.end
 
     def since(self, offset: int) -> bytes:
-        """Return the bytes from an offset on."""
+        """Return the bytes starting at an offset."""
         skip = offset - self.first_offset
         parts: list[bytes] = []
         for piece in self.pieces:

@@ -1,23 +1,31 @@
-"""The master's side: who asks for the stream, and what each gets.
+"""The master's side: accepting replicas, and sending them the stream.
 
 A replica that attaches passes through these states:
 
-    wait_bgsave   it waits for a snapshot to be started, or to end; the stream since is kept for it
-    send_bulk     the snapshot's file is on its way (diskless: all was sent, and its first ACK has to confirm it)
-    online        it gets the stream as it is made
+    wait_bgsave   waits for a snapshot to start or end; the stream since then is buffered for it
+    send_bulk     the snapshot's file is being sent (diskless: all was sent, and its first ACK must confirm it)
+    online        receives the stream directly
 
-`decide` is PSYNC's decision, with each condition and its values, so that the log and the laboratory can tell why.
+`decide` makes PSYNC's decision, with each condition and its values, so the log and the laboratory can show why.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine import client as flags
-from engine.effects import PauseSnapshot, Read, ResumeSnapshot, Snapshot
-from engine.events import (
+from engine.clients import client as flags
+from engine.clients.client import PROPAGATE_REPLICAS, Client
+from engine.clients.connections import Connections
+from engine.clients.describe import describe
+from engine.clients.limits import ClientLimits
+from engine.clients.propagation import Propagation
+from engine.clients.replica_link import ONLINE, SEND_BULK, WAIT_BGSAVE, ReplicaLink
+from engine.config import Config
+from engine.effects import Output, PauseSnapshot, Read, ResumeSnapshot
+from engine.observe.events import (
     Acknowledged,
     Condition,
+    Events,
     FullResyncFinished,
     FullResyncStarted,
     PsyncDecided,
@@ -25,43 +33,20 @@ from engine.events import (
     ReplicaDetached,
     ReplicaStateChanged,
 )
-from engine.resp import encode_command
+from engine.observe.stats import Stats
+from engine.persistence.snapshots import Persistence
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import encode_command
+from engine.timers import Clock, Timers
+from engine.values.rng import Rng
 
 if TYPE_CHECKING:
-    from engine.client import Client
-    from engine.node import Node
     from engine.replication import Replication
+    from engine.replication.failover import Failover
 
-WAIT_BGSAVE, SEND_BULK, ONLINE = "wait_bgsave", "send_bulk", "online"
 EOF_MARK_BYTES = 40
-PIECE_BYTES = 1 << 20  # of a snapshot's file, sent at once
-WAITING_BYTES_MAX = 1 << 16  # what a replica may leave waiting before a snapshot's next piece is read
-
-
-class ReplicaLink:
-    """What a master knows of one of its replicas."""
-
-    def __init__(self) -> None:
-        self.state = ""  # not attached yet
-        self.listening_port = 0
-        self.announced_ip = ""
-        self.capa_eof = False
-        self.capa_psync2 = False
-        self.rdb_only = False
-        self.contents = "rdb"  # the kind of snapshot that it wants: see Node.snapshot_chunks
-        self.old_sync = False  # asked with SYNC: speaks no PSYNC
-        self.snapshot = 0  # the one it waits for; 0: the next
-        self.initial_offset = 0
-        self.pending: list[bytes] = []  # the stream since its snapshot, until it is online
-        self.pending_bytes = 0
-        self.ack_offset = 0
-        self.aof_offset = 0
-        self.ack_time_s = 0
-        self.since_s = 0
-        self.file: bytes | None = None  # the snapshot that it is being sent (all replicas of it share the bytes)
-        self.file_sent = 0
-        self.stuck_since_us = 0  # when a replica that did not take all that waits for it last took a part; 0: it did
-        self.leaving = ""  # why we hang up on it
+PIECE_BYTES = 1 << 20  # of a snapshot's file, sent in one piece
+WAITING_BYTES_MAX = 1 << 16  # pending output of a replica above which it gets no further piece of a snapshot
 
 
 class Decision(NamedTuple):
@@ -72,11 +57,11 @@ class Decision(NamedTuple):
 
 
 def decide(replication: "Replication", replid: bytes, offset: int) -> Decision:
-    """Return whether a replica that names this history and wants the byte at `offset` next can have it."""
+    """Return whether a replica can continue this history, with the byte at `offset` as the next one."""
     asked = replid.decode("ascii", "replace")
     backlog = replication.backlog
     conditions: list[Condition] = []
-    if replid == b"?":
+    if replid[:1] == b"?":
         return Decision(False, [Condition(False, "the replica names a history to continue: it asks for any")])
     same = replid.lower() == replication.replid.lower()
     conditions.append(Condition(same, f"the ID asked for, {asked[:8]}…, is mine, {replication.replid[:8].decode()}…"))
@@ -107,36 +92,64 @@ def decide(replication: "Replication", replid: bytes, offset: int) -> Decision:
 class Master:
     """The replicas of a node."""
 
-    def __init__(self, node: "Node") -> None:
-        self.node = node
+    target = PROPAGATE_REPLICAS
+
+    failover: "Failover"
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        rng: Rng,
+        timers: Timers,
+        output: Output,
+        stats: Stats,
+        events: Events,
+        propagation: Propagation,
+        limits: ClientLimits,
+        connections: Connections,
+        persistence: Persistence,
+        replication: "Replication",
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.rng = rng
+        self.timers = timers
+        self.output = output
+        self.stats = stats
+        self.events = events
+        self.propagation = propagation
+        self.limits = limits
+        self.connections = connections
+        self.persistence = persistence
+        self.replication = replication
         self.replicas: dict[int, Client] = {}
-        self.round: list[bytes] = []  # the stream of this round, which is in the backlog but not yet handed out
-        self.selected = -1  # the database that the stream is in; -1: not said yet
-        self.snapshot = 0  # the one that is being made for replicas
+        self.round: list[bytes] = []  # the stream of this round, which is in the backlog but not yet sent to replicas
+        self.selected = -1  # the selected database of the stream; -1: none yet
+        self.snapshot = 0  # ID of the current snapshot for replicas; 0: none
         self.snapshot_to_disk = False
-        self.snapshot_paused = False  # a diskless one waits for its slowest replica
-        self.sending = False  # some replica can take the next piece of its file
-        self.file_is_for_replicas = False  # the snapshot's file was made for them alone
-        self.mark = b""  # the end marker of a diskless one
-        self.start_at_ms: int | None = None  # when the next one is due
-        self.seconds = 0  # rounds of cron: pings are due when the period divides it
+        self.snapshot_paused = False  # a diskless snapshot is paused for its slowest replica
+        self.sending = False  # a replica can receive the next piece of its file
+        self.file_is_for_replicas = False  # the snapshot's file was written only for replicas
+        self.mark = b""  # the end marker of a diskless snapshot
+        self.start_at_us: int | None = None  # when the next snapshot is due
+        self.seconds = 0  # number of cron cycles: pings are due when it is divisible by the period
         self.no_replicas_since_us = 0
 
     # --- attaching ----------------------------------------------------------------------------------------------
 
-    def partial(self, client: "Client", link: ReplicaLink, replid: bytes, offset: int) -> bool:
-        """Continue a replica's history, if that is possible; False when it needs a full resynchronization."""
-        node = self.node
-        replication = node.replication
+    def try_partial_resync(self, client: Client, link: ReplicaLink, replid: bytes, offset: int) -> bool:
+        """Continue a replica's history if possible. Returns False if a full resynchronization is necessary."""
+        replication = self.replication
         self.hand_out()
         decision = decide(replication, replid, offset)
         peer = self.name(client, link)
-        if node.observers:
+        if self.events.observers:
             asked = replid.decode(errors="replace")
             left = replication.offset + 1 - offset if decision.granted else 0
             conditions = tuple(decision.conditions)
-            now_us, granted = node.now_us, decision.granted
-            node.emit(PsyncDecided(now_us, client.id, peer, asked, offset, conditions, granted, left))
+            now_us, granted = self.clock.now_us, decision.granted
+            self.events.emit(PsyncDecided(now_us, client.id, peer, asked, offset, conditions, granted, left))
         if not decision.granted:
             self._tell_refusal(peer, replid, offset)
             return False
@@ -148,24 +161,23 @@ class Master:
         client.write(answer)
         if data:
             client.write(data)
-        node.log(
+        self.output.log(
             "*",
             f"Partial resynchronization request from {peer} accepted. Sending {len(data)} bytes of backlog starting "
             f"from offset {offset}.",
         )
-        node.stats.sync_partial_ok += 1
+        self.stats.sync_partial_ok += 1
         return True
 
-    def full(self, client: "Client", link: ReplicaLink) -> None:
+    def full_resync(self, client: Client, link: ReplicaLink) -> None:
         """Attach a replica that needs a snapshot."""
-        node = self.node
         self.hand_out()
-        node.stats.sync_full += 1
+        self.stats.sync_full += 1
         self._attach(client, link, "full")
         self._enter(client, link, WAIT_BGSAVE, "it needs a snapshot")
         link.snapshot = 0
-        node.replication.need_backlog()
-        config = node.config
+        self.replication.need_backlog()
+        config = self.config
         if self.snapshot and self.snapshot_to_disk:
             shared = [
                 other
@@ -180,27 +192,31 @@ class Master:
                 link.pending_bytes = shared[0].pending_bytes
                 reason = "a snapshot is being made for another replica, and all since is kept"
                 self._announce(client, link, self.snapshot, shared[0].initial_offset, reason, shared=True)
-                node.log("*", "Waiting for end of BGSAVE for SYNC")
+                self.output.log("*", "Waiting for end of BGSAVE for SYNC")
             else:
-                node.log("*", "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC")
+                self.output.log(
+                    "*", "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC"
+                )
         elif self.snapshot:
-            node.log("*", "Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC")
+            self.output.log("*", "Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC")
         elif config.repl_diskless_sync and link.capa_eof and config.repl_diskless_sync_delay:
-            if self.start_at_ms is None:
-                self.start_at_ms = node.now_ms + config.repl_diskless_sync_delay * 1000
-            node.log("*", "Delay next BGSAVE for diskless SYNC")
-        elif node.persistence.saving or node.aof.rewriting:
-            node.log("*", "No BGSAVE in progress, but another BG operation is active. BGSAVE for replication delayed")
+            if self.start_at_us is None:
+                self.start_at_us = self.clock.monotonic_us + config.repl_diskless_sync_delay * 1_000_000
+            self.output.log("*", "Delay next BGSAVE for diskless SYNC")
+        elif self.persistence.saving or self.persistence.aof.rewriting:
+            self.output.log(
+                "*", "No BGSAVE in progress, but another BG operation is active. BGSAVE for replication delayed"
+            )
         else:
             self.start_snapshot()
 
     def _tell_refusal(self, peer: str, replid: bytes, offset: int) -> None:
-        """Count and log that a history is not continued, in Redis's words."""
-        node, replication = self.node, self.node.replication
-        if replid == b"?":
-            node.log("*", f"Full resync requested by replica {peer}")
+        """Count and log the refusal of a partial resynchronization, with Redis's text."""
+        replication = self.replication
+        if replid[:1] == b"?":
+            self.output.log("*", f"Full resync requested by replica {peer}")
             return
-        node.stats.sync_partial_err += 1
+        self.stats.sync_partial_err += 1
         mine, former = replication.replid.decode(), replication.replid2.decode()
         asked = replid.decode(errors="replace")
         limit = replication.second_replid_offset
@@ -213,80 +229,84 @@ class Master:
         else:
             refused = f"Unable to partial resync with replica {peer} for lack of backlog "
             refused += f"(Replica request was: {offset})."
-        node.log("*", refused)
+        self.output.log("*", refused)
         if asked.lower() == mine and offset > replication.offset:
-            node.log(
+            self.output.log(
                 "#",
                 f"Warning: replica {peer} tried to PSYNC with an offset that is greater than the master replication "
                 "offset.",
             )
 
-    def _enter(self, client: "Client", link: ReplicaLink, state: str, reason: str) -> None:
+    def _enter(self, client: Client, link: ReplicaLink, state: str, reason: str) -> None:
         link.state = state
-        node = self.node
-        if node.observers:
-            node.emit(ReplicaStateChanged(node.now_us, client.id, self.name(client, link), state, reason))
+        if self.events.observers:
+            self.events.emit(
+                ReplicaStateChanged(self.clock.now_us, client.id, self.name(client, link), state, reason)
+            )
 
-    def _attach(self, client: "Client", link: ReplicaLink, how: str) -> None:
-        client.extra = link
+    def _attach(self, client: Client, link: ReplicaLink, how: str) -> None:
+        client.replica = link
         client.flags |= flags.REPLICA
-        client.update_gated()
-        link.since_s = link.ack_time_s = self.node.now_us // 1_000_000
+        client.update_checks()
+        link.since_s = link.ack_time_s = self.clock.monotonic_us // 1_000_000
         self.replicas[client.id] = client
-        node = self.node
-        node.update_propagating()
-        if node.observers:
-            node.emit(ReplicaAttached(node.now_us, client.id, self.name(client, link), how))
+        self.propagation.update()
+        if self.events.observers:
+            self.events.emit(ReplicaAttached(self.clock.now_us, client.id, self.name(client, link), how))
 
-    def detach(self, client: "Client") -> None:
-        """Forget a replica that is gone."""
-        if self.replicas.pop(client.id, None) is None:
+    def detach(self, client: Client) -> None:
+        """Remove a replica that has disconnected."""
+        if client.id not in self.replicas:
             return
         link = _link(client)
-        node, peer = self.node, self.name(client, link)
-        node.log("*", f"Connection with replica {peer} lost.")
-        if node.observers:
-            reason = link.leaving or "the connection ended"
-            node.emit(ReplicaDetached(node.now_us, client.id, peer, link.ack_offset, reason))
-        if not self.replicas:
-            self.no_replicas_since_us = self.node.now_us
+        self.output.log("*", f"Connection with replica {self.name(client, link)} lost.")
+        self._forget(client, link)
         if self.snapshot and not any(_link(other).snapshot == self.snapshot for other in self.replicas.values()):
             if not self.snapshot_to_disk:
-                node.log("#", "Diskless rdb transfer, last replica dropped, killing fork child.")
+                self.output.log("#", "Diskless rdb transfer, last replica dropped, killing fork child.")
                 self.kill_snapshot()
-            elif not node.config.save and link.snapshot == self.snapshot:
-                self.kill_snapshot()  # nobody needs what it writes
+            elif not self.config.save and link.snapshot == self.snapshot:
+                self.kill_snapshot()  # no replica needs it any more
         self._pace()
         self.trim_backlog()
 
-    @staticmethod
-    def note_leaving(client: "Client", reason: str) -> None:
-        """Say why a client is about to be hung up on, for those who look on when it is a replica."""
-        if isinstance(client.extra, ReplicaLink):
-            client.extra.leaving = reason
+    def _forget(self, client: Client, link: ReplicaLink) -> None:
+        del self.replicas[client.id]
+        if self.events.observers:
+            reason = link.leaving or "the connection ended"
+            self.events.emit(
+                ReplicaDetached(self.clock.now_us, client.id, self.name(client, link), link.ack_offset, reason)
+            )
+        if not self.replicas:
+            self.no_replicas_since_us = self.clock.monotonic_us
 
     @staticmethod
-    def name(client: "Client", link: ReplicaLink) -> str:
-        """Return how the log names a replica."""
+    def note_leaving(client: Client, reason: str) -> None:
+        """Record for observers why a client, if it is a replica, is about to be disconnected."""
+        if client.replica is not None:
+            client.replica.leaving = reason
+
+    @staticmethod
+    def name(client: Client, link: ReplicaLink) -> str:
+        """Return the name of a replica in the log."""
         host = link.announced_ip or client.peer.rsplit(":", 1)[0].strip("[]")
         return f"{host}:{link.listening_port or client.peer.rsplit(':', 1)[-1]}"
 
     # --- snapshots ----------------------------------------------------------------------------------------------
 
     def _start_is_due(self) -> bool:
-        """Tell whether replicas that wait need not wait longer, for others that may share their snapshot."""
-        if self.start_at_ms is None or self.node.now_ms >= self.start_at_ms:
+        """Return whether replicas have waited long enough for others that may share their snapshot."""
+        if self.start_at_us is None or self.clock.monotonic_us >= self.start_at_us:
             return True
-        enough = self.node.config.repl_diskless_sync_max_replicas
+        enough = self.config.repl_diskless_sync_max_replicas
         return bool(enough) and enough <= sum(
             link.state == WAIT_BGSAVE and not link.snapshot for link in map(_link, self.replicas.values())
         )
 
     def start_snapshot(self) -> None:
-        """Start a snapshot for every replica that waits for one."""
-        node = self.node
+        """Start a snapshot for all waiting replicas."""
         self.hand_out()
-        self.start_at_ms = None
+        self.start_at_us = None
         waiting = [
             (client, link)
             for client in self.replicas.values()
@@ -294,82 +314,99 @@ class Master:
         ]
         if not waiting:
             return
-        # Who wants something else waits for the next one. What is only a part never goes to the file.
+        # Replicas that requested another kind wait for the next one. A partial snapshot is never written to the file.
         contents = waiting[0][1].contents
         waiting = [(client, link) for client, link in waiting if link.contents == contents]
-        wanted = node.config.repl_diskless_sync or contents != "rdb"
+        wanted = self.config.repl_diskless_sync or contents != "rdb"
         diskless = wanted and all(link.capa_eof for _, link in waiting)
         target = "replicas sockets" if diskless else "disk"
-        node.log("*", f"Starting BGSAVE for SYNC with target: {target}")
-        self.file_is_for_replicas = self.file_is_for_replicas or not diskless
-        self.snapshot = node.persistence.take_snapshot("" if diskless else node.persistence.path, contents)
+        self.output.log("*", f"Starting BGSAVE for SYNC with target: {target}")
+        try:
+            self.snapshot = self.persistence.take_snapshot("" if diskless else self.persistence.path, contents)
+        except OSError:
+            self._give_up_waiting()
+            return
         self.snapshot_to_disk = not diskless
-        self.mark = node.rng.hex(EOF_MARK_BYTES)
-        self.selected = -1  # who joins now must be told where the stream is
+        self.file_is_for_replicas = self.file_is_for_replicas or not diskless
+        self.mark = self.rng.hex(EOF_MARK_BYTES)
+        self.selected = -1  # the stream must select its database again, for the replicas that join now
         if contents != "rdb":
             reason = "only a part is wanted (rdb-filter-only), which is never written to the file"
         elif diskless:
             reason = "repl-diskless-sync is on, and every replica that waits can take it (capa eof)"
-        elif node.config.repl_diskless_sync:
+        elif self.config.repl_diskless_sync:
             reason = "repl-diskless-sync is on, but a replica that waits cannot take it (no capa eof)"
         else:
             reason = "repl-diskless-sync is off"
         for client, link in waiting:
-            self._announce(client, link, self.snapshot, node.replication.offset, reason)
+            self._announce(client, link, self.snapshot, self.replication.offset, reason)
             if diskless:
                 client.write(b"$EOF:%b\r\n" % self.mark)
 
+    def _give_up_waiting(self) -> None:
+        """Handle a failure to start a snapshot: reply with an error to all waiting replicas and disconnect them."""
+        self.output.log("#", "BGSAVE for replication failed")
+        for client in list(self.replicas.values()):
+            link = _link(client)
+            if link.state != WAIT_BGSAVE or link.snapshot:
+                continue
+            link.leaving = "no snapshot can be made for it"
+            self._forget(client, link)
+            _make_ordinary(client)
+            error = ReplyError(b"ERR BGSAVE failed, replication can't continue")
+            self.stats.count_error(error)
+            client.reply(error)
+            client.close_after_reply()
+
     def _announce(
-        self, client: "Client", link: ReplicaLink, snapshot: int, offset: int, reason: str, shared: bool = False
+        self, client: Client, link: ReplicaLink, snapshot: int, offset: int, reason: str, shared: bool = False
     ) -> None:
         link.snapshot = snapshot
         link.initial_offset = offset
-        node = self.node
-        if node.observers:
+        if self.events.observers:
             target = "disk" if self.snapshot_to_disk else "socket"
-            peer, replid = self.name(client, link), node.replication.replid.decode()
-            node.emit(FullResyncStarted(node.now_us, client.id, peer, replid, offset, target, shared, reason))
+            peer, replid = self.name(client, link), self.replication.replid.decode()
+            self.events.emit(
+                FullResyncStarted(self.clock.now_us, client.id, peer, replid, offset, target, shared, reason)
+            )
         if not link.old_sync:
-            client.write(b"+FULLRESYNC %b %d\r\n" % (self.node.replication.replid, offset))
+            client.write(b"+FULLRESYNC %b %d\r\n" % (self.replication.replid, offset))
 
     def kill_snapshot(self) -> None:
-        """Give the snapshot for replicas up, if one is being made: who waits for it has to ask anew."""
+        """Abort the snapshot for replicas, if any; the replicas that wait for it have to reconnect."""
         if self.snapshot:
-            self.node.persistence.kill(self.snapshot)
+            self.persistence.kill(self.snapshot)
 
     def snapshot_data(self, snapshot: int, data: bytes) -> None:
-        """A piece of a diskless snapshot is there."""
+        """Handle a piece of a diskless snapshot."""
         for client in self.replicas.values():
             if _link(client).snapshot == snapshot:
                 client.write(data)
 
-    def undelivered(self, client: "Client") -> None:
-        """A replica took a part of what waits for it, or did not take all of what was sent."""
-        link = client.extra
-        if isinstance(link, ReplicaLink):
-            link.stuck_since_us = self.node.now_us if client.out_bytes else 0
+    def output_pending(self, client: Client) -> None:
+        """Handle a change in the amount of a replica's pending output."""
+        link = client.replica
+        if link is not None:
+            link.stuck_since_us = self.clock.monotonic_us if client.out_bytes else 0
             if link.snapshot:
                 self._pace()
             elif link.file is not None and client.out_bytes <= WAITING_BYTES_MAX:
                 self._go_on_soon()
 
-    def heard(self, client: "Client") -> None:
-        """A replica that has nothing to say yet shows that it lives."""
-        _link(client).ack_time_s = self.node.now_us // 1_000_000
+    def heard(self, client: Client) -> None:
+        """Record that a replica that cannot acknowledge yet is alive."""
+        _link(client).ack_time_s = self.clock.monotonic_us // 1_000_000
 
-    def refuse_reply(self, client: "Client") -> None:
-        """Hang up on a replica that asked for what is answered: the link carries the stream, and nothing else."""
-        from engine.commands.client import describe
-
+    def refuse_reply(self, client: Client) -> None:
+        """Disconnect a replica that sent a command with a reply: the link carries only the stream."""
         name = client.current.name.decode() if client.current is not None else "<unknown>"
         info = describe(client).decode(errors="replace")
-        node = self.node
-        node.log("#", f"Replica generated a reply to command '{name}', disconnecting it: {info}")
+        self.output.log("#", f"Replica generated a reply to command '{name}', disconnecting it: {info}")
         self.note_leaving(client, f"it sent a command that is answered: {name}")
-        node.close_after_reply(client)
+        client.close_after_reply()
 
     def _pace(self) -> None:
-        """Read a diskless snapshot no faster than its slowest replica takes it."""
+        """Read a diskless snapshot no faster than its slowest replica receives it."""
         slow = bool(self.snapshot) and any(
             client.out_bytes > WAITING_BYTES_MAX and _link(client).snapshot == self.snapshot
             for client in self.replicas.values()
@@ -377,53 +414,51 @@ class Master:
         if slow != self.snapshot_paused:
             self.snapshot_paused = slow
             effect = PauseSnapshot if slow else ResumeSnapshot
-            self.node.effects.append(effect(self.snapshot))
+            self.output.effects.append(effect(self.snapshot))
 
     def snapshot_ended(self, snapshot: int, error: str | None) -> None:
-        """A snapshot for replicas ended."""
+        """Handle the end of a snapshot for replicas."""
         if snapshot != self.snapshot:
             return
-        node = self.node
         self.hand_out()
         self.snapshot = 0
         self.snapshot_paused = False
         waiting = [client for client in self.replicas.values() if _link(client).snapshot == snapshot]
         if error is not None:
-            node.log("#", error)
+            self.output.log("#", error)
             for client in waiting:
-                node.log("#", "SYNC failed. BGSAVE child returned an error")
+                self.output.log("#", "SYNC failed. BGSAVE child returned an error")
                 _link(client).leaving = f"its snapshot failed: {error}"
-                node.close_now(client)
+                self.connections.close_now(client)
         elif self.snapshot_to_disk:
-            node.log("*", "Background saving terminated with success")
+            self.output.log("*", "Background saving terminated with success")
             self._send_file(waiting)
         else:
-            node.log("*", f"Diskless rdb transfer, done reading from pipe, {len(waiting)} replicas still up.")
-            node.log("*", "Background RDB transfer terminated with success")
+            self.output.log("*", f"Diskless rdb transfer, done reading from pipe, {len(waiting)} replicas still up.")
+            self.output.log("*", "Background RDB transfer terminated with success")
             for client in waiting:
                 link = _link(client)
                 client.write(self.mark)
                 self._enter(client, link, SEND_BULK, "all of the snapshot is sent; its first ACK says it is loaded")
                 link.snapshot = 0
                 name = self.name(client, link)
-                node.log(
+                self.output.log(
                     "*",
                     f"Streamed replica with replica {name} succeeded (socket). Waiting for REPLCONF ACK from "
                     "replica to enable streaming",
                 )
         self.start_snapshot()
 
-    def _send_file(self, waiting: list["Client"]) -> None:
-        node = self.node
+    def _send_file(self, waiting: list[Client]) -> None:
         if not waiting:
             return
         try:
-            data = node.perform(Read(node.persistence.path))
+            data = self.output.run_now(Read(self.persistence.path))
         except OSError as error:
-            node.log("#", f"SYNC failed. Can't open/stat DB after BGSAVE: {error.strerror}")
+            self.output.log("#", f"SYNC failed. Can't open/stat DB after BGSAVE: {error.strerror}")
             for client in waiting:
                 _link(client).leaving = "its snapshot cannot be read"
-                node.close_now(client)
+                self.connections.close_now(client)
             return
         for client in waiting:
             link = _link(client)
@@ -434,18 +469,19 @@ class Master:
             self._send_piece(client, link)
 
     def _go_on_soon(self) -> None:
-        self.sending = True
-        self.node.wake_at_us = self.node.now_us
+        if not self.sending:
+            self.sending = True
+            self.timers.at(self.clock.monotonic_us, "master.send_pieces")
 
     def send_pieces(self) -> None:
-        """Send each replica that keeps up the next piece of its file."""
+        """Send the next piece of the file to each replica that keeps up."""
         self.sending = False
         for client in list(self.replicas.values()):
             link = _link(client)
             if link.file is not None and client.out_bytes <= WAITING_BYTES_MAX:
                 self._send_piece(client, link)
 
-    def _send_piece(self, client: "Client", link: ReplicaLink) -> None:
+    def _send_piece(self, client: Client, link: ReplicaLink) -> None:
         assert link.file is not None
         client.write(link.file[link.file_sent : link.file_sent + PIECE_BYTES])
         link.file_sent += PIECE_BYTES
@@ -455,37 +491,46 @@ class Master:
             link.file = None
             self._put_online(client)
 
-    def _put_online(self, client: "Client") -> None:
+    def _put_online(self, client: Client) -> None:
         self.hand_out()
         link = _link(client)
         if link.rdb_only:
-            self.node.log(
+            self.output.log(
                 "*",
                 f"RDB transfer completed, rdb only replica ({self.name(client, link)}) should be disconnected asap",
             )
             link.leaving = "it wanted the snapshot alone (rdb-only)"
-            self.node.close_after_reply(client)
+            self.detach(client)
+            _make_ordinary(client)
+            client.close_after_reply()
             return
-        node = self.node
         self._enter(client, link, ONLINE, "the stream that was kept for it follows its snapshot")
-        if node.observers:
+        if self.events.observers:
             peer, kept = self.name(client, link), link.pending_bytes
-            node.emit(FullResyncFinished(node.now_us, client.id, peer, node.replication.offset, kept))
-        link.ack_time_s = self.node.now_us // 1_000_000
+            self.events.emit(FullResyncFinished(self.clock.now_us, client.id, peer, self.replication.offset, kept))
+        link.ack_time_s = self.clock.monotonic_us // 1_000_000
         for data in link.pending:
             client.write(data)
         link.pending = []
         link.pending_bytes = 0
-        self.node.log("*", f"Synchronization with replica {self.name(client, link)} succeeded")
+        self.output.log("*", f"Synchronization with replica {self.name(client, link)} succeeded")
 
     # --- the stream ---------------------------------------------------------------------------------------------
 
-    def feed(self, db: int, argv: list[bytes]) -> None:
-        """Send a command to the replicas and the backlog; `db` -1 is for what belongs to no database.
+    @property
+    def reads_changes(self) -> bool:
+        """Whether there is a backlog."""
+        return self.replication.backlog is not None
 
-        A replica passes its master's stream on and adds nothing to it.
+    def feed(self, db: int, argv: list[bytes]) -> None:
+        """Send a command to the replicas and the backlog; `db` is -1 for a command that concerns no database.
+
+        A replica only passes on its master's stream and adds nothing to it.
         """
-        if self.node.is_replica:
+        if self.config.is_replica:
+            return
+        if self.replication.backlog is None:
+            self.replication.offset += 1  # no replica reads this byte, but WAITAOF uses the offset
             return
         if db >= 0 and db != self.selected:
             self.send(encode_command([b"SELECT", b"%d" % db]))
@@ -493,20 +538,20 @@ class Master:
         self.send(encode_command(argv))
 
     def send(self, data: bytes) -> None:
-        """Add bytes to the stream: to the backlog now, to the replicas at the end of the round."""
-        replication = self.node.replication
+        """Add bytes to the stream: to the backlog immediately, to the replicas at the end of the round."""
+        replication = self.replication
         assert replication.backlog is not None
         replication.backlog.append(data)
         replication.offset += len(data)
         self.round.append(data)
 
     def hand_out(self) -> None:
-        """Hand the round's stream to every replica that was there when it was made, as one piece."""
+        """Send the round's stream as one piece to every replica that was attached when it was produced."""
         if not self.round:
             return
         data = b"".join(self.round)
         self.round.clear()
-        limited = self.node.limits.least
+        limited = self.limits.least
         for client in list(self.replicas.values()):
             link = _link(client)
             if link.state == ONLINE:
@@ -515,97 +560,107 @@ class Master:
                 link.pending.append(data)
                 link.pending_bytes += len(data)
                 if link.pending_bytes >= limited:
-                    self.node.limits.check_output(client, link.pending_bytes)
-        backlog = self.node.replication.backlog
+                    self.limits.enforce_output_limit(client, link.pending_bytes)
+        backlog = self.replication.backlog
         if backlog is not None and backlog.too_long:
             self.trim_backlog()
 
     def trim_backlog(self) -> None:
-        """Drop the oldest bytes of the backlog, but none that wait for a replica: they are in memory in any case."""
-        replication = self.node.replication
+        """Drop the oldest bytes of the backlog, except those pending for a replica, which are in memory anyway."""
+        replication = self.replication
         if replication.backlog is not None:
             waiting = [_link(client).pending_bytes + client.out_bytes for client in self.replicas.values()]
             replication.backlog.trim(replication.offset + 1 - max(waiting, default=0))
 
-    def acknowledged(self, client: "Client", offset: int, aof_offset: int | None) -> None:
+    def acknowledged(self, client: Client, offset: int, aof_offset: int | None) -> None:
         """A replica says up to where it has the stream, and up to where it is on its disk."""
         link = _link(client)
         link.ack_offset = max(link.ack_offset, offset)
         if aof_offset is not None:
             link.aof_offset = max(link.aof_offset, aof_offset)
-        node = self.node
-        link.ack_time_s = node.now_us // 1_000_000
-        if node.observers:
+        link.ack_time_s = self.clock.monotonic_us // 1_000_000
+        if self.events.observers:
             on_disk = -1 if aof_offset is None else aof_offset
-            behind = node.replication.offset - offset
-            node.emit(Acknowledged(node.now_us, client.id, self.name(client, link), offset, on_disk, behind))
+            behind = self.replication.offset - offset
+            self.events.emit(
+                Acknowledged(self.clock.now_us, client.id, self.name(client, link), offset, on_disk, behind)
+            )
         if link.state == SEND_BULK and link.file is None:
             self._put_online(client)
 
     def ask_for_acks(self) -> None:
-        """Ask the replicas how far they are (WAIT)."""
+        """Request acknowledgements from the replicas (WAIT)."""
         self.feed(-1, [b"REPLCONF", b"GETACK", b"*"])
 
     # --- time ---------------------------------------------------------------------------------------------------
 
     def cron(self) -> None:
-        """Ping replicas, drop dead ones, start what is due, free the backlog when nobody needs it."""
-        node = self.node
-        config = node.config
-        now_s = node.now_us // 1_000_000
+        """Ping replicas, drop dead ones, start snapshots that are due, free an unused backlog."""
+        config = self.config
+        now_s = self.clock.monotonic_us // 1_000_000
         due = self.seconds % config.repl_ping_replica_period == 0
-        if due and self.replicas and not node.failover.until_ms:  # whose target has to catch up with a still stream
+        if due and self.replicas and not self.failover.until_us:  # a failover's target must catch up without pings
             self.feed(-1, [b"ping"])
         self.seconds += 1
         for client in self.replicas.values():
             if _link(client).state == WAIT_BGSAVE and (not self.snapshot or self.snapshot_to_disk):
-                client.write(b"\n")  # it waits long, and must see that we live
+                client.write(b"\n")  # it may wait for a long time, and must see that we are alive
         for client in list(self.replicas.values()):
             link = _link(client)
             if link.state == ONLINE and not link.old_sync and now_s - link.ack_time_s > config.repl_timeout:
-                node.log("#", f"Disconnecting timedout replica (streaming sync): {self.name(client, link)}")
+                self.output.log("#", f"Disconnecting timedout replica (streaming sync): {self.name(client, link)}")
                 link.leaving = f"nothing heard of it for more than {config.repl_timeout} s (repl-timeout)"
-                node.close_now(client)
+                self.connections.close_now(client)
             elif (
                 link.state == WAIT_BGSAVE
                 and link.snapshot
                 and not self.snapshot_to_disk
                 and link.stuck_since_us
-                and node.now_us - link.stuck_since_us > config.repl_timeout * 1_000_000
+                and self.clock.monotonic_us - link.stuck_since_us > config.repl_timeout * 1_000_000
             ):
-                node.log("#", f"Disconnecting timedout replica (full sync): {self.name(client, link)}")
+                self.output.log("#", f"Disconnecting timedout replica (full sync): {self.name(client, link)}")
                 link.leaving = f"it took nothing of its snapshot for more than {config.repl_timeout} s (repl-timeout)"
-                node.close_now(client)
+                self.connections.close_now(client)
         if self.file_is_for_replicas and not any(
             _link(client).state == WAIT_BGSAVE for client in self.replicas.values()
         ):
-            self.file_is_for_replicas = not node.persistence.remove_sent_file()
-        if not self.snapshot and not node.persistence.saving and not node.aof.rewriting and self._start_is_due():
+            self.file_is_for_replicas = not self.persistence.remove_sent_file()
+        if (
+            not self.snapshot
+            and not self.persistence.saving
+            and not self.persistence.aof.rewriting
+            and self._start_is_due()
+        ):
             self.start_snapshot()
         self.trim_backlog()
-        replication = node.replication
+        replication = self.replication
         if (
             not self.replicas
             and replication.backlog is not None
             and config.repl_backlog_ttl
-            and not node.is_replica
-            and node.now_us - self.no_replicas_since_us > config.repl_backlog_ttl * 1_000_000
+            and not self.config.is_replica
+            and self.clock.monotonic_us - self.no_replicas_since_us > config.repl_backlog_ttl * 1_000_000
         ):
             replication.free_backlog()
 
     def good_replicas(self) -> int:
-        """Return how many replicas are online and have been heard of lately (min-replicas-max-lag)."""
-        now_s = self.node.now_us // 1_000_000
-        lag = self.node.config.min_replicas_max_lag
+        """Return how many replicas are online and were heard from within min-replicas-max-lag."""
+        now_s = self.clock.monotonic_us // 1_000_000
+        lag = self.config.min_replicas_max_lag
         return sum(
             link.state == ONLINE and now_s - link.ack_time_s <= lag for link in map(_link, self.replicas.values())
         )
 
 
-def _link(client: "Client") -> ReplicaLink:
-    link = client.extra
-    assert isinstance(link, ReplicaLink)
-    return link
+def _make_ordinary(client: Client) -> None:
+    """Turn a replica that is about to be disconnected into a normal client, so that its output is still sent."""
+    client.flags &= ~flags.REPLICA
+    client.update_checks()
 
 
-__all__ = ["Master", "ReplicaLink", "Snapshot", "decide"]
+def _link(client: Client) -> ReplicaLink:
+    assert client.replica is not None
+    return client.replica
+
+
+__all__ = ["Master", "decide"]

@@ -1,105 +1,205 @@
-"""The master's stream, applied: its commands are run, its bytes are counted and passed on as they are.
+"""Applying the master's stream: commands are executed, and bytes are counted and passed on unchanged.
 
-What comes in one piece is parsed as a batch; a command that is cut by the end of a piece, and whatever is not written
-as masters write it, is read with care. The bytes of a transaction count when all of it has run.
+Complete commands are parsed in batches; a command that is split between pieces, and anything that a master would not
+write, goes through the strict parser. The bytes of a transaction count when all of it has been executed.
+
+A master sends arrays, and empty lines as keepalives; anything else means that the stream is out of sync, and the link
+is closed. The limits are Redis's: 64 KB for lines, and the master's own limit for values.
+
+A master may send faster than commands run. They run in turns of `TURN_BYTES`; clients are served between turns.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """
 
 from typing import TYPE_CHECKING
 
-from engine import client as flags
-from engine import dispatch
-from engine.keyspace import EXPIRE_HIDE, EXPIRE_IGNORE
-from engine.resp import INLINE_MAX, Argv, Limits, Request, encode_command
+from engine.clients import client as flags
+from engine.clients.conditions import Conditions
+from engine.clients.describe import describe
+from engine.clients.pauses import Pauses
+from engine.effects import Output
+from engine.execution.dispatch import Dispatch
+from engine.keyspace.databases import EXPIRE_IGNORE, Keyspace
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import INLINE_MAX, READ_AT_ONCE, Argv, BatchParser, ProtocolError, Request, encode_command
+from engine.replication import peer
+from engine.timers import Clock
 
 if TYPE_CHECKING:
-    from engine.node import Node
+    from engine.replication import Replication
+    from engine.replication.replica import Replica
+
+TURN_BYTES = 16 * 1024  # size of the commands of a turn; a longer command has a turn to itself
+_COUNT_BYTES_MAX = 32  # of the first line of a command
+_SAMPLE_BYTES = 128  # of the invalid input, for the log
 
 
-class Stream:
-    """What comes from a master after the synchronization."""
+class MasterStream:
+    """The input from a master after the synchronization."""
 
-    def __init__(self, node: "Node") -> None:
-        self.node = node
+    def __init__(
+        self,
+        clock: Clock,
+        output: Output,
+        parser: BatchParser,
+        space: Keyspace,
+        conditions: Conditions,
+        pauses: Pauses,
+        dispatch: Dispatch,
+        replication: "Replication",
+        replica: "Replica",
+    ) -> None:
+        self.clock = clock
+        self.output = output
+        self.parser = parser
+        self.space = space
+        self.conditions = conditions
+        self.pauses = pauses
+        self.dispatch = dispatch
+        self.replication = replication
+        self.replica = replica
         self.request = Request()
-        self.unfinished = bytearray()  # bytes of a transaction that is not complete yet
+        self.unfinished = bytearray()  # bytes of an incomplete transaction
+        self.stopped = False  # before the end of the input: it is held, or continues in the next turn
 
     @property
     def read_bytes(self) -> int:
-        """What has come and is not counted yet."""
+        """The number of bytes received but not counted yet."""
         return len(self.unfinished) + len(self.request.buffer)
 
     @property
     def held(self) -> bool:
-        """Whether the stream has to wait: a script takes too long, or clients are paused."""
-        return self.node.busy or self.node.pauses.active
+        """Whether the stream must wait: a script is busy, clients are paused, or the node shuts down."""
+        client = self.replica.client
+        return self.conditions.busy or self.pauses.active or (client is not None and client.halted)
 
-    def resume(self) -> None:
-        """Apply what came while the stream was held."""
-        if self.request.buffer and not self.held:
-            self.receive(b"")
+    @property
+    def waits(self) -> bool:
+        """Whether there is input that can be applied now."""
+        return self.stopped and not self.held
 
     def receive(self, data: bytes) -> None:
-        """Apply what came. Raises ProtocolError."""
-        node, request = self.node, self.request
-        space = node.space
-        before, space.expire_mode = space.expire_mode, EXPIRE_IGNORE
+        """Apply input, as much as one turn allows. Raises PeerError."""
+        request = self.request
+        space = self.space
+        space.expire_mode = EXPIRE_IGNORE
+        left = TURN_BYTES
         try:
-            while self._goes_on and (data or request.buffer):
-                if not (request.buffer or request.missing):
-                    data = self._batch(data)
-                request.buffer += data
-                data = b""
-                if not self._next():
-                    return
-                data = bytes(request.buffer)
-                request.buffer.clear()
+            if self._goes_on and len(data) <= READ_AT_ONCE and not (request.buffer or request.missing):
+                used = self._batch(data)
+                left -= used
+                data = data[used:]
             request.buffer += data
+            quick = True
+            while request.buffer and left > 0 and self._goes_on:
+                waiting = len(request.buffer)
+                if quick and request.begins:
+                    used = self._batch(bytes(memoryview(request.buffer)[:READ_AT_ONCE]))
+                    request.consume(used)
+                    quick = used > 0
+                else:
+                    begun = request.missing
+                    if not self._next():
+                        break
+                    # After anything unusual, use the strict parser for the rest, to avoid parsing each command twice.
+                    quick = bool(begun) or waiting - len(request.buffer) >= READ_AT_ONCE
+                left -= waiting - len(request.buffer)
+            self.stopped = bool(request.buffer) and (left <= 0 or self.held)
+        except ProtocolError as error:
+            self._broken(error.args[0])
         finally:
-            space.expire_mode = EXPIRE_HIDE if node.is_replica else before
+            self.pauses.update_expire_mode()
 
     @property
     def _goes_on(self) -> bool:
-        """Whether the next command may run: the link is still this one, and nothing holds the stream."""
-        return self.node.replica.stream is self and not self.held
+        """Whether the next command may run: the link is unchanged, and the stream is not held."""
+        return self.replica.stream is self and not self.held
 
-    def _batch(self, data: bytes) -> bytes:
-        """Run the complete commands at the head of `data`; returns the rest."""
-        batch, used = self.node.parser.parse(data)
-        for place, argv in enumerate(batch):
+    def _batch(self, data: bytes) -> int:
+        """Run the complete commands at the start of `data` until the stream is held. Returns how many bytes."""
+        batch, used = self.parser.parse(data) if data else ([], 0)
+        done = 0
+        for argv in batch:
             if not self._goes_on:
-                return b"".join(map(encode_command, batch[place:])) + data[used:]
-            self._run(argv, encode_command(argv))
-        return data[used:]
+                return done
+            raw = encode_command(argv)
+            done += len(raw)
+            self._run(argv, raw)
+        return used
 
     def _next(self) -> bool:
-        """Run the command at the head of what waits; False when it is not complete, or may not run now."""
+        """Run the command at the start of the buffer. Returns False if it is incomplete."""
         request = self.request
-        if not self._goes_on:
+        newlines = b"" if request.missing else peer.take_newlines(request.buffer)
+        if newlines:
+            self._count(newlines)
+            return True
+        if not request.missing and not request.begins:
+            self._inline()
             return False
+        head = bytes(request.buffer[:_COUNT_BYTES_MAX])
         waiting = len(request.buffer)
-        inline = not request.missing and request.buffer[:1] != b"*"
-        head = bytes(request.buffer[: INLINE_MAX + 2]) if inline else b"*0\r\n"
-        argv = request.next(Limits(self.node.config.proto_max_bulk_len))
+        argv = request.next(peer.MASTER_LIMITS)
         if argv is None:
             return False
-        self._run(argv, head[: waiting - len(request.buffer)] if inline or not argv else encode_command(argv))
+        if argv:
+            self._run(argv, encode_command(argv))
+        else:
+            self._count(head[: waiting - len(request.buffer)])
         return True
 
+    def _inline(self) -> None:
+        """Reject an inline command once it is complete: masters never send one."""
+        if b"\n" in self.request.buffer:
+            self.output.log(
+                "#",
+                "WARNING: Receiving inline protocol from master, master stream corruption? Closing the master "
+                "connection and discarding the cached master.",
+            )
+            raise ProtocolError(b"Master using the inline protocol. Desync?")
+        if len(self.request.buffer) > INLINE_MAX:
+            raise ProtocolError(b"too big inline request")
+
     def _run(self, argv: Argv, raw: bytes) -> None:
-        node = self.node
-        client = node.replica.client
+        client = self.replica.client
         assert client is not None
-        self.unfinished += raw
-        if argv and argv[0].lower() == b"replconf" and len(argv) > 1 and argv[1].lower() == b"getack":
-            node.replica.acknowledge()
-        elif argv:
-            node.mark_us = node.stopwatch()
-            dispatch.apply(node, client, argv)
-        if node.replica.stream is self and not client.flags & flags.MULTI:
-            raw, self.unfinished = bytes(self.unfinished), bytearray()
-            node.replication.pass_on(raw)
+        self.dispatch.execution.clock_us = self.clock.stopwatch()
+        self.dispatch.apply(client, argv)
+        if self.replica.stream is self:
+            self._count(raw)
+            if client.flags & flags.CLOSE_AFTER_REPLY:
+                self.replica.lost("the master ended its own link")  # by QUIT
+
+    def _count(self, raw: bytes) -> None:
+        """Count and pass on the bytes of executed commands; those of a transaction only when it is complete."""
+        client = self.replica.client
+        assert client is not None
+        if client.flags & flags.MULTI:
+            self.unfinished += raw
+            return
+        if self.unfinished:
+            raw = bytes(self.unfinished) + raw
+            self.unfinished.clear()
+        self.replication.pass_on(raw)
+
+    def _broken(self, text: bytes) -> None:
+        """Log the protocol error with a sample, and close the link."""
+        client = self.replica.client
+        assert client is not None
+        rest = self.request.buffer
+        sample = peer.printable(rest[:_SAMPLE_BYTES])
+        if len(rest) > _SAMPLE_BYTES:
+            half = _SAMPLE_BYTES // 2
+            left = f"(... more {len(rest) - _SAMPLE_BYTES} bytes ...)"
+            sample = f"{peer.printable(rest[:half])}' {left} '{peer.printable(rest[-half:])}"
+        if not text.startswith(b"Master using"):
+            self.replication.diverges(client, ReplyError(b"ERR Protocol error: " + text))
+        self.output.log(
+            "#",
+            f"Protocol error ({peer.shown(text)}) from client: {peer.shown(describe(client))}. "
+            f"Query buffer during protocol error: '{sample}'",
+        )
+        raise peer.PeerError(f"Protocol error from master: {peer.shown(text)}")
 
 
-__all__ = ["Stream"]
+__all__ = ["MasterStream"]

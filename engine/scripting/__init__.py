@@ -1,10 +1,11 @@
-"""Scripts and functions: Lua in a sandbox, and what Redis gives it.
+"""Scripts and functions: Lua in a sandbox, and Redis's API for it.
 
-    node ── Scripting (sources, flags, the run that is on; plain data) ── Sandbox (a Lua interpreter, rebuilt at need)
+    node ── Scripting (sources, flags, the running script: plain data) ── Sandbox (Lua interpreter, rebuilt on demand)
 
-`scripting` decides what may run and what a script's `redis.call` may do; `sandbox` owns the interpreter and knows
-nothing of Redis but replies; `prelude` and the modules beside it are the Lua that stands between a script and
-everything else; `libraries` reads the sources of functions.
+`runtime` decides which scripts may run and what their `redis.call` may do; `sandbox` owns the interpreter and knows
+only replies of Redis; `prelude` reads the Lua code that surrounds scripts from the `.lua`
+files; `frames` changes compiled scripts so that errors report the right line; `libraries` parses the headers of
+scripts and libraries.
 
 https://redis.io/docs/latest/develop/interact/programmability/
 """

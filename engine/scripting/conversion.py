@@ -1,18 +1,17 @@
 """Replies and numbers between Redis and Lua.
 
-What a command replies becomes a Lua value as the script's protocol (`redis.setresp`) has it; what a script returns
-comes as a flat list of kinds and values in the order of the wire (see `flatten` in the prelude), so that no table of
-a script is ever read from outside of it.
+A command's reply becomes a Lua value in the script's protocol (`redis.setresp`); a script's result
+arrives as a flat list of kinds and values in wire order (see `flatten` in `run.lua`), so a script's tables are
+never accessed from Python.
 """
 
 import math
-import re
 import struct
 from collections.abc import Callable
 from typing import Any
 
-from engine.errors import ReplyError
-from engine.resp import (
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import (
     Attribute,
     BigNumber,
     MapReply,
@@ -28,15 +27,16 @@ from engine.resp import (
     format_double,
 )
 
-DEEP = 100  # nested replies beyond this depth are encoded here: Python's own stack is not to be tried
+DEEP = 100  # nested replies beyond this depth are encoded here, to spare Python's stack
 _INT64 = 2**63
+_EXACT = 2**51
 
 Table = Callable[[Any], Any]
 Told = Callable[[ReplyError], None]
 
 
 def format_number(value: float) -> bytes:
-    """Return a number as `redis.call` passes it on: the shortest digits that read back as the same double."""
+    """Format a number for `redis.call`: the shortest digits that parse to the same double."""
     if value != value:
         return b"-nan" if math.copysign(1, value) < 0 else b"nan"
     if value in (math.inf, -math.inf):
@@ -64,13 +64,13 @@ def format_number(value: float) -> bytes:
 
 
 def error_text(text: bytes) -> bytes:
-    """Return an error reply's text as a script sees it: with a code, without line ends."""
+    """Return an error reply's text as scripts see it: with an error code, without line breaks."""
     code, space, message = text.partition(b" ")
     return b"%b %b" % ((code, message.strip(b"\r\n")) if space else (b"ERR", text.strip(b"\r\n")))
 
 
 def to_lua(value: Reply, resp: int, table: Table) -> Any:
-    """Return a reply as a Lua value in the protocol version that the script asked for."""
+    """Convert a reply to a Lua value in the protocol version chosen by the script."""
     kind = type(value)
     if kind is bytes:
         return value
@@ -121,7 +121,7 @@ def _map(flat: list[Reply], table: Table) -> Any:
 
 
 def room_of(value: Reply) -> int:
-    """Return about how many bytes a reply takes as a Lua value."""
+    """Return the approximate size of a reply as a Lua value in bytes."""
     kind = type(value)
     if kind is bytes:
         return 40 + len(value)
@@ -137,7 +137,7 @@ def room_of(value: Reply) -> int:
 
 
 def integer_of(number: float) -> int:
-    """Return a Lua number as the integer that C's conversion makes of it."""
+    """Convert a Lua number to an integer as C does."""
     if type(number) is int and -_INT64 <= number < _INT64:
         return number
     if number != number or not -_INT64 <= number < _INT64:
@@ -146,20 +146,20 @@ def integer_of(number: float) -> int:
 
 
 def from_lua(kinds: list[Any], resp: int, client_resp: int, deepest: int, told: Told) -> Reply:
-    """Return a script's reply from its flat form.
+    """Convert a script's result from its flat form to a reply.
 
-    `resp` is the script's protocol, `client_resp` the client's. `told` is called for errors that nobody counted.
+    `resp` is the script's protocol, `client_resp` the client's. `told` is called for errors that are not counted yet.
     """
     if deepest > DEEP:
         return RawReply(b"".join(_encoded(kinds, resp, client_resp, told)))
-    if kinds[0] == b"-":  # counted as the reply of the command that it is
+    if kinds[0] == b"-":  # already counted as the reply of a command
         return ReplyError(kinds[1])
     value, _ = _value(kinds, 0, resp, told)
     return value
 
 
 def scalar(value: Any, resp: int) -> Reply:
-    """Return what a script returned, when it is no table."""
+    """Convert a result that is not a table."""
     if type(value) is bytes or value is None:
         return value
     if type(value) is bool:
@@ -216,11 +216,11 @@ def _encoded(kinds: list[Any], resp: int, client_resp: int, told: Told) -> list[
     return out
 
 
-# --- what the bundled libraries ask of Python: pure functions over numbers and bytes ----------------------------
+# --- used by the bundled libraries: pure functions of numbers and bytes -----------------------------------------
 
 
 def double(little: bool, option: bytes, value: Any) -> Any:
-    """Return the bytes of a number as float (`f`) or double (`d`), or the number of such bytes."""
+    """Convert a number to the bytes of a float (`f`) or double (`d`), or the other way around."""
     layout = ("<" if little else ">") + option.decode()
     if isinstance(value, bytes):
         return struct.unpack(layout, value)[0]
@@ -231,11 +231,10 @@ def double(little: bool, option: bytes, value: Any) -> Any:
 
 
 def _word(value: float) -> int:
-    if type(value) is not int:
-        if value != value or value in (math.inf, -math.inf):
-            return 0
-        value = round(value)
-    return value & 0xFFFFFFFF
+    if type(value) is int and -_EXACT < value < _EXACT:
+        return value & 0xFFFFFFFF
+    # The library adds a constant, so that the lowest bits of the sum are the integer nearest to the value.
+    return int.from_bytes(struct.pack("<d", value + 6755399441055744.0)[:4], "little")
 
 
 def _signed(value: int) -> float:
@@ -244,7 +243,7 @@ def _signed(value: int) -> float:
 
 
 def bits(name: bytes, first: float, second: float) -> Any:
-    """Return the result of one of the operations of Lua's `bit` library."""
+    """Execute an operation of Lua's `bit` library."""
     a, b = _word(first), _word(second)
     n = b & 31
     if name == b"tobit":
@@ -273,25 +272,3 @@ def bits(name: bytes, first: float, second: float) -> Any:
     layout = b"%08X" if digits < 0 else b"%08x"
     count = min(abs(digits), 8)
     return (layout % a)[8 - count :]
-
-
-# --- tail calls ---------------------------------------------------------------------------------------------------
-
-_LUA_PIECES = re.compile(
-    rb"--\[(?P<c>=*)\[.*?\](?P=c)\]|--[^\n]*|\[(?P<s>=*)\[.*?\](?P=s)\]"
-    rb"|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
-    rb"|(?P<tail>(?<![\w.])return(?=[ \t\r\n]+(?:redis[ \t]*\.[ \t]*\w+|[sg]etfenv|math\.random\w*|cjson\.\w+"
-    rb"|bit\.\w+|struct\.(?:pack|size)|cmsgpack\.pack)[ \t]*[({\"']))",
-    re.S,
-)
-
-
-def keep_frames(source: bytes) -> bytes:
-    """Return a script in which `return redis.call(…)` is no tail call.
-
-    Ours are functions in Lua, where Redis's are C: a tail call would leave no frame of the script to take the line
-    number of an error from. `nil or f()` is the same value, of functions that return one.
-    """
-    if b"return" not in source:
-        return source
-    return _LUA_PIECES.sub(lambda match: b"return nil or" if match["tail"] else match[0], source)

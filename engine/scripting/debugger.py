@@ -1,12 +1,12 @@
-"""The debugger of scripts: a session stops a script before a line and talks with the client that runs it.
+"""The debugger of scripts: a session stops a script before a line and interacts with the client that runs it.
 
-`SCRIPT DEBUG YES` or `SYNC` has the client's next EVAL run in a session. While it lasts nobody else is served by the
-process: the script's hook (see `engine.scripting.inspector`) calls `Session.debug`, which answers when the client has
-said how to go on, and the world reads from the client's link alone (`Converse`). With YES that process is a forked
-child, so others are served by the parent, and all that the script changes is lost with the child.
+`SCRIPT DEBUG YES` or `SYNC` makes the client's next EVAL run in a session. During the session, the process serves no
+other clients: the script's hook (see `debugger.lua`) calls `DebugSession.debug`, which returns when the client has
+chosen how to continue, and the world reads only from the client's link (`Converse`). With YES the process is a forked
+child: the parent serves the other clients, and the changes by the script are lost with the child.
 
-What a client sends is read as Redis does here, by other rules than elsewhere: arrays only, no empty argument, and
-what comes behind a command in the same piece is dropped. What it is told are arrays of statuses, one a line.
+Input is parsed as in Redis's debugger, which differs from other requests: arrays only, no empty arguments, and
+input after a command in the same read is dropped. Replies are arrays of statuses, one per line.
 
 https://redis.io/docs/latest/develop/interact/programmability/lua-debugging/
 """
@@ -15,29 +15,29 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine import client as flags
-from engine.arguments import parse_integer
-from engine.client import Client
+from engine.clients import client as flags
+from engine.clients.client import Client
 from engine.effects import Converse, Debug, EndDebug
-from engine.errors import ReplyError
-from engine.quoting import quote
-from engine.resp import NO_REPLY, Argv, Reply, encode2, encode3
-from engine.scripting.conversion import keep_frames
+from engine.protocol.errors import ReplyError
+from engine.protocol.numbers import parse_integer
+from engine.protocol.quoting import quote
+from engine.protocol.resp import NO_REPLY, Argv, Reply, encode2, encode3
 
 if TYPE_CHECKING:
     from engine.scripting.runtime import Scripting
+    from engine.scripting.sandbox import LuaSandbox
 
 MOST_BREAKPOINTS = 64
-MAXLEN = 256  # bytes of a value or reply that are shown, unless `maxlen` says otherwise
+MAXLEN = 256  # maximum number of bytes shown of a value or reply, unless changed by `maxlen`
 LEAST_MAXLEN = 60
 MOST_ARGUMENTS = 1024
 LONGEST_ARGUMENT = 1024
 BUFFER_BYTES = 1 << 20
 SHOWN_ARGUMENTS = 10
-# A hook in Lua has its own instructions counted with the script's, so that Lua's counting of them is of no use; but
-# every turn of a loop and every call begins a line.
+# The instructions of a Lua hook are counted with the script's, which makes Lua's instruction count useless; but
+# every iteration of a loop and every call begins a line.
 LINES_BETWEEN_LOOKS = 10_000
-WHOLE = 1_000_000  # lines around one
+WHOLE = 1_000_000  # lines before and after the current one: all
 
 HELP = b"""\
 Redis Lua debugger help:
@@ -74,74 +74,76 @@ redis.breakpoint()   Stop execution like if there was a breakpoint in the
 UNKNOWN = b"<error> Unknown Redis Lua debugger command or wrong number of arguments."
 TRIMMED = b"<hint> The above reply was trimmed. Use 'maxlen 0' to disable trimming."
 
-Request = tuple[Any, ...] | bool  # what the debugger's Lua does next; False: it lets the script go on
+Request = tuple[Any, ...] | bool  # the next action of the debugger's Lua code; False: continue the script
 GO_ON = False
 
 
-def evaluate(ctx: Client, argv: Argv, run: Callable[[], Reply]) -> Reply:
-    """Run EVAL (`run`) in a debugging session, after which the client is hung up on."""
-    node = ctx.node
+def evaluate(scripting: "Scripting", ctx: Client, argv: Argv, run: Callable[[], Reply]) -> Reply:
+    """Run EVAL (`run`) in a debugging session, then disconnect the client."""
+    output = scripting.output
     forked = not ctx.flags & flags.LUA_DEBUG_SYNC
     ctx.flags &= ~(flags.LUA_DEBUG | flags.LUA_DEBUG_SYNC)
     try:
-        begun = node.perform(Debug(ctx.link, forked))
+        begun = output.run_now(Debug(ctx.link, forked))
     except OSError as error:
         why = (error.strerror or str(error)).encode()
         raise ReplyError(b"ERR Fork() failed: can't run EVAL in debugging mode: " + why) from None
     if begun.pid:
-        node.scripting.has_forked = True
-        node.persistence.forked(begun.fork_us)
-        node.monitors.show(ctx, argv)
-        node.close_after_reply(ctx)  # its link is the child's
+        scripting.has_forked = True
+        scripting.persistence.forked(begun.fork_us)
+        scripting.monitors.show(ctx, argv)
+        ctx.close_after_reply()  # the child has its link now
         return NO_REPLY
-    node.log("*", "Redis forked for debugging eval" if forked else "Redis synchronous debugging eval session started")
-    session = Session(node.scripting, ctx.link, argv[1])
-    node.scripting.session = session
+    output.log(
+        "*", "Redis forked for debugging eval" if forked else "Redis synchronous debugging eval session started"
+    )
+    session = DebugSession(scripting, ctx.link, argv[1])
+    scripting.session = session
     try:
         reply = run()
     except ReplyError as error:
         reply = error
-    except Exception as error:  # a child must not go on as the server that it is a copy of
-        node.log("#", f"Internal error in a debugging session: {error!r}")
+    except Exception as error:  # the child must not continue as a copy of the server
+        output.log("#", f"Internal error in a debugging session: {error!r}")
         reply = ReplyError(b"ERR internal error in a debugging session")
     finally:
-        node.scripting.session = None
+        scripting.session = None
     ended = session.last_words()
     if forked:
         encode = encode3 if ctx.resp == 3 else encode2
-        node.log("*", "Lua debugging session child exiting")
-        node.perform(EndDebug(ctx.link, ended + b"".join(ctx.out) + encode(reply)))
-    node.perform(EndDebug(ctx.link, ended))
-    node.log("*", "Redis synchronous debugging eval session ended")
-    node.close_after_reply(ctx)
+        output.log("*", "Lua debugging session child exiting")
+        output.run_now(EndDebug(ctx.link, ended + b"".join(ctx.out) + encode(reply)))
+    output.run_now(EndDebug(ctx.link, ended))
+    output.log("*", "Redis synchronous debugging eval session ended")
+    ctx.close_after_reply()
     return reply
 
 
 class _Gone(Exception):  # noqa: N818  (not an error)
-    """The client is no longer there."""
+    """The client has disconnected."""
 
 
-class Session:
-    """One script that is being debugged. It stands between the script's sandbox and what serves it, and looks on."""
+class DebugSession:
+    """The debugging session of a script. It sits between the sandbox and its host and observes their calls."""
 
     def __init__(self, scripting: "Scripting", link: int, source: bytes) -> None:
         self.scripting = scripting
         self.link = link
         self.lines = source.rstrip(b"\r\n").split(b"\n") if source.rstrip(b"\r\n") else []
         self.breakpoints: list[int] = []
-        self.step = True  # stop at the next line; until then, commands and their replies are shown
+        self.step = True  # stop at the next line; meanwhile, commands and their replies are shown
         self.halt = False  # redis.breakpoint() was called
-        self.late = False  # the script was stopped because it takes long
-        self.passed = 0  # lines that were no reason to stop
+        self.late = False  # the script was stopped because it is slow
+        self.passed = 0  # lines passed without a reason to stop
         self.line = 0
         self.logs: list[bytes] = []
         self.maxlen = MAXLEN
         self.hinted = False
         self.unread = b""
-        self.resumed_us = scripting.node.stopwatch()
-        self.table: Callable[[Argv], Any] = tuple  # makes a table of Lua: the sandbox's
+        self.resumed_us = scripting.clock.stopwatch()
+        self.table: Callable[[Argv], Any] = tuple  # creates a Lua table: the sandbox's function
 
-    # --- what the script asks for (see sandbox.Host), looked at on its way ----------------------------------------
+    # --- calls of the script (see sandbox.ScriptHost), observed by the session -------------------------------------
 
     def command(self, argv: Argv) -> tuple[Reply, int]:
         """See `Host`."""
@@ -191,6 +193,18 @@ class Session:
         """See `Host`."""
         return self.scripting.register(name, description, flags)
 
+    def memory_elsewhere(self, sandbox: "LuaSandbox") -> int:
+        """See `Host`."""
+        return self.scripting.memory_elsewhere(sandbox)
+
+    def memory_is_much(self) -> None:
+        """See `Host`."""
+        self.scripting.memory_is_much()
+
+    def memory_freed(self) -> None:
+        """See `Host`."""
+        self.scripting.memory_freed()
+
     def debug(self, what: bytes, *told: Any) -> Any:
         """See `Host`."""
         match what:
@@ -222,7 +236,7 @@ class Session:
     # --- stopping -----------------------------------------------------------------------------------------------
 
     def _at_line(self) -> Any:
-        """Stop before a line, where there is a reason to."""
+        """Stop before a line if there is a reason to."""
         at_breakpoint = self.line in self.breakpoints
         self.late = False
         if not (self.step or self.halt or at_breakpoint):
@@ -242,15 +256,17 @@ class Session:
         return self._next()
 
     def _takes_long(self) -> bool:
-        node = self.scripting.node
-        return (node.stopwatch() - self.resumed_us) // 1000 >= (node.config.busy_reply_threshold or 5000)
+        scripting = self.scripting
+        return (scripting.clock.stopwatch() - self.resumed_us) // 1000 >= (
+            scripting.config.busy_reply_threshold or 5000
+        )
 
     def _next(self) -> Any:
-        """Ask the client until it wants something that is Lua's to do; return that."""
+        """Execute the client's commands until one needs Lua; return the request for Lua."""
         try:
             while True:
                 argv = self._ask()
-                request = _COMMANDS.get(argv[0].lower(), Session._unknown)(self, argv)
+                request = _COMMANDS.get(argv[0].lower(), DebugSession._unknown)(self, argv)
                 if request is not None:
                     break
         except ReplyError as error:
@@ -262,17 +278,17 @@ class Session:
             if self.late:
                 request = (b"fail", b"ERR timeout during Lua debugging with client closing connection")
         if request is GO_ON:
-            self.resumed_us = self.scripting.node.stopwatch()
+            self.resumed_us = self.scripting.clock.stopwatch()
         return request
 
     # --- the conversation ---------------------------------------------------------------------------------------
 
     def _ask(self) -> Argv:
-        """Send what there is to tell, and return the client's next command. Raises ReplyError and _Gone."""
+        """Send the pending output, and return the client's next command. Raises ReplyError and _Gone."""
         self.unread = b""
         said = self._told()
         while True:
-            data = self.scripting.node.perform(Converse(self.link, said))
+            data = self.scripting.output.run_now(Converse(self.link, said))
             if not data:
                 raise _Gone
             said = b""
@@ -291,7 +307,7 @@ class Session:
         )
 
     def last_words(self) -> bytes:
-        """Return what the client is told at the end."""
+        """Return the final output for the client."""
         self.logs.append(b"<endsession>")
         return self._told()
 
@@ -310,7 +326,7 @@ class Session:
         text = self.lines[number - 1].partition(b"\0")[0] if known else b"<out of range source code line>"
         self.logs.append(b"%b%-3d %b" % (mark, number, text))
 
-    # --- the client's commands: each returns what Lua is to do, or None where all is done -------------------------
+    # --- the client's commands: each returns a request for Lua, or None if it is complete --------------------------
 
     def _unknown(self, argv: Argv) -> None:
         self.logs.append(UNKNOWN)
@@ -381,13 +397,13 @@ class Session:
 
     def _eval(self, argv: Argv) -> Request:
         code = b" ".join(argv[1:])
-        return b"eval", keep_frames(b"return " + code), keep_frames(code)
+        return b"eval", b"return " + code, code
 
     def _redis(self, argv: Argv) -> Request | None:
         if len(argv) == 1:
             self._unknown(argv)
             return None
-        self.step = True  # so that what it does is shown
+        self.step = True  # show its effects
         return b"redis", self.table(argv[1:])
 
     def _maxlen(self, argv: Argv) -> None:
@@ -401,31 +417,31 @@ class Session:
             self.logs.append(b"<value> replies are unlimited.")
 
 
-_COMMANDS: dict[bytes, Callable[[Session, Argv], Request | None]] = {
-    b"help": Session._help,
-    b"step": Session._step,
-    b"next": Session._step,
-    b"continue": Session._continue,
-    b"list": Session._list,
-    b"whole": Session._whole,
-    b"print": Session._print,
-    b"break": Session._break,
-    b"trace": Session._trace,
-    b"eval": Session._eval,
-    b"redis": Session._redis,
-    b"maxlen": Session._maxlen,
-    b"abort": Session._abort,
+_COMMANDS: dict[bytes, Callable[[DebugSession, Argv], Request | None]] = {
+    b"help": DebugSession._help,
+    b"step": DebugSession._step,
+    b"next": DebugSession._step,
+    b"continue": DebugSession._continue,
+    b"list": DebugSession._list,
+    b"whole": DebugSession._whole,
+    b"print": DebugSession._print,
+    b"break": DebugSession._break,
+    b"trace": DebugSession._trace,
+    b"eval": DebugSession._eval,
+    b"redis": DebugSession._redis,
+    b"maxlen": DebugSession._maxlen,
+    b"abort": DebugSession._abort,
 }
 _COMMANDS |= {name[:1]: handler for name, handler in _COMMANDS.items()}
 
 
-# --- what a client sends -----------------------------------------------------------------------------------------
+# --- parsing input -----------------------------------------------------------------------------------------------
 
 PROTOCOL_ERROR = b"ERR protocol error"
 
 
 def parse(data: bytes) -> Argv | None:
-    """Return the command that `data` begins with, or None as long as it is not whole. Raises ReplyError."""
+    """Parse the command at the start of `data`; None if it is incomplete. Raises ReplyError."""
     start = data.partition(b"\0")[0].find(b"*")
     if start < 0:
         raise ReplyError(PROTOCOL_ERROR)
@@ -454,7 +470,7 @@ def parse(data: bytes) -> Argv | None:
 
 
 def _header(data: bytes, at: int, most: int) -> tuple[int, int] | None:
-    """Return the number that a line holds and where the next one begins, or None while it is not whole."""
+    """Parse the number in a line. Returns it and the position of the next line, or None if the line is incomplete."""
     end = data.find(b"\r\n", at)
     if end < 0 or b"\0" in data[at:end]:
         return None
@@ -465,16 +481,16 @@ def _header(data: bytes, at: int, most: int) -> tuple[int, int] | None:
 
 
 def c_integer(text: bytes) -> int:
-    """Return the number that a text begins with as C's atoi reads it: 0 where there is none."""
+    """Parse the number at the start of a text as C's atoi does: 0 if there is none."""
     found = re.match(rb"[ \t-\r]*([+-]?\d{1,18})", text)
     return int(found[1]) if found else 0
 
 
-# --- replies as they are shown -----------------------------------------------------------------------------------
+# --- formatting replies ------------------------------------------------------------------------------------------
 
 
 def _pushed(text: bytes, refused: bool) -> bytes:
-    """Return an error as Redis has it before a script sees it: a reply, or a text of the check before the command."""
+    """Return an error in Redis's form before conversion for scripts: of a reply, or of a check before the call."""
     if not refused:
         return b"-" + text
     if text.startswith(b"ERR "):
@@ -483,14 +499,14 @@ def _pushed(text: bytes, refused: bool) -> bytes:
 
 
 def for_people(reply: bytes) -> bytes:
-    """Return an encoded reply as a line to be read."""
+    """Format an encoded reply as a line of text."""
     out: list[bytes] = []
     _spell(reply, 0, out)
     return b"".join(out)
 
 
 def _spell(data: bytes, at: int, out: list[bytes]) -> int:
-    """Add a reply to `out`; return where the next one begins. What is of no known kind is not passed over."""
+    """Append a formatted reply to `out`. Returns the position of the next one; unknown types are not skipped."""
     kind = data[at : at + 1]
     end = data.find(b"\r", at)
     head = data[at + 1 : end]

@@ -1,4 +1,4 @@
-"""Sources: what the first line of a script or of a library of functions says.
+"""Source headers: the first line of a script or a library of functions.
 
     #!lua flags=no-writes,allow-stale        a script
     #!lua name=mylib                         a library
@@ -6,15 +6,15 @@
 https://redis.io/docs/latest/develop/interact/programmability/functions-intro/
 """
 
-from engine.errors import ReplyError
-from engine.resp import split_args
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import split_args
 
 NO_WRITES = 1 << 0
 ALLOW_OOM = 1 << 1
 ALLOW_STALE = 1 << 2
 NO_CLUSTER = 1 << 3
 ALLOW_CROSS_SLOT = 1 << 4
-COMPATIBLE = 1 << 5  # a script without a first line of flags, for which the rules of old versions hold
+COMPATIBLE = 1 << 5  # a script without a line of flags, to which the rules of old versions apply
 
 FLAGS = {
     b"no-writes": NO_WRITES,
@@ -31,7 +31,7 @@ _NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 
 
 class Script:
-    """What EVAL and SCRIPT LOAD keep of a script."""
+    """The stored data of a script."""
 
     __slots__ = ("flags", "source")
 
@@ -52,12 +52,12 @@ class Function:
         self.flags = flags
 
     def flag_names(self) -> list[bytes]:
-        """Return the flags as FUNCTION LIST shows them."""
+        """Return the flags in the format of FUNCTION LIST."""
         return [name for name, flag in FLAGS.items() if self.flags & flag]
 
 
 class Library:
-    """A library of functions: its source, and what it registered."""
+    """A library of functions: its source and its registered functions."""
 
     __slots__ = ("functions", "name", "source")
 
@@ -68,12 +68,12 @@ class Library:
 
 
 def valid_name(name: bytes) -> bool:
-    """Tell whether a library or function may be called so."""
+    """Return whether a library or function may have this name."""
     return bool(name) and _NAME_BYTES.issuperset(name)
 
 
 def script_flags(source: bytes) -> tuple[int, bytes]:
-    """Return a script's flags, and its text without the first line that gives them; raises ReplyError."""
+    """Return a script's flags, and its text without the line that contains them; raises ReplyError."""
     if not source.startswith(b"#!"):
         return COMPATIBLE, source
     line, end, rest = source.partition(b"\n")
@@ -93,7 +93,7 @@ def script_flags(source: bytes) -> tuple[int, bytes]:
             if name not in FLAGS:
                 raise ReplyError(b"ERR Unexpected flag in script shebang: " + name)
             flags |= FLAGS[name]
-    return flags, b"\n" + rest  # the line stays, so that line numbers are the user's
+    return flags, b"\n" + rest  # an empty line remains, so that line numbers are correct
 
 
 def library_head(source: bytes) -> tuple[bytes, bytes]:

@@ -1,28 +1,42 @@
-"""Scripts and functions of a node: their sources, and the one that runs.
+"""The scripts and functions of a node: their sources, and the running one.
 
-All that has to last is plain data: sources and what was registered. The two interpreters (`Sandbox`), one for EVAL
-and one for functions as in Redis, are built when first needed, left out of copies of the node, and built again from
-the sources. A script keeps nothing between two runs, and what a library keeps in its upvalues is lost by a copy as by
-a restart.
+All persistent state is plain data: sources and registered functions. The two interpreters (`LuaSandbox`), one for
+EVAL and one for functions as in Redis, are created on first use, are not part of copies of the node, and are
+recreated from the sources. A script keeps no state between runs, and the state in upvalues of a library is lost in a
+copy, as in a restart.
 
-A script runs to its end within one input. Past `busy-reply-threshold` its hook has the world deliver other clients'
-requests, which are told BUSY, but for those that can end it: SCRIPT KILL, FUNCTION KILL, SHUTDOWN NOSAVE.
+A script runs to its end within one input. After `busy-reply-threshold` its hook makes the world deliver other
+clients' requests, which get BUSY errors, except for those that can end it: SCRIPT KILL, FUNCTION KILL, SHUTDOWN
+NOSAVE.
 """
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from engine import client as flags
-from engine.acl import denial_text
-from engine.client import Client
-from engine.dispatch import call, find_command
-from engine.errors import OOM, READONLY, ReplyError
-from engine.resp import Argv, Reply
+from engine.clients import client as flags
+from engine.clients.acl import Acl, denial_text
+from engine.clients.blocking import Waiting
+from engine.clients.client import Client
+from engine.clients.conditions import Conditions
+from engine.clients.ending import Ending
+from engine.clients.monitor import Monitors
+from engine.clients.propagation import Propagation
+from engine.config import Config
+from engine.effects import Output
+from engine.execution.busy import Suspension
+from engine.execution.checks import Replicas
+from engine.execution.dispatch import Dispatch, find_command
+from engine.execution.eviction import Eviction
+from engine.observe.stats import ScriptingMemory, Stats
+from engine.persistence.snapshots import Persistence
+from engine.protocol.errors import NOREPLICAS, OOM, READONLY, ReplyError
+from engine.protocol.resp import Argv, Reply
 from engine.scripting import libraries
 from engine.scripting.conversion import from_lua, scalar
-from engine.scripting.debugger import Session
+from engine.scripting.debugger import DebugSession
 from engine.scripting.libraries import (
+    ALLOW_CROSS_SLOT,
     ALLOW_OOM,
     ALLOW_STALE,
     COMPATIBLE,
@@ -33,21 +47,19 @@ from engine.scripting.libraries import (
     Script,
 )
 from engine.scripting.sandbox import (
+    COLLECT_ABOVE_BYTES,
     EVAL,
     FUNCTIONS,
     GO_ON,
     KILLED,
     LOAD_TIMEOUT,
+    MUCH_BYTES,
     SHUTTING_DOWN,
-    Sandbox,
+    LuaSandbox,
     ScriptError,
 )
-from engine.service import serve_others
-from engine.stats import ScriptingMemory
-from engine.table import DENYOOM, MAY_REPLICATE, NOSCRIPT, STALE, WRITE, Command
-
-if TYPE_CHECKING:
-    from engine.node import Node
+from engine.table.declarations import DENYOOM, MAY_REPLICATE, NOSCRIPT, STALE, WRITE, Command
+from engine.timers import Clock
 
 REPL_ALL = 3
 LOAD_TIMEOUT_US = 500_000
@@ -65,10 +77,11 @@ _UNKILLABLE_MASTER = (
 )
 
 
-class Run:
-    """A script or function that runs."""
+class ScriptRun:
+    """A running script or function."""
 
     __slots__ = (
+        "allow_cross_slot",
         "allow_oom",
         "argv",
         "caller",
@@ -87,45 +100,92 @@ class Run:
 
     def __init__(self, caller: Client, ctx: Client, argv: Argv, name: bytes, is_eval: bool, started_us: int) -> None:
         self.caller = caller
-        self.ctx = ctx  # the client that its commands run as
+        self.ctx = ctx  # the client that runs its commands
         self.argv = argv
         self.name = name  # digest or function
         self.is_eval = is_eval
         self.started_us = started_us
         self.read_only = False
         self.allow_oom = False
-        self.oom = False  # memory was short when it started
+        self.allow_cross_slot = False  # in a cluster: of the slots that this node serves
+        self.oom = False  # memory was above maxmemory when it started
         self.wrote = False
         self.repl = REPL_ALL
         self.killed = False
-        self.late = False  # it ran longer than busy-reply-threshold
-        self.refused = False  # its last command was not even begun
+        self.late = False  # it has exceeded busy-reply-threshold
+        self.refused = False  # its last command was not executed
+
+
+class Slots(Protocol):
+    """Which commands of scripts may run in a cluster."""
+
+    def check_script(self, ctx: Client, caller: Client, command: Command, argv: Argv, allow_cross_slot: bool) -> None:
+        """Raise an error unless a command of a caller's script may run here."""
 
 
 class Scripting:
     """Scripts and functions of a node."""
 
-    def __init__(self, node: "Node") -> None:
-        self.node = node
+    replicas: Replicas
+    slots: Slots | None = None  # in a cluster
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        output: Output,
+        stats: Stats,
+        acl: Acl,
+        propagation: Propagation,
+        conditions: Conditions,
+        eviction: Eviction,
+        dispatch: Dispatch,
+        waiting: Waiting,
+        monitors: Monitors,
+        suspension: Suspension,
+        ending: Ending,
+        persistence: Persistence,
+        new_client: Callable[[], Client],
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.output = output
+        self.stats = stats
+        self.acl = acl
+        self.propagation = propagation
+        self.execution = propagation.execution
+        self.conditions = conditions
+        self.eviction = eviction
+        self.dispatch = dispatch
+        self.waiting = waiting
+        self.monitors = monitors
+        self.suspension = suspension
+        self.ending = ending
+        self.persistence = persistence
+        self.new_client = new_client
+        self.deny_scripts_disabled = False  # DEBUG SCRIPT-…: scripts may run all commands
         self.scripts: dict[bytes, Script] = {}
         self.digests: dict[bytes, bytes] = {}  # of their sources
         self.libraries: dict[bytes, Library] = {}
         self.functions: dict[bytes, Function] = {}  # by name in lower case
         self.rng_state = _FIRST_RANDOM
-        self.run: Run | None = None
-        self.client: Client | None = None  # as which scripts run their commands; None while one does
-        self.session: Session | None = None  # in which EVAL is debugged
-        self.has_forked = False  # a child for a session, at some time
-        self.registering: Library | None = None  # the library that is being loaded
+        self.run: ScriptRun | None = None
+        self.client: Client | None = None  # the client that runs scripts' commands; None while a script is running
+        self.session: DebugSession | None = None  # the debugging session of EVAL
+        self.has_forked = False  # a session has forked a child at some time
+        self.registering: Library | None = None  # the library being loaded
         self.load_started_us = 0
         self.load_limited = False
-        self._eval: Sandbox | None = None
-        self._functions: Sandbox | None = None
+        self._eval: LuaSandbox | None = None
+        self._functions: LuaSandbox | None = None
         self._compiled: dict[bytes, None] = {}
+        self.on_interpreter: Callable[[], None] | None = None  # called before an interpreter is created
+        self.on_memory_freed: Callable[[], None] | None = None  # the world may return it to the system
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state["_eval"] = state["_functions"] = state["run"] = state["client"] = state["session"] = None
+        state["on_interpreter"] = state["on_memory_freed"] = None
         state["_compiled"] = {}
         return state
 
@@ -136,7 +196,7 @@ class Scripting:
         return self.digests.get(source) or hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
 
     def add(self, source: bytes) -> bytes:
-        """Compile and keep a script; returns its digest. Raises ReplyError."""
+        """Compile and store a script. Returns its digest. Raises ReplyError."""
         digest = self.digest(source)
         if digest not in self.scripts:
             script_flags, text = libraries.script_flags(source)
@@ -147,21 +207,52 @@ class Scripting:
 
     def _compile(self, digest: bytes, text: bytes) -> None:
         if self._eval is None:
-            self._eval = Sandbox(self, EVAL)
+            self._eval = self._interpreter(EVAL)
         error = self._eval.define(digest, text)
         if error is not None:
             raise ReplyError(b"ERR Error compiling script (new function): " + error)
         self._compiled[digest] = None
 
+    def _interpreter(self, flavour: bytes) -> LuaSandbox:
+        """Return a new interpreter; raises ReplyError."""
+        if self.on_interpreter is not None:
+            self.on_interpreter()
+        try:
+            return LuaSandbox(self, flavour)
+        except (OSError, ImportError) as error:  # no file descriptor to load the library with, for example
+            why = (isinstance(error, OSError) and error.strerror) or str(error)
+            raise ReplyError(b"ERR The Lua interpreter can't be loaded: " + why.encode()) from None
+
+    def _close(self, sandbox: LuaSandbox) -> None:
+        used = sandbox.memory
+        sandbox.close()
+        if used > COLLECT_ABOVE_BYTES // 2:
+            self.memory_freed()
+
     def flush_scripts(self) -> None:
-        """Forget all scripts, and their interpreter."""
+        """Delete all scripts and their interpreter."""
         self.scripts = {}
         self.digests = {}
+        self._close_eval()
+
+    def _close_eval(self) -> None:
         self._compiled = {}
-        self._eval = None
+        if self._eval is not None:
+            self._close(self._eval)
+            self._eval = None
+
+    def close_idle(self) -> None:
+        """Close the interpreter of scripts while none runs: it keeps nothing between two, and is built again."""
+        if self.run is None and self.session is None:
+            self._close_eval()
+
+    def collect_garbage(self) -> None:
+        """Collect the garbage of functions while none runs."""
+        if self._functions is not None and self.run is None:
+            self._functions.collect_garbage()
 
     def eval(self, ctx: Client, argv: Argv, digest: bytes, keys: Argv, args: Argv, read_only: bool) -> Reply:
-        """Run a script that is kept."""
+        """Run a stored script."""
         script = self.scripts[digest]
         if digest not in self._compiled:
             self._compile(digest, libraries.script_flags(script.source)[1])
@@ -186,7 +277,7 @@ class Scripting:
     # --- running ------------------------------------------------------------------------------------------------
 
     def flags_of(self, command: Command, argv: Argv) -> int:
-        """Return the flags of EVAL, FCALL … as the script's own flags make them, for the gates."""
+        """Return the flags of EVAL, FCALL …, derived from the script's own flags, for the checks."""
         mask = command.flags
         script: int | None = None
         name = command.name
@@ -214,91 +305,95 @@ class Scripting:
             mask |= STALE
         return mask
 
-    def _prepared(self, ctx: Client, argv: Argv, name: bytes, script: int, read_only: bool, is_eval: bool) -> Run:
+    def _prepared(
+        self, ctx: Client, argv: Argv, name: bytes, script: int, read_only: bool, is_eval: bool
+    ) -> ScriptRun:
         """Check whether a script may run now, and return its run; raises ReplyError."""
-        node = self.node
         obeys = bool(ctx.flags & (flags.MASTER | flags.INTERNAL))
-        oom = bool(node.config.maxmemory) and not node.make_room(ctx.current or node.commands[b"eval"], ctx)
+        oom = bool(self.config.maxmemory) and not self.eviction.make_room()
         if script & COMPATIBLE:
-            if node.stale:
+            if self.conditions.stale:
                 raise ReplyError(MASTERDOWN)
         else:
             self._check_flags(ctx, script, read_only, obeys, oom)
-        client, self.client = self.client or Client(node, 0, 0), None
+        client, self.client = self.client or self.new_client(), None
         client.resp = 2
         client.flags = flags.SCRIPT | flags.DENY_BLOCKING | (ctx.flags & flags.MULTI)
         client.user = ctx.user
         client.db = ctx.db
-        run = Run(ctx, client, argv, name, is_eval, node.mark_us)
+        run = ScriptRun(ctx, client, argv, name, is_eval, self.execution.clock_us)
         run.read_only = read_only or bool(not script & COMPATIBLE and script & NO_WRITES)
         run.allow_oom = obeys or bool(not script & COMPATIBLE and script & ALLOW_OOM)
+        run.allow_cross_slot = bool(script & (COMPATIBLE | ALLOW_CROSS_SLOT))
         run.oom = oom
         return run
 
     def _check_flags(self, ctx: Client, script: int, read_only: bool, obeys: bool, oom: bool) -> None:
-        node = self.node
-        if script & NO_CLUSTER and node.cluster_enabled:
+        if script & NO_CLUSTER and self.conditions.cluster_enabled:
             raise ReplyError(b"ERR Can not run script on cluster, 'no-cluster' flag is set.")
-        if node.stale and not script & ALLOW_STALE:
+        if self.conditions.stale and not script & ALLOW_STALE:
             raise ReplyError(
                 b"MASTERDOWN Link with MASTER is down, replica-serve-stale-data is set to 'no' and 'allow-stale' "
                 b"flag is not set on the script."
             )
         if not script & NO_WRITES:
-            if node.read_only_replica and not obeys:
+            if self.conditions.read_only_replica and not obeys:
                 raise ReplyError(b"READONLY Can not run script with write flag on readonly replica")
-            if node.persistence.writes_refused and not obeys:
+            if self.persistence.disk_error and not obeys:
+                aof = not self.persistence.snapshots_fail
+                kept = b"persist data to AOF" if aof else b"save RDB snapshots"
+                why = b" AOF error: %b" % self.persistence.aof.error.encode() if aof else b""
                 raise ReplyError(
-                    b"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "
-                    b"disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts."
+                    b"MISCONF Redis is configured to %b, but it's currently unable to persist to disk. Writable "
+                    b"scripts are blocked. Use 'no-writes' flag for read only scripts.%b" % (kept, why)
                 )
             if read_only:
                 raise ReplyError(b"ERR Can not execute a script with write flag using *_ro command.")
-            refusal = node.write_refusal(ctx, node.commands[b"set"])
-            if refusal is not None:
-                raise ReplyError(refusal)
+            if self.replicas.too_few_replicas:
+                raise ReplyError(NOREPLICAS)
         if oom and not obeys and not script & (ALLOW_OOM | NO_WRITES):
             raise ReplyError(
                 b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
             )
 
-    def _perform(self, run: Run, body: Callable[..., tuple[Any, ...]], *told: Any) -> Reply:
-        node, caller = self.node, run.caller
-        outer = node.script_caller
-        node.script_caller, self.run = caller, run
+    def _perform(self, run: ScriptRun, body: Callable[..., tuple[Any, ...]], *told: Any) -> Reply:
+        caller = run.caller
+        outer = self.execution.script_caller
+        self.execution.script_caller, self.run = caller, run
         halted, caller.halted = caller.halted, True
         try:
             result = body(*told)
             if len(result) == 1:
                 return scalar(result[0], run.ctx.resp)
-            return from_lua(result[0], run.ctx.resp, caller.resp, result[1], node.count_error)
+            return from_lua(result[0], run.ctx.resp, caller.resp, result[1], self.stats.count_error)
         except ScriptError as error:
             return self._error_reply(run, error)
         finally:
-            self.run, node.script_caller = None, outer
+            self.run, self.execution.script_caller = None, outer
             self.client = run.ctx
-            gone = bool(caller.id) and caller.id not in node.clients
-            caller.halted = halted or gone or node.exiting or bool(caller.flags & flags.CLOSE_AFTER_REPLY)
+            gone = bool(caller.id) and caller.id not in self.waiting.clients
+            caller.halted = halted or gone or self.ending.exiting or bool(caller.flags & flags.CLOSE_AFTER_REPLY)
             if run.late:
-                node.busy = False
-                node.update_gated()
+                self.conditions.busy = False
+                self.conditions.update()
                 if caller.requests or caller.request is not None:
-                    node.resumable[caller.id] = None
+                    self.waiting.resumable[caller.id] = None
             caller.no_propagate()
 
     @staticmethod
-    def _error_reply(run: Run, error: ScriptError) -> ReplyError:
+    def _error_reply(run: ScriptRun, error: ScriptError) -> ReplyError:
         if error.text is None:
             return ReplyError(b"ERR Error running script %b, %b" % (run.name, error.source[:100]))
-        text = error.text
+        text = error.text.partition(b"\0")[0]
         if error.source:
             text += b" script: %b, on %b:%d." % (run.name, error.source, error.line)
         reply = ReplyError(text)
         reply.counted = error.counted
+        reply.line_ends = True
         return reply
 
     def busy_error(self) -> bytes:
-        """Return what other clients are told while the running script takes too long."""
+        """Return the error for other clients while the running script is slow."""
         return BUSY_SCRIPT if self.run is None or self.run.is_eval else BUSY_FUNCTION
 
     def kill(self, is_eval: bool) -> None:
@@ -314,107 +409,123 @@ class Scripting:
             raise ReplyError(BUSY_SCRIPT if run.is_eval else BUSY_FUNCTION)
         run.killed = True
 
-    # --- what a running script asks for (see sandbox.Host) ------------------------------------------------------
+    # --- calls of a running script (see sandbox.ScriptHost) ---------------------------------------------------------
 
     def command(self, argv: Argv) -> tuple[Reply, int]:
-        """Run a command of the script's."""
+        """Run a command of the script."""
         run = self.run
         if run is None:
             raise ReplyError(b"ERR redis.call/pcall can only be called inside a script invocation")
-        node, ctx = self.node, run.ctx
-        command = node.commands.get(argv[0])
+        ctx = run.ctx
+        command = self.dispatch.commands.get(argv[0])
         try:
             if command is None or command.subcommands is not None:
                 command = self._find(argv)
             self._check_command(run, command, argv)
         except ReplyError as error:
             if command is not None:
-                node.stats_of(command).rejected += 1
-            node.count_error(error)
+                self.stats.of(command.name).rejected += 1
+            self.stats.count_error(error)
             run.refused = True
             return ReplyError(error.text), ctx.resp
         if command.flags & WRITE:
             run.wrote = True
-        before = len(node.pending_propagation)
-        reply = call(node, ctx, command, argv)
+        before = len(self.propagation.pending)
+        reply = self.dispatch.call(ctx, command, argv)
         if run.repl != REPL_ALL:
-            changes = node.pending_propagation
-            changes[before:] = [(db, argv, targets & run.repl) for db, argv, targets in changes[before:] if run.repl]
+            changes = self.propagation.pending
+            changes[before:] = [
+                change._replace(targets=change.targets & run.repl) for change in changes[before:] if run.repl
+            ]
         return reply, ctx.resp
 
     def _find(self, argv: Argv) -> Command:
         try:
-            return find_command(self.node, argv)
+            return find_command(self.dispatch.commands, argv)
         except ReplyError:
             raise ReplyError(b"ERR Unknown Redis command called from script") from None
 
-    def _check_command(self, run: Run, command: Command, argv: Argv) -> None:
-        node, caller = self.node, run.caller
+    def _check_command(self, run: ScriptRun, command: Command, argv: Argv) -> None:
+        caller = run.caller
         if not command.takes(len(argv)):
             raise ReplyError(b"ERR Wrong number of args calling Redis command from script")
         mask = command.flags
-        if mask & NOSCRIPT and not node.deny_scripts_disabled:
+        if mask & NOSCRIPT and not self.deny_scripts_disabled:
             raise ReplyError(b"ERR This Redis command is not allowed from script")
-        gated = node.gated or caller.gated  # else nothing but what the script itself may do stands in its way
-        if gated:
-            if node.stale and not mask & STALE:
+        checked = (
+            self.conditions.needs_checks or caller.needs_checks or self.slots is not None
+        )  # otherwise only the restrictions of the script itself apply
+        if checked:
+            if self.conditions.stale and not mask & STALE:
                 raise ReplyError(b"ERR Can not execute the command on a stale replica")
             run.ctx.user = caller.user
-            denial = node.acl.check(run.ctx, command, argv)
+            denial = self.acl.check(run.ctx, command, argv)
             if denial is not None:
-                node.acl.note(run.ctx, denial, argv, command)
+                self.acl.note(run.ctx, denial, argv, command)
                 raise ReplyError(b"ERR ACL failure in script: " + denial_text(denial, caller.user or b"", command))
         if run.read_only and mask & (WRITE | MAY_REPLICATE):
             raise ReplyError(b"ERR Write commands are not allowed from read-only scripts.")
-        if run.wrote or not gated:
+        if not checked:
             return
         obeys = caller.flags & (flags.MASTER | flags.INTERNAL)
+        if not run.wrote:
+            self._check_changes(run, command, bool(obeys))
+        if self.slots is not None and not obeys:
+            self.slots.check_script(run.ctx, caller, command, argv, run.allow_cross_slot)
+
+    def _check_changes(self, run: ScriptRun, command: Command, obeys: bool) -> None:
+        """Check what must hold for a command of a script that has not written yet; raises ReplyError."""
+        mask = command.flags
         if mask & WRITE:
-            if node.read_only_replica and not obeys:
+            if self.conditions.read_only_replica and not obeys:
                 raise ReplyError(READONLY)
-            refusal = node.write_refusal(caller, command)
-            if refusal is not None:
-                raise ReplyError(refusal)
+            if self.persistence.disk_error:
+                raise ReplyError(self.persistence.disk_error)
+            if self.replicas.too_few_replicas:
+                raise ReplyError(NOREPLICAS)
         if run.oom and mask & DENYOOM and not run.allow_oom and not obeys:
             raise ReplyError(OOM)
 
     def interrupt(self) -> int:
-        """Look at the clock, now and then; serve other clients when the script runs too long."""
-        node, run = self.node, self.run
+        """Check the clock at intervals; serve other clients if the script is slow."""
+        run = self.run
         if self.registering is not None:
-            if self.load_limited and node.stopwatch() - self.load_started_us > LOAD_TIMEOUT_US:
+            if self.load_limited and self.clock.stopwatch() - self.load_started_us > LOAD_TIMEOUT_US:
                 return LOAD_TIMEOUT
             return GO_ON
-        threshold_ms = node.config.busy_reply_threshold
+        threshold_ms = self.config.busy_reply_threshold
         if run is None or not threshold_ms:
             return GO_ON
         if not run.late:
-            elapsed_ms = (node.stopwatch() - run.started_us) // 1000
+            elapsed_ms = (self.clock.stopwatch() - run.started_us) // 1000
             if elapsed_ms < threshold_ms:
                 return GO_ON
-            run.late = node.busy = True
-            node.update_gated()
+            run.late = self.conditions.busy = True
+            self.conditions.update()
             kill = "SCRIPT KILL" if run.is_eval else "FUNCTION KILL"
-            node.log(
+            self.output.log(
                 "#",
                 f"Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the "
                 f"script using the {kill} command. Script name is: {run.name.decode(errors='replace')}.",
             )
-        serve_others(node)
+        self.suspension.serve_others()
+        self.clock.shown_us = (
+            self.clock.now_us + self.clock.stopwatch() - run.started_us
+        )  # keys still expire according to `now_us`
         self.run = run
-        if node.exiting:
+        if self.ending.exiting:
             return SHUTTING_DOWN
         if run.killed:
-            node.log("*", "Lua script killed by user with SCRIPT KILL.")
+            self.output.log("*", "Lua script killed by user with SCRIPT KILL.")
             return KILLED
         return GO_ON
 
     def log(self, level: int, text: bytes) -> None:
         """Write a line to the server's log."""
-        self.node.log(LEVELS[level], text.decode("utf-8", "surrogateescape"))
+        self.output.log(LEVELS[level], text.decode("utf-8", "surrogateescape"))
 
     def control(self, what: bytes, value: int) -> bytes | None:
-        """Set the protocol or the propagation of the script; returns an error."""
+        """Set the protocol or the propagation of the script. Returns an error or None."""
         run = self.run
         if run is None:
             return b"ERR can only be called inside a script invocation"
@@ -429,27 +540,27 @@ class Scripting:
         return None
 
     def may_run(self, argv: Argv) -> bool:
-        """Tell whether the script's user may run a command."""
+        """Return whether the script's user may run a command."""
         run = self.run
         if run is None:
             raise ReplyError(b"ERR can only be called inside a script invocation")
         try:
-            command = find_command(self.node, argv)
+            command = find_command(self.dispatch.commands, argv)
         except ReplyError:
             raise ReplyError(b"ERR Invalid command passed to redis.acl_check_cmd()") from None
-        return self.node.acl.check(run.caller, command, argv) is None
+        return self.acl.check(run.caller, command, argv) is None
 
     def random(self) -> int:
-        """Return the next number of Redis's own generator (drand48's), of 31 bits."""
+        """Return the next 31-bit number of Redis's own generator (drand48)."""
         self.rng_state = (0x5DEECE66D * self.rng_state + 0xB) & (1 << 48) - 1
         return self.rng_state >> 17
 
     def seed(self, value: int) -> None:
-        """Begin the sequence of random numbers that belongs to a seed."""
+        """Restart the random numbers with a seed."""
         self.rng_state = (value & 0xFFFFFFFF) << 16 | 0x330E
 
     def register(self, name: bytes, description: bytes | None, flag_names: bytes) -> bytes | None:
-        """Note a function of the library that is being loaded; returns an error."""
+        """Register a function of the library being loaded. Returns an error or None."""
         library = self.registering
         if library is None:
             return b"redis.register_function can only be called on FUNCTION LOAD command"
@@ -463,8 +574,25 @@ class Scripting:
         library.functions[name] = Function(name, library.name, description, mask)
         return None
 
+    def memory_elsewhere(self, sandbox: LuaSandbox) -> int:
+        """Return the bytes that scripts use in another interpreter."""
+        other = self._functions if sandbox is self._eval else self._eval
+        used = other.memory if other is not None else 0
+        return used if used > MUCH_BYTES else 0
+
+    def memory_is_much(self) -> None:
+        """Record that scripts use much memory, so that all interpreters check the limit."""
+        for sandbox in (self._eval, self._functions):
+            if sandbox is not None:
+                sandbox.careful = True
+
+    def memory_freed(self) -> None:
+        """Record that an interpreter has freed much memory."""
+        if self.on_memory_freed is not None:
+            self.on_memory_freed()
+
     def debug(self, what: bytes, *told: Any) -> Any:
-        """Nothing is debugged here: see `Session`."""
+        """Unused without debugging: see `DebugSession`."""
         return False
 
     # --- functions ----------------------------------------------------------------------------------------------
@@ -476,20 +604,20 @@ class Scripting:
         sandbox = self._function_sandbox()
         return self._perform(run, lambda: sandbox.run_function(function.library, function.name, keys, args))
 
-    def _function_sandbox(self) -> Sandbox:
-        """Return the interpreter of functions; a new one loads all libraries."""
+    def _function_sandbox(self) -> LuaSandbox:
+        """Return the interpreter for functions; a new one loads all libraries."""
         if self._functions is None:
-            self._functions = Sandbox(self, FUNCTIONS)
+            self._functions = self._interpreter(FUNCTIONS)
             for library in self.libraries.values():
                 self._load_source(Library(library.name, library.source), limited=False)
         return self._functions
 
     def _load_source(self, library: Library, limited: bool) -> None:
-        """Run a library's source; its functions are noted in it. Raises ReplyError."""
+        """Run a library's source, which registers its functions. Raises ReplyError."""
         sandbox = self._functions
         assert sandbox is not None
         self.registering, self.load_limited = library, limited
-        self.load_started_us = self.node.stopwatch()
+        self.load_started_us = self.clock.stopwatch()
         try:
             error = sandbox.load(library.name, libraries.library_head(library.source)[1])
         except ScriptError as failure:
@@ -501,7 +629,7 @@ class Scripting:
             raise ReplyError(b"ERR Error compiling function: " + error)
 
     def load_library(self, source: bytes, replace: bool, limited: bool = True) -> bytes:
-        """Take over a library; returns its name. Raises ReplyError, and then nothing has changed."""
+        """Add a library. Returns its name. Raises ReplyError without having changed anything."""
         name, _ = libraries.library_head(source)
         old = self.libraries.get(name)
         if old is not None and not replace:
@@ -517,7 +645,7 @@ class Scripting:
                 if present is not None and present.library != name:
                     raise ReplyError(b"ERR Function %b already exists" % function)
         except ReplyError:
-            self._functions = None  # what the failed library left behind goes with its interpreter
+            self._close_functions()  # discards the remains of the failed library together with its interpreter
             raise
         if old is not None:
             self._unlink(old)
@@ -540,15 +668,22 @@ class Scripting:
             self._functions.forget(name)
 
     def flush_functions(self) -> None:
-        """Remove all libraries, and their interpreter."""
+        """Delete all libraries and their interpreter."""
         self.libraries = {}
         self.functions = {}
-        self._functions = None
+        self._close_functions()
+
+    def _close_functions(self) -> None:
+        if self._functions is not None:
+            if self.run is None:  # otherwise a function is running
+                self._close(self._functions)
+            self._functions = None
 
     def restore_libraries(self, sources: list[bytes], policy: bytes) -> None:
-        """Take over the libraries of a FUNCTION DUMP, all or none; raises ReplyError."""
+        """Restore the libraries of a FUNCTION DUMP, all or none; raises ReplyError."""
         kept = self.libraries, self.functions
-        self.libraries, self.functions, self._functions = {}, {}, None
+        self.libraries, self.functions = {}, {}
+        self._close_functions()
         try:
             for source in sources:
                 self.load_library(source, replace=False, limited=False)
@@ -556,9 +691,9 @@ class Scripting:
                 self._join(kept[0], policy == b"replace")
         except ReplyError:
             self.libraries, self.functions = kept
-            self._functions = None
+            self._close_functions()
             raise
-        self._functions = None
+        self._close_functions()
 
     def _join(self, present: dict[bytes, Library], replace: bool) -> None:
         new = self.libraries
@@ -577,10 +712,21 @@ class Scripting:
         self.libraries = kept | new
         self.functions = functions | self.functions
 
+    # --- snapshots ----------------------------------------------------------------------------------------------
+
+    def sources(self) -> list[bytes]:
+        """Return the sources of the function libraries."""
+        return [library.source for library in self.libraries.values()]
+
+    def load_functions(self, sources: list[bytes], replace: bool = False) -> None:
+        """Add function libraries from a snapshot to the existing ones; raises ReplyError."""
+        for source in sources:
+            self.load_library(source, replace, limited=False)
+
     # --- INFO ---------------------------------------------------------------------------------------------------
 
     def memory(self) -> ScriptingMemory:
-        """Return what scripts and functions take, by the sizes that a real server would have."""
+        """Return the memory usage of scripts and functions, based on the sizes in a real server."""
         told = ScriptingMemory()
         told.cached = len(self.scripts)
         told.scripts = sum(len(script.source) + 152 for script in self.scripts.values())

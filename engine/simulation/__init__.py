@@ -1,13 +1,13 @@
-"""The simulated world: many nodes in one process, on a clock, a network and disks that only exist here.
+"""The simulated world: many nodes in one process, with a simulated clock, network and disks.
 
-    actions      what somebody does to the world: start a host, cut a link, send a command, pull a plug
-    world        carries actions and the nodes' effects out, one event after the other
-    host         a machine with its process (a `Node`, unchanged), as the node's world
+    actions      changes to the world: start a host, cut a link, send a command, cut the power
+    world        executes actions and the nodes' effects, one event after the other
+    host         a machine with its process (an unchanged `Node`): the node's world
     network      connections: latency, bandwidth, order, cuts
-    disk         files with a page cache that a power cut takes away
-    happenings   what happened, each with what caused it
-    history      the journal of actions: any moment again, branches, files
+    disk         files with a page cache that is lost in a power cut
+    trace        events, each with its cause
+    history      the journal of actions: return to any moment, branches, files
 
-Same seed and same actions give the same happenings to the byte, on every platform and Python version: nothing here
-reads a clock, draws other random numbers than `engine.rng`'s, or follows the order of a set.
+The same seed and the same actions give the same trace, byte for byte, on every platform and Python version: this
+package reads no clock, uses only the random numbers of `engine.values.rng`, and never depends on the order of a set.
 """

@@ -1,24 +1,55 @@
-"""What somebody does to a simulated world: the learner, a scenario, a test. Plain data; times in µs."""
+"""Actions on a simulated world by a learner, a scenario or a test. Plain data; times in µs."""
 
 from typing import NamedTuple
 
+PROMPT = "@"  # prefix of the name of a client that represents the prompt at a host
+
 
 class AddHost(NamedTuple):
-    """Put a machine on the network. Its redis.conf holds the directives; `address` is `172.16.6.18:6379`."""
+    """Add a machine to the network. The directives are its redis.conf; `address` is `172.16.6.18:6379`.
+
+    With a `directory`, it contains the data and redis.conf, and the file contains only these directives.
+    """
 
     name: str
     address: str
     directives: tuple[str, ...] = ()
+    directory: str = ""
+
+
+class AddSentinel(NamedTuple):
+    """Add a machine to the network whose process is a Sentinel; the directives are its sentinel.conf.
+
+    With a `directory`, it contains sentinel.conf, and the file contains only these directives.
+    """
+
+    name: str
+    address: str
+    directives: tuple[str, ...] = ()
+    directory: str = ""
+
+
+class AddApplication(NamedTuple):
+    """Add an application to the network, which begins to write (see `engine.simulation.application`).
+
+    It asks the Sentinels at these addresses for `master`; without Sentinels it writes to `address`.
+    """
+
+    name: str
+    sentinels: tuple[str, ...]
+    master: str
+    address: str
+    period_us: int
 
 
 class Start(NamedTuple):
-    """Start the server of a host, on what its disk holds; switches the machine on first if it has no power."""
+    """Start the server of a host with the data on its disk; switches the machine on first if it has no power."""
 
     host: str
 
 
 class Crash(NamedTuple):
-    """Kill a server at once (SIGKILL). The machine stays up: it ends the connections, and its disk keeps all."""
+    """Kill a server (SIGKILL). The machine stays up: it closes the connections and keeps all data on disk."""
 
     host: str
 
@@ -30,22 +61,22 @@ class Terminate(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Stop a process (SIGSTOP): it does nothing, and its connections stay."""
+    """Stop a process (SIGSTOP): it does nothing, but its connections stay open."""
 
     host: str
 
 
 class Continue(NamedTuple):
-    """Let a stopped process go on (SIGCONT)."""
+    """Continue a stopped process (SIGCONT)."""
 
     host: str
 
 
 class PullPlug(NamedTuple):
-    """Cut a machine's power: the process is gone without a word on the network, and so is what was not fsynced.
+    """Cut a machine's power: its process ends without closing connections, and data that was not fsynced is lost.
 
-    With `torn` some of the bytes that were not fsynced may have reached the disk, cut anywhere. With `after_effects`
-    the power fails in the middle of a round: when so many more effects have been carried out.
+    With `torn`, a prefix of the data that was not fsynced may be on disk. With `after_effects` the power fails in the
+    middle of a round, after this many more effects.
     """
 
     host: str
@@ -54,9 +85,24 @@ class PullPlug(NamedTuple):
 
 
 class Wipe(NamedTuple):
-    """Forget everything on the disk of a host whose server does not run, its configuration excepted."""
+    """Delete everything except the configuration on the disk of a host whose server is not running."""
 
     host: str
+
+
+class WriteFile(NamedTuple):
+    """Write a file durably on the disk of a host, as an administrator does; `path` is absolute."""
+
+    host: str
+    path: str
+    data: bytes
+
+
+class RemoveFile(NamedTuple):
+    """Delete a file durably from the disk of a host."""
+
+    host: str
+    path: str
 
 
 class Directives(NamedTuple):
@@ -66,15 +112,25 @@ class Directives(NamedTuple):
     directives: tuple[str, ...]
 
 
+class SetClock(NamedTuple):
+    """Set a machine's wall clock to an offset from the world's time (negative: behind it).
+
+    The monotonic clock, and therefore every timeout, is not affected.
+    """
+
+    host: str
+    offset_us: int
+
+
 class DiskLimit(NamedTuple):
-    """Give a disk a size in bytes; 0: no limit. What does not fit fails with ENOSPC."""
+    """Limit the size of a disk in bytes; 0: no limit. Further writes fail with ENOSPC."""
 
     host: str
     size_bytes: int
 
 
 class SetLink(NamedTuple):
-    """Set a link's latency (one way) and bandwidth (0: without limit), for what is sent from now on."""
+    """Set a link's latency (one way) and bandwidth (0: no limit) for data sent from now on."""
 
     a: str
     b: str
@@ -85,9 +141,10 @@ class SetLink(NamedTuple):
 class Cut(NamedTuple):
     """Break the network between two hosts.
 
-    "silent": bytes are held until the link heals, and nobody is told. "reset": open connections end at once, and the
-    link goes on working. "half-open": the connections are forgotten and bytes get lost until the link heals; "both"
-    ends go on believing in them, or with a direction only its first end, while the other is told.
+    "silent": bytes are held until the link heals, without an error. "reset": open connections are closed immediately,
+    and the link keeps working. "half-open": the network forgets the connections, and bytes are lost until the link
+    heals; "both" ends still consider them open or, with a direction, only its first end does, while the other is
+    notified.
     """
 
     a: str
@@ -97,17 +154,21 @@ class Cut(NamedTuple):
 
 
 class Heal(NamedTuple):
-    """Mend the network between two hosts: what was held arrives, what was forgotten is answered by a reset."""
+    """Repair the network between two hosts: held bytes arrive, and bytes on forgotten connections cause a reset."""
 
     a: str
     b: str
 
 
 class OpenClient(NamedTuple):
-    """Connect a client, which is a host of its own on the network, to a server."""
+    """Connect a client, which is a separate host on the network, to a server.
+
+    With `ip` 127.0.0.1, the server sees it as a client on the same machine.
+    """
 
     client: str
     host: str
+    ip: str = ""
 
 
 class Command(NamedTuple):
@@ -118,7 +179,7 @@ class Command(NamedTuple):
 
 
 class RawBytes(NamedTuple):
-    """Send bytes from a client as they are."""
+    """Send raw bytes from a client."""
 
     client: str
     data: bytes
@@ -132,6 +193,8 @@ class CloseClient(NamedTuple):
 
 Action = (
     AddHost
+    | AddSentinel
+    | AddApplication
     | Start
     | Crash
     | Terminate
@@ -139,7 +202,10 @@ Action = (
     | Continue
     | PullPlug
     | Wipe
+    | WriteFile
+    | RemoveFile
     | Directives
+    | SetClock
     | DiskLimit
     | SetLink
     | Cut
@@ -154,6 +220,8 @@ ACTIONS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         AddHost,
+        AddSentinel,
+        AddApplication,
         Start,
         Crash,
         Terminate,
@@ -161,7 +229,10 @@ ACTIONS: dict[str, type] = {
         Continue,
         PullPlug,
         Wipe,
+        WriteFile,
+        RemoveFile,
         Directives,
+        SetClock,
         DiskLimit,
         SetLink,
         Cut,
@@ -175,4 +246,4 @@ ACTIONS: dict[str, type] = {
 
 
 class ActionError(Exception):
-    """An action is impossible; the reason is the text. Nothing has changed."""
+    """An action is impossible; the text is the reason. Nothing has changed."""

@@ -1,12 +1,11 @@
-"""A client of the simulated world: a host of its own on the network, with one connection and no program.
+"""A client of the simulated world: a separate host on the network, with one connection and no process.
 
-It sends what it is told to and reads what comes; whoever wants the replies takes them from the `Delivered`
-happenings.
+It sends the bytes that it is given and reads everything; `Delivered` events contain the replies.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from engine.simulation.network import RUNNING, Connection
+from engine.simulation.network import RUNNING, SimulatedConnection
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
@@ -21,51 +20,51 @@ class ClientHost:
         self.ip = ip
         self.powered = True
         self.state = RUNNING
-        self.connection = 0  # its number; 0: closed, or not open
+        self.connection = 0  # its number; 0: closed or not yet open
         self.host = ""
         self.is_open = False
-        self.waiting: list[bytes] = []  # sent before the connection stood
+        self.waiting: list[bytes] = []  # sent before the connection was established
         self.awaits: list[tuple[Any, ...]] = []
         self.received_bytes = 0
 
-    def reads(self, connection: Connection) -> bool:
-        """It always reads."""
+    def reads(self, connection: SimulatedConnection) -> bool:
+        """Always true: a client always reads."""
         return True
 
-    def accepts(self, port: int) -> bool:
-        """Nobody can connect to it."""
+    def accepts(self, port: int, source: str) -> bool:
+        """Always false: clients accept no connections."""
         return False
 
-    def accept(self, connection: Connection) -> int:
-        """Nobody can connect to it."""
+    def accept(self, connection: SimulatedConnection) -> int:
+        """Never called: clients accept no connections."""
         raise AssertionError("a client does not listen")
 
-    def accepted(self, connection: Connection) -> None:
-        """Nobody can connect to it."""
+    def accepted(self, connection: SimulatedConnection) -> None:
+        """Never called: clients accept no connections."""
 
-    def opened(self, connection: Connection) -> None:
-        """The connection stands: what was to be sent goes."""
+    def opened(self, connection: SimulatedConnection) -> None:
+        """The connection is established: send the waiting bytes."""
         self.is_open = True
         waiting, self.waiting = self.waiting, []
         for data in waiting:
             self.world.network.send(connection, self.name, data)
 
     def send(self, data: bytes) -> None:
-        """Send bytes, once the connection stands."""
+        """Send bytes as soon as the connection is established."""
         if self.is_open:
             self.world.network.send(self.world.network.connections[self.connection], self.name, data)
         else:
             self.waiting.append(data)
 
     def refused(self, link: int, reason: str) -> None:
-        """There is no connection."""
+        """The connection failed."""
         self._lost()
 
-    def read(self, connection: Connection, data: bytes) -> None:
-        """Bytes came."""
+    def read(self, connection: SimulatedConnection, data: bytes) -> None:
+        """Bytes arrived."""
         self.received_bytes += len(data)
 
-    def closed(self, connection: Connection, link: int) -> None:
+    def closed(self, connection: SimulatedConnection, link: int) -> None:
         """The connection has ended."""
         self._lost()
 
@@ -74,5 +73,5 @@ class ClientHost:
         self.is_open = False
         self.waiting.clear()
 
-    def unsent(self, connection: Connection, size_bytes: int) -> None:
-        """It does not care how much has not left."""
+    def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
+        """Ignored: a client does not limit its pending output."""

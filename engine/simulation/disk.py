@@ -1,21 +1,21 @@
-"""A simulated disk: files, and a page cache that forgets what was not fsynced when the power goes.
+"""A simulated disk: files, and a page cache whose unsynced contents are lost in a power cut.
 
-A file has bytes, of which a prefix is durable; a name is durable or not by itself. Writing a file anew gives the name
-a new file, while on the platters it still means the old one, until the new one is synced. A rename makes all names of
-the directory durable (`effects.Rename`), and so a file that was renamed without a sync comes back with its name and
+A file has bytes, of which a prefix is durable; whether its name is durable is separate. Overwriting a file assigns
+the name to a new file, but on disk it refers to the old one until the new one is synced. A rename makes all names of
+the directory durable (`effects.Rename`), so a file that was renamed without a sync may come back with its name but
 without its bytes.
 
-When the power fails, names and bytes are those that are durable. A torn cut keeps a part of what was appended since,
-cut anywhere, as a kernel does that had begun to write.
+After a power cut, only durable names and bytes exist. A torn cut keeps a prefix of the bytes appended since,
+as if the kernel had begun to write them.
 """
 
-from engine.rng import Rng
+from engine.values.rng import Rng
 
 ENOENT, ENOSPC = 2, 28
 
 
 class File:
-    """The bytes of a file; the first `durable` of them are on the platters."""
+    """The contents of a file; the first `durable` bytes are on disk."""
 
     __slots__ = ("data", "durable")
 
@@ -30,9 +30,9 @@ class Disk:
     def __init__(self) -> None:
         self.names: dict[str, File] = {}
         self.durable_names: dict[str, File] = {}
-        self.limit_bytes = 0  # 0: none
+        self.limit_bytes = 0  # 0: no limit
 
-    # --- looking ------------------------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------
 
     def file(self, path: str) -> File:
         """Return a file; raises FileNotFoundError."""
@@ -42,26 +42,26 @@ class Disk:
         return found
 
     def read(self, path: str) -> bytes:
-        """Return a file's bytes; raises FileNotFoundError."""
+        """Return the contents of a file; raises FileNotFoundError."""
         return bytes(self.file(path).data)
 
     def size(self, path: str) -> int:
-        """Return a file's length in bytes; raises FileNotFoundError."""
+        """Return the size of a file in bytes; raises FileNotFoundError."""
         return len(self.file(path).data)
 
     def list(self, directory: str) -> list[str]:
-        """Return the sorted names in a directory, those of its directories included."""
+        """Return the sorted names in a directory, including subdirectories."""
         head = directory.rstrip("/") + "/"
         return sorted({path[len(head) :].split("/")[0]: None for path in self.names if path.startswith(head)})
 
     @property
     def used_bytes(self) -> int:
-        """How much all files take."""
+        """The total size of all files."""
         return sum(len(file.data) for file in self.names.values())
 
     @property
     def unsynced_bytes(self) -> int:
-        """How much a power cut would take."""
+        """The number of bytes that a power cut would lose."""
         lost = sum(len(file.data) - file.durable for file in self.names.values())
         return lost + sum(
             file.durable for path, file in self.names.items() if self.durable_names.get(path) is not file
@@ -75,7 +75,7 @@ class Disk:
     # --- changing -----------------------------------------------------------------------------------------------
 
     def write(self, path: str, data: bytes) -> int:
-        """Give a name a new file; raises OSError when the disk is full (what fitted is there)."""
+        """Create or replace a file; raises OSError when the disk is full, after writing as much as fits."""
         old = self.names.get(path)
         room = self._room(len(data), len(old.data) if old is not None else 0)
         self.names[path] = File(data[:room])
@@ -84,7 +84,7 @@ class Disk:
         return len(data)
 
     def append(self, path: str, data: bytes) -> int:
-        """Append to a file, made if need be; returns how many bytes fitted. Raises OSError when none did."""
+        """Append to a file, creating it if necessary. Returns how many bytes fit; raises OSError if none did."""
         room = self._room(len(data))
         if data and not room:
             raise OSError(ENOSPC, "No space left on device")
@@ -95,13 +95,13 @@ class Disk:
         return room
 
     def sync(self, path: str, size_bytes: int = -1) -> None:
-        """Make a file durable, and its name; `size_bytes` limits it to a prefix (what was there at the beginning)."""
+        """Make a file and its name durable; `size_bytes` limits this to a prefix (the size when fsync started)."""
         file = self.file(path)
         file.durable = max(file.durable, len(file.data) if size_bytes < 0 else min(size_bytes, len(file.data)))
         self.durable_names[path] = file
 
     def truncate(self, path: str, size_bytes: int) -> None:
-        """Cut a file to a length."""
+        """Truncate a file to a size in bytes."""
         file = self.file(path)
         del file.data[size_bytes:]
         file.durable = min(file.durable, size_bytes)
@@ -115,11 +115,11 @@ class Disk:
         self.durable_names.pop(source, None)
 
     def unlink(self, path: str) -> None:
-        """Remove a name, if it is there. It may be back after a power cut."""
+        """Remove a name if it exists. It may be back after a power cut."""
         self.names.pop(path, None)
 
     def wipe(self, keep: tuple[str, ...]) -> None:
-        """Remove everything but some files."""
+        """Remove everything except some files."""
         for names in (self.names, self.durable_names):
             for path in list(names):
                 if path not in keep:
@@ -133,10 +133,10 @@ class Disk:
             if path.rpartition("/")[0] == directory:
                 self.durable_names[path] = file
 
-    # --- the power goes -----------------------------------------------------------------------------------------
+    # --- power cuts ---------------------------------------------------------------------------------------------
 
     def power_cut(self, rng: Rng | None = None) -> int:
-        """Forget what is not durable; with `rng` a part of it may have been. Returns how many bytes were lost."""
+        """Drop everything that is not durable; with `rng`, keep a random part. Returns how many bytes were lost."""
         lost = 0
         for path, file in self.names.items():
             if rng is not None and (path not in self.durable_names or self.durable_names[path] is file):

@@ -1,14 +1,14 @@
-"""The history of a simulated world: what was done to it and when, so that any moment is reached again.
+"""The history of a simulated world: its actions and their times, from which any moment can be reproduced.
 
-The actions and the times at which they were done are the whole history; what happened follows from them. A *place* is
-a moment between two happenings' causes, named by how many happenings there have been: going to place 17 brings the
-world to the first moment at which seventeen have happened. Every few hundred happenings a checkpoint is kept: the
-world, and each node's state by itself, which is shared with the checkpoint before when the node had no input since.
-Going somewhere is taking up the last checkpoint before it and running on from there.
+The actions and their times are the whole history; all events follow from them. A *place* is
+a moment between the causes of two events, identified by the number of events before it: going to place 17 brings the
+world to the first moment at which seventeen events have happened. A checkpoint is kept every few hundred events: the
+world, and separately the state of each node, which is shared with the previous checkpoint if the node had no input
+since. To reach a place, the last checkpoint before it is restored and run from there.
 
-Acting in the past starts a branch: the history up to there is common, both are kept, and `compare` tells where they
-part. A saved history is its actions, with hashes on the way; opening it runs it again and compares. One that runs
-differently (it is another version's) is kept as far as it is equal, and `warning` says so.
+An action in the past starts a branch: both branches are kept and share the history before it, and `compare` shows
+where they diverge. A saved history consists of its actions, with hashes at intervals; opening it runs it again and
+compares them. If it runs differently (in another version), the equal part is kept, and `warning` says so.
 """
 
 import gc
@@ -20,17 +20,16 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.digest import dataset_digest
+from engine.keyspace.digest import dataset_digest
 from engine.node import Node
-from engine.resp import BatchParser
+from engine.protocol.version import BUILD_ID
 from engine.simulation.actions import ACTIONS, Action, ActionError
-from engine.simulation.happenings import Happening, NodeEvent
+from engine.simulation.trace import NodeEvent, TraceEvent
 from engine.simulation.world import NEVER_US, World
-from engine.version import BUILD_ID
 
-EVERY_HAPPENINGS = 250  # between two checkpoints
+EVERY_EVENTS = 250  # between two checkpoints
 EVERY_STEPS = 1_500
-IDLE_STEPS = 100_000  # a step gives up when nothing worth telling happens for so long
+IDLE_STEPS = 100_000  # a step gives up after this many steps without an event
 FORMAT = "redis-tutor history 1"
 FIRST = "main"
 
@@ -39,20 +38,27 @@ class HistoryError(Exception):
     """A history cannot be read, or a place in it cannot be reached."""
 
 
-class _DifferentError(Exception):
-    """A history that is run again does not go as it went."""
+class _DifferentError(HistoryError):
+    """A replay diverged from the recorded history."""
 
 
 class Input(NamedTuple):
-    """An action, with the moment at which it was done."""
+    """An action, with its moment: before a step, or within it, at a pause that a busy process makes."""
 
     steps: int
     now_us: int
     action: Action
+    pauses: int = 0  # of the world, by then; 0: before the step
+
+    def as_line(self) -> dict[str, Any]:
+        """Return it as a line of a file."""
+        fields = [_plain(value) for value in self.action]
+        line = {"steps": self.steps, "at": self.now_us, "do": type(self.action).__name__, "with": fields}
+        return line | {"pauses": self.pauses} if self.pauses else line
 
 
 class Place(NamedTuple):
-    """A moment: so much has `happened`, in so many steps and actions."""
+    """A moment: the number of events that have `happened`, of steps and of actions."""
 
     happened: int
     steps: int
@@ -60,8 +66,8 @@ class Place(NamedTuple):
     now_us: int
 
 
-class Checkpoint(NamedTuple):
-    """The world at a place; nodes by host, with the version of their state."""
+class WorldCheckpoint(NamedTuple):
+    """The world at a place; the nodes by host, with the version of their state."""
 
     place: Place
     world: bytes
@@ -69,26 +75,26 @@ class Checkpoint(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """How far two branches are equal, and what each goes on with (None: it ends there)."""
+    """How long two branches are equal, and the next event of each (None: it ends there)."""
 
     common: int
-    first: Happening | None
-    second: Happening | None
+    first: TraceEvent | None
+    second: TraceEvent | None
 
 
 class Branch:
-    """One course of things."""
+    """One course of events."""
 
     def __init__(self, name: str, parent: str, fork: Place) -> None:
         self.name = name
         self.parent = parent
-        self.fork = fork  # where it left its parent
+        self.fork = fork  # where it branched off its parent
         self.inputs: list[Input] = []
         self.places: list[Place] = []
         self.counts = array("q")  # of `places`
         self.chains: list[bytes] = []
-        self.happenings: list[Happening] = []
-        self.checkpoints: list[Checkpoint] = []
+        self.trace: list[TraceEvent] = []
+        self.checkpoints: list[WorldCheckpoint] = []
 
     def copy_until(self, name: str, place: Place) -> "Branch":
         """Return a branch that is equal up to a place."""
@@ -98,7 +104,7 @@ class Branch:
         branch.places = [*self.places[: index - 1], place]
         branch.counts = self.counts[:index]
         branch.chains = self.chains[:index]
-        branch.happenings = self.happenings[: place.happened]
+        branch.trace = self.trace[: place.happened]
         branch.checkpoints = [kept for kept in self.checkpoints if _not_after(kept.place, place)]
         return branch
 
@@ -108,7 +114,7 @@ def _not_after(first: Place, second: Place) -> bool:
 
 
 class History:
-    """A world, and everything that it has been."""
+    """A world and all its past states."""
 
     def __init__(self, seed: int, observed: bool = True) -> None:
         self.seed = seed
@@ -116,38 +122,43 @@ class History:
         self.world = World(seed, observed)
         self.branch_now = Branch(FIRST, "", Place(0, 0, 0, 0))
         self.branches: dict[str, Branch] = {FIRST: self.branch_now}
-        self.at = 0  # index of the present place
+        self.at = 0  # index of the current place
         self.inputs_done = 0
         self.warning = ""
         self._versions: dict[str, tuple[int, bytes]] = {}
-        self._spare: tuple[Checkpoint, World] | None = None
+        self._spare: tuple[WorldCheckpoint, World] | None = None
+        self.on_busy: Callable[[bool], None] | None = None  # see `_busy`
+        self._within = False  # a step, at one of its pauses
+        self._repeating = False
+        self._due: list[Input] = []  # of a file, to be performed within the next step
+        self.world.when_busy = self._busy
         self._note_place()
         self._checkpoint()
 
-    # --- where we are -------------------------------------------------------------------------------------------
+    # --- the current place --------------------------------------------------------------------------------------
 
     @property
-    def happenings(self) -> list[Happening]:
-        """Everything that happened in the present branch, the future beyond the present place included."""
-        return self.branch_now.happenings
+    def trace(self) -> list[TraceEvent]:
+        """All events of the current branch, including those after the current place."""
+        return self.branch_now.trace
 
     @property
     def place(self) -> int:
-        """How many happenings there have been at the present place."""
+        """The number of events before the current place."""
         return self.branch_now.places[self.at].happened
 
     @property
     def in_past(self) -> bool:
-        """Whether the present branch goes on beyond the present place."""
+        """Whether the current branch continues after the current place."""
         return self.at < len(self.branch_now.places) - 1
 
     @property
     def branch_name(self) -> str:
-        """The name of the present branch."""
+        """The name of the current branch."""
         return self.branch_now.name
 
     def digest(self) -> str:
-        """Return a hash over every byte on every wire and disk so far, and what disks and nodes hold now."""
+        """Return a hash of all bytes sent and written so far, and of the current contents of disks and nodes."""
         world = self.world
         whole = hashlib.sha256(world.chain)
         for name, host in world.hosts.items():
@@ -159,13 +170,13 @@ class History:
                 whole.update(dataset_digest(host.node.space))
         return whole.hexdigest()
 
-    # --- going on -----------------------------------------------------------------------------------------------
+    # --- going forward ------------------------------------------------------------------------------------------
 
-    def do(self, action: Action) -> list[Happening]:
-        """Do something at the present place; in the past this starts a branch. Raises ActionError."""
+    def do(self, action: Action) -> list[TraceEvent]:
+        """Perform an action at the current place; in the past this starts a branch. Raises ActionError."""
         return self._do_in_branch(action) if self.in_past else self._do_here(action)
 
-    def _do_in_branch(self, action: Action) -> list[Happening]:
+    def _do_in_branch(self, action: Action) -> list[TraceEvent]:
         home, at = self.branch_now, self.at
         number = len(self.branches) + 1
         while f"branch {number}" in self.branches:
@@ -180,7 +191,36 @@ class History:
         self.branches[branch.name] = branch
         return fresh
 
-    def _do_here(self, action: Action) -> list[Happening]:
+    def _busy(self, pause: bool) -> None:
+        """Call `on_busy` while a script is busy; when it makes a pause, actions can be performed."""
+        world = self.world
+        cause = world.cause
+        if pause:
+            inputs = self.branch_now.inputs
+            while self.inputs_done < len(inputs) and inputs[self.inputs_done].pauses == world.pauses:
+                world.do(inputs[self.inputs_done].action)
+                self.inputs_done += 1
+            while self._due and self._due[0].pauses == world.pauses:
+                self._do_within(self._due.pop(0).action)
+        if self.on_busy is not None and not self._repeating:
+            self._within = pause
+            try:
+                self.on_busy(pause)
+            finally:
+                self._within = False
+        world.cause = cause
+
+    def _do_within(self, action: Action) -> list[TraceEvent]:
+        world = self.world
+        now_us = world.now_us
+        fresh = world.do(action)  # which belongs to the events of the step
+        self.branch_now.inputs.append(Input(world.steps, now_us, action, world.pauses))
+        self.inputs_done += 1
+        return fresh
+
+    def _do_here(self, action: Action) -> list[TraceEvent]:
+        if self._within:
+            return self._do_within(action)
         world = self.world
         steps, now_us = world.steps, world.now_us
         fresh = world.do(action)
@@ -189,12 +229,12 @@ class History:
         self._happened(fresh)
         return fresh
 
-    def step(self) -> list[Happening]:
-        """Go on to the next moment at which something happens; returns what happened (nothing: all is quiet)."""
+    def step(self) -> list[TraceEvent]:
+        """Advance to the next moment with an event. Returns the events; none if the world is quiet."""
         if self.in_past:
             before = self.place
             self._run_to(self.at + 1)
-            return self.happenings[before : self.place]
+            return self.trace[before : self.place]
         for _ in range(IDLE_STEPS):
             if self.world.deadline() >= NEVER_US:
                 return []
@@ -204,13 +244,13 @@ class History:
                 return fresh
         return []
 
-    def run(self, until_us: int, enough: Callable[[], bool] = lambda: False) -> list[Happening]:
-        """Go on until a time, or until `enough` says so, which is asked after each thing that happened."""
+    def run(self, until_us: int, enough: Callable[[], bool] = lambda: False) -> list[TraceEvent]:
+        """Advance to a time, or until `enough`, which is called after each step with events, returns True."""
         before = self.place
         while self.in_past and self.branch_now.places[self.at + 1].now_us <= until_us:
             self._run_to(self.at + 1)
             if enough():
-                return self.happenings[before : self.place]
+                return self.trace[before : self.place]
         if not self.in_past:
             world = self.world
             while world.deadline() <= until_us:
@@ -218,24 +258,24 @@ class History:
                 if fresh:
                     self._happened(fresh)
                     if enough():
-                        return self.happenings[before : self.place]
+                        return self.trace[before : self.place]
             world.now_us = max(world.now_us, until_us)
             self._note_place()
-        return self.happenings[before : self.place]
+        return self.trace[before : self.place]
 
-    def _happened(self, fresh: list[Happening]) -> None:
+    def _happened(self, fresh: list[TraceEvent]) -> None:
         branch = self.branch_now
-        branch.happenings += fresh
+        branch.trace += fresh
         self._note_place()
         last, here = branch.checkpoints[-1].place, branch.places[-1]
-        if here.happened - last.happened >= EVERY_HAPPENINGS or here.steps - last.steps >= EVERY_STEPS:
+        if here.happened - last.happened >= EVERY_EVENTS or here.steps - last.steps >= EVERY_STEPS:
             self._checkpoint()
 
     def _note_place(self) -> None:
         world, branch = self.world, self.branch_now
         place = Place(world.count, world.steps, self.inputs_done, world.now_us)
         if branch.places and branch.places[-1].happened == place.happened:
-            # The clock went on and nothing happened: the same place, later.
+            # The clock advanced without an event: the same place, later.
             branch.places[-1] = place
             branch.chains[-1] = world.chain
         else:
@@ -244,33 +284,33 @@ class History:
             branch.chains.append(world.chain)
         self.at = len(branch.places) - 1
 
-    # --- going anywhere -----------------------------------------------------------------------------------------
+    # --- going to a place ---------------------------------------------------------------------------------------
 
     def back(self) -> None:
-        """Go back by one happening's moment; at the beginning, stay."""
+        """Go back by one event; does nothing at the beginning."""
         if self.at:
             self._restore_to(self.at - 1)
 
     def goto(self, number: int) -> None:
-        """Go to the first moment at which so many happenings have happened. Raises HistoryError."""
+        """Go to the first moment at which `number` events have happened. Raises HistoryError."""
         counts = self.branch_now.counts
         index = bisect_left(counts, number)
         if number < 0 or index >= len(counts):
             raise HistoryError(f"there is no place {number}: {counts[-1]} things have happened")
         if index == self.at:
             return
-        near = self.at < index and self.branch_now.places[index].steps - self.world.steps < EVERY_HAPPENINGS // 2
+        near = self.at < index and self.branch_now.places[index].steps - self.world.steps < EVERY_EVENTS // 2
         if near:
             self._run_to(index)
         else:
             self._restore_to(index)
 
     def end(self) -> None:
-        """Go to the end of the present branch."""
+        """Go to the end of the current branch."""
         self.goto(self.branch_now.counts[-1])
 
     def branch(self, name: str) -> None:
-        """Start a branch here, and go on in it. Raises HistoryError."""
+        """Start a branch here and continue in it. Raises HistoryError."""
         if not name or name in self.branches:
             raise HistoryError(f"there is a branch {name} already" if name else "a branch needs a name")
         self.branches[name] = self.branch_now = self.branch_now.copy_until(name, self.branch_now.places[self.at])
@@ -285,11 +325,11 @@ class History:
         self._restore_to(len(branch.places) - 1)
 
     def compare(self, first: str, second: str) -> Comparison:
-        """Tell where two branches part. Raises HistoryError."""
+        """Find where two branches diverge. Raises HistoryError."""
         for name in (first, second):
             if name not in self.branches:
                 raise HistoryError(f"there is no branch {name}")
-        one, other = self.branches[first].happenings, self.branches[second].happenings
+        one, other = self.branches[first].trace, self.branches[second].trace
         common = 0
         for left, right in zip(one, other, strict=False):
             if left is not right and not _equal(left, right):
@@ -300,17 +340,21 @@ class History:
         )
 
     def _run_to(self, index: int) -> None:
-        """Run on to a later place of the present branch, whose actions are known."""
+        """Advance to a later place of the current branch, whose actions are known."""
         world, branch = self.world, self.branch_now
         target = branch.places[index]
-        inputs = branch.inputs
-        while world.steps < target.steps or self.inputs_done < target.inputs:
-            if self.inputs_done < target.inputs and inputs[self.inputs_done].steps == world.steps:
-                world.now_us = inputs[self.inputs_done].now_us
-                world.do(inputs[self.inputs_done].action)
-                self.inputs_done += 1
-            else:
-                world.step()
+        self._repeating = True
+        try:
+            while world.steps < target.steps or self.inputs_done < target.inputs:
+                due = branch.inputs[self.inputs_done] if self.inputs_done < target.inputs else None
+                if due is not None and due.steps == world.steps and not due.pauses:
+                    world.now_us = due.now_us
+                    world.do(due.action)
+                    self.inputs_done += 1
+                else:
+                    world.step()
+        finally:
+            self._repeating = False
         world.now_us = target.now_us
         self.at = index
         if world.chain != branch.chains[index] or world.count != target.happened:
@@ -321,7 +365,7 @@ class History:
         target = branch.places[index]
         self._restore(self._checkpoint_before(index))
         self._run_to(index)
-        self.world.happenings = branch.happenings[: target.happened]
+        self.world.trace = branch.trace[: target.happened]
 
     # --- checkpoints --------------------------------------------------------------------------------------------
 
@@ -336,20 +380,20 @@ class History:
                 known = host.version, pickle.dumps(host.node, protocol=5)
             nodes[name] = known
         self._versions = nodes
-        branch.checkpoints.append(Checkpoint(branch.places[-1], pickle.dumps(world, protocol=5), nodes))
+        branch.checkpoints.append(WorldCheckpoint(branch.places[-1], pickle.dumps(world, protocol=5), nodes))
 
     def prepare(self) -> None:
-        """Get the next `back` ready (in a moment when nobody waits): it then only has to run on from a checkpoint."""
+        """Load the checkpoint for the next `back` in advance, while idle."""
         if self.at and (self._spare is None or self._spare[0] is not self._checkpoint_before(self.at - 1)):
             self._drop_spare()
             checkpoint = self._checkpoint_before(self.at - 1)
             self._spare = checkpoint, self._load(checkpoint)
 
-    def _checkpoint_before(self, index: int) -> Checkpoint:
+    def _checkpoint_before(self, index: int) -> WorldCheckpoint:
         target = self.branch_now.places[index]
         return next(kept for kept in reversed(self.branch_now.checkpoints) if _not_after(kept.place, target))
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
+    def _restore(self, checkpoint: WorldCheckpoint) -> None:
         old = self.world
         if self._spare is not None and self._spare[0] is checkpoint:
             self.world, self._spare = self._spare[1], None
@@ -358,6 +402,7 @@ class History:
         self.inputs_done = checkpoint.place.inputs
         self._versions = checkpoint.nodes
         self.world.observers, old.observers = old.observers, []
+        self.world.when_busy = self._busy
         _discard(old)
 
     def _drop_spare(self) -> None:
@@ -365,7 +410,7 @@ class History:
             _discard(self._spare[1])
             self._spare = None
 
-    def _load(self, checkpoint: Checkpoint) -> World:
+    def _load(self, checkpoint: WorldCheckpoint) -> World:
         collecting = gc.isenabled()
         gc.disable()  # thousands of new objects, and nothing to collect
         try:
@@ -381,17 +426,14 @@ class History:
     def _revive(world: World, name: str, node: Node) -> None:
         host = world.hosts[name]
         host.node = node
-        # As `attach` does, but without a look at the stopwatch: the copy goes on where the original stood.
-        node.world = host
-        node.stopwatch = host.stopwatch
-        node.parser = BatchParser()
+        node.bind(host)
         if world.observed:
-            node.observers.append(host.told)
+            node.events.observers.append(host.told)
 
     # --- files --------------------------------------------------------------------------------------------------
 
     def encode(self) -> bytes:
-        """Return the history as a file's bytes: the actions of all branches, as lines of JSON."""
+        """Encode the history for a file: the actions of all branches, as lines of JSON."""
         lines: list[Any] = [
             {
                 "format": FORMAT,
@@ -404,24 +446,20 @@ class History:
         ]
         for branch in self.branches.values():
             lines.append({"branch": branch.name, "parent": branch.parent, "fork": list(branch.fork)})
-            for entry in branch.inputs[branch.fork.inputs :]:
-                fields = [_plain(value) for value in entry.action]
-                lines.append(
-                    {"steps": entry.steps, "at": entry.now_us, "do": type(entry.action).__name__, "with": fields}
-                )
+            lines += [entry.as_line() for entry in branch.inputs[branch.fork.inputs :]]
             last = branch.places[-1]
             lines.append({"steps": last.steps, "at": last.now_us, "hash": branch.chains[-1].hex()})
         return b"".join(json.dumps(line, ensure_ascii=True).encode() + b"\n" for line in lines)
 
     @classmethod
     def decode(cls, data: bytes) -> "History":
-        """Read a file's bytes and run the history again. Raises HistoryError, with the line and the reason."""
+        """Decode a file and run the history again. Raises HistoryError, with the line and the reason."""
         lines = _lines(data)
         head = lines[0]
         if not isinstance(head.get("seed"), int) or not isinstance(head.get("observed"), bool):
             raise HistoryError("line 1: the seed is missing")
         history = cls(head["seed"], head["observed"])
-        different: dict[str, None] = {}  # branches that cannot be opened to their ends
+        different: dict[str, None] = {}  # branches that cannot be replayed to their end
         name = FIRST
         for number, line in enumerate(lines[1:], 2):
             try:
@@ -430,7 +468,7 @@ class History:
                     if line["parent"]:
                         history._open_branch(name, line["parent"], Place(*line["fork"]), different)
                 elif name not in different:
-                    history._again(line)
+                    history.again(line)
             except _DifferentError:
                 different[name] = None
                 history.warning = (
@@ -453,14 +491,15 @@ class History:
         if origin is None:
             raise HistoryError(f"there is no branch {parent}")
         if fork.happened > origin.counts[-1]:
-            different[name] = None  # its parent could not be opened so far
+            different[name] = None  # its parent could not be replayed that far
             return
         self.branches[name] = origin.copy_until(name, fork)
         self.switch(name)
 
-    def _again(self, line: dict[str, Any]) -> None:
-        """Do what a line of a file says, at the time that it says."""
-        self._go_on(int(line["steps"]), int(line["at"]))
+    def again(self, line: dict[str, Any]) -> None:
+        """Perform the action of a line in a file at its time. Raises HistoryError."""
+        pauses = int(line.get("pauses", 0))
+        self._go_on(int(line["steps"]), 0 if pauses else int(line["at"]))
         if "do" not in line:
             if self.world.chain.hex() != line["hash"]:
                 raise _DifferentError
@@ -468,38 +507,47 @@ class History:
         kind = ACTIONS.get(line["do"])
         if kind is None:
             raise HistoryError(f"there is no action {line['do']}")
+        action = kind(*[_rich(value) for value in line["with"]])
+        if pauses:
+            self._due.append(Input(int(line["steps"]), int(line["at"]), action, pauses))
+            return
         try:
-            self.do(kind(*[_rich(value) for value in line["with"]]))
+            self.do(action)
         except ActionError:
-            raise _DifferentError from None  # it was possible once
+            raise _DifferentError from None  # it was possible when it was recorded
 
     def _go_on(self, steps: int, at_us: int) -> None:
         world = self.world
-        while world.steps < steps:
-            if world.deadline() >= NEVER_US:
-                raise _DifferentError
-            fresh = world.step()
-            if fresh:
-                self._happened(fresh)
+        self._repeating = True
+        try:
+            while world.steps < steps:
+                if world.deadline() >= NEVER_US or (self._due and self._due[0].steps < world.steps):
+                    raise _DifferentError
+                fresh = world.step()
+                if fresh:
+                    self._happened(fresh)
+        except ActionError:
+            raise _DifferentError from None
+        finally:
+            self._repeating = False
         if at_us > world.now_us:
             world.now_us = at_us
             self._note_place()
 
 
-def _equal(left: Happening, right: Happening) -> bool:
+def _equal(left: TraceEvent, right: TraceEvent) -> bool:
     if isinstance(left, NodeEvent) and isinstance(right, NodeEvent):
-        # Replies have no notion of being equal; had they differed, so would what was sent.
+        # Replies cannot be compared for equality; if they differed, so would the bytes sent.
         return left[:4] == right[:4] and type(left.event) is type(right.event)
     return left == right
 
 
 def _discard(world: World) -> None:
-    """Empty a world's nodes: they refer to themselves, and would else wait for the collector with all their keys."""
+    """Clear a world's nodes: reference cycles would otherwise keep them in memory, with all their keys."""
     for host in world.hosts.values():
         if host.node is not None:
             for db in host.node.space.databases:
-                db.entries.clear()
-                db.order.clear()
+                db.clear()
             host.node = None
 
 

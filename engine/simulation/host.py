@@ -1,54 +1,53 @@
-"""A machine of the simulated world and its server process: the world of one node.
+"""A machine of the simulated world with its server process: the world of one node.
 
-The process hosts the engine's own `Node`, unchanged, and carries its effects out in their order. Dealing with an
-input takes no time, unless the node stalls or a script runs long: then what it sends leaves later, and inputs wait at
-its door. The stopwatch advances at every look by what a thousand instructions take, so durations are the same in
-every run, and an endless script is late after as many looks.
+The process hosts the engine's unchanged `Node` and executes its effects in order. Processing an input takes no
+time, unless the node stalls or a script is slow: then its output is sent later, and inputs wait in
+its inbox. Each reading advances the stopwatch by the time of a thousand instructions, so durations are the same in
+every run, and an endless script becomes slow after the same number of readings.
 
-A background snapshot is made at once (the copy of a fork) and written when the time has passed that its size takes.
+A background snapshot captures the data immediately (like a fork) and is written after a time that depends on its
+size.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from engine import effects as fx
-from engine.acl import check_user_line
-from engine.config import Config, FatalConfigError, Surroundings, load_config, parse_command_line
+from engine.boot import Role, RoleSurroundings, StartError, boot, read_config
+from engine.config import Config, FatalConfigError, parse_command_line
 from engine.config.kinds import to_str
-from engine.events import Event
 from engine.node import Node
-from engine.persistence import LoadError
-from engine.reconfigure import load_users
+from engine.observe.events import Event
 from engine.simulation.disk import Disk
-from engine.simulation.happenings import Disk as DiskUsed
-from engine.simulation.happenings import Exited, Logged, NodeEvent, Started
-from engine.simulation.network import DOWN, PAUSED, RUNNING, Connection
-from engine.table import COMMANDS
+from engine.simulation.network import DOWN, PAUSED, RUNNING, SimulatedConnection
+from engine.simulation.trace import DiskUsed, Exited, Logged, NodeEvent, ProgramRun, Started
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
 
-LOOK_US = 10  # what the stopwatch advances by at each look
-BUSY_US = 10_000  # what the instructions take that a script runs between two looks
+LOOK_US = 10  # advance of the stopwatch at each reading
+BUSY_US = 10_000  # assumed duration of a script's instructions between two readings
 BUSY_LOOKS = 8
-ENDLESS_US = 60_000_000  # the longest that a script may run: nobody can act while it does
-NOTICEABLE_US = 1_000  # what takes less is taken to need no time
+ENDLESS_US = 60_000_000  # the maximum duration of a script
+NOTICEABLE_US = 1_000  # shorter durations count as zero
 FORK_US = 10_000
 SNAPSHOT_BYTES_PER_S = 50_000_000
 SYNC_US = 2_000  # a background fsync
 CHUNK_BYTES = 64 * 1024
 CONFIG_PATH = "/etc/redis/redis.conf"
+SENTINEL_CONFIG_PATH = "/etc/redis/sentinel.conf"
 DATA_DIR = "/data"
-BASE_DIRECTIVES = ("protected-mode no",)  # a network of its own: as in Redis's container image
+BASE_DIRECTIVES = ("protected-mode no",)  # an isolated network: as in Redis's container image
 
 
 class PowerCut(BaseException):
     """The power fails in the middle of a round."""
 
 
-class _Files(Surroundings):
-    """What reading a configuration may ask of a simulated machine."""
+class _Files(RoleSurroundings):
+    """The access of a configuration to the simulated machine."""
 
-    def __init__(self, host: "Host") -> None:
+    def __init__(self, host: "Host", role: Role) -> None:
+        super().__init__(role)
         self.host = host
 
     def read(self, path: str) -> bytes:
@@ -61,90 +60,123 @@ class _Files(Surroundings):
         self.host.cwd = self.host.absolute(path)
         return self.host.cwd
 
-    def check_user(self, argv: list[bytes]) -> tuple[int, bytes] | None:
-        return check_user_line(argv)
+    def is_executable(self, path: str) -> bool:
+        return self.host.absolute(path) in self.host.disk.names
 
-    def command_names(self) -> Any:
-        return COMMANDS.keys()
+    def resolve(self, host: str) -> str:
+        return self.host.resolve(host)
 
     def log(self, level: str, text: str) -> None:
         self.host.log(level, text)
 
 
+class _SimulatedStart:
+    """A simulated machine during the start of its process (see `boot.Starting`)."""
+
+    def __init__(self, host: "Host", node: Node) -> None:
+        self.host = host
+        self.node = node
+        self.log = host.log
+
+    def open_ports(self, config: Config) -> list[str]:
+        if config.port:
+            self.host.listening[config.port] = None
+        cluster = self.node.cluster
+        if cluster is not None:
+            self.host.listening[cluster.bus_port] = None
+        return ["tcp"]
+
+    def initialized(self) -> None:
+        pass
+
+    def carry_out(self) -> None:
+        self.host.carry_out(self.node.output.take())
+
+    def now(self) -> int:
+        return self.host.world.now_us
+
+
 class PendingSnapshot:
-    """A snapshot that is being written: what it holds, as of its beginning."""
+    """A snapshot being written: the data as of its start."""
 
     def __init__(self, kind: str, path: str, data: bytes) -> None:
         self.kind = kind
         self.path = path
         self.data = data
-        self.sent = 0  # bytes that were handed to the node (a snapshot without a file)
+        self.sent = 0  # bytes passed to the node (for a snapshot without a file)
         self.paused = False
-        self.due = 0  # pieces whose time came while it was paused
+        self.due = 0  # pieces that became due while it was paused
 
 
 class Host:
-    """One machine, with a disk that outlives its processes."""
+    """A machine with a disk that survives its processes."""
 
     def __init__(self, world: "World", name: str, ip: str, port: int) -> None:
         self.world = world
         self.name = name
         self.ip = ip
         self.port = port
+        self.role: type[Role] = Role  # the kind of its process
         self.disk = Disk()
         self.powered = True
         self.state = DOWN
         self.node: Node | None = None
         self.incarnation = 0
         self.pid = 0
-        self.cwd = DATA_DIR
-        self.version = 0  # changes whenever the node may have: tells a checkpoint what is still the same
+        self.data_dir = self.cwd = DATA_DIR
+        self.config_path = CONFIG_PATH
+        self.version = 0  # changes whenever the node may have changed: shows checkpoints which nodes are unchanged
         self.watch_us = 0
-        self.began_us = 0  # the stopwatch at the beginning of the input
+        self.began_us = 0  # the stopwatch at the start of the input
         self.busy_until_us = 0
         self.deadline_us = 0
+        self.clock_offset_us = 0  # offset of the machine's wall clock from the world's time
         self.listening: dict[int, None] = {}
-        self.links: dict[int, int] = {}  # connection numbers, by what the node calls its link
+        self.links: dict[int, int] = {}  # connection numbers by the node's link numbers
         self.paused_links: dict[int, None] = {}
         self.next_link = 1
-        self.awaits: list[tuple[Any, ...]] = []  # what happened to a stopped process
+        self.awaits: list[tuple[Any, ...]] = []  # inputs of a stopped process
         self.snapshots: dict[int, PendingSnapshot] = {}
-        self.fuse = 0  # effects until the power fails; 0: it does not
-        self.talking = 0  # the link of a MIGRATE that is answered out of turn
+        self.programs: list[fx.Reaped] = []  # programs started by the process; they end immediately
+        self.next_program = 1000
+        self.crash_after = 0  # number of effects until the power fails; 0: it does not
+        self.talking = 0  # the link of a MIGRATE whose replies are exchanged immediately
         self.answers = bytearray()
-        self.serving = False  # busy, and dealing with what others want meanwhile
-        self.carrying = False  # effects are being carried out: what they bring about waits for its turn
+        self.serving = False  # busy, and serving other clients meanwhile
+        self.carrying = False  # effects are being executed: new inputs wait
         self.looks = self.calls = 0
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["node"] = None  # copied by itself, and only if it has changed (see `history`)
+        state["node"] = None  # copied separately, and only if it has changed (see `history`)
         return state
 
     @property
     def address(self) -> str:
-        """Where the server listens: `ip:port`."""
+        """The server's address: `ip:port`."""
         return f"{self.ip}:{self.port}"
 
-    # --- World: what the node may ask in the middle of an input -------------------------------------------------
+    # --- World: requests of the node during an input ------------------------------------------------------------
 
     def stopwatch(self) -> int:
         """Return the process's own time in µs."""
         self.watch_us += LOOK_US
         node = self.node
         if node is not None and node.scripting.run is not None:
-            # A script that looks again and again, and no command between: it is its instructions that take time.
-            calls = sum(stats.calls for stats in node.command_stats.values())
+            # A script that reads the clock repeatedly without calling commands: its instructions take the time.
+            calls = sum(stats.calls for stats in node.stats.commands.values())
             self.looks = self.looks + 1 if calls == self.calls else 0
             self.calls = calls
             if self.looks > BUSY_LOOKS:
                 self.watch_us += BUSY_US
+                if (when_busy := self.world.when_busy) is not None:
+                    when_busy(False)
         return self.watch_us
 
     def service(self, node: Node) -> None:
-        """Let the time pass that the node is busy for; what others send meanwhile is delivered to it.
+        """Advance time while the node is busy, and deliver inputs to it meanwhile.
 
-        Nobody acts on the world during a step, so what runs for too long is ended as SCRIPT KILL would.
+        Actions are possible here (see `World.when_busy`). A script that runs very long is ended as by SCRIPT KILL.
         """
         self.watch_us += BUSY_US
         run = node.scripting.run
@@ -154,14 +186,19 @@ class Host:
             return
         self.serving = True
         try:
+            self.world.pauses += 1
+            if (when_busy := self.world.when_busy) is not None:
+                when_busy(True)
             self.world.go_on_without(self, self.world.now_us + self.watch_us - self.began_us)
+            if self.node is node:
+                node.wake(self.world.now_us)
         finally:
             self.serving = False
         self.began_us = self.watch_us
         self.busy_until_us = 0
 
     def facts(self) -> dict[str, Any]:
-        """Return facts of the process: the same in every run."""
+        """Return facts of the process, which are the same in every run."""
         return {
             "pid": self.pid,
             "rss": 8 << 20,
@@ -178,9 +215,9 @@ class Host:
             "multiplexing": "simulated",
         }
 
-    def perform(self, node: Node, effect: fx.Effect) -> Any:
-        """Carry out what the node wants done so far, then this; returns its result, an OSError included."""
-        effects, node.effects = node.effects, []
+    def run_now(self, node: Node, effect: fx.Effect) -> Any:
+        """Execute the node's effects so far, then this one. Returns its result, including an OSError."""
+        effects = node.output.take()
         self.carry_out(effects)
         self._burn()
         if isinstance(effect, fx.Stall):
@@ -193,66 +230,55 @@ class Host:
             return None
         if isinstance(effect, fx.Exchange):
             return self.world.exchange(self, effect)
+        if isinstance(effect, (fx.Resolve, fx.CheckExecutable, fx.Spawn, fx.Reap)):
+            return self._program(effect)
         return self._file(effect)
 
     # --- the process --------------------------------------------------------------------------------------------
 
     def log(self, level: str, text: str) -> None:
-        """Note a line of the log."""
+        """Record a line of the log."""
         self.world.note(Logged, self.name, level, text)
 
     def start(self) -> None:
-        """Start the process: read the configuration, load what the disk holds, listen."""
+        """Start the process: read the configuration, load the data on disk, listen."""
         world = self.world
         self.powered = True
         self.state = RUNNING
         self.incarnation += 1
         self.pid = 100 + self.incarnation
-        self.cwd = DATA_DIR
+        self.cwd = self.data_dir
         self.busy_until_us = 0
         self.version += 1
         world.cause = world.note(Started, self.name, self.pid)
-        config = Config()
-        config.dir = DATA_DIR
-        config.config_file = CONFIG_PATH
+        role = self.role()
         try:
-            load_config(config, parse_command_line([CONFIG_PATH]), _Files(self), None)
+            files = _Files(self, role)
+            config = read_config(parse_command_line([self.config_path]), self.data_dir, files, world.now_us)
         except FatalConfigError as error:
             self.log("#", to_str(error.text).strip())
             self.end(1, "the configuration is wrong")
             return
         self.cwd = config.dir = self.absolute(config.dir)
         self.port = config.port
-        node = self.node = Node(config, world.rng.next64(), world.now_us)
+        node = self.node = role.node(config, world.rng.next64(), world.now_us, self.clock_offset_us)
         node.attach(self)
         if world.observed:
             node.observe(self.told)
         self.began_us = self.watch_us
         try:
-            warnings = load_users(node)
-            for line in warnings:
-                self.log("#", line)
-            if warnings:
-                self.end(1, "the users are wrong")
-                return
-            if config.port:
-                self.listening[config.port] = None
-            node.start(world.now_us)
-        except LoadError as error:
-            self.carry_out(node.effects)
-            if error.last_words:
-                self.log("#", error.last_words)
+            boot(node, _SimulatedStart(self, node))
+        except StartError as error:
             if self.state != DOWN:
-                self.end(1, "what is on disk cannot be loaded")
+                self.end(1, str(error))
             return
         except PowerCut:
             world.power_off(self, torn=True)
             return
-        self.log("*", "Ready to accept connections tcp")
         self.settle()
 
     def end(self, status: int, reason: str, flush: bool = False) -> None:
-        """The process is gone; the machine ends its connections."""
+        """End the process; the machine closes its connections."""
         world = self.world
         numbers = list(self.links.values())
         self._gone()
@@ -267,7 +293,7 @@ class Host:
                 world.network.hang_up(connection, self.name, flush=True)
 
     def lose_power(self, torn: bool) -> None:
-        """The machine is off: nothing more leaves it, and its disk holds what was durable."""
+        """Switch the machine off: it sends nothing more, and its disk keeps only durable data."""
         world = self.world
         numbers = list(self.links.values())
         self.powered = False
@@ -286,81 +312,92 @@ class Host:
         self.node = None
         self.version += 1
         self.incarnation += 1
-        self.fuse = 0
+        self.crash_after = 0
         self.listening.clear()
         self.links.clear()
         self.paused_links.clear()
         self.awaits.clear()
         self.snapshots.clear()
+        self.programs.clear()
 
     def told(self, event: Event) -> None:
-        """Pass on what the node tells."""
+        """Pass on an event of the node."""
         self.world.note(NodeEvent, self.name, event)
 
     # --- inputs -------------------------------------------------------------------------------------------------
 
-    def reads(self, connection: Connection) -> bool:
-        """Tell whether the process takes input of a connection now; if it will later, have it asked again."""
+    def reads(self, connection: SimulatedConnection) -> bool:
+        """Return whether the process reads from a connection now; if it will later, schedule another check."""
         if self.state != RUNNING or connection.link_of(self.name) in self.paused_links:
             return False
         if self.busy_until_us > self.world.now_us and not self.serving:
-            self.world.at(self.busy_until_us, "door", self.name)
+            self.world.at(self.busy_until_us, "inbox", self.name)
             return False
         return True
 
-    def accepts(self, port: int) -> bool:
-        """Tell whether connections to a port are taken (by the machine, even while the process is stopped)."""
-        return port in self.listening
+    def accepts(self, port: int, source: str) -> bool:
+        """Return whether the machine accepts connections from an address to a port, even while the process is
+        stopped.
 
-    def accept(self, connection: Connection) -> int:
-        """Take a connection; returns what the node will call it."""
+        The server listens on the addresses of its `bind` setting.
+        """
+        if port not in self.listening or self.node is None:
+            return False
+        bound = {address.removeprefix("-") for address in self.node.config.bind}
+        near = source in (self.ip, "127.0.0.1")  # a client on the same machine reaches every address
+        return near or not bound.isdisjoint({"*", "0.0.0.0", self.ip})
+
+    def accept(self, connection: SimulatedConnection) -> int:
+        """Accept a connection. Returns the node's link number for it."""
         link = self.next_link
         self.next_link += 1
         self.links[link] = connection.number
         return link
 
-    def accepted(self, connection: Connection) -> None:
-        """Tell the node of a connection that was taken."""
+    def accepted(self, connection: SimulatedConnection) -> None:
+        """Notify the node of an accepted connection."""
         if self.state == PAUSED:
             self.awaits.append(("accepted", connection.number))
             return
         source = self.world.machines[connection.source]
         peer = f"{'127.0.0.1' if source is self else source.ip}:{connection.local_port}"
         local = f"{'127.0.0.1' if source is self else self.ip}:{connection.port}"
-        self.input("opened", connection.target_link, peer, "tcp", self.world.now_us, local)
+        cluster = self.node.cluster if self.node is not None else None
+        kind = "bus" if cluster is not None and connection.port == cluster.bus_port else "tcp"
+        self.input("opened", connection.target_link, peer, kind, self.world.now_us, local)
 
-    def opened(self, connection: Connection) -> None:
-        """Tell the node that the connection it dialled stands."""
+    def opened(self, connection: SimulatedConnection) -> None:
+        """Notify the node that its outgoing connection is established."""
         peer = f"{self.world.machines[connection.target].ip}:{connection.port}"
         local = f"{self.ip}:{connection.local_port}"
         self.input("opened", connection.source_link, peer, "dialled", self.world.now_us, local)
 
     def refused(self, link: int, reason: str) -> None:
-        """Tell the node that it got no connection."""
+        """Notify the node that its outgoing connection failed."""
         self.links.pop(link, None)
         self.input("refused", link, reason, self.world.now_us)
 
-    def read(self, connection: Connection, data: bytes) -> None:
-        """Hand bytes to the node."""
+    def read(self, connection: SimulatedConnection, data: bytes) -> None:
+        """Pass bytes to the node."""
         self.input("received", connection.link_of(self.name), data, self.world.now_us)
 
-    def closed(self, connection: Connection, link: int) -> None:
-        """Tell the node that a connection has ended."""
+    def closed(self, connection: SimulatedConnection, link: int) -> None:
+        """Notify the node that a connection has ended."""
         self.links.pop(link, None)
         self.paused_links.pop(link, None)
         self.input("closed", link, self.world.now_us)
 
-    def unsent(self, connection: Connection, size_bytes: int) -> None:
-        """Tell the node how much of what it sent has not left."""
+    def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
+        """Report to the node how many sent bytes are pending."""
         link = connection.link_of(self.name)
         if self.node is not None and link:
             self.version += 1
-            self.node.undelivered(link, size_bytes, self.world.now_us)
-            if self.node.effects and not self.carrying:
+            self.node.output_pending(link, size_bytes, self.world.now_us)
+            if self.node.output.effects and not self.carrying:
                 self.settle()
 
     def answer_at_once(self, ip: str, data: bytes) -> bytes:
-        """Return what the node answers to requests on a connection that lives only for them."""
+        """Return the node's replies to requests on a temporary connection."""
         assert self.node is not None
         link = self.next_link
         self.next_link += 1
@@ -377,7 +414,7 @@ class Host:
         self.input("wake", self.world.now_us)
 
     def input(self, method: str, *args: Any) -> None:
-        """Give the node an input and carry out what follows from it."""
+        """Pass an input to the node and execute the resulting effects."""
         node = self.node
         if node is None:
             return
@@ -390,11 +427,11 @@ class Host:
             self.world.power_off(self, torn=True)
 
     def settle(self) -> None:
-        """End the round: carry out what the node wants done, until it wants nothing more."""
+        """End the round: execute effects until there are no more."""
         now_us = self.world.now_us
         try:
             while (node := self.node) is not None:
-                effects = node.settled(now_us)
+                effects = node.end_round(now_us)
                 if not effects:
                     self.deadline_us = node.deadline()
                     break
@@ -410,18 +447,18 @@ class Host:
 
     @property
     def ahead_us(self) -> int:
-        """How much later than the world's time the process is, because what it does takes long."""
+        """How far the process is ahead of the world's time because of a long operation."""
         spent_us = self.watch_us - self.began_us
         return spent_us if spent_us >= NOTICEABLE_US else 0
 
     def _burn(self) -> None:
-        if self.fuse:
-            self.fuse -= 1
-            if not self.fuse:
+        if self.crash_after:
+            self.crash_after -= 1
+            if not self.crash_after:
                 raise PowerCut
 
     def carry_out(self, effects: list[fx.Effect]) -> None:
-        """Carry effects out, in their order."""
+        """Execute effects in order."""
         carrying, self.carrying = self.carrying, True
         try:
             for effect in effects:
@@ -442,7 +479,7 @@ class Host:
             self.carrying = carrying
 
     def emit(self, effect: fx.Effect) -> None:
-        """Send, or hang up."""
+        """Execute an effect on a connection: send or close."""
         assert isinstance(effect, (fx.Send, fx.Hangup))
         if self.talking and effect.link == self.talking:
             if isinstance(effect, fx.Send):
@@ -472,7 +509,7 @@ class Host:
             self.paused_links[effect.link] = None
         elif isinstance(effect, fx.ResumeReading):
             self.paused_links.pop(effect.link, None)
-            world.later(0, "door", self.name)
+            world.later(0, "inbox", self.name)
         elif isinstance(effect, fx.Snapshot):
             self._snapshot(effect)
         elif isinstance(effect, (fx.PauseSnapshot, fx.ResumeSnapshot)):
@@ -485,7 +522,7 @@ class Host:
             self.listening[effect.port] = None
         elif isinstance(effect, fx.Unlisten):
             self.listening.pop(effect.port, None)
-        elif isinstance(effect, fx.Title):
+        elif isinstance(effect, (fx.Title, fx.KillProgram)):
             pass
         elif isinstance(effect, fx.Sync) and effect.background:
             try:
@@ -521,7 +558,7 @@ class Host:
         return "/" + "/".join(parts)
 
     def _file(self, effect: fx.Effect) -> Any:
-        """Carry a file effect out; returns its result, an OSError included."""
+        """Execute a file effect. Returns its result, including an OSError."""
         try:
             return self._operate(effect)
         except OSError as error:
@@ -531,7 +568,7 @@ class Host:
             return error
 
     def used(self, operation: str, path: str, size_bytes: int, error: str = "", data: bytes = b"") -> None:
-        """Note what was done with a file."""
+        """Record an operation on a file."""
         self.world.note(DiskUsed, self.name, operation, path, size_bytes, error, extra=data)
 
     def _operate(self, effect: fx.Effect) -> Any:
@@ -568,10 +605,46 @@ class Host:
             return None
         if isinstance(effect, fx.ListDir):
             return disk.list(self.absolute(effect.path))
+        if isinstance(effect, fx.Lock):
+            return None  # a machine has one process
         if isinstance(effect, fx.ChangeDir):
             self.cwd = self.absolute(effect.path)
             return self.cwd
         raise TypeError(f"{effect!r} cannot be carried out")
+
+    # --- programs -----------------------------------------------------------------------------------------------
+
+    def resolve(self, host: str) -> str:
+        """Return the IP address of a machine by its name. Raises OSError."""
+        if host == "localhost":
+            return "127.0.0.1"
+        machine = self.world.machines.get(host)
+        if machine is None:
+            raise OSError(-2, "Name or service not known")
+        return machine.ip
+
+    def _program(self, effect: fx.Resolve | fx.CheckExecutable | fx.Spawn | fx.Reap) -> Any:
+        """Execute an effect on programs. Any file is a program: it ends immediately, with the status it contains."""
+        if isinstance(effect, fx.Resolve):
+            try:
+                return self.resolve(effect.host)
+            except OSError as error:
+                return error
+        if isinstance(effect, fx.Reap):
+            ended, self.programs = self.programs, []
+            return ended
+        path = self.absolute(effect.path if isinstance(effect, fx.CheckExecutable) else effect.argv[0])
+        try:
+            text = self.disk.read(path).strip()
+        except OSError as error:
+            return error
+        if isinstance(effect, fx.CheckExecutable):
+            return None
+        self.next_program += 1
+        status = text.rpartition(b"exit ")[2]
+        self.programs.append(fx.Reaped(self.next_program, int(status) if status.isdigit() else 0))
+        self.world.note(ProgramRun, self.name, effect.argv)
+        return self.next_program
 
     # --- snapshots ----------------------------------------------------------------------------------------------
 
@@ -583,7 +656,7 @@ class Host:
         return self._write_snapshot(effect.kind, effect.path, self._chunks(effect.kind))
 
     def _write_snapshot(self, kind: str, path: str, data: bytes) -> OSError | None:
-        """Write a file beside `path`, make it durable, rename it into place."""
+        """Write a temporary file, make it durable, and rename it to `path`."""
         name = f"temp-rewriteaof-{self.pid}.aof" if kind == "aof" else f"temp-{self.pid}.rdb"
         directory = path.rpartition("/")[0]
         temporary = f"{directory}/{name}" if directory else name
@@ -606,7 +679,7 @@ class Host:
             started = "Background saving" if effect.path else "Background RDB transfer"
         self.log("*", f"{started} started by pid {self.pid + 1000}")
         per_key_us = max(0, node.config.rdb_key_save_delay)
-        keys = sum(len(db.entries) for db in node.space.databases)
+        keys = sum(len(db) for db in node.space.databases)
         whole_us = FORK_US + len(data) * 1_000_000 // SNAPSHOT_BYTES_PER_S + per_key_us * keys
         if effect.path:
             self.world.later(whole_us, "snapshot_written", self.name, self.incarnation, effect.id)
@@ -625,7 +698,7 @@ class Host:
                 self.world.later(0, "snapshot_piece", self.name, self.incarnation, effect.id)
 
     def snapshot_piece(self, snapshot: int) -> None:
-        """Hand the next piece of a snapshot without a file to the node, and after the last its end."""
+        """Pass the next piece of a snapshot without a file to the node, and report its end after the last piece."""
         pending = self.snapshots.get(snapshot)
         if pending is None:
             return
@@ -640,7 +713,7 @@ class Host:
             self.input("snapshot", snapshot, None, self.world.now_us)
 
     def snapshot_written(self, snapshot: int) -> None:
-        """Write a snapshot's file, and tell the node that it has ended."""
+        """Write a snapshot's file, and report its end to the node."""
         pending = self.snapshots.pop(snapshot, None)
         if pending is None or self.node is None:
             return

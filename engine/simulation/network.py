@@ -1,24 +1,24 @@
 """The simulated network: paths between hosts, and the connections on them.
 
-A path has, for each direction, a latency, a bandwidth that all its connections share, and a state: "up", "silent"
-(bytes wait until it heals) or "lost" (they vanish). A connection has two ends and two directions; bytes of a
-direction arrive in the order in which they were sent, and no more than `WINDOW_BYTES` are on their way at once: the
-rest waits with the sender, whose node is told, as with a full socket.
+A path has, for each direction, a latency, a bandwidth shared by all its connections, and a state: "up", "silent"
+(bytes wait until it heals) or "lost" (bytes vanish). A connection has two ends and two directions; the bytes of a
+direction arrive in the order in which they were sent, and at most `WINDOW_BYTES` are in flight at a time: the
+rest is pending at the sender, whose node is notified, as with a full socket.
 
-What a process that is stopped, busy or not reading is sent waits at its door and still counts to the window.
+Bytes for a process that is stopped, busy or not reading wait in its inbox and still count as in flight.
 """
 
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.simulation.happenings import Delivered, Dialled, Dropped, Hungup, Opened, Refused, Sent
+from engine.simulation.trace import Delivered, Dialled, Dropped, Hungup, Opened, Refused, Sent
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
 
 WINDOW_BYTES = 256 * 1024
 SEGMENT_BYTES = 64 * 1024
-CONNECT_TIMEOUT_US = 127_000_000  # six more SYNs, as Linux
+CONNECT_TIMEOUT_US = 127_000_000  # six retries of the SYN, as in Linux
 NO_ROUTE_US = 3_000_000  # three ARP requests
 LATENCY_US = 500
 LOOPBACK_US = 20
@@ -27,17 +27,17 @@ RUNNING, PAUSED, DOWN = "up", "paused", "down"  # states of a process
 UP, SILENT, LOST = "up", "silent", "lost"
 
 
-class Lane:
+class Path:
     """One direction of the path between two hosts."""
 
     def __init__(self) -> None:
         self.state = UP
         self.latency_us = LATENCY_US
         self.bytes_per_s = 0
-        self.free_at_us = 0  # when what was sent before has left
+        self.free_at_us = 0  # when all data sent before has left
 
     def arrival(self, now_us: int, size_bytes: int) -> int:
-        """Return when bytes that are sent now arrive, and take their place in the queue."""
+        """Return when bytes that are sent now arrive, and reserve the bandwidth for them."""
         leaves_us = max(now_us, self.free_at_us)
         if self.bytes_per_s:
             leaves_us += size_bytes * 1_000_000 // self.bytes_per_s
@@ -46,51 +46,51 @@ class Lane:
 
 
 class Segment(NamedTuple):
-    """Bytes on their way, or the end of the stream (`data` None); `sent` is the number of the happening."""
+    """Bytes in flight, or the end of the stream (`data` None); `sent` is the number of the event."""
 
     data: bytes | None
     sent: int
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes it has."""
+        """The number of bytes."""
         return len(self.data) if self.data is not None else 0
 
 
 class Direction:
-    """What goes from one end of a connection to the other."""
+    """The data from one end of a connection to the other."""
 
     def __init__(self, source: str, target: str) -> None:
         self.source = source
         self.target = target
         self.flying: deque[Segment] = deque()  # scheduled to arrive, or held by a cut
-        self.held = 0  # how many of `flying`, from the end, wait for the link to heal
-        self.arrived: deque[Segment] = deque()  # at the door of a process that does not read
-        self.unsent: deque[tuple[bytes, int]] = deque()  # with their cause
+        self.held = 0  # how many of `flying`, counted from the end, wait for the link to heal
+        self.arrived: deque[Segment] = deque()  # in the inbox of a process that does not read
+        self.unsent: deque[tuple[bytes, int]] = deque()  # with the number of the causing event
         self.unsent_bytes = 0
-        self.in_flight_bytes = 0  # flying and at the door
+        self.in_flight_bytes = 0  # flying or in the inbox
         self.last_arrival_us = 0
-        self.ended = False  # the source hung up: nothing is added any more
-        self.finished = False  # and its end has been sent
+        self.ended = False  # the source closed the connection: no more data is added
+        self.finished = False  # and the end has been sent
 
 
-class Connection:
-    """A connection: number, ends, and what each end calls its link (0: that end is gone)."""
+class SimulatedConnection:
+    """A connection: its number, its ends, and each end's link number (0: that end is gone)."""
 
     def __init__(self, number: int, source: str, target: str, source_link: int, port: int) -> None:
         self.number = number
         self.source = source
         self.target = target
-        self.port = port  # the one that was dialled
-        self.local_port = 0  # the near end's
+        self.port = port  # the destination port
+        self.local_port = 0  # the source port
         self.source_link = source_link
         self.target_link = 0
-        self.asked = -1  # the number of the happening that asked for it
-        self.open = False  # the one who dialled has heard of it
-        self.broken = False  # forgotten on the way: bytes get lost, and then a reset comes back
+        self.asked = -1  # number of the event that requested it
+        self.open = False  # the connecting end knows that it is established
+        self.broken = False  # forgotten by the network: bytes are lost, and answered with a reset
         self.forward = Direction(source, target)
         self.backward = Direction(target, source)
-        self.paused: dict[str, None] = {}  # ends that do not read for now
+        self.paused: dict[str, None] = {}  # ends that are not reading at present
 
     def direction(self, source: str) -> Direction:
         """Return the direction in which a host sends."""
@@ -101,11 +101,11 @@ class Connection:
         return self.target if host == self.source else self.source
 
     def link_of(self, host: str) -> int:
-        """Return what an end calls its link; 0 when it is gone."""
+        """Return an end's link number; 0 if that end is gone."""
         return self.source_link if host == self.source else self.target_link
 
     def set_link(self, host: str, link: int) -> None:
-        """Note what an end calls its link."""
+        """Set an end's link number."""
         if host == self.source:
             self.source_link = link
         else:
@@ -113,36 +113,36 @@ class Connection:
 
 
 class Network:
-    """All lanes and connections of a world."""
+    """All paths and connections of a world."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self.lanes: dict[tuple[str, str], Lane] = {}
-        self.connections: dict[int, Connection] = {}
+        self.paths: dict[tuple[str, str], Path] = {}
+        self.connections: dict[int, SimulatedConnection] = {}
         self.next_number = 1
 
-    def lane(self, source: str, target: str) -> Lane:
-        """Return the lane from one host to another, made if need be."""
-        lane = self.lanes.get((source, target))
-        if lane is None:
-            lane = self.lanes[(source, target)] = Lane()
+    def path(self, source: str, target: str) -> Path:
+        """Return the path from one host to another, creating it if necessary."""
+        path = self.paths.get((source, target))
+        if path is None:
+            path = self.paths[(source, target)] = Path()
             if source == target:
-                lane.latency_us = LOOPBACK_US
-        return lane
+                path.latency_us = LOOPBACK_US
+        return path
 
-    def between(self, a: str, b: str) -> list[Connection]:
+    def between(self, a: str, b: str) -> list[SimulatedConnection]:
         """Return the connections between two hosts."""
         return [c for c in self.connections.values() if (c.source, c.target) in ((a, b), (b, a))]
 
     # --- connecting ---------------------------------------------------------------------------------------------
 
-    def connect(self, source: str, link: int, ip: str, port: int) -> Connection:
-        """Ask for a connection; the host `source` hears `opened` or `refused`."""
+    def connect(self, source: str, link: int, ip: str, port: int) -> SimulatedConnection:
+        """Request a connection; the host `source` is notified by `opened` or `refused`."""
         world = self.world
         target = world.machine(ip, port)
         number = self.next_number
         self.next_number += 1
-        connection = Connection(number, source, target.name if target is not None else ip, link, port)
+        connection = SimulatedConnection(number, source, target.name if target is not None else ip, link, port)
         connection.local_port = 32768 + number % 28000
         self.connections[number] = connection
         connection.asked = world.note(Dialled, number, source, connection.target)
@@ -153,43 +153,43 @@ class Network:
             self._ask(connection)
         return connection
 
-    def _ask(self, connection: Connection) -> None:
-        lane = self.lane(connection.source, connection.target)
-        if lane.state == UP:
-            self.world.at(lane.arrival(self.world.now_us, 0), "ask", connection.number)
+    def _ask(self, connection: SimulatedConnection) -> None:
+        path = self.path(connection.source, connection.target)
+        if path.state == UP:
+            self.world.at(path.arrival(self.world.now_us, 0), "ask", connection.number)
 
     def asked(self, number: int) -> None:
-        """The request for a connection reaches its target."""
+        """The connection request reaches its target."""
         connection = self.connections.get(number)
         if connection is None or connection.target_link or connection.broken:
             return
         world = self.world
-        if self.lane(connection.source, connection.target).state != UP:
-            return  # asked again when the link heals
+        if self.path(connection.source, connection.target).state != UP:
+            return  # retried when the link heals
         host = world.machines[connection.target]
         if not host.powered:
             return
         world.cause = connection.asked
-        if not host.accepts(connection.port):
-            lane = self.lane(connection.target, connection.source)
-            world.at(lane.arrival(world.now_us, 0), "refuse", number, "Connection refused")
+        if not host.accepts(connection.port, world.machines[connection.source].ip):
+            path = self.path(connection.target, connection.source)
+            world.at(path.arrival(world.now_us, 0), "refuse", number, "Connection refused")
             return
         connection.target_link = host.accept(connection)
         self._answer(connection)
         host.accepted(connection)
 
-    def _answer(self, connection: Connection) -> None:
-        lane = self.lane(connection.target, connection.source)
-        if lane.state == UP:
-            self.world.at(lane.arrival(self.world.now_us, 0), "answer", connection.number)
+    def _answer(self, connection: SimulatedConnection) -> None:
+        path = self.path(connection.target, connection.source)
+        if path.state == UP:
+            self.world.at(path.arrival(self.world.now_us, 0), "answer", connection.number)
 
     def answered(self, number: int) -> None:
-        """The one who dialled has its connection."""
+        """Notify the connecting end that the connection is established."""
         connection = self.connections.get(number)
         if connection is None or connection.open or connection.broken:
             return
         world = self.world
-        if self.lane(connection.target, connection.source).state != UP:
+        if self.path(connection.target, connection.source).state != UP:
             return
         host = world.machines[connection.source]
         if not connection.source_link:
@@ -202,7 +202,7 @@ class Network:
         host.opened(connection)
 
     def refused(self, number: int, reason: str) -> None:
-        """The one who dialled hears that it got no connection."""
+        """Notify the connecting end that the connection failed."""
         connection = self.connections.get(number)
         if connection is None or connection.open:
             return
@@ -224,29 +224,29 @@ class Network:
 
     # --- sending ------------------------------------------------------------------------------------------------
 
-    def send(self, connection: Connection, source: str, data: bytes) -> None:
-        """Send bytes; what the window has no room for waits, and `source` is told."""
+    def send(self, connection: SimulatedConnection, source: str, data: bytes) -> None:
+        """Send bytes; bytes that exceed the window are pending, which is reported to `source`."""
         direction = connection.direction(source)
         direction.unsent.append((data, self.world.cause))
         direction.unsent_bytes += len(data)
         self.pump(connection, direction)
 
-    def hang_up(self, connection: Connection, source: str, flush: bool = False) -> None:
-        """End a connection from one end, once what was sent before has left; `flush` sends that at once."""
+    def hang_up(self, connection: SimulatedConnection, source: str, flush: bool = False) -> None:
+        """Close a connection from one end after its pending bytes; with `flush` these are sent immediately."""
         direction = connection.direction(source)
         direction.ended = True
         connection.set_link(source, 0)
         self.pump(connection, direction, flush)
 
-    def abandon(self, connection: Connection, source: str) -> None:
-        """Forget an end without a word: the machine has lost its power."""
+    def abandon(self, connection: SimulatedConnection, source: str) -> None:
+        """Drop one end without notifying the other: the machine has lost its power."""
         direction = connection.direction(source)
         direction.unsent.clear()
         direction.unsent_bytes = 0
         connection.set_link(source, 0)
 
-    def pump(self, connection: Connection, direction: Direction, flush: bool = False) -> None:
-        """Send what waits, as far as the window goes."""
+    def pump(self, connection: SimulatedConnection, direction: Direction, flush: bool = False) -> None:
+        """Send pending bytes up to the window."""
         world = self.world
         before = direction.unsent_bytes
         while direction.unsent and (flush or direction.in_flight_bytes < WINDOW_BYTES):
@@ -263,56 +263,56 @@ class Network:
         if direction.unsent_bytes != before or direction.unsent_bytes:
             world.machines[direction.source].unsent(connection, direction.unsent_bytes)
 
-    def _fly(self, connection: Connection, direction: Direction, segment: Segment) -> None:
-        lane = self.lane(direction.source, direction.target)
-        if connection.broken or lane.state == LOST:
+    def _fly(self, connection: SimulatedConnection, direction: Direction, segment: Segment) -> None:
+        path = self.path(direction.source, direction.target)
+        if connection.broken or path.state == LOST:
             self._drop(connection, direction, segment)
-            if connection.broken and lane.state == UP and connection.link_of(direction.source):
+            if connection.broken and path.state == UP and connection.link_of(direction.source):
                 self._send_reset(connection, direction.source)
             return
         direction.flying.append(segment)
         direction.in_flight_bytes += segment.size_bytes
-        if lane.state == SILENT:
+        if path.state == SILENT:
             direction.held += 1
             return
-        self._schedule(connection, direction, segment, lane)
+        self._schedule(connection, direction, segment, path)
 
-    def _schedule(self, connection: Connection, direction: Direction, segment: Segment, lane: Lane) -> None:
-        at_us = max(lane.arrival(self.world.now_us, segment.size_bytes), direction.last_arrival_us)
+    def _schedule(self, connection: SimulatedConnection, direction: Direction, segment: Segment, path: Path) -> None:
+        at_us = max(path.arrival(self.world.now_us, segment.size_bytes), direction.last_arrival_us)
         direction.last_arrival_us = at_us
         self.world.at(at_us, "arrive", connection.number, direction is connection.forward)
 
-    def _send_reset(self, connection: Connection, to: str) -> None:
-        latency_us = self.lane(to, connection.other(to)).latency_us
+    def _send_reset(self, connection: SimulatedConnection, to: str) -> None:
+        latency_us = self.path(to, connection.other(to)).latency_us
         self.world.later(2 * latency_us, "reset", connection.number, to)
 
     # --- arriving -----------------------------------------------------------------------------------------------
 
     def arrive(self, number: int, forward: bool) -> None:
-        """The first segment of a direction reaches its target's door."""
+        """Put the first segment of a direction into its target's inbox."""
         connection = self.connections.get(number)
         if connection is None:
             return
         direction = connection.forward if forward else connection.backward
         if len(direction.flying) <= direction.held:
             return
-        if self.lane(direction.source, direction.target).state == SILENT:
+        if self.path(direction.source, direction.target).state == SILENT:
             direction.held += 1
             return
         segment = direction.flying.popleft()
         if connection.broken or not connection.link_of(direction.target):
             direction.in_flight_bytes -= segment.size_bytes
             self._drop(connection, direction, segment)
-            alive = self.world.machines[direction.target].powered
-            if alive and connection.link_of(direction.source):
+            machine = self.world.machines.get(direction.target)  # none: no machine has the address
+            if machine is not None and machine.powered and connection.link_of(direction.source):
                 self._send_reset(connection, direction.source)
             self._forget(connection)
             return
         direction.arrived.append(segment)
         self.read(connection, direction)
 
-    def read(self, connection: Connection, direction: Direction) -> None:
-        """Have the target read what is at its door, if it does."""
+    def read(self, connection: SimulatedConnection, direction: Direction) -> None:
+        """Let the target read its inbox if it reads at present."""
         world = self.world
         host = world.machines[direction.target]
         while direction.arrived:
@@ -337,7 +337,7 @@ class Network:
             if direction.unsent and world.machines[direction.source].state == RUNNING:
                 self.pump(connection, direction)
 
-    def _drop(self, connection: Connection, direction: Direction, segment: Segment) -> None:
+    def _drop(self, connection: SimulatedConnection, direction: Direction, segment: Segment) -> None:
         if segment.data is not None:
             self.world.note(
                 Dropped,
@@ -349,8 +349,8 @@ class Network:
                 cause=segment.sent,
             )
 
-    def _ended(self, connection: Connection, host: str, reset: bool) -> None:
-        """An end learns that the other is gone."""
+    def _ended(self, connection: SimulatedConnection, host: str, reset: bool) -> None:
+        """Notify an end that the other is gone."""
         world = self.world
         link = connection.link_of(host)
         if not link:
@@ -369,8 +369,8 @@ class Network:
         self._forget(connection)
         world.machines[host].closed(connection, link)
 
-    def reset(self, connection: Connection, host: str) -> None:
-        """Tell an end that its connection is no more, at once or as soon as its process runs."""
+    def reset(self, connection: SimulatedConnection, host: str) -> None:
+        """Notify an end that its connection was reset, immediately or when its process runs again."""
         machine = self.world.machines[host]
         if not connection.link_of(host):
             return
@@ -384,16 +384,16 @@ class Network:
         self._ended(connection, host, reset=True)
 
     def reset_by_number(self, number: int, host: str) -> None:
-        """A reset reaches an end."""
+        """A reset arrives at an end."""
         connection = self.connections.get(number)
         if connection is None:
             return
-        if self.lane(connection.other(host), host).state != UP:
-            return  # lost; whatever is sent next is answered by another
+        if self.path(connection.other(host), host).state != UP:
+            return  # lost; the next bytes sent will be answered with another one
         self.world.cause = -1
         self.reset(connection, host)
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: SimulatedConnection) -> None:
         if connection.source_link or connection.target_link:
             return
         if not (connection.forward.flying or connection.backward.flying):
@@ -406,12 +406,12 @@ class Network:
         connections = self.between(a, b)
         if kind == "silent":
             if direction in ("both", "a-b"):
-                self.lane(a, b).state = SILENT
+                self.path(a, b).state = SILENT
             if direction in ("both", "b-a"):
-                self.lane(b, a).state = SILENT
+                self.path(b, a).state = SILENT
             return
         if kind == "half-open":
-            self.lane(a, b).state = self.lane(b, a).state = LOST
+            self.path(a, b).state = self.path(b, a).state = LOST
             told = {"both": [], "a-b": [b], "b-a": [a]}[direction]
         else:
             told = {"both": [a, b], "a-b": [b], "b-a": [a]}[direction]
@@ -424,8 +424,8 @@ class Network:
                 self.world.cause = cause
                 self.reset(connection, host)
 
-    def _lose(self, connection: Connection) -> None:
-        """Drop what is on its way on a connection that has been forgotten."""
+    def _lose(self, connection: SimulatedConnection) -> None:
+        """Drop the bytes in flight on a forgotten connection."""
         for direction in (connection.forward, connection.backward):
             for segment in direction.flying:
                 direction.in_flight_bytes -= segment.size_bytes
@@ -436,7 +436,7 @@ class Network:
     def heal(self, a: str, b: str) -> None:
         """See `actions.Heal`."""
         for source, target in ((a, b), (b, a)):
-            self.lane(source, target).state = UP
+            self.path(source, target).state = UP
         for connection in self.between(a, b):
             if connection.broken:
                 continue
@@ -445,7 +445,7 @@ class Network:
             elif not connection.open:
                 self._answer(connection)
             for direction in (connection.forward, connection.backward):
-                lane = self.lane(direction.source, direction.target)
+                path = self.path(direction.source, direction.target)
                 held, direction.held = direction.held, 0
                 for segment in list(direction.flying)[len(direction.flying) - held :]:
-                    self._schedule(connection, direction, segment, lane)
+                    self._schedule(connection, direction, segment, path)

@@ -1,13 +1,13 @@
 """A simulated world: hosts, clients, a network, one clock, one source of randomness.
 
-    do(action)    somebody does something, now
-    step()        the next thing that is due happens: an arrival, a timer, the end of a snapshot
-    run(until)    everything that is due until then happens, and the clock stands at `until`
+    do(action)    performs an action now
+    step()        performs what is due next: an arrival, a timer, the end of a snapshot
+    run(until)    performs everything that is due until then, and sets the clock to `until`
 
-Both return the happenings (`engine.simulation.happenings`) that came of it; all of them stay in `happenings`. What
-is due at one time happens in the order in which it was decided on, and timers of hosts after it, in the order of the
-hosts. `digest` is a chain of hashes over every byte on every wire and disk, and everything else that happened but the
-nodes' log and events.
+All of them return the resulting events (`engine.simulation.trace`); all events stay in `trace`. Things due at the
+same time happen in the order in which they were scheduled, followed by the timers of hosts, in the order of the
+hosts. `digest` is a chain of hashes of all bytes sent and written and of all other events except the nodes' logs
+and events.
 """
 
 import hashlib
@@ -17,90 +17,96 @@ from heapq import heappop, heappush
 from typing import Any
 
 from engine import effects as fx
-from engine.resp import encode_command
-from engine.rng import Rng
+from engine.protocol.resp import encode_command
+from engine.sentinel.role import SentinelRole
 from engine.simulation import actions
 from engine.simulation.actions import Action, ActionError
+from engine.simulation.application import Application
 from engine.simulation.client import ClientHost
-from engine.simulation.happenings import Acted, Delivered, Dropped, Exited, Happening, Logged, NodeEvent
-from engine.simulation.host import BASE_DIRECTIVES, CONFIG_PATH, NOTICEABLE_US, Host
-from engine.simulation.network import DOWN, PAUSED, RUNNING, Connection, Network
-from engine.simulation.outside import Outside
+from engine.simulation.gateway import Gateway
+from engine.simulation.host import BASE_DIRECTIVES, NOTICEABLE_US, SENTINEL_CONFIG_PATH, Host
+from engine.simulation.network import DOWN, PAUSED, RUNNING, Network, SimulatedConnection
+from engine.simulation.trace import Acted, Delivered, Dropped, Exited, Logged, NodeEvent, TraceEvent
+from engine.values.rng import Rng
 
 BEGINNING_US = 1_700_000_000_000_000
-CLIENT_LINK = 1  # what a client calls its only link
+CLIENT_LINK = 1  # a client's link number for its only link
 NEVER_US = 1 << 62
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 
-Machine = Host | ClientHost | Outside
+Machine = Host | ClientHost | Application | Gateway
 
 
 class World:
-    """Everything, at one moment."""
+    """The world at one moment."""
 
     def __init__(self, seed: int, observed: bool = True, beginning_us: int = BEGINNING_US) -> None:
         self.seed = seed
         self.rng = Rng(seed)
-        self.observed = observed  # whether nodes' events are among the happenings
+        self.observed = observed  # whether the trace contains the nodes' events
         self.now_us = beginning_us
         self.steps = 0
         self.hosts: dict[str, Host] = {}
         self.clients: dict[str, ClientHost] = {}
+        self.applications: dict[str, Application] = {}
         self.machines: dict[str, Machine] = {}
-        self.outside: Outside | None = None  # the way to real connections, if there is one
+        self.gateway: Gateway | None = None  # the access to real connections, if there is one
         self.network = Network(self)
         self.queue: list[tuple[int, int, str, tuple[Any, ...]]] = []
         self.queued = 0
         self.cause = -1
-        self.count = 0  # of happenings
+        self.count = 0  # number of events
         self.chain = b""
-        self.happenings: list[Happening] = []
-        self.observers: list[Callable[[Happening], None]] = []
+        self.trace: list[TraceEvent] = []
+        self.observers: list[Callable[[TraceEvent], None]] = []
+        self.pauses = 0  # how often a busy process has let the world go on
+        self.when_busy: Callable[[bool], None] | None = None  # called from time to time while a script is busy
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["happenings"] = []
+        state["trace"] = []
         state["observers"] = []
+        state["when_busy"] = None
         return state
 
     @property
-    def links(self) -> dict[int, Connection]:
+    def links(self) -> dict[int, SimulatedConnection]:
         """The connections, by number."""
         return self.network.connections
 
     @property
     def digest(self) -> str:
-        """The hash over what has happened."""
+        """The hash of all events so far."""
         return self.chain.hex()
 
-    # --- what happens -------------------------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------------------------
 
     def note(self, kind: Callable[..., Any], *fields: Any, cause: int | None = None, extra: bytes = b"") -> int:
-        """Note a happening; returns its number."""
+        """Record an event. Returns its number."""
         number = self.count
         self.count = number + 1
-        happening = kind(number, self.now_us, self.cause if cause is None else cause, *fields)
-        self.happenings.append(happening)
+        event = kind(number, self.now_us, self.cause if cause is None else cause, *fields)
+        self.trace.append(event)
         if kind is not NodeEvent and kind is not Logged:
-            # Not the number of the sending: it counts what nodes only tell if somebody observes them.
+            # Not the number of the sending: it also counts events that nodes emit only if observed.
             shown = fields[:-1] if kind is Delivered or kind is Dropped else fields
             text = f"{kind.__name__} {self.now_us} {shown!r}".encode()
             self.chain = hashlib.sha256(self.chain + text + extra).digest()
         for observer in self.observers:
-            observer(happening)
+            observer(event)
         return number
 
     def at(self, at_us: int, method: str, *args: Any) -> None:
-        """Have something happen at a time."""
+        """Schedule a call for a time."""
         self.queued += 1
         heappush(self.queue, (at_us, self.queued, method, args))
 
     def later(self, delay_us: int, method: str, *args: Any) -> None:
-        """Have something happen after a time."""
+        """Schedule a call after a delay."""
         self.at(self.now_us + delay_us, method, *args)
 
     def deadline(self) -> int:
-        """Return when the next thing is due (`NEVER_US`: nothing is)."""
+        """Return when the next thing is due (`NEVER_US`: never)."""
         return min(self.queue[0][0] if self.queue else NEVER_US, self._next_timer()[0])
 
     def _next_of_queue(self) -> None:
@@ -120,9 +126,9 @@ class World:
                     earliest, whose = due, host
         return earliest, whose
 
-    def step(self) -> list[Happening]:
-        """Have the next due thing happen; returns what came of it, often nothing."""
-        before = len(self.happenings)
+    def step(self) -> list[TraceEvent]:
+        """Perform the next thing that is due. Returns the resulting events, often none."""
+        before = len(self.trace)
         due, host = self._next_timer()
         if self.queue and self.queue[0][0] <= due:
             self._next_of_queue()
@@ -132,30 +138,30 @@ class World:
         else:
             return []
         self.steps += 1
-        return self.happenings[before:]
+        return self.trace[before:]
 
-    def run(self, until_us: int) -> list[Happening]:
-        """Have everything happen that is due until a time, which it then is."""
-        before = len(self.happenings)
+    def run(self, until_us: int) -> list[TraceEvent]:
+        """Perform everything that is due until a time, and set the clock to that time."""
+        before = len(self.trace)
         while self.deadline() <= until_us:
             self.step()
         self.now_us = max(self.now_us, until_us)
-        return self.happenings[before:]
+        return self.trace[before:]
 
     # --- machines -----------------------------------------------------------------------------------------------
 
     def resolve(self, name: str, port: int, source: Host) -> tuple[str, int]:
-        """Return the address that a host's name and port stand for."""
+        """Return the address of a host name and port."""
         if name in self.machines:
             return self.machines[name].ip, port
         if name not in ("localhost", "127.0.0.1", "::1"):
             return name, port
-        return (source.ip, port) if self.outside is None else self.outside.find(port)
+        return (source.ip, port) if self.gateway is None else self.gateway.find(port)
 
-    def machine(self, ip: str, port: int) -> Host | Outside | None:
-        """Return the machine that has an address, the one that listens on the port if several share it."""
-        if self.outside is not None and ip == self.outside.ip:
-            return self.outside
+    def machine(self, ip: str, port: int) -> Host | Gateway | None:
+        """Return the machine with an address; if several share it, the one that listens on the port."""
+        if self.gateway is not None and ip == self.gateway.ip:
+            return self.gateway
         found = [host for host in self.hosts.values() if host.ip == ip]
         for host in found:
             if port in host.listening:
@@ -163,11 +169,11 @@ class World:
         return next((host for host in found if host.port == port), found[0] if found else None)
 
     def power_off(self, host: Host, torn: bool) -> None:
-        """A machine loses its power."""
+        """Switch a machine off."""
         host.lose_power(torn)
 
     def go_on_without(self, busy: Host, until_us: int) -> None:
-        """Have everything happen until a time while a host's process is busy: its timers wait."""
+        """Perform everything that is due until a time while a host's process is busy: its timers wait."""
         cause = self.cause
         while True:
             due, host = self._next_timer(busy)
@@ -182,24 +188,23 @@ class World:
         self.cause = cause
 
     def exchange(self, host: Host, effect: fx.Exchange) -> Any:
-        """Talk to another server and wait for its answers (MIGRATE), out of turn: as if the time had passed."""
+        """Exchange requests and replies with another server (MIGRATE) immediately, as if the time had passed."""
         ip, port = self.resolve(effect.host, effect.port, host)
         target = self.machine(ip, port)
-        if target is None or target.node is None or not target.accepts(port):
+        if target is None or target.node is None or not target.accepts(port, host.ip):
             return ConnectionRefusedError(111, "Connection refused")
-        lanes = self.network.lane(host.name, target.name), self.network.lane(target.name, host.name)
-        if any(lane.state != "up" for lane in lanes) or target.state != RUNNING:
+        paths = self.network.path(host.name, target.name), self.network.path(target.name, host.name)
+        if any(path.state != "up" for path in paths) or target.state != RUNNING:
             host.watch_us += effect.timeout_ms * 1000
             return TimeoutError(110, "Connection timed out")
-        host.watch_us += 2 * (lanes[0].latency_us + lanes[1].latency_us)
-        data = target.answer_at_once(host.ip, effect.data)
-        return [line.rstrip(b"\r") for line in data.split(b"\n")][: min(effect.replies, data.count(b"\n"))]
+        host.watch_us += 2 * (paths[0].latency_us + paths[1].latency_us)
+        return target.answer_at_once(host.ip, effect.data)
 
     # --- actions ------------------------------------------------------------------------------------------------
 
-    def do(self, action: Action) -> list[Happening]:
-        """Have somebody do something; raises ActionError, with the reason, when that is impossible."""
-        before = len(self.happenings)
+    def do(self, action: Action) -> list[TraceEvent]:
+        """Perform an action; raises ActionError, with the reason, if it is impossible."""
+        before = len(self.trace)
         verb = _SNAKE.sub("_", type(action).__name__).lower()
         check, act = getattr(self, f"_check_{verb}", None), getattr(self, f"_do_{verb}", None)
         if act is None:
@@ -214,9 +219,9 @@ class World:
         self.cause = -1
         self.cause = self.note(Acted, action)
         act(action)
-        return self.happenings[before:]
+        return self.trace[before:]
 
-    def _check_add_host(self, action: actions.AddHost) -> None:
+    def _check_add_host(self, action: actions.AddHost | actions.AddSentinel) -> None:
         ip, _, port = action.address.rpartition(":")
         if action.name in self.machines:
             raise ActionError(f"there is a host {action.name} already")
@@ -228,12 +233,57 @@ class World:
     def _do_add_host(self, action: actions.AddHost) -> None:
         ip, _, port = action.address.rpartition(":")
         host = self.hosts[action.name] = self.machines[action.name] = Host(self, action.name, ip, int(port))
-        self._configure(host, action.directives)
+        if action.directory:
+            host.cwd = host.data_dir = action.directory
+            host.config_path = f"{action.directory}/redis.conf"
+        self._configure(host, action.directives, not action.directory)
 
-    def _configure(self, host: Host, directives: tuple[str, ...]) -> None:
-        lines = [f"port {host.port}", *BASE_DIRECTIVES, *directives]
-        host.disk.write(CONFIG_PATH, "".join(f"{line}\n" for line in lines).encode())
-        host.disk.sync(CONFIG_PATH)
+    _check_add_sentinel = _check_add_host
+
+    def _do_add_sentinel(self, action: actions.AddSentinel) -> None:
+        ip, _, port = action.address.rpartition(":")
+        host = self.hosts[action.name] = self.machines[action.name] = Host(self, action.name, ip, int(port))
+        host.role, host.config_path = SentinelRole, SENTINEL_CONFIG_PATH
+        if action.directory:
+            host.cwd = host.data_dir = action.directory
+            host.config_path = f"{action.directory}/sentinel.conf"
+        self._configure(host, action.directives, not action.directory)
+
+    def _check_add_application(self, action: actions.AddApplication) -> None:
+        if action.name in self.machines:
+            raise ActionError(f"there is a host {action.name} already")
+        for address in action.sentinels or (action.address,):
+            _, _, port = address.rpartition(":")
+            if not port.isdigit() or not 0 < int(port) < 65536:
+                raise ActionError(f"{address} is not an address like 172.16.6.18:6379")
+
+    def _do_add_application(self, action: actions.AddApplication) -> None:
+        name, sentinels, master, address, period_us = action
+        ip = f"172.16.9.{1 + len(self.applications)}"
+        made = Application(self, name, ip, sentinels, master, address, period_us)
+        self.applications[name] = self.machines[name] = made
+        self.later(period_us, "application", name)
+
+    def _configure(self, host: Host, directives: tuple[str, ...], base: bool = True) -> None:
+        lines = [f"port {host.port}", *BASE_DIRECTIVES, *directives] if base else directives
+        host.disk.write(host.config_path, "".join(f"{line}\n" for line in lines).encode())
+        host.disk.sync(host.config_path)
+
+    def _do_write_file(self, action: actions.WriteFile) -> None:
+        host = self.hosts[action.host]
+        host.disk.write(action.path, action.data)
+        host.disk.sync(action.path)
+        host.used("write", action.path, len(action.data), data=action.data)
+
+    def _check_remove_file(self, action: actions.RemoveFile) -> None:
+        if action.path not in self.hosts[action.host].disk.names:
+            raise ActionError(f"{action.path}: No such file or directory")
+
+    def _do_remove_file(self, action: actions.RemoveFile) -> None:
+        host = self.hosts[action.host]
+        host.disk.unlink(action.path)
+        host.disk.durable_names.pop(action.path, None)
+        host.used("unlink", action.path, 0)
 
     def _do_directives(self, action: actions.Directives) -> None:
         self._configure(self.hosts[action.host], action.directives)
@@ -278,7 +328,7 @@ class World:
         awaits, host.awaits = host.awaits, []
         for method, *args in awaits:
             self.later(0, method, *args)
-        self.later(0, "door", host.name)
+        self.later(0, "inbox", host.name)
 
     def _check_pull_plug(self, action: actions.PullPlug) -> None:
         if not self.hosts[action.host].powered:
@@ -287,7 +337,7 @@ class World:
     def _do_pull_plug(self, action: actions.PullPlug) -> None:
         host = self.hosts[action.host]
         if action.after_effects and host.state == RUNNING:
-            host.fuse = action.after_effects
+            host.crash_after = action.after_effects
         else:
             self.power_off(host, action.torn)
 
@@ -296,7 +346,15 @@ class World:
             raise ActionError(f"the server of {action.host} runs: its disk is in use")
 
     def _do_wipe(self, action: actions.Wipe) -> None:
-        self.hosts[action.host].disk.wipe(keep=(CONFIG_PATH,))
+        self.hosts[action.host].disk.wipe(keep=(self.hosts[action.host].config_path,))
+
+    def _do_set_clock(self, action: actions.SetClock) -> None:
+        host = self.hosts[action.host]
+        host.clock_offset_us = action.offset_us
+        if host.state == PAUSED:
+            host.awaits.append(("clock_set", host.name))
+        else:
+            self._clock_set(host.name)
 
     def _do_disk_limit(self, action: actions.DiskLimit) -> None:
         self.hosts[action.host].disk.limit_bytes = action.size_bytes
@@ -307,8 +365,8 @@ class World:
 
     def _do_set_link(self, action: actions.SetLink) -> None:
         for source, target in ((action.a, action.b), (action.b, action.a)):
-            lane = self.network.lane(source, target)
-            lane.latency_us, lane.bytes_per_s = action.latency_us, action.bytes_per_s
+            path = self.network.path(source, target)
+            path.latency_us, path.bytes_per_s = action.latency_us, action.bytes_per_s
 
     def _check_cut(self, action: actions.Cut) -> None:
         if action.kind not in ("silent", "reset", "half-open"):
@@ -332,7 +390,7 @@ class World:
         client = self.clients.get(action.client)
         if client is None:
             number = len(self.clients)
-            ip = f"172.16.{8 + number // 250}.{1 + number % 250}"
+            ip = action.ip or f"172.16.{8 + number // 250}.{1 + number % 250}"
             client = self.clients[action.client] = self.machines[action.client] = ClientHost(self, action.client, ip)
         host = self.hosts[action.host]
         client.host = action.host
@@ -361,7 +419,7 @@ class World:
     # --- what is due --------------------------------------------------------------------------------------------
 
     def _process(self, method: str, name: str, incarnation: int, *args: Any) -> Host | None:
-        """Return the host that something concerns, if it is the same process, runs, and has time for it."""
+        """Return the host of a scheduled call if the process is the same, is running, and is not busy."""
         host = self.hosts[name]
         if host.incarnation != incarnation:
             return None
@@ -380,7 +438,7 @@ class World:
         if self.hosts[name].incarnation == incarnation:
             self.hosts[name].emit(effect)
 
-    def _door(self, name: str) -> None:
+    def _inbox(self, name: str) -> None:
         host = self.hosts[name]
         for connection in list(self.network.connections.values()):
             if name in (connection.source, connection.target):
@@ -398,6 +456,15 @@ class World:
 
     def _signal(self, name: str) -> None:
         self.hosts[name].input("signal", "term", self.now_us)
+
+    def _clock_set(self, name: str) -> None:
+        host = self.hosts[name]
+        host.input("clock_set", host.clock_offset_us, self.now_us)
+
+    def _application(self, name: str) -> None:
+        application = self.applications[name]
+        application.tick()
+        self.later(application.period_us, "application", name)
 
     def _start(self, name: str) -> None:
         if self.hosts[name].state == DOWN:
@@ -444,10 +511,12 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "arrive": lambda world, number, forward: world.network.arrive(number, forward),
     "reset": lambda world, number, host: world.network.reset_by_number(number, host),
     "emit": World._emit,
-    "door": World._door,
+    "inbox": World._inbox,
     "accepted": World._accepted,
     "signal": World._signal,
+    "clock_set": World._clock_set,
     "start": World._start,
+    "application": World._application,
     "done": World._done,
     "synced": World._synced,
     "snapshot_piece": World._snapshot_piece,

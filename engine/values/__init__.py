@@ -1,1 +1,1 @@
-"""The data types that keys can hold. Strings are plain `int`, `bytes` and `bytearray`; see `engine.keyspace`."""
+"""The data types that keys can hold. Strings are plain `int`, `bytes` and `bytearray` (see `Database`)."""

@@ -1,14 +1,14 @@
-"""Places on Earth as sortable integers, and the cells in which a search has to look.
+"""Places on Earth as sortable integers, and the cells that a search has to examine.
 
-Longitude and latitude are each cut in half 26 times; the 52 decisions, interleaved (longitude on the
-higher bit of each pair), make an integer that a sorted set's score holds exactly. Places that
+Longitude and latitude are each halved 26 times; the 52 decisions, interleaved (longitude in the
+higher bit of each pair), make an integer that a sorted set's score can represent exactly. Places that
 share the first 2 × n bits lie in the same cell of level n, and a cell is a range of scores.
 
-A search takes the level whose cells are about as large as the search area, looks through the cell of its centre and
-that cell's eight neighbours (without those that cannot reach into the area), and measures each place found.
+A search picks the level whose cells are about as large as the search area, examines the cell of the center and
+its eight neighbors (except those that cannot overlap the area), and measures the distance to each place found.
 
 Guarantees: the same scores, cells, order of cells and distances (to the last bit of the double) as Redis, which
-takes the Earth for a sphere with a radius of 6372797.560856 m and has no places beyond ±85.05° (Web Mercator).
+treats the Earth as a sphere with a radius of 6372797.560856 m and has no places beyond ±85.05° (Web Mercator).
 
 https://redis.io/docs/latest/develop/data-types/geospatial/
 """
@@ -17,6 +17,8 @@ from functools import lru_cache
 from math import asin, cos, inf, nan, pi, sin, sqrt
 from typing import NamedTuple
 
+from engine.protocol.caches import cleared_when_idle
+
 LON_MIN, LON_MAX = -180.0, 180.0
 LAT_MIN, LAT_MAX = -85.05112878, 85.05112878
 STEP_MAX = 26
@@ -24,10 +26,10 @@ EARTH_RADIUS_M = 6372797.560856
 MERCATOR_MAX_M = 20037726.37
 UNITS = {b"m": 1.0, b"km": 1000.0, b"ft": 0.3048, b"mi": 1609.34}
 
-DECODED_MAX = 1 << 16  # places that are kept: a search comes by the same ones again and again
+DECODED_MAX = 1 << 16  # decoded places to cache: searches meet the same places repeatedly
 _RADIANS = pi / 180.0
 _METRES_PER_DEGREE = EARTH_RADIUS_M * _RADIANS
-_MARGIN = 1 + 1e-9  # more than rounding makes of it
+_MARGIN = 1 + 1e-9  # larger than any rounding error
 _MASK64 = 2**64 - 1
 _EVEN = 0x5555555555555555
 _ODD = 0xAAAAAAAAAAAAAAAA
@@ -35,13 +37,13 @@ _ALPHABET = b"0123456789bcdefghjkmnpqrstuvwxyz"
 
 
 class Cell(NamedTuple):
-    """A cell: its interleaved bits (2 × step of them) and its level."""
+    """A cell: its interleaved bits (2 × step of them) and its level (`step`)."""
 
     bits: int
     step: int
 
     def scores(self) -> tuple[int, int]:
-        """Return the scores in this cell: from (included), to (excluded)."""
+        """Return the range of scores in this cell: from (inclusive), to (exclusive)."""
         shift = 2 * (STEP_MAX - self.step)
         return self.bits << shift, (self.bits + 1) << shift
 
@@ -56,7 +58,7 @@ class Area(NamedTuple):
 
 
 class Shape:
-    """A search area: a circle (`radius`) or a box (`width`, `height`) round a centre, in units of `to_metres`."""
+    """A search area: a circle (`radius`) or a box (`width`, `height`) around a center, in units of `to_metres`."""
 
     __slots__ = ("height", "is_box", "lat", "lon", "radius", "to_metres", "width")
 
@@ -67,12 +69,12 @@ class Shape:
         self.to_metres = 1.0
 
     def distance_m(self, lon: float, lat: float) -> float | None:
-        """Return how far a place is from the centre in m, or None if it lies outside."""
+        """Return the distance of a place from the center in meters; None if it lies outside the area."""
         if not self.is_box:
             if abs(self.lat - lat) * _METRES_PER_DEGREE > self.radius * self.to_metres * _MARGIN:
-                return None  # the degrees of latitude alone are too many: most of a cell needs no sines
+                return None  # the difference in latitude alone is too large: no sines needed for most of a cell
             metres = distance(self.lon, self.lat, lon, lat)
-            # "not greater" and "less or equal" differ for NaN, which an area as large as the world may give
+            # "not greater" and "less or equal" differ for NaN, which a huge area may produce
             return None if metres > self.radius * self.to_metres else metres
         if EARTH_RADIUS_M * abs(self.lat * _RADIANS - lat * _RADIANS) > self.height * self.to_metres / 2:
             return None
@@ -101,7 +103,7 @@ def _squeeze(x: int) -> int:
 
 
 def encode(lon: float, lat: float, step: int = STEP_MAX, lat_min: float = LAT_MIN, lat_max: float = LAT_MAX) -> Cell:
-    """Return the cell of a place. With the default level its bits are the score of the place."""
+    """Return the cell of a place. At the default level its bits are the score of the place."""
     size = 1 << step
     x = int((lon - LON_MIN) / (LON_MAX - LON_MIN) * size)
     y = int((lat - lat_min) / (lat_max - lat_min) * size)
@@ -123,12 +125,13 @@ def outline(cell: Cell) -> Area:
     )
 
 
+@cleared_when_idle
 @lru_cache(maxsize=DECODED_MAX)
 def decode(score: float) -> tuple[float, float]:
-    """Return the longitude and latitude of a score: the middle of its cell.
+    """Return the longitude and latitude of a score: the center of its cell.
 
-    A sorted set may hold any score. Others than those of places mean something too, namely what the conversion to a
-    64-bit integer makes of them on a 64-bit PC.
+    A sorted set may contain any score. One that is not the score of a place is converted to a 64-bit integer as on
+    x86-64.
     """
     if -9223372036854775808.0 <= score < 18446744073709551616.0:
         bits = int(score) & _MASK64
@@ -141,14 +144,14 @@ def decode(score: float) -> tuple[float, float]:
 
 
 def text(score: float) -> bytes:
-    """Return the standard 11-letter geohash of a score, whose last letter is always `0` (there are only 52 bits)."""
+    """Return the standard 11-letter geohash of a score. The last letter is always `0` (there are only 52 bits)."""
     lon, lat = decode(score)
     bits = encode(lon, lat, STEP_MAX, -90.0, 90.0).bits
     return bytes([_ALPHABET[bits >> shift & 31] for shift in range(47, 0, -5)]) + b"0"
 
 
 def distance(lon1: float, lat1: float, lon2: float, lat2: float) -> float:
-    """Return the distance of two places in m along the great circle (haversine)."""
+    """Return the distance between two places in meters along the great circle (haversine)."""
     lat1 *= _RADIANS
     lat2 *= _RADIANS
     v = sin((lon2 * _RADIANS - lon1 * _RADIANS) / 2)
@@ -171,7 +174,7 @@ def _level_for(radius_m: float, lat: float) -> int:
         radius_m *= 2
         step += 1
     step -= 2
-    # Towards the poles cells get narrower.
+    # Cells get narrower towards the poles.
     if abs(lat) > 66:
         step -= 1
         if abs(lat) > 80:
@@ -190,18 +193,18 @@ def _bounding_box(shape: Shape) -> Area:
     height = shape.to_metres * (shape.height / 2 if shape.is_box else shape.radius)
     width = shape.to_metres * (shape.width / 2 if shape.is_box else shape.radius)
     lat_span = height / EARTH_RADIUS_M / _RADIANS
-    # Towards the pole a degree of longitude is shortest, so the area's edge on that side spans most degrees.
+    # A degree of longitude is shortest near the pole, so the edge of the area on that side spans most degrees.
     lon_span = _longitude_span(width, shape.lat - lat_span if shape.lat < 0 else shape.lat + lat_span)
     return Area(shape.lon - lon_span, shape.lon + lon_span, shape.lat - lat_span, shape.lat + lat_span)
 
 
 def _moved(cell: Cell, east: int, north: int) -> Cell:
-    """Return the neighbour of a cell; at the edge of the world it wraps round."""
+    """Return the neighbor of a cell; at the edge of the world it wraps around."""
     bits, step = cell
     high = _ODD >> (64 - step * 2)
     low = _EVEN >> (64 - step * 2)
     x, y = bits & _ODD, bits & _EVEN
-    # The bits of the other axis, all set, let a carry pass; all clear and one taken away, they let a borrow pass.
+    # All bits of the other axis set let a carry propagate; all of them clear, minus one, let a borrow propagate.
     if east > 0:
         x = x + low + 1 & high
     elif east < 0:
@@ -214,7 +217,7 @@ def _moved(cell: Cell, east: int, north: int) -> Cell:
 
 
 def cells(shape: Shape) -> list[Cell]:
-    """Return the cells that a search has to look through, in the order in which Redis does."""
+    """Return the cells that a search has to examine, in Redis's order."""
     box = _bounding_box(shape)
     radius = (
         sqrt((shape.width / 2) * (shape.width / 2) + (shape.height / 2) * (shape.height / 2))
@@ -229,7 +232,7 @@ def cells(shape: Shape) -> list[Cell]:
         or outline(_moved(centre, 1, 0)).lon_max < box.lon_max
         or outline(_moved(centre, -1, 0)).lon_min > box.lon_min
     ):
-        # The centre is so near to an edge of its cell that its neighbours do not cover the area.
+        # The center is so close to an edge of its cell that the neighbors do not cover the area.
         step -= 1
         centre = encode(shape.lon, shape.lat, step)
     area = outline(centre)
@@ -253,8 +256,8 @@ def cells(shape: Shape) -> list[Cell]:
     found: list[Cell] = []
     last = 0
     for i, (cell, useful) in enumerate(around):
-        # In a huge area neighbours may be the same cell. As in Redis, only one that equals the cell taken before it
-        # is left out, and the centre does not count as one.
+        # In a huge area several neighbors may be the same cell. As in Redis, a neighbor is skipped only if it equals
+        # the last one added, and the center cell does not count as added.
         if useful and not (last and cell == around[last][0]):
             found.append(cell)
             last = i

@@ -1,29 +1,29 @@
-"""HyperLogLog: how many different elements were added, within 0.81 %, in at most 12 kB.
+"""HyperLogLog: estimates how many distinct elements were added, within 0.81 %, in at most 12 kB.
 
-An HLL is no type of its own: it is a string, and everything here works on its bytes (a `bytearray` where it is
-changed). The bytes are Redis's, so an HLL may be read with GET, restored with SET and exchanged with real servers.
+An HLL is not a type of its own: it is a string, and everything here works on its bytes (a `bytearray` when it
+changes). The bytes are Redis's, so an HLL can be read with GET, restored with SET and exchanged with real servers.
 
     offset  0    4  5      8           16
            | HYLL | E | 0 0 0 | cached count | registers …
 
-`E` is 0 for dense and 1 for sparse. The count is little-endian; the top bit of its last byte says that it is stale.
+`E` is 0 for dense and 1 for sparse. The count is little-endian; the top bit of its last byte marks it as stale.
 
-An element's 64-bit hash picks one of 16384 registers with its low 14 bits; the register keeps the longest run of
-zeros, plus one, seen in the other 50. Dense: 6 bits a register, from the least significant bit upwards. Sparse: a
-row of run lengths, as long as few registers are set:
+The low 14 bits of an element's 64-bit hash select one of 16384 registers; the register stores the longest run of
+zeros, plus one, seen in the other 50 bits. Dense: 6 bits per register, starting with the least significant bit.
+Sparse, while few registers are set: a sequence of run lengths:
 
     00xxxxxx             ZERO   x + 1 registers are 0
     01xxxxxx yyyyyyyy    XZERO  xy + 1 registers are 0
     1vvvvvxx             VAL    x + 1 registers are v + 1
 
-A sparse HLL becomes dense, for ever, when it would outgrow hll-sparse-max-bytes or a register passes 32.
+A sparse HLL becomes dense permanently when it would outgrow hll-sparse-max-bytes or a register exceeds 32.
 
-Speed, without loops over registers: six-bit groups are what base64 is made of, so a dense HLL read backwards is
-unpacked by the base64 encoder in C and packed by its decoder; the larger of two sets of registers is computed on
+Speed, without loops over registers: base64 also works on groups of six bits, so a dense HLL is reversed and then
+unpacked by the base64 encoder in C, and packed by its decoder; the maximum of two sets of registers is computed on
 two integers of 16384 bytes.
 
 Guarantees: the same bytes and the same estimates as Redis after any sequence of additions and merges; damaged input
-raises `CorruptedHllError` and never costs more than the damage is long.
+raises `CorruptedHllError`, and its cost is bounded by its length.
 
 https://redis.io/docs/latest/develop/data-types/probabilistic/hyperloglogs/
 """
@@ -36,12 +36,14 @@ from itertools import accumulate
 from math import inf, sqrt
 from typing import ClassVar
 
+from engine.protocol.caches import clears_when_idle
+
 REGISTERS = 16384
 HEADER_BYTES = 16
 DENSE_BYTES = HEADER_BYTES + REGISTERS * 6 // 8
 DENSE, SPARSE = 0, 1
 REGISTER_BITS = 14
-MAX_COUNT = 64 - REGISTER_BITS + 1  # the longest run that the hash can show, and its end
+MAX_COUNT = 64 - REGISTER_BITS + 1  # the longest run of zeros that the hash can show, plus one
 
 _SPARSE_VAL_MAX = 32
 _ALPHA_INF = 0.721347520444481703680  # 0.5 / ln 2
@@ -70,7 +72,7 @@ def murmur64a(data: bytes, seed: int = _SEED) -> int:
 
 
 def place(element: bytes) -> tuple[int, int]:
-    """Return the register that an element falls on, and the value that it gives it (1 to 51)."""
+    """Return the register that an element selects, and the value for it (1 to 51)."""
     h = murmur64a(element)
     rest = h >> REGISTER_BITS | 1 << (64 - REGISTER_BITS)
     return h & (REGISTERS - 1), (rest & -rest).bit_length()
@@ -85,7 +87,7 @@ def create() -> bytearray:
 
 
 def is_hll(value: bytes | bytearray) -> bool:
-    """Tell whether a string has the header of an HLL, and the length of a dense one if it says so."""
+    """Return whether a string has the header of an HLL and, if it is dense, the right length."""
     return (
         len(value) >= HEADER_BYTES
         and value[:4] == b"HYLL"
@@ -94,17 +96,17 @@ def is_hll(value: bytes | bytearray) -> bool:
 
 
 def cached_count(hll: bytes | bytearray) -> int | None:
-    """Return the count kept in the header; None if registers changed since it was computed."""
+    """Return the count cached in the header; None if registers changed since it was computed."""
     return None if hll[15] & 0x80 else int.from_bytes(hll[8:16], "little")
 
 
 def cache_count(hll: bytearray, count: int) -> None:
-    """Keep a count in the header."""
+    """Store a count in the header."""
     hll[8:16] = count.to_bytes(8, "little")
 
 
 def invalidate(hll: bytearray) -> None:
-    """Mark the kept count as stale."""
+    """Mark the cached count as stale."""
     hll[15] |= 0x80
 
 
@@ -112,9 +114,9 @@ def invalidate(hll: bytearray) -> None:
 
 
 def add(hll: bytearray, elements: Iterable[bytes], sparse_max_bytes: int) -> int:
-    """Add elements; returns how often a register changed. May turn a sparse HLL into a dense one in place.
+    """Add elements. Returns how many times a register changed. May convert a sparse HLL to a dense one in place.
 
-    Raises CorruptedHllError; what was added before the damage was met stays.
+    Raises CorruptedHllError; elements added before the damage was found stay.
     """
     return _raise(hll, list(map(place, elements)), sparse_max_bytes)
 
@@ -138,18 +140,18 @@ def _dense_set(hll: bytearray, index: int, count: int) -> bool:
     return True
 
 
-# Registers that a one-byte opcode stands for; 0 for the first byte of an XZERO.
+# Registers that a one-byte opcode covers; 0 for the first byte of an XZERO.
 _SPAN = bytes([op + 1 if op < 64 else 0 if op < 128 else (op & 3) + 1 for op in range(256)])
 _CODES = [bytes((op,)) for op in range(256)]
-_RECENT_MAX = 16  # HLLs that are kept taken apart
-_JOINED = 5  # opcodes that are looked at for neighbours to join after a change: more cannot have changed
+_RECENT_MAX = 16  # parsed HLLs to cache
+_JOINED = 5  # opcodes checked for neighbors to merge after a change: no more can be affected
 
 
 _OPCODE = re.compile(rb"[\x40-\x7f].|[^\x40-\x7f]", re.DOTALL)
 
 
 class _Spans(dict[bytes, int]):
-    """How many registers each opcode stands for: those of two bytes as they are met."""
+    """How many registers each opcode covers; two-byte opcodes are added on first use."""
 
     def __missing__(self, code: bytes) -> int:
         span = self[code] = ((code[0] & 63) << 8 | code[1]) + 1
@@ -170,29 +172,29 @@ def _zeros(count: int, length: int) -> bytes:
 
 
 class _Runs:
-    """The opcodes of a sparse HLL, taken apart so that a register is found by bisection."""
+    """The parsed opcodes of a sparse HLL, in which a register is found by bisection."""
 
     __slots__ = ("codes", "end", "firsts", "size", "torn")
 
-    recent: ClassVar[dict[bytes, "_Runs"]] = {}  # by the bytes that they stand for
+    recent: ClassVar[dict[bytes, "_Runs"]] = {}  # by the bytes that they were parsed from
 
     def __init__(self, body: bytes) -> None:
         self.codes: list[bytes] = _OPCODE.findall(body)
-        # For each opcode the register with which it begins.
+        # The first register of each opcode.
         self.firsts = list(accumulate(map(_SPANS.__getitem__, self.codes), initial=0))
-        self.end = self.firsts.pop()  # the first register that is not in `codes`
+        self.end = self.firsts.pop()  # the first register beyond `codes`
         whole = sum(map(len, self.codes))
-        self.torn = body[whole:]  # half an opcode, in what is damaged: who looks for a register there says so
+        self.torn = body[whole:]  # half an opcode, if the HLL is damaged: an access to its registers raises
         self.size = HEADER_BYTES + len(body)
 
     @classmethod
     def of(cls, hll: bytearray) -> "_Runs":
-        """Take an HLL apart, or go on with what is left of it from its last addition: most go to few HLLs."""
+        """Parse an HLL, or reuse the cached result of its last addition: most additions go to few HLLs."""
         body = bytes(memoryview(hll)[HEADER_BYTES:])
         return cls.recent.pop(body, None) or cls(body)
 
     def put_back(self, hll: bytearray, changed: bool) -> None:
-        """Write the opcodes back, and keep them for the next addition to the same HLL."""
+        """Write the opcodes back, and cache them for the next addition to the same HLL."""
         if changed:
             hll[HEADER_BYTES:] = b"".join(self.codes) + self.torn
         recent = self.recent
@@ -201,7 +203,7 @@ class _Runs:
             del recent[next(iter(recent))]
 
     def set(self, index: int, count: int, size_max: int) -> bool | None:
-        """Raise a register to `count`; False if it is no less already, None if only a dense HLL could hold it."""
+        """Raise a register to `count`; False if it is at least that, None if only a dense HLL can hold it."""
         if index >= self.end:
             raise CorruptedHllError
         codes, firsts = self.codes, self.firsts
@@ -235,24 +237,24 @@ class _Runs:
         return True
 
     def _join(self, at: int) -> None:
-        """Join neighbouring VAL opcodes of equal value, from the opcode `at` on."""
+        """Merge adjacent VAL opcodes of equal value, starting at the opcode `at`."""
         codes = self.codes
         for _ in range(_JOINED):
             if at + 1 >= len(codes):
                 return
             op, following = codes[at][0], codes[at + 1][0]
-            if op & 0x80 and following & 0xFC == op & 0xFC:  # a VAL too, and of the same value
+            if op & 0x80 and following & 0xFC == op & 0xFC:  # also a VAL, with the same value
                 length = (op & 3) + (following & 3) + 2
                 if length <= 4:
                     codes[at : at + 2] = (_CODES[op & 0xFC | length - 1],)
                     del self.firsts[at + 1]
                     self.size -= 1
-                    continue  # the joined run may be joined with the next one
+                    continue  # the merged run may merge with the next one, too
             at += 1
 
 
 def _raise(hll: bytearray, places: list[tuple[int, int]], sparse_max_bytes: int) -> int:
-    """Raise registers to values, in order; returns how many changed. A sparse HLL becomes dense when it must."""
+    """Raise registers to values, in order. Returns how many changed. A sparse HLL becomes dense if necessary."""
     changes = done = 0
     if hll[4] == SPARSE and places:
         runs = _Runs.of(hll)
@@ -279,8 +281,15 @@ _FROM_BASE64 = bytes(_BASE64.find(c) & 255 for c in range(256))
 _TO_BASE64 = bytes(_BASE64[i & 63] for i in range(256))
 
 
+@clears_when_idle
+def _forget_recent() -> None:
+    _Runs.recent.clear()
+    for code in [code for code in _SPANS if len(code) > 1]:
+        del _SPANS[code]
+
+
 def _dense_letters(hll: bytes | bytearray) -> bytes:
-    """Return the registers of a dense HLL, last one first, as letters of base64."""
+    """Return the registers of a dense HLL, last one first, as base64 letters."""
     return b2a_base64(hll[: HEADER_BYTES - 1 : -1], newline=False)
 
 
@@ -288,7 +297,7 @@ _RUNS = [bytes(op + 1) if op < 64 else bytes([(op >> 2 & 31) + 1]) * ((op & 3) +
 
 
 def registers(hll: bytes | bytearray) -> bytes:
-    """Return the 16384 registers, a byte each."""
+    """Return the 16384 registers, one byte each."""
     if hll[4] == DENSE:
         return _dense_letters(hll)[::-1].translate(_FROM_BASE64)
     runs: list[bytes] = []
@@ -304,7 +313,7 @@ def registers(hll: bytes | bytearray) -> bytes:
         else:
             run = _RUNS[op]
             if op & 0x80 and index + len(run) > REGISTERS:
-                break  # Redis stops here too: what follows a full set of registers does not count as damage
+                break  # as in Redis, bytes after a complete set of registers are not damage
             p += 1
         runs.append(run)
         index += len(run)
@@ -316,12 +325,12 @@ def registers(hll: bytes | bytearray) -> bytes:
 
 
 def pack(values: bytes) -> bytes:
-    """Return 16384 registers in the dense form, without a header."""
+    """Return 16384 registers in the dense format, without a header."""
     return a2b_base64(values.translate(_TO_BASE64)[::-1])[::-1]
 
 
 def to_dense(hll: bytearray) -> bool:
-    """Turn a sparse HLL into a dense one in place, its cached count kept; False if it was dense."""
+    """Convert a sparse HLL to a dense one in place, keeping its cached count. Returns False if it was dense."""
     if hll[4] == DENSE:
         return False
     packed = pack(registers(hll))
@@ -334,7 +343,7 @@ _HIGH = int.from_bytes(b"\x80" * REGISTERS, "little")
 
 
 def union(one: bytes, other: bytes) -> bytes:
-    """Return the larger of each two registers."""
+    """Return the maximum of each pair of registers."""
     a = int.from_bytes(one, "little")
     b = int.from_bytes(other, "little")
     # In every byte the top bit survives the subtraction where a >= b (values are below 128: no borrow crosses).
@@ -343,7 +352,7 @@ def union(one: bytes, other: bytes) -> bytes:
 
 
 def merge_into(hll: bytearray, values: bytes, sparse_max_bytes: int) -> None:
-    """Raise an HLL's registers to `values`, in ascending order (which decides the bytes of a sparse one)."""
+    """Raise an HLL's registers to `values`, in ascending order (the order determines the bytes of a sparse HLL)."""
     if hll[4] == SPARSE:
         _raise(hll, [(index, count) for index, count in enumerate(values) if count], sparse_max_bytes)
     else:
@@ -387,8 +396,8 @@ def _histogram_of(values: bytes) -> list[int]:
     histo = [0] * 64
     left = len(values)
     while left:
-        # Whatever stands in the middle is probably frequent: take all of it out and see how many are left. A third
-        # of the time that counting value by value takes.
+        # The value in the middle is probably frequent: remove all its occurrences and see how many registers are
+        # left. This takes a third of the time of counting value by value.
         value = values[left >> 1]
         values = values.translate(None, _EACH[value])
         remaining = len(values)
@@ -435,13 +444,13 @@ def estimate(histo: list[int]) -> int:
     z += m * _sigma(histo[0] / m)
     real = _ALPHA_INF * m * m / z if z else inf
     if real == inf:
-        return 0  # only damaged registers get here; C's rounding of infinity is of no use to anybody
+        return 0  # only damaged registers get here; C's conversion of infinity would be meaningless
     whole = int(real)
     return whole + (real - whole >= 0.5)
 
 
 def count(hll: bytes | bytearray) -> int:
-    """Estimate how many different elements were added; computed anew."""
+    """Estimate how many distinct elements were added, ignoring the cached count."""
     return estimate(histogram(hll))
 
 

@@ -1,16 +1,16 @@
 """Lists: a chain of nodes, each a listpack of bounded size (Redis's quicklist).
 
-A small list is one listpack (`encoding` listpack). When that would grow beyond list-max-listpack-size it becomes a
-quicklist: nodes, each within that limit. Pushing and popping touch the first or last node only; finding a position
-in the middle is one step per node, not per element. A quicklist that shrinks to half of what one listpack may hold
-becomes a listpack again; the gap keeps a list at the limit from converting back and forth.
+A small list is one listpack (`encoding` listpack). When it would exceed list-max-listpack-size, it becomes a
+quicklist: nodes that are each within the limit. Pushing and popping touch the first or last node only; finding a
+position in the middle takes one step per node, not per element. A quicklist that shrinks to half of the limit of one
+listpack becomes a listpack again; the gap prevents a list near the limit from converting back and forth.
 
     quicklist   [a b c] <-> [d e f g] <-> [h]        each node: elements, and the size its listpack would have
 
-Where nodes are split, merged and filled follows Redis, because it can be seen: in OBJECT ENCODING, DEBUG OBJECT and
-RDB files. So sizes are those of real listpacks (see `engine.values.listpack`).
+Splitting, merging and filling nodes follow Redis, because the result is visible in OBJECT ENCODING, DEBUG OBJECT and
+RDB files. Therefore sizes are those of real listpacks (see `engine.values.listpack`).
 
-A `fill` (list-max-listpack-size) of -1 to -5 limits a node to 4, 8, 16, 32 or 64 KiB, a positive one to that many
+A `fill` (list-max-listpack-size) of -1 to -5 limits a node to 4, 8, 16, 32 or 64 KiB; a positive one to that many
 elements and 8 KiB.
 
 https://redis.io/docs/latest/develop/data-types/lists/
@@ -26,29 +26,29 @@ from engine.values.listpack import HEADER_BYTES, entry_size
 LISTPACK = b"listpack"
 QUICKLIST = b"quicklist"
 
-NODE_BYTES = 32  # what a quicklist node costs besides its listpack
+NODE_BYTES = 32  # overhead of a quicklist node, without its listpack
 _SIZES = (0, 4096, 8192, 16384, 32768, 65536)  # by -fill
-_SAFE_SIZE = 8192  # of a node that is limited by its count
-_ESTIMATE = 8  # what Redis adds to an element's length when it asks whether a node has room
+_SAFE_SIZE = 8192  # limit in bytes of a node that is limited by its element count
+_ESTIMATE = 8  # what Redis adds to an element's length when it checks whether it fits in a node
 _NO_LIMIT = 1 << 62
 
 
 def node_limits(fill: int) -> tuple[int, int]:
-    """Return how many bytes and how many elements a node may have."""
+    """Return the maximum size of a node in bytes and in elements."""
     if fill >= 0:
         return _NO_LIMIT, max(1, fill)
     return _SIZES[min(-fill, 5)], _NO_LIMIT
 
 
 def exceeds_limit(fill: int, size: int, count: int) -> bool:
-    """Tell whether a node of that size (bytes) and count would be too large."""
+    """Return whether a node of that size (bytes) and count would be too large."""
     if fill < 0:
         return size > _SIZES[-fill if fill >= -5 else 5]
     return size > _SAFE_SIZE or count > (fill or 1)
 
 
 class QuicklistNode:
-    """A node: its elements, and the size of their listpack in bytes. A plain node is one huge element."""
+    """A node: its elements, and the size of their listpack in bytes. A plain node holds one huge element."""
 
     __slots__ = ("items", "plain", "size")
 
@@ -70,28 +70,28 @@ class QuicklistNode:
 
 
 class ListValue:
-    """A list of bytes. Positions are counted from 0; callers have resolved negative ones."""
+    """A list of bytes. Positions start at 0; callers have resolved negative ones."""
 
     __slots__ = ("encoding", "fill", "length", "memory", "nodes")
 
     type_name: ClassVar[str] = "list"
 
-    # From this size on (bytes) an element has a node for itself, which is no listpack. DEBUG
+    # An element of at least this size (bytes) gets a node of its own that is not a listpack. DEBUG
     # QUICKLIST-PACKED-THRESHOLD lowers it, for all lists of the process as in Redis.
     packed_threshold: ClassVar[int] = 1 << 30
 
     def __init__(self, items: Iterable[bytes] = ()) -> None:
         node = QuicklistNode(items)
-        # A deque in a quicklist; in a listpack a list of the one node, because many lists are small.
+        # A deque in a quicklist; a listpack has a list with one node, because small lists are common.
         self.nodes: deque[QuicklistNode] = [node]  # type: ignore[assignment]
         self.encoding = LISTPACK
-        self.fill = 0  # of a quicklist: it keeps the setting it was made with
+        self.fill = 0  # of a quicklist: it keeps the setting that it was created with
         self.length = len(node.items)
         self.memory = node.size + NODE_BYTES
 
     @classmethod
     def from_nodes(cls, nodes: list[QuicklistNode], fill: int) -> "ListValue":
-        """Return the list that these nodes make (an RDB file's), in the encoding that fits `fill`."""
+        """Return a list of these nodes (of an RDB file), in the encoding that fits `fill`."""
         value = cls()
         value.nodes = deque(nodes)
         value.length = sum(len(node.items) for node in nodes)
@@ -102,8 +102,8 @@ class ListValue:
         return value
 
     @classmethod
-    def from_items(cls, items: Iterable[bytes], fill: int) -> "ListValue":
-        """Return a list of these elements, in the encoding that fits `fill`."""
+    def from_items(cls, items: Iterable[bytes], fill: int, settle: bool = True) -> "ListValue":
+        """Return a list of these elements in the encoding that fits `fill`, or as a quicklist (not `settle`)."""
         value = cls()
         value.encoding = QUICKLIST
         value.fill = max(-5, min(fill, 32767))
@@ -111,7 +111,8 @@ class ListValue:
         value.memory = 0
         for item in items:
             value.push(item, False)
-        value.shrink(fill, built=True)
+        if settle:
+            value.shrink(fill, built=True)
         return value
 
     def __len__(self) -> int:
@@ -140,7 +141,7 @@ class ListValue:
     # --- encoding -----------------------------------------------------------------------------------------------
 
     def grow(self, added_bytes: int, added: int, fill: int) -> None:
-        """Become a quicklist if elements of that many bytes, about to be added, are too much for a listpack."""
+        """Convert to a quicklist if elements of that many bytes, about to be added, do not fit in a listpack."""
         if self.encoding == LISTPACK:
             node = self.nodes[0]
             if exceeds_limit(fill, node.size + added_bytes, len(node.items) + added):
@@ -152,7 +153,7 @@ class ListValue:
                     self.memory = 0
 
     def shrink(self, fill: int, built: bool = False) -> None:
-        """Become a listpack if that is small enough: half of the limit, or the limit for a list just `built`."""
+        """Convert to a listpack if small enough: half of the limit, or the whole limit for a list just `built`."""
         if self.encoding == LISTPACK or len(self.nodes) != 1:
             return
         node = self.nodes[0]
@@ -185,7 +186,7 @@ class ListValue:
         else:
             node = nodes[0]
         if head:
-            node.items[:0] = (item,)  # quicker than insert
+            node.items[:0] = (item,)  # faster than insert
         else:
             node.items.append(item)
         size = entry_size(item)
@@ -252,7 +253,7 @@ class ListValue:
         at, offset = self._seek(start)
         result: list[bytes] = []
         left = len(nodes) - at
-        # From the nearer end: walking up to the tail of a million costs more than reading it.
+        # Start at the nearer end: walking to the tail of a million elements costs more than reading it.
         following = islice(nodes, at, None) if at < left else reversed(list(islice(reversed(nodes), left)))
         for node in following:
             items = node.items
@@ -267,12 +268,12 @@ class ListValue:
         return result
 
     def get(self, index: int) -> bytes:
-        """Return the element at a position that is there."""
+        """Return the element at an existing position."""
         at, offset = self._seek(index)
         return self.nodes[at].items[offset]
 
     def replace(self, index: int, item: bytes) -> None:
-        """Replace the element at a position that is there. Call `grow` before and `shrink` afterwards."""
+        """Replace the element at an existing position. Call `grow` before and `shrink` afterwards."""
         at, offset = self._seek(index)
         node = self.nodes[at]
         plain = len(item) >= self.packed_threshold and self.encoding == QUICKLIST
@@ -288,7 +289,7 @@ class ListValue:
             del self.nodes[at]
             self.length -= 1
         else:
-            # A huge element takes the place of a small one: it splits the node in two around itself.
+            # A huge element replaces a small one: it splits the node into two and gets a node between them.
             self._insert(at, offset, item, True)
             if len(node.items) == 1:
                 self._drop(node)
@@ -298,7 +299,7 @@ class ListValue:
             self.length -= 1
 
     def find(self, item: bytes) -> tuple[int, int] | None:
-        """Return where the first element equal to `item` is, as node and offset for `insert`; None if nowhere."""
+        """Return node and offset of the first element equal to `item`, for `insert`; None if there is none."""
         for at, node in enumerate(self.nodes):
             try:
                 return at, node.items.index(item)
@@ -307,9 +308,9 @@ class ListValue:
         return None
 
     def positions(self, item: bytes, rank: int, count: int, maxlen: int) -> list[int]:
-        """Return positions of elements equal to `item`: from the `rank`th match on, `count` of them (0: all).
+        """Return positions of elements equal to `item`: `count` of them (0: all), starting with the `rank`th match.
 
-        A negative rank searches from the tail. `maxlen` limits how many elements are looked at (0: all).
+        A negative rank searches from the tail. `maxlen` limits how many elements are compared (0: all).
         """
         backwards = rank < 0
         skip = abs(rank) - 1
@@ -320,7 +321,7 @@ class ListValue:
         for node in reversed(self.nodes) if backwards else self.nodes:
             if left <= 0:
                 break
-            # Counting is quick, so that nodes without a match cost little.
+            # Counting is fast, so nodes without a match cost little.
             if node.items.count(item):
                 for offset, other in enumerate(islice(reversed(node.items) if backwards else node.items, left)):
                     if other == item:
@@ -335,7 +336,7 @@ class ListValue:
         return found
 
     def insert(self, place: tuple[int, int], item: bytes, after: bool) -> None:
-        """Insert an element before or after the one that `find` found. Call `grow` before `find`."""
+        """Insert an element before or after the one that `find` returned. Call `grow` before `find`."""
         at, offset = place
         if self.encoding == LISTPACK:
             node = self.nodes[0]
@@ -346,7 +347,7 @@ class ListValue:
             self._insert(at, offset, item, after)
 
     def remove(self, item: bytes, count: int) -> int:
-        """Remove up to `count` elements equal to `item` (0: all), from the tail if negative; returns how many.
+        """Remove up to `count` elements equal to `item` (0: all), from the tail if negative. Returns how many.
 
         Call `shrink` afterwards.
         """
@@ -402,7 +403,7 @@ class ListValue:
         return size <= _SAFE_SIZE and len(node.items) < (fill or 1)
 
     def _seek(self, index: int) -> tuple[int, int]:
-        """Return the node and the offset in it of a position, walking from the nearer end."""
+        """Return the node and the offset within it of a position, walking from the nearer end."""
         nodes = self.nodes
         if index < self.length // 2 or index < len(nodes[0].items):
             for at, node in enumerate(nodes):
@@ -428,7 +429,7 @@ class ListValue:
         self._resize(node, node.size + entry_size(item))
 
     def _split(self, at: int, offset: int, after: bool) -> QuicklistNode:
-        """Take the elements after (or before) the one at `offset` out of a node; returns them as a new node."""
+        """Move the elements after (or before) the one at `offset` into a new node, and return that node."""
         node = self.nodes[at]
         items = node.items
         cut = offset + 1 if after else offset
@@ -438,7 +439,7 @@ class ListValue:
         return new
 
     def _insert(self, at: int, offset: int, item: bytes, after: bool) -> None:
-        """Insert into a quicklist, with Redis's choice of the node."""
+        """Insert into a quicklist, choosing the node as Redis does."""
         nodes = self.nodes
         node = nodes[at]
         length = len(item)
@@ -468,7 +469,7 @@ class ListValue:
             self._merge_around(at if after else at + 1)
 
     def _merge_around(self, at: int) -> None:
-        """Join a node that was split with its neighbours, and those with theirs, where they fit together."""
+        """Merge a node that was split with its neighbors, and those with theirs, if they fit together."""
         if at >= 2 and self._merge(at - 2):
             at -= 1
         if at + 2 < len(self.nodes):
@@ -479,7 +480,7 @@ class ListValue:
             self._merge(at)
 
     def _merge(self, at: int) -> bool:
-        """Join the nodes `at` and `at + 1`, if both together are within the limit."""
+        """Merge the nodes `at` and `at + 1` if both together are within the limit."""
         first, second = self.nodes[at], self.nodes[at + 1]
         if first.plain or second.plain:
             return False

@@ -1,23 +1,24 @@
-"""How many bytes an element takes in a listpack.
+"""The size of an element in a listpack, in bytes.
 
-Redis keeps small collections, and the nodes of large lists, in listpacks: one block of memory, one element after the
-other. We keep Python lists instead, but where Redis decides by the size of a listpack (list-max-listpack-size in
-bytes) its arithmetic has to be followed exactly, or OBJECT ENCODING and the nodes in RDB files would differ.
+Redis keeps small collections, and the nodes of large lists, in listpacks: one block of memory that stores one element
+after the other. We use Python lists instead, but where Redis decides by the size of a listpack
+(list-max-listpack-size in bytes), we have to compute the same size, or OBJECT ENCODING and the nodes in RDB files
+would differ.
 
-An element is a header (type and length), its bytes or its integer, and its own length once more, for walking
-backwards.
+An element consists of a header (type and length), its bytes or its integer, and its own length again, for backward
+iteration.
 
 https://github.com/antirez/listpack/blob/master/listpack.md
 """
 
-from engine.arguments import parse_integer
+from engine.protocol.numbers import parse_integer
 
-HEADER_BYTES = 7  # total size, count of elements, end mark
+HEADER_BYTES = 7  # total size, element count, end marker
 MAX_BYTES = 1 << 30  # no listpack may grow beyond this
 
 
 def integer_size(value: int) -> int:
-    """Return the bytes that an integer takes."""
+    """Return the size of an integer element in bytes."""
     if -4096 <= value <= 4095:
         return 2 if 0 <= value <= 127 else 3
     if -(1 << 15) <= value < 1 << 15:
@@ -30,7 +31,7 @@ def integer_size(value: int) -> int:
 
 
 def entry_size(item: bytes) -> int:
-    """Return the bytes that an element takes; the text of an integer is stored as the integer."""
+    """Return the size of an element in bytes; text that represents an integer is stored as an integer."""
     size = len(item)
     if size < 64:
         if size < 21 and size and item[0] < 58 and item[-1] < 58:

@@ -1,8 +1,8 @@
-"""What was delivered to a consumer group and not yet acknowledged: the pending entries list.
+"""The pending entries list (PEL) of a consumer group: entries delivered to a consumer and not yet acknowledged.
 
-Redis has a radix tree for each group and one for each consumer, from ID to one shared record (who has it, since when,
-how often). Here that is a dictionary beside the IDs in order, in blocks: IDs are mostly added at the end and taken
-away near the start, which costs no search; everywhere else both take a bisection.
+Redis has one radix tree per group and one per consumer that map IDs to a shared record (consumer, delivery time,
+delivery count). Here that is a dictionary plus the sorted IDs, in blocks: IDs are mostly added at the end and removed
+near the start, which needs no search; anywhere else both take a bisection.
 
 https://redis.io/docs/latest/develop/data-types/streams/#consumer-groups
 """
@@ -14,18 +14,22 @@ from operator import itemgetter
 
 Id = tuple[int, int]  # milliseconds and sequence number
 
-BLOCK = 512  # IDs in a block made by appending; one that is inserted into may have twice as many
+BLOCK = 512  # IDs in a block filled by appending; insertions may double it
 UNKNOWN_ENTRIES_READ = -1
 
 _first = itemgetter(0)
 
 
 class Nack:
-    """A delivered entry: its consumer, the time of its last delivery (Unix time in ms), how many there were."""
+    """A delivered entry: its consumer, the time of its last delivery (Unix time in ms) and the number of deliveries.
+
+    It stores the consumer's name, not a reference: consumers refer to their pending entries, and the reference cycle
+    would stay in memory after the stream is deleted.
+    """
 
     __slots__ = ("consumer", "delivered_ms", "deliveries")
 
-    def __init__(self, consumer: "Consumer", delivered_ms: int, deliveries: int = 1) -> None:
+    def __init__(self, consumer: bytes, delivered_ms: int, deliveries: int = 1) -> None:
         self.consumer = consumer
         self.delivered_ms = delivered_ms
         self.deliveries = deliveries
@@ -44,11 +48,11 @@ class Pending:
         return len(self.nacks)
 
     def get(self, id: Id) -> Nack | None:
-        """Return what is pending of an ID; None when nothing is."""
+        """Return the record of a pending ID; None if it is not pending."""
         return self.nacks.get(id)
 
     def add(self, id: Id, nack: Nack) -> None:
-        """Add an ID that is not there."""
+        """Add an ID, which must not be pending yet."""
         self.nacks[id] = nack
         blocks = self.blocks
         if not blocks:
@@ -69,7 +73,7 @@ class Pending:
             del block[BLOCK:]
 
     def remove(self, id: Id) -> None:
-        """Remove an ID that is there."""
+        """Remove an ID, which must be pending."""
         del self.nacks[id]
         blocks = self.blocks
         at = 0 if id <= blocks[0][-1] else bisect_right(blocks, id, key=_first) - 1
@@ -83,11 +87,11 @@ class Pending:
         return self.blocks[0][0]
 
     def last(self) -> Id:
-        """Return the greatest ID."""
+        """Return the largest ID."""
         return self.blocks[-1][-1]
 
     def ids(self, start: Id = (0, 0)) -> Iterator[Id]:
-        """Iterate over the IDs from `start` on; nothing may be added or removed meanwhile."""
+        """Iterate over the IDs starting at `start`. IDs must not be added or removed during the iteration."""
         blocks = self.blocks
         at = max(0, bisect_right(blocks, start, key=_first) - 1)
         if at >= len(blocks):
@@ -107,7 +111,7 @@ class Pending:
 
 
 class Consumer:
-    """One reader of a group. Times are Unix times in ms; `active_ms` is -1 until something was delivered to it."""
+    """A reader in a group. Times are Unix times in ms; `active_ms` is -1 until the first entry is delivered to it."""
 
     __slots__ = ("active_ms", "name", "pending", "seen_ms")
 
@@ -119,7 +123,7 @@ class Consumer:
 
 
 class Group:
-    """A consumer group: how far it has read, and what each of its consumers has not acknowledged."""
+    """A consumer group: how far it has read, and each consumer's entries that are not yet acknowledged."""
 
     __slots__ = ("consumers", "entries_read", "last_id", "name", "pending")
 
@@ -131,7 +135,7 @@ class Group:
         self.consumers: dict[bytes, Consumer] = {}
 
     def in_order(self) -> list[Consumer]:
-        """Return the consumers in the order of their names."""
+        """Return the consumers sorted by name."""
         return [self.consumers[name] for name in sorted(self.consumers)]
 
     def copy(self) -> "Group":
@@ -141,8 +145,8 @@ class Group:
             other.consumers[name] = Consumer(name, consumer.seen_ms, consumer.active_ms)
         for id in self.pending.ids():
             nack = self.pending.nacks[id]
-            owner = other.consumers[nack.consumer.name]
-            twin = Nack(owner, nack.delivered_ms, nack.deliveries)
+            owner = other.consumers[nack.consumer]
+            twin = Nack(owner.name, nack.delivered_ms, nack.deliveries)
             other.pending.add(id, twin)
             owner.pending.add(id, twin)
         return other
@@ -156,6 +160,6 @@ class Group:
             consumer.pending.check()
             owned += len(consumer.pending)
             for id, nack in consumer.pending.nacks.items():
-                assert nack.consumer is consumer
+                assert nack.consumer == name
                 assert self.pending.nacks[id] is nack
         assert owned == len(self.pending)

@@ -1,12 +1,12 @@
 """Sets: distinct members.
 
-A set of integers is an intset in Redis (sorted), up to set-max-intset-entries of them; a small set with other
-members a listpack (members in the order in which they were added), up to set-max-listpack-entries members of
-set-max-listpack-value bytes; any other a hash table. A set never goes back to a smaller encoding by itself.
+In Redis a set of up to set-max-intset-entries integers is an intset (sorted); another small set is a listpack
+(members in the order of insertion) of up to set-max-listpack-entries members of up to set-max-listpack-value bytes;
+any other set is a hash table. A set does not convert back to a smaller encoding by itself.
 
     intset     `ints`, sorted; membership by bisection
-    listpack   `members` in order, with an index
-    hashtable  `members` in any order, with an index
+    listpack   `members` in the order of insertion
+    hashtable  `members` at fixed positions (see `engine.values.indexed`)
 
 https://redis.io/docs/latest/develop/data-types/sets/
 """
@@ -15,10 +15,10 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
-from engine.arguments import parse_integer
-from engine.rng import Rng
-from engine.values.indexed import Indexed, sample_positions
+from engine.protocol.numbers import parse_integer
+from engine.values.indexed import Indexed, sample_below
 from engine.values.listpack import HEADER_BYTES
+from engine.values.rng import Rng
 
 INTSET = b"intset"
 LISTPACK = b"listpack"
@@ -31,7 +31,7 @@ _INTSET_LIMIT = 1 << 30
 
 
 class SetLimits(NamedTuple):
-    """The configuration's limits: set-max-intset-entries, set-max-listpack-entries and -value."""
+    """The configured limits: set-max-intset-entries, set-max-listpack-entries and set-max-listpack-value."""
 
     intset_entries: int
     listpack_entries: int
@@ -39,12 +39,12 @@ class SetLimits(NamedTuple):
 
 
 def integer_width(value: int) -> int:
-    """Return how many bytes an integer takes in an intset (all of its integers take as many)."""
+    """Return the size of an integer in an intset in bytes (all integers of an intset have the same size)."""
     return 2 if -(1 << 15) <= value < 1 << 15 else 4 if -(1 << 31) <= value < 1 << 31 else 8
 
 
 class SetValue(Indexed):
-    """A set. In the intset encoding `ints` holds everything, and `members` and `index` are empty."""
+    """A set. In the intset encoding `ints` holds everything, and `members` and `positions` are empty."""
 
     __slots__ = ("encoding", "ints", "memory", "width")
 
@@ -53,31 +53,31 @@ class SetValue(Indexed):
     def __init__(self, encoding: bytes = INTSET) -> None:
         super().__init__()
         self.ints: list[int] = []
-        self.width = 2  # bytes of an integer in the intset; only grows
+        self.width = 2  # size of each integer of the intset in bytes; never shrinks
         self.encoding = encoding
         self.memory = _INTSET_HEADER_BYTES if encoding == INTSET else HEADER_BYTES if encoding == LISTPACK else 0
 
     @classmethod
     def fitting(cls, member: bytes, size_hint: int, limits: SetLimits) -> "SetValue":
-        """Return an empty set in the encoding for about `size_hint` members that are like this one."""
+        """Return an empty set in the encoding for about `size_hint` members like this one."""
         if size_hint <= limits.intset_entries and parse_integer(member) is not None:
             return cls(INTSET)
         return cls(LISTPACK if size_hint <= limits.listpack_entries else HASHTABLE)
 
     @classmethod
     def of(cls, members: Iterable[bytes], limits: SetLimits) -> "SetValue":
-        """Return a set of these members, in the encoding that adding them one by one leads to."""
+        """Return a set of these members, in the encoding that results from adding them one by one."""
         value = cls()
         for member in members:
             value.add(member, limits)
         return value
 
     @classmethod
-    def of_integers(cls, ints: list[int], limits: SetLimits) -> "SetValue":
-        """Return the set of these integers, given in ascending order (an RDB file's intset)."""
+    def of_integers(cls, ints: list[int], width: int, limits: SetLimits) -> "SetValue":
+        """Return a set of these integers, given in ascending order with their width (the intset of an RDB file)."""
         value = cls()
         value.ints = ints
-        value.width = max(integer_width(ints[0]), integer_width(ints[-1]))
+        value.width = width
         value.memory = _INTSET_HEADER_BYTES + value.width * len(ints)
         if len(ints) > limits.intset_entries:
             value.convert(HASHTABLE)
@@ -85,17 +85,16 @@ class SetValue(Indexed):
 
     @classmethod
     def of_members(cls, members: list[bytes], encoding: bytes) -> "SetValue":
-        """Return the set of these members as a listpack or a hash table; repeated ones count once."""
+        """Return a set of these members as a listpack or a hash table; repeated members count once."""
         value = cls(encoding)
-        distinct = dict.fromkeys(members)
-        value.members = list(distinct)
-        value.index = {member: i for i, member in enumerate(value.members)}
+        distinct = list(dict.fromkeys(members))
+        value._fill(distinct)
         overhead = _LISTPACK_MEMBER_BYTES if encoding == LISTPACK else _HASHTABLE_MEMBER_BYTES
-        value.memory += sum(map(len, value.members)) + overhead * len(value.members)
+        value.memory += sum(map(len, distinct)) + overhead * len(distinct)
         return value
 
     def __len__(self) -> int:
-        return len(self.ints) if self.encoding == INTSET else len(self.members)
+        return len(self.ints) if self.encoding == INTSET else len(self.positions)
 
     def __contains__(self, member: bytes) -> bool:
         if self.encoding == INTSET:
@@ -104,47 +103,51 @@ class SetValue(Indexed):
                 return False
             at = bisect_left(self.ints, number)
             return at < len(self.ints) and self.ints[at] == number
-        return member in self.index
+        return member in self.positions
 
     def to_list(self) -> list[bytes]:
-        """Return all members: an intset's in ascending order, a listpack's in the order of addition."""
+        """Return all members: those of an intset in ascending order, others in the order of insertion."""
         if self.encoding == INTSET:
             return [b"%d" % number for number in self.ints]
-        return self.members.copy()
+        return self.in_order()
 
     def copy(self) -> "SetValue":
         """Return an equal set that shares nothing with this one."""
         other = SetValue(self.encoding)
         other.ints = self.ints.copy()
         other.width = self.width
-        other.index = self.index.copy()
+        other.positions = self.positions.copy()
         other.members = self.members.copy()
+        other.free = self.free.copy()
         other.memory = self.memory
         return other
 
     # --- changing -----------------------------------------------------------------------------------------------
 
     def expect(self, size_hint: int, limits: SetLimits) -> None:
-        """Become a hash table if about `size_hint` members that are about to be added need one."""
+        """Convert to a hash table if about `size_hint` members, which are about to be added, need one."""
         if (self.encoding == LISTPACK and size_hint > limits.listpack_entries) or (
             self.encoding == INTSET and size_hint > limits.intset_entries
         ):
             self.convert(HASHTABLE)
 
     def add(self, member: bytes, limits: SetLimits) -> bool:
-        """Add a member; False if it was there already."""
-        index = self.index
+        """Add a member. Returns False if it exists already."""
+        positions = self.positions
         if self.encoding == HASHTABLE:
-            if member in index:
+            if member in positions:
                 return False
-            index[member] = len(self.members)
-            self.members.append(member)
+            if self.free:
+                self._take_hole(member)
+            else:
+                positions[member] = len(self.members)
+                self.members.append(member)
             self.memory += len(member) + _HASHTABLE_MEMBER_BYTES
             return True
         if self.encoding == LISTPACK:
-            if member in index:
+            if member in positions:
                 return False
-            if len(self.members) >= limits.listpack_entries or len(member) > limits.listpack_value:
+            if len(positions) >= limits.listpack_entries or len(member) > limits.listpack_value:
                 self.convert(HASHTABLE)
             self._append(member)
             return True
@@ -177,14 +180,14 @@ class SetValue(Indexed):
         return True
 
     def _append(self, member: bytes) -> None:
-        self.index[member] = len(self.members)
+        self.positions[member] = len(self.members)
         self.members.append(member)
         self.memory += len(member) + (
             _LISTPACK_MEMBER_BYTES if self.encoding == LISTPACK else _HASHTABLE_MEMBER_BYTES
         )
 
     def remove(self, member: bytes) -> bool:
-        """Remove a member; False if it is not there."""
+        """Remove a member. Returns False if it does not exist."""
         if self.encoding == INTSET:
             number = parse_integer(member)
             if number is None:
@@ -192,91 +195,76 @@ class SetValue(Indexed):
             at = bisect_left(self.ints, number)
             if at == len(self.ints) or self.ints[at] != number:
                 return False
-            self._remove_at(at)
-            return True
-        position = self.index.get(member)
-        if position is None:
-            return False
-        self._remove_at(position)
-        return True
-
-    def _remove_at(self, at: int) -> None:
-        if self.encoding == INTSET:
             del self.ints[at]
             self.memory -= self.width
-        elif self.encoding == LISTPACK:
-            self.memory -= len(self.members[at]) + _LISTPACK_MEMBER_BYTES
-            self._detach_in_order(at)
+            return True
+        if member not in self.positions:
+            return False
+        if self.encoding == LISTPACK:
+            self.memory -= len(member) + _LISTPACK_MEMBER_BYTES
+            self._detach_in_order(member)
         else:
-            self.memory -= len(self.members[at]) + _HASHTABLE_MEMBER_BYTES
-            self._detach(at)
+            self.memory -= len(member) + _HASHTABLE_MEMBER_BYTES
+            self._detach(member)
+        return True
 
     def convert(self, encoding: bytes) -> None:
-        """Become a listpack or a hash table; O(n)."""
+        """Convert to a listpack or a hash table; O(n)."""
         if self.encoding == INTSET:
-            self.members = [b"%d" % number for number in self.ints]
-            self.index = {member: i for i, member in enumerate(self.members)}
+            self._fill([b"%d" % number for number in self.ints])
             self.ints = []
             self.width = 2
         self.encoding = encoding
         overhead = _LISTPACK_MEMBER_BYTES if encoding == LISTPACK else _HASHTABLE_MEMBER_BYTES
         base = HEADER_BYTES if encoding == LISTPACK else 0
-        self.memory = base + sum(map(len, self.members)) + overhead * len(self.members)
+        self.memory = base + sum(map(len, self.positions)) + overhead * len(self.positions)
 
     def to_intset(self, limits: SetLimits) -> None:
-        """Become an intset if all members are integers and not too many (SINTERSTORE); O(n)."""
-        if self.encoding == INTSET or len(self.members) > min(limits.intset_entries, _INTSET_LIMIT):
+        """Convert to an intset if all members are integers and within the limit (SINTERSTORE); O(n)."""
+        if self.encoding == INTSET or len(self.positions) > min(limits.intset_entries, _INTSET_LIMIT):
             return
         ints: list[int] = []
-        for member in self.members:
+        for member in self.positions:
             number = parse_integer(member)
             if number is None:
                 return
             ints.append(number)
         self.ints = sorted(ints)
         self.width = max(map(integer_width, ints), default=2)
-        self.index = {}
-        self.members = []
+        self._fill([])
         self.encoding = INTSET
         self.memory = _INTSET_HEADER_BYTES + self.width * len(ints)
 
     # --- random members -----------------------------------------------------------------------------------------
 
-    def _at(self, at: int) -> bytes:
-        return b"%d" % self.ints[at] if self.encoding == INTSET else self.members[at]
-
     def random(self, rng: Rng) -> bytes:
         """Return a random member; O(1)."""
-        return self._at(rng.below(len(self)))
+        if self.encoding == INTSET:
+            return b"%d" % self.ints[rng.below(len(self.ints))]
+        return self.members[self.random_position(rng)]
 
     def pop(self, rng: Rng) -> bytes:
         """Remove a random member and return it."""
-        if self.encoding == HASHTABLE:
-            members = self.members
-            at = rng.below(len(members))
-            member = members[at]
-            self.memory -= len(member) + _HASHTABLE_MEMBER_BYTES
-            del self.index[member]
-            last = members.pop()
-            if at < len(members):
-                members[at] = last
-                self.index[last] = at
-            return member
-        at = rng.below(len(self))
-        member = self._at(at)
-        self._remove_at(at)
+        member = self.random(rng)
+        self.remove(member)
         return member
 
     def sample(self, rng: Rng, count: int) -> list[bytes]:
         """Return `count` distinct random members; count <= len."""
-        return [self._at(at) for at in sample_positions(rng, len(self), count)]
+        if self.encoding == INTSET:
+            return [b"%d" % self.ints[at] for at in sample_below(rng, len(self.ints), count)]
+        return self._at(self.sample_positions(rng, count))
+
+    def _at(self, positions: Iterable[int]) -> list[bytes]:
+        members = self.members
+        return [members[at] for at in positions]
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
-        """Return the next cursor and the members of one step of a scan; all of a small set at once."""
+        """Return the next cursor and the members of one step of a scan; a small set takes one step."""
         if self.encoding != HASHTABLE:
             return 0, self.to_list()
-        after, low, top = self.scan_positions(cursor, count)
-        return after, self.members[low:top]
+        after, found = self.scan_positions(cursor, count)
+        return after, self._at(found)
 
     def check(self) -> None:
         """Raise AssertionError when an invariant does not hold (for tests)."""
@@ -290,4 +278,4 @@ class SetValue(Indexed):
             assert not self.ints
             overhead = _LISTPACK_MEMBER_BYTES if self.encoding == LISTPACK else _HASHTABLE_MEMBER_BYTES
             base = HEADER_BYTES if self.encoding == LISTPACK else 0
-            assert self.memory == base + sum(len(member) + overhead for member in self.members)
+            assert self.memory == base + sum(len(member) + overhead for member in self.positions)

@@ -1,10 +1,10 @@
-"""Strings: the forms in which the keyspace holds them, and their names.
+"""Strings: how the keyspace stores them, and the names of their encodings.
 
     int        a 64-bit integer in canonical form (Redis's "int")
-    bytes      what a client set: "embstr" up to 44 bytes, "raw" beyond
-    bytearray  what was changed in place (APPEND, SETRANGE, SETBIT): "raw"
+    bytes      set by a client: "embstr" up to 44 bytes, "raw" if longer
+    bytearray  changed in place (APPEND, SETRANGE, SETBIT): "raw"
 
-A bytearray never leaves the keyspace: replies may be encoded later than the next change (EXEC).
+A bytearray never leaves the keyspace: a reply may be encoded after the next change (EXEC).
 """
 
 EMBSTR_MAX = 44
@@ -14,8 +14,8 @@ StringValue = int | bytes | bytearray
 
 
 def native(text: bytes) -> bytes | int:
-    """Return a client's string as the keyspace holds it (Redis's tryObjectEncoding)."""
-    if len(text) < 21 and text and text[0] < 58:  # else it begins with what no number begins with
+    """Convert a client's string to the form in which the keyspace stores it (Redis's tryObjectEncoding)."""
+    if len(text) < 21 and text and text[0] < 58:  # else the first byte cannot start a number
         if text.isdigit():
             if (text[0] != 48 or len(text) == 1) and (value := int(text)) <= _INT64_MAX:
                 return value
@@ -25,14 +25,14 @@ def native(text: bytes) -> bytes | int:
 
 
 def as_bytes(value: StringValue) -> bytes:
-    """Return a string's bytes, as an object of its own."""
+    """Return a string as immutable `bytes`."""
     if isinstance(value, bytes):
         return value
     return b"%d" % value if isinstance(value, int) else bytes(value)
 
 
 def length(value: StringValue) -> int:
-    """Return a string's length in bytes."""
+    """Return the length of a string in bytes."""
     return len(b"%d" % value) if isinstance(value, int) else len(value)
 
 
@@ -44,5 +44,5 @@ def encoding_of(value: StringValue) -> bytes:
 
 
 def mutable(value: StringValue) -> bytearray:
-    """Return a string as one that can be changed in place: itself, if it is one already."""
+    """Return a string as a `bytearray` that can be changed in place: the same object if it is one already."""
     return value if isinstance(value, bytearray) else bytearray(as_bytes(value))

@@ -1,4 +1,4 @@
-"""Sorted set commands: scores and ranks, ranges by either or by bytes, unions and the like, waiting for a member.
+"""Sorted set commands: scores and ranks, ranges by score, rank or bytes, set operations, blocking pops.
 
 https://redis.io/docs/latest/commands/?group=sorted-set
 """

@@ -1,14 +1,14 @@
-"""Unions, intersections and differences of sorted sets, and of sets, whose members count as having score 1.
+"""Unions, intersections and differences of sorted sets and sets; members of sets have the score 1.
 
 https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
-from engine.arguments import integer, real
-from engine.client import Client
 from engine.commands.sorted_set.shared import scored_reply, store
-from engine.errors import SYNTAX, WRONGTYPE, ReplyError
-from engine.resp import Argv, Reply
-from engine.table import DENYOOM, READONLY, WRITE, command
+from engine.protocol.errors import SYNTAX, WRONGTYPE, ReplyError
+from engine.protocol.resp import Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer, real
+from engine.table.declarations import DENYOOM, READONLY, WRITE, command
 from engine.values.set import SetValue
 from engine.values.zset import ZSetValue
 
@@ -17,8 +17,8 @@ GROUP = "sorted_set"
 Source = ZSetValue | SetValue | None
 
 
-def _find_sources(ctx: Client, argv: Argv, at: int, name: bytes) -> tuple[list[Source], int]:
-    """Read `numkeys key [key …]`; returns the values, sets among them, and the position behind the keys."""
+def _find_sources(ctx: Context, argv: Argv, at: int, name: bytes) -> tuple[list[Source], int]:
+    """Parse `numkeys key [key …]`. Returns the values, including sets, and the position after the keys."""
     numkeys = integer(argv[at])
     if numkeys < 1:
         raise ReplyError(b"ERR at least 1 input key is needed for '%b' command" % name)
@@ -92,7 +92,7 @@ class _Combination:
 
 
 def _by_size(sources: list[Source], weights: list[float]) -> list[tuple[Source, float]]:
-    # In Redis's order of computing: sums of doubles depend on it.
+    # In Redis's order of computation, which affects sums of doubles.
     return sorted(zip(sources, weights), key=lambda pair: 0 if pair[0] is None else len(pair[0]))
 
 
@@ -130,18 +130,18 @@ def _difference(sources: list[Source]) -> dict[bytes, float]:
     result = _scores_of(first)
     for other in others:
         if len(other) <= len(result):
-            for member in other.to_list() if type(other) is SetValue else other.members:
+            for member in other.to_list() if type(other) is SetValue else other.in_order():
                 result.pop(member, None)
         else:
             result = {member: score for member, score in result.items() if member not in other}
     return result
 
 
-def _combined_reply(ctx: Client, scores: dict[bytes, float], with_scores: bool) -> Reply:
+def _combined_reply(ctx: Context, scores: dict[bytes, float], with_scores: bool) -> Reply:
     return scored_reply(ctx, sorted([(score, member) for member, score in scores.items()]), with_scores)
 
 
-def _store_combined(ctx: Client, key: bytes, scores: dict[bytes, float], event: bytes) -> int:
+def _store_combined(ctx: Context, key: bytes, scores: dict[bytes, float], event: bytes) -> int:
     config = ctx.node.config
     result = ZSetValue.of(scores, config.zset_max_listpack_entries, config.zset_max_listpack_value)
     return store(ctx, key, result, event)
@@ -157,7 +157,7 @@ def _store_combined(ctx: Client, key: bytes, scores: dict[bytes, float], event: 
         "elements in the resulting sorted set."
     ),
 )
-def zunion(ctx: Client, argv: Argv) -> Reply:
+def zunion(ctx: Context, argv: Argv) -> Reply:
     sources, end = _find_sources(ctx, argv, 1, b"zunion")
     options = _Combination(argv, end, len(sources), store=False)
     return _combined_reply(ctx, _union(sources, options), options.with_scores)
@@ -173,7 +173,7 @@ def zunion(ctx: Client, argv: Argv) -> Reply:
         "sorted sets and M being the number of elements in the resulting sorted set."
     ),
 )
-def zinter(ctx: Client, argv: Argv) -> Reply:
+def zinter(ctx: Context, argv: Argv) -> Reply:
     sources, end = _find_sources(ctx, argv, 1, b"zinter")
     options = _Combination(argv, end, len(sources), store=False)
     return _combined_reply(ctx, _intersection(sources, options), options.with_scores)
@@ -189,7 +189,7 @@ def zinter(ctx: Client, argv: Argv) -> Reply:
         "the first set, and K is the size of the result set."
     ),
 )
-def zdiff(ctx: Client, argv: Argv) -> Reply:
+def zdiff(ctx: Context, argv: Argv) -> Reply:
     sources, end = _find_sources(ctx, argv, 1, b"zdiff")
     options = _Combination(argv, end, len(sources), store=False, weighted=False)
     return _combined_reply(ctx, _difference(sources), options.with_scores)
@@ -204,7 +204,7 @@ def zdiff(ctx: Client, argv: Argv) -> Reply:
         "O(N*K) worst case with N being the smallest input sorted set, K being the number of input sorted sets."
     ),
 )
-def zintercard(ctx: Client, argv: Argv) -> Reply:
+def zintercard(ctx: Context, argv: Argv) -> Reply:
     sources, end = _find_sources(ctx, argv, 1, b"zintercard")
     limit = 0
     for i in range(end, len(argv), 2):
@@ -217,7 +217,7 @@ def zintercard(ctx: Client, argv: Argv) -> Reply:
     smallest = present[0]
     others = [source for source in present[1:] if source is not smallest]
     found = 0
-    for member in smallest.to_list() if type(smallest) is SetValue else smallest.members:
+    for member in smallest.to_list() if type(smallest) is SetValue else smallest.in_order():
         if all(member in other for other in others):
             found += 1
             if found == limit:
@@ -236,7 +236,7 @@ def zintercard(ctx: Client, argv: Argv) -> Reply:
         "elements in the resulting sorted set."
     ),
 )
-def zunionstore(ctx: Client, argv: Argv) -> Reply:
+def zunionstore(ctx: Context, argv: Argv) -> Reply:
     sources, end = _find_sources(ctx, argv, 2, b"zunionstore")
     options = _Combination(argv, end, len(sources), store=True)
     return _store_combined(ctx, argv[1], _union(sources, options), b"zunionstore")
@@ -253,7 +253,7 @@ def zunionstore(ctx: Client, argv: Argv) -> Reply:
         "sorted sets and M being the number of elements in the resulting sorted set."
     ),
 )
-def zinterstore(ctx: Client, argv: Argv) -> Reply:
+def zinterstore(ctx: Context, argv: Argv) -> Reply:
     sources, end = _find_sources(ctx, argv, 2, b"zinterstore")
     options = _Combination(argv, end, len(sources), store=True)
     return _store_combined(ctx, argv[1], _intersection(sources, options), b"zinterstore")
@@ -270,7 +270,7 @@ def zinterstore(ctx: Client, argv: Argv) -> Reply:
         "the first set, and K is the size of the result set."
     ),
 )
-def zdiffstore(ctx: Client, argv: Argv) -> Reply:
+def zdiffstore(ctx: Context, argv: Argv) -> Reply:
     sources, end = _find_sources(ctx, argv, 2, b"zdiffstore")
     _Combination(argv, end, len(sources), store=True, weighted=False)
     return _store_combined(ctx, argv[1], _difference(sources), b"zdiffstore")

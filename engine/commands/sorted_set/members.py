@@ -3,13 +3,14 @@
 https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
-from engine.arguments import parse_float, real
-from engine.client import Client
 from engine.commands.sorted_set.shared import report_removed
-from engine.errors import SYNTAX, ReplyError, wrong_arity
-from engine.keyspace import NOTIFY_ZSET
-from engine.resp import NULL_ARRAY, Argv, Reply
-from engine.table import DENYOOM, FAST, READONLY, WRITE, command
+from engine.keyspace.databases import NOTIFY_ZSET
+from engine.protocol.errors import SYNTAX, ReplyError, wrong_arity
+from engine.protocol.numbers import parse_float
+from engine.protocol.resp import NULL_ARRAY, Argv, Reply
+from engine.server import Context
+from engine.table.arguments import real
+from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.zset import ZSetValue
 
 GROUP = "sorted_set"
@@ -28,9 +29,9 @@ _ZADD_OPTIONS = frozenset((b"nx", b"xx", b"ch", b"incr", b"gt", b"lt"))
     since="1.2.0",
     complexity="O(log(N)) for each item added, where N is the number of elements in the sorted set.",
 )
-def zadd(ctx: Client, argv: Argv) -> Reply:
+def zadd(ctx: Context, argv: Argv) -> Reply:
     if len(argv) == 4:
-        # The common case; what is no number here is an option without score and member.
+        # The common case; an argument that is not a number is an option without score and member.
         score = parse_float(argv[2])
         if score is not None:
             return _zadd_one(ctx, argv[1], score, argv[3])
@@ -51,11 +52,11 @@ def zadd(ctx: Client, argv: Argv) -> Reply:
     since="1.2.0",
     complexity="O(log(N)) where N is the number of elements in the sorted set.",
 )
-def zincrby(ctx: Client, argv: Argv) -> Reply:
+def zincrby(ctx: Context, argv: Argv) -> Reply:
     return _zadd(ctx, argv, {b"incr"}, 2)
 
 
-def _zadd_one(ctx: Client, key: bytes, score: float, member: bytes) -> int:
+def _zadd_one(ctx: Context, key: bytes, score: float, member: bytes) -> int:
     db = ctx.db
     value = db.write(key, ZSetValue)
     config = ctx.node.config
@@ -63,7 +64,7 @@ def _zadd_one(ctx: Client, key: bytes, score: float, member: bytes) -> int:
     if value is None:
         value = ZSetValue.fitting(1, len(member), max_entries, max_value)
         db.add(key, value)
-    at = value.index.get(member)
+    at = value.positions.get(member)
     if at is None:
         value.add(member, score, max_entries, max_value)
     elif score != value.scores[at]:
@@ -74,7 +75,7 @@ def _zadd_one(ctx: Client, key: bytes, score: float, member: bytes) -> int:
     return int(at is None)
 
 
-def _zadd(ctx: Client, argv: Argv, options: set[bytes], start: int) -> Reply:
+def _zadd(ctx: Context, argv: Argv, options: set[bytes], start: int) -> Reply:
     nx, xx, gt, lt = b"nx" in options, b"xx" in options, b"gt" in options, b"lt" in options
     incr = b"incr" in options
     rest = argv[start:]
@@ -141,7 +142,7 @@ def _zadd(ctx: Client, argv: Argv, options: set[bytes], start: int) -> Reply:
         "removed."
     ),
 )
-def zrem(ctx: Client, argv: Argv) -> Reply:
+def zrem(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.write(argv[1], ZSetValue)
     if value is None:
         return 0
@@ -154,13 +155,13 @@ def zrem(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("ZCARD key", READONLY, FAST, keys=("1 RO",), since="1.2.0", complexity="O(1)")
-def zcard(ctx: Client, argv: Argv) -> Reply:
+def zcard(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], ZSetValue)
     return 0 if value is None else len(value)
 
 
 @command("ZSCORE key member", READONLY, FAST, keys=("1 RO access",), since="1.2.0", complexity="O(1)")
-def zscore(ctx: Client, argv: Argv) -> Reply:
+def zscore(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], ZSetValue)
     return None if value is None else value.score(argv[2])
 
@@ -173,13 +174,13 @@ def zscore(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(N) where N is the number of members being requested.",
 )
-def zmscore(ctx: Client, argv: Argv) -> Reply:
+def zmscore(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], ZSetValue)
     return [None if value is None else value.score(member) for member in argv[2:]]
 
 
 @command("ZRANK key member [WITHSCORE]", READONLY, FAST, keys=("1 RO access",), since="2.0.0", complexity="O(log(N))")
-def zrank(ctx: Client, argv: Argv) -> Reply:
+def zrank(ctx: Context, argv: Argv) -> Reply:
     return _rank(ctx, argv, b"zrank", False)
 
 
@@ -191,11 +192,11 @@ def zrank(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(log(N))",
 )
-def zrevrank(ctx: Client, argv: Argv) -> Reply:
+def zrevrank(ctx: Context, argv: Argv) -> Reply:
     return _rank(ctx, argv, b"zrevrank", True)
 
 
-def _rank(ctx: Client, argv: Argv, name: bytes, reverse: bool) -> Reply:
+def _rank(ctx: Context, argv: Argv, name: bytes, reverse: bool) -> Reply:
     if len(argv) > 4:
         raise wrong_arity(name)
     with_score = len(argv) == 4

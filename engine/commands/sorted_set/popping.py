@@ -1,18 +1,20 @@
-"""Popping members from the ends, waiting for some, random members, scanning.
+"""Popping members from both ends, blocking for members, random members, scanning.
 
 https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
 from functools import partial
 
-from engine.arguments import INT64_MAX, integer, timeout
-from engine.client import BLOCKED_ZSET, Client
+from engine.clients.client import BLOCKED_ZSET
+from engine.commands.sampling import draw, pairs_reply, random_arguments
+from engine.commands.scanning import scan_cursor, scan_options
 from engine.commands.sorted_set.shared import Pairs, report_removed, scored_reply
-from engine.errors import SYNTAX, ReplyError
-from engine.resp import NULL_ARRAY, Argv, Reply, format_double
-from engine.sampling import draw, pairs_reply, random_arguments
-from engine.scanning import scan_cursor, scan_options
-from engine.table import BLOCKING, FAST, READONLY, WRITE, command
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.numbers import INT64_MAX
+from engine.protocol.resp import NULL_ARRAY, Argv, Reply, format_double
+from engine.server import Context
+from engine.table.arguments import integer, timeout
+from engine.table.declarations import BLOCKING, FAST, READONLY, WRITE, command
 from engine.values.zset import LISTPACK, ZSetValue
 
 GROUP = "sorted_set"
@@ -20,8 +22,8 @@ GROUP = "sorted_set"
 NOT_POSITIVE = b"ERR value is out of range, must be positive"
 
 
-def _pop(ctx: Client, key: bytes, value: ZSetValue, last: bool, count: int) -> Pairs:
-    """Remove up to `count` (at least 1) members from an end and return them in the order of popping."""
+def _pop(ctx: Context, key: bytes, value: ZSetValue, last: bool, count: int) -> Pairs:
+    """Remove up to `count` (at least 1) members from an end. Returns them in the order of popping."""
     if count == 1:
         pairs = [value.pop(last)]
     else:
@@ -48,7 +50,7 @@ def _pop_command(last: bool) -> bytes:
         "popped."
     ),
 )
-def zpopmin(ctx: Client, argv: Argv) -> Reply:
+def zpopmin(ctx: Context, argv: Argv) -> Reply:
     return _zpop(ctx, argv, False)
 
 
@@ -63,11 +65,11 @@ def zpopmin(ctx: Client, argv: Argv) -> Reply:
         "popped."
     ),
 )
-def zpopmax(ctx: Client, argv: Argv) -> Reply:
+def zpopmax(ctx: Context, argv: Argv) -> Reply:
     return _zpop(ctx, argv, True)
 
 
-def _zpop(ctx: Client, argv: Argv, last: bool) -> Reply:
+def _zpop(ctx: Context, argv: Argv, last: bool) -> Reply:
     if len(argv) > 3:
         raise ReplyError(SYNTAX)
     count = integer(argv[2], NOT_POSITIVE, 0, INT64_MAX) if len(argv) == 3 else 1
@@ -91,7 +93,7 @@ def _zpop(ctx: Client, argv: Argv, last: bool) -> Reply:
         "set, and M being the number of elements popped."
     ),
 )
-def zmpop(ctx: Client, argv: Argv) -> Reply:
+def zmpop(ctx: Context, argv: Argv) -> Reply:
     keys, last, count = _zmpop_arguments(argv, 1)
     for key in keys:
         value = ctx.db.write(key, ZSetValue)
@@ -101,7 +103,7 @@ def zmpop(ctx: Client, argv: Argv) -> Reply:
 
 
 def _zmpop_arguments(argv: Argv, at: int) -> tuple[list[bytes], bool, int]:
-    """Read `numkeys key [key …] <MIN | MAX> [COUNT count]` from position `at` on."""
+    """Parse `numkeys key [key …] <MIN | MAX> [COUNT count]` from position `at` on."""
     numkeys = integer(argv[at], b"ERR numkeys should be greater than 0", 1)
     where = at + numkeys + 1
     if where >= len(argv):
@@ -119,7 +121,7 @@ def _zmpop_arguments(argv: Argv, at: int) -> tuple[list[bytes], bool, int]:
     return argv[at + 1 : where], end == b"max", count
 
 
-def _mpop(ctx: Client, key: bytes, value: ZSetValue, last: bool, count: int) -> Reply:
+def _mpop(ctx: Context, key: bytes, value: ZSetValue, last: bool, count: int) -> Reply:
     pairs = _pop(ctx, key, value, last, count)
     ctx.rewrite([_pop_command(last), key, b"%d" % len(pairs)])
     return [key, [[member, score] for score, member in pairs]]
@@ -134,7 +136,7 @@ def _mpop(ctx: Client, key: bytes, value: ZSetValue, last: bool, count: int) -> 
     since="5.0.0",
     complexity="O(log(N)) with N being the number of elements in the sorted set.",
 )
-def bzpopmin(ctx: Client, argv: Argv) -> Reply:
+def bzpopmin(ctx: Context, argv: Argv) -> Reply:
     return _blocking_pop(ctx, argv, False)
 
 
@@ -147,12 +149,12 @@ def bzpopmin(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(log(N)) with N being the number of elements in the sorted set.",
 )
-def bzpopmax(ctx: Client, argv: Argv) -> Reply:
+def bzpopmax(ctx: Context, argv: Argv) -> Reply:
     return _blocking_pop(ctx, argv, True)
 
 
-def _blocking_pop(ctx: Client, argv: Argv, last: bool) -> Reply:
-    until_ms = timeout(ctx, argv[-1])
+def _blocking_pop(ctx: Context, argv: Argv, last: bool) -> Reply:
+    until_us = timeout(ctx.node.clock, argv[-1])
     keys = argv[1:-1]
     for key in keys:
         value = ctx.db.write(key, ZSetValue)
@@ -160,7 +162,7 @@ def _blocking_pop(ctx: Client, argv: Argv, last: bool) -> Reply:
             score, member = _pop(ctx, key, value, last, 1)[0]
             ctx.rewrite([_pop_command(last), key])
             return [key, member, score]
-    return ctx.block(BLOCKED_ZSET, keys, until_ms) if ctx.can_block else NULL_ARRAY
+    return ctx.block(BLOCKED_ZSET, keys, until_us) if ctx.can_block else NULL_ARRAY
 
 
 @command(
@@ -174,14 +176,14 @@ def _blocking_pop(ctx: Client, argv: Argv, last: bool) -> Reply:
         "set, and M being the number of elements popped."
     ),
 )
-def bzmpop(ctx: Client, argv: Argv) -> Reply:
+def bzmpop(ctx: Context, argv: Argv) -> Reply:
     keys, last, count = _zmpop_arguments(argv, 2)
-    until_ms = timeout(ctx, argv[1])
+    until_us = timeout(ctx.node.clock, argv[1])
     for key in keys:
         value = ctx.db.write(key, ZSetValue)
         if value is not None:
             return _mpop(ctx, key, value, last, count)
-    return ctx.block(BLOCKED_ZSET, keys, until_ms) if ctx.can_block else NULL_ARRAY
+    return ctx.block(BLOCKED_ZSET, keys, until_us) if ctx.can_block else NULL_ARRAY
 
 
 @command(
@@ -192,7 +194,7 @@ def bzmpop(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(N) where N is the number of members returned",
 )
-def zrandmember(ctx: Client, argv: Argv) -> Reply:
+def zrandmember(ctx: Context, argv: Argv) -> Reply:
     if len(argv) == 2:
         value = ctx.db.read(argv[1], ZSetValue)
         return None if value is None else value.random(ctx.node.rng)[0]
@@ -220,7 +222,7 @@ def zrandmember(ctx: Client, argv: Argv) -> Reply:
         "return back to 0. N is the number of elements inside the collection."
     ),
 )
-def zscan(ctx: Client, argv: Argv) -> Reply:
+def zscan(ctx: Context, argv: Argv) -> Reply:
     cursor = scan_cursor(argv[2])
     value = ctx.db.read(argv[1], ZSetValue)
     if value is None:
@@ -228,7 +230,7 @@ def zscan(ctx: Client, argv: Argv) -> Reply:
     options = scan_options(argv, 3)
     after, pairs = value.scan(cursor, options.step)
     match = options.pattern.match if options.pattern else None
-    # The two encodings spell scores differently, in Redis too.
+    # The two encodings format scores differently, as in Redis.
     spell = format_double if value.encoding == LISTPACK else _all_digits
     found: list[bytes] = []
     for member, score in pairs:

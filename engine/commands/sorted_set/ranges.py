@@ -3,12 +3,13 @@
 https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
-from engine.arguments import integer, strtod
-from engine.client import Client
 from engine.commands.sorted_set.shared import Pairs, report_removed, scored_reply, store
-from engine.errors import SYNTAX, ReplyError
-from engine.resp import Argv, Reply
-from engine.table import DENYOOM, FAST, READONLY, WRITE, command
+from engine.protocol.errors import SYNTAX, ReplyError
+from engine.protocol.numbers import strtod
+from engine.protocol.resp import Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.zset import LISTPACK, SKIPLIST, LexRange, ScoreRange, ZSetValue
 
 GROUP = "sorted_set"
@@ -26,14 +27,14 @@ def _score_bound(arg: bytes) -> tuple[float, bool]:
 
 
 def score_range(low: bytes, high: bytes) -> ScoreRange:
-    """Read a range of scores: numbers, excluded ones with a parenthesis before them."""
+    """Parse a range of scores; exclusive ones begin with a parenthesis."""
     first, first_excluded = _score_bound(low)
     last, last_excluded = _score_bound(high)
     return ScoreRange(first, last, first_excluded, last_excluded)
 
 
 def lex_range(low: bytes, high: bytes) -> LexRange:
-    """Read a range of members: `-`, `+`, or members with a bracket, or with a parenthesis if excluded."""
+    """Parse a range of members: `-`, `+`, or members after a bracket (inclusive) or a parenthesis (exclusive)."""
     for arg in (low, high):
         if arg not in (b"-", b"+") and arg[:1] not in (b"(", b"["):
             raise ReplyError(BAD_LEX_RANGE)
@@ -51,7 +52,7 @@ def lex_range(low: bytes, high: bytes) -> LexRange:
 
 
 def _ranks(value: ZSetValue, start: int, stop: int) -> tuple[int, int]:
-    """Return the ranks (from, up to but not including) of a range given as clients do, negative from the end."""
+    """Return the ranks (start, exclusive stop) of a range as given by clients; negative from the end."""
     length = len(value)
     if start < 0:
         start = max(0, start + length)
@@ -62,7 +63,7 @@ def _ranks(value: ZSetValue, start: int, stop: int) -> tuple[int, int]:
 
 
 class _Range:
-    """A range as ZRANGE and its relatives take it. `by` is b"rank", b"score" or b"lex"."""
+    """A range as used by ZRANGE and similar commands. `by` is b"rank", b"score" or b"lex"."""
 
     __slots__ = ("bounds", "by", "limit", "offset", "reverse", "with_scores")
 
@@ -104,7 +105,7 @@ class _Range:
             self.bounds = score_range(low, high) if self.by == b"score" else lex_range(low, high)
 
     def pairs(self, value: ZSetValue) -> Pairs:
-        """Return what is in the range, in its order."""
+        """Return the members of the range in its order."""
         bounds = self.bounds
         if isinstance(bounds, ScoreRange):
             start, stop = value.score_range(bounds)
@@ -128,7 +129,7 @@ class _Range:
         return value.range(start, stop, self.reverse) if start < stop else []
 
 
-def _range(ctx: Client, key: bytes, wanted: _Range) -> Reply:
+def _range(ctx: Context, key: bytes, wanted: _Range) -> Reply:
     value = ctx.db.read(key, ZSetValue)
     return [] if value is None else scored_reply(ctx, wanted.pairs(value), wanted.with_scores)
 
@@ -142,7 +143,7 @@ def _range(ctx: Client, key: bytes, wanted: _Range) -> Reply:
         "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned."
     ),
 )
-def zrange(ctx: Client, argv: Argv) -> Reply:
+def zrange(ctx: Context, argv: Argv) -> Reply:
     return _range(ctx, argv[1], _Range(argv, 2))
 
 
@@ -155,7 +156,7 @@ def zrange(ctx: Client, argv: Argv) -> Reply:
         "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned."
     ),
 )
-def zrevrange(ctx: Client, argv: Argv) -> Reply:
+def zrevrange(ctx: Context, argv: Argv) -> Reply:
     return _range(ctx, argv[1], _Range(argv, 2, b"rank", True))
 
 
@@ -170,7 +171,7 @@ def zrevrange(ctx: Client, argv: Argv) -> Reply:
         "it O(log(N))."
     ),
 )
-def zrangebyscore(ctx: Client, argv: Argv) -> Reply:
+def zrangebyscore(ctx: Context, argv: Argv) -> Reply:
     return _range(ctx, argv[1], _Range(argv, 2, b"score", False))
 
 
@@ -185,7 +186,7 @@ def zrangebyscore(ctx: Client, argv: Argv) -> Reply:
         "it O(log(N))."
     ),
 )
-def zrevrangebyscore(ctx: Client, argv: Argv) -> Reply:
+def zrevrangebyscore(ctx: Context, argv: Argv) -> Reply:
     return _range(ctx, argv[1], _Range(argv, 2, b"score", True))
 
 
@@ -200,7 +201,7 @@ def zrevrangebyscore(ctx: Client, argv: Argv) -> Reply:
         "it O(log(N))."
     ),
 )
-def zrangebylex(ctx: Client, argv: Argv) -> Reply:
+def zrangebylex(ctx: Context, argv: Argv) -> Reply:
     return _range(ctx, argv[1], _Range(argv, 2, b"lex", False))
 
 
@@ -215,7 +216,7 @@ def zrangebylex(ctx: Client, argv: Argv) -> Reply:
         "it O(log(N))."
     ),
 )
-def zrevrangebylex(ctx: Client, argv: Argv) -> Reply:
+def zrevrangebylex(ctx: Context, argv: Argv) -> Reply:
     return _range(ctx, argv[1], _Range(argv, 2, b"lex", True))
 
 
@@ -230,13 +231,13 @@ def zrevrangebylex(ctx: Client, argv: Argv) -> Reply:
         "into the destination key."
     ),
 )
-def zrangestore(ctx: Client, argv: Argv) -> Reply:
+def zrangestore(ctx: Context, argv: Argv) -> Reply:
     wanted = _Range(argv, 3, store=True)
     value = ctx.db.read(argv[2], ZSetValue)
     pairs = [] if value is None else wanted.pairs(value)
     config = ctx.node.config
     max_entries, max_value = config.zset_max_listpack_entries, config.zset_max_listpack_value
-    # Redis knows how many there will be only for ranks; for others it is prepared for many.
+    # Redis knows the number of results in advance only for ranks; otherwise it prepares for many.
     small = wanted.by == b"rank" and len(pairs) <= max_entries
     result = ZSetValue(LISTPACK if small else SKIPLIST)
     for score, member in pairs:
@@ -252,7 +253,7 @@ def zrangestore(ctx: Client, argv: Argv) -> Reply:
     since="2.0.0",
     complexity="O(log(N)) with N being the number of elements in the sorted set.",
 )
-def zcount(ctx: Client, argv: Argv) -> Reply:
+def zcount(ctx: Context, argv: Argv) -> Reply:
     bounds = score_range(argv[2], argv[3])
     value = ctx.db.read(argv[1], ZSetValue)
     if value is None:
@@ -269,7 +270,7 @@ def zcount(ctx: Client, argv: Argv) -> Reply:
     since="2.8.9",
     complexity="O(log(N)) with N being the number of elements in the sorted set.",
 )
-def zlexcount(ctx: Client, argv: Argv) -> Reply:
+def zlexcount(ctx: Context, argv: Argv) -> Reply:
     bounds = lex_range(argv[2], argv[3])
     value = ctx.db.read(argv[1], ZSetValue)
     if value is None:
@@ -288,7 +289,7 @@ def zlexcount(ctx: Client, argv: Argv) -> Reply:
         "by the operation."
     ),
 )
-def zremrangebyrank(ctx: Client, argv: Argv) -> Reply:
+def zremrangebyrank(ctx: Context, argv: Argv) -> Reply:
     first, last = integer(argv[2]), integer(argv[3])
     value = ctx.db.write(argv[1], ZSetValue)
     return 0 if value is None else _remove_range(ctx, argv[1], value, _ranks(value, first, last), b"zremrangebyrank")
@@ -304,7 +305,7 @@ def zremrangebyrank(ctx: Client, argv: Argv) -> Reply:
         "by the operation."
     ),
 )
-def zremrangebyscore(ctx: Client, argv: Argv) -> Reply:
+def zremrangebyscore(ctx: Context, argv: Argv) -> Reply:
     bounds = score_range(argv[2], argv[3])
     value = ctx.db.write(argv[1], ZSetValue)
     if value is None:
@@ -322,13 +323,13 @@ def zremrangebyscore(ctx: Client, argv: Argv) -> Reply:
         "by the operation."
     ),
 )
-def zremrangebylex(ctx: Client, argv: Argv) -> Reply:
+def zremrangebylex(ctx: Context, argv: Argv) -> Reply:
     bounds = lex_range(argv[2], argv[3])
     value = ctx.db.write(argv[1], ZSetValue)
     return 0 if value is None else _remove_range(ctx, argv[1], value, value.lex_range(bounds), b"zremrangebylex")
 
 
-def _remove_range(ctx: Client, key: bytes, value: ZSetValue, ranks: tuple[int, int], event: bytes) -> int:
+def _remove_range(ctx: Context, key: bytes, value: ZSetValue, ranks: tuple[int, int], event: bytes) -> int:
     removed = value.remove_range(*ranks)
     if removed:
         report_removed(ctx, key, value, event, removed)

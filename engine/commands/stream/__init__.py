@@ -1,4 +1,4 @@
-"""Stream commands: adding, reading and removing entries, groups of consumers, information.
+"""Stream commands: adding, reading and removing entries, consumer groups, information.
 
 https://redis.io/docs/latest/commands/?group=stream
 """

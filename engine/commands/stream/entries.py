@@ -1,10 +1,9 @@
-"""Entries: adding them, with trimming or without, ranges of them, removing them, and the counters.
+"""Entries: adding, trimming, ranges, removing, and the counters.
 
 https://redis.io/docs/latest/commands/xadd/
 """
 
-from engine.arguments import integer
-from engine.client import INTERNAL, MASTER, Client
+from engine.clients.client import INTERNAL, MASTER
 from engine.commands.stream.shared import (
     changed,
     entries_reply,
@@ -12,10 +11,12 @@ from engine.commands.stream.shared import (
     range_start,
     strict_id,
 )
-from engine.errors import NO_SUCH_KEY, SYNTAX, ReplyError, wrong_arity
-from engine.keyspace import NOTIFY_STREAM
-from engine.resp import NULL_ARRAY, OK, Argv, Reply
-from engine.table import DENYOOM, FAST, READONLY, WRITE, command
+from engine.keyspace.databases import NOTIFY_STREAM
+from engine.protocol.errors import NO_SUCH_KEY, SYNTAX, ReplyError, wrong_arity
+from engine.protocol.resp import NULL_ARRAY, OK, Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.pending import Id
 from engine.values.stream import MAX_ID, MAX_NODE_BYTES, MIN_ID, StreamValue, format_id
 
@@ -26,19 +27,19 @@ _MAX_NODES_TRIMMED = 100
 
 
 class Trimming:
-    """The options MAXLEN and MINID of XADD and XTRIM. `at` is the threshold's place among the arguments."""
+    """The options MAXLEN and MINID of XADD and XTRIM. `at` is the position of the threshold in the arguments."""
 
     __slots__ = ("approximate", "at", "length", "limit", "min_id")
 
     def __init__(self) -> None:
-        self.at = 0  # 0: no trimming is asked for
+        self.at = 0  # 0: no trimming
         self.approximate = False
         self.length: int | None = None
         self.min_id: Id = MIN_ID
         self.limit = 0
 
     def parse(self, argv: Argv, at: int) -> int:
-        """Read MAXLEN or MINID, which stands at a place; returns that of its last argument."""
+        """Parse MAXLEN or MINID at a position. Returns the position of its last argument."""
         by_length = argv[at].lower() == b"maxlen"
         if self.at:
             raise ReplyError(_TWO_STRATEGIES)
@@ -56,12 +57,12 @@ class Trimming:
         self.at = at
         return at
 
-    def settle_limit(self, ctx: Client, limit: int | None) -> None:
-        """Decide how much may be removed at once: what LIMIT says or, for approximate trimming, a hundred nodes."""
+    def settle_limit(self, ctx: Context, limit: int | None) -> None:
+        """Determine the maximum number of entries to remove: LIMIT or, for approximate trimming, a hundred nodes."""
         if limit and not self.at:
             raise ReplyError(b"ERR syntax error, LIMIT cannot be used without specifying a trimming strategy")
         if ctx.flags & (MASTER | INTERNAL):
-            return  # what was trimmed there is trimmed here: the limit has been worked into the threshold
+            return  # the master's limit is already reflected in the threshold
         if limit is not None:
             if not self.approximate:
                 raise ReplyError(b"ERR syntax error, LIMIT cannot be used without the special ~ option")
@@ -71,13 +72,13 @@ class Trimming:
             self.limit = min(entries, 1_000_000) if 0 < entries < 2**63 else 10_000
 
     def trim(self, value: StreamValue) -> int:
-        """Trim; returns how many entries were removed."""
+        """Trim the stream. Returns how many entries were removed."""
         if self.length is not None:
             return value.trim_by_length(self.length, self.approximate, self.limit)
         return value.trim_by_id(self.min_id, self.approximate, self.limit)
 
     def exact(self, argv: Argv, value: StreamValue) -> None:
-        """Put in place of an approximate threshold what came of it, so that it is the same everywhere."""
+        """Replace an approximate threshold by the result, so that trimming has the same effect everywhere."""
         argv[self.at - 1] = b"="
         argv[self.at] = b"%d" % value.length if self.length is not None else format_id(value.edge())
 
@@ -99,10 +100,10 @@ def _limit(arg: bytes) -> int:
     since="5.0.0",
     complexity="O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.",
 )
-def xadd(ctx: Client, argv: Argv) -> Reply:
+def xadd(ctx: Context, argv: Argv) -> Reply:
     count = len(argv)
     id: Id | None = None
-    automatic = True  # at least the sequence number
+    automatic = True  # at least the sequence number is generated
     trimming: Trimming | None = None
     limit: int | None = None
     create = True
@@ -145,7 +146,7 @@ def xadd(ctx: Client, argv: Argv) -> Reply:
     if last_id == MAX_ID:
         raise ReplyError(b"ERR The stream has exhausted the last possible ID, unable to add more items")
     if id is None:
-        id = value.new_id(ctx.node.now_ms)
+        id = value.new_id(ctx.node.clock.now_ms)
     elif automatic and id[0] == last_id[0]:
         id = last_id[0], last_id[1] + 1
     if id <= last_id or id[1] > MAX_ID[1]:
@@ -162,7 +163,7 @@ def xadd(ctx: Client, argv: Argv) -> Reply:
     if trimmed:
         db.notify(NOTIFY_STREAM, b"xtrim", key)
     text = b"%d-%d" % id
-    if ctx.node.propagating and (automatic or (trimming is not None and trimming.approximate)):
+    if ctx.node.propagation.active and (automatic or (trimming is not None and trimming.approximate)):
         instead = argv.copy()
         instead[at] = text
         if trimming is not None and trimming.approximate:
@@ -181,7 +182,7 @@ def xadd(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro nodes containing multiple entries that can be released with a single deallocation.",
 )
-def xtrim(ctx: Client, argv: Argv) -> Reply:
+def xtrim(ctx: Context, argv: Argv) -> Reply:
     trimming = Trimming()
     limit: int | None = None
     at = 2
@@ -217,12 +218,12 @@ def xtrim(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("XLEN key", READONLY, FAST, keys=("1 RO",), since="5.0.0", complexity="O(1)")
-def xlen(ctx: Client, argv: Argv) -> Reply:
+def xlen(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], StreamValue)
     return 0 if value is None else value.length
 
 
-def _range(ctx: Client, argv: Argv, start: Id, end: Id, reverse: bool) -> Reply:
+def _range(ctx: Context, argv: Argv, start: Id, end: Id, reverse: bool) -> Reply:
     count: int | None = None
     at = 4
     while at < len(argv):
@@ -245,7 +246,7 @@ def _range(ctx: Client, argv: Argv, start: Id, end: Id, reverse: bool) -> Reply:
     since="5.0.0",
     complexity="O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
 )
-def xrange(ctx: Client, argv: Argv) -> Reply:
+def xrange(ctx: Context, argv: Argv) -> Reply:
     return _range(ctx, argv, range_start(argv[2]), range_end(argv[3]), False)
 
 
@@ -256,7 +257,7 @@ def xrange(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(N) with N being the number of elements returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
 )
-def xrevrange(ctx: Client, argv: Argv) -> Reply:
+def xrevrange(ctx: Context, argv: Argv) -> Reply:
     return _range(ctx, argv, range_start(argv[3]), range_end(argv[2]), True)
 
 
@@ -268,7 +269,7 @@ def xrevrange(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(1) for each single item to delete in the stream, regardless of the stream size.",
 )
-def xdel(ctx: Client, argv: Argv) -> Reply:
+def xdel(ctx: Context, argv: Argv) -> Reply:
     key = argv[1]
     value = ctx.db.write(key, StreamValue)
     if value is None:
@@ -289,7 +290,7 @@ def xdel(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(1)",
 )
-def xsetid(ctx: Client, argv: Argv) -> Reply:
+def xsetid(ctx: Context, argv: Argv) -> Reply:
     id = strict_id(argv[2])
     entries_added: int | None = None
     max_deleted_id = MIN_ID

@@ -1,10 +1,8 @@
-"""Consumer groups: making and removing them, what is pending, acknowledging it, taking it over.
+"""Consumer groups: creating and removing them, pending entries, acknowledging and claiming entries.
 
 https://redis.io/docs/latest/develop/data-types/streams/#consumer-groups
 """
 
-from engine.arguments import INT64_MAX, integer
-from engine.client import Client
 from engine.commands.stream.reading import propagate_claim, propagate_last_id
 from engine.commands.stream.shared import (
     changed,
@@ -14,12 +12,14 @@ from engine.commands.stream.shared import (
     range_end,
     range_start,
     strict_id,
-    subcommand_syntax,
 )
-from engine.errors import SYNTAX, WRONGTYPE, ReplyError
-from engine.help import help_reply
-from engine.resp import NULL_ARRAY, OK, Argv, Reply
-from engine.table import DENYOOM, FAST, LOADING, READONLY, STALE, WRITE, command, container
+from engine.protocol.errors import SYNTAX, WRONGTYPE, ReplyError, c_text, subcommand_syntax
+from engine.protocol.numbers import INT64_MAX
+from engine.protocol.resp import NULL_ARRAY, OK, Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import DENYOOM, FAST, LOADING, READONLY, STALE, WRITE, command, container
+from engine.table.help import help_reply
 from engine.values.pending import UNKNOWN_ENTRIES_READ, Consumer, Group, Id
 from engine.values.stream import MIN_ID, StreamValue, format_id
 
@@ -30,14 +30,14 @@ _KEY_REQUIRED = (
     b"option to create an empty stream automatically."
 )
 _ATTEMPTS_PER_ENTRY = 10
-_ALLOCATABLE_BYTES = 2**47  # what a process can address at all
+_ALLOCATABLE_BYTES = 2**47  # the address space of a process
 _ID_BYTES = 16
 
 container("XGROUP", since="5.0.0", group="stream")
 
 
-class Options:
-    """What may follow the ID of XGROUP CREATE and SETID."""
+class GroupOptions:
+    """The options after the ID of XGROUP CREATE and SETID."""
 
     __slots__ = ("entries_read", "make_stream")
 
@@ -59,7 +59,7 @@ class Options:
                 raise subcommand_syntax(argv)
 
 
-def _stream(ctx: Client, argv: Argv) -> StreamValue:
+def _stream(ctx: Context, argv: Argv) -> StreamValue:
     value = ctx.db.write(argv[2], StreamValue)
     if value is None:
         raise ReplyError(_KEY_REQUIRED)
@@ -81,8 +81,8 @@ def _group(value: StreamValue, argv: Argv) -> Group:
     since="5.0.0",
     complexity="O(1)",
 )
-def xgroup_create(ctx: Client, argv: Argv) -> Reply:
-    options = Options(argv, True)
+def xgroup_create(ctx: Context, argv: Argv) -> Reply:
+    options = GroupOptions(argv, True)
     db = ctx.db
     key, name = argv[2], argv[3]
     value = db.write(key, StreamValue)
@@ -111,8 +111,8 @@ def xgroup_create(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(1)",
 )
-def xgroup_setid(ctx: Client, argv: Argv) -> Reply:
-    options = Options(argv, False)
+def xgroup_setid(ctx: Context, argv: Argv) -> Reply:
+    options = GroupOptions(argv, False)
     value = _stream(ctx, argv)
     group = _group(value, argv)
     if len(argv) not in (5, 7):
@@ -130,12 +130,12 @@ def xgroup_setid(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(N) where N is the number of entries in the group's pending entries list (PEL).",
 )
-def xgroup_destroy(ctx: Client, argv: Argv) -> Reply:
+def xgroup_destroy(ctx: Context, argv: Argv) -> Reply:
     key = argv[2]
     if not _stream(ctx, argv).destroy_group(argv[3]):
         return 0
     changed(ctx, key, b"xgroup-destroy")
-    ctx.db.ready(key)  # who waits in the group is told that it is gone
+    ctx.db.ready(key)  # clients blocked in the group are notified of its removal
     return 1
 
 
@@ -147,18 +147,18 @@ def xgroup_destroy(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(1)",
 )
-def xgroup_createconsumer(ctx: Client, argv: Argv) -> Reply:
+def xgroup_createconsumer(ctx: Context, argv: Argv) -> Reply:
     value = _stream(ctx, argv)
     group = _group(value, argv)
     if argv[4] in group.consumers:
         return 0
-    value.create_consumer(group, argv[4], ctx.node.now_ms)
+    value.create_consumer(group, argv[4], ctx.node.clock.now_ms)
     changed(ctx, argv[2], b"xgroup-createconsumer")
     return 1
 
 
 @command("XGROUP DELCONSUMER key group consumer", WRITE, keys=("2 RW delete",), since="5.0.0", complexity="O(1)")
-def xgroup_delconsumer(ctx: Client, argv: Argv) -> Reply:
+def xgroup_delconsumer(ctx: Context, argv: Argv) -> Reply:
     value = _stream(ctx, argv)
     group = _group(value, argv)
     consumer = group.consumers.get(argv[4])
@@ -170,7 +170,7 @@ def xgroup_delconsumer(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("XGROUP HELP", LOADING, STALE, since="5.0.0", complexity="O(1)")
-def xgroup_help(ctx: Client, argv: Argv) -> Reply:
+def xgroup_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(
         argv,
         """
@@ -200,7 +200,7 @@ def xgroup_help(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(1) for each message ID processed.",
 )
-def xack(ctx: Client, argv: Argv) -> Reply:
+def xack(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], StreamValue)
     group = None if value is None else value.groups.get(argv[2])
     if value is None or group is None:
@@ -213,7 +213,7 @@ def xack(ctx: Client, argv: Argv) -> Reply:
     return acknowledged
 
 
-# --- what is pending --------------------------------------------------------------------------------------------
+# --- pending entries --------------------------------------------------------------------------------------------
 
 
 @command(
@@ -224,7 +224,7 @@ def xack(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
 )
-def xpending(ctx: Client, argv: Argv) -> Reply:
+def xpending(ctx: Context, argv: Argv) -> Reply:
     size = len(argv)
     if size != 3 and not 6 <= size <= 9:
         raise ReplyError(SYNTAX)
@@ -247,7 +247,7 @@ def xpending(ctx: Client, argv: Argv) -> Reply:
     value = ctx.db.read(argv[1], StreamValue)
     group = None if value is None else value.groups.get(argv[2])
     if group is None:
-        raise ReplyError(b"NOGROUP No such key '%b' or consumer group '%b'" % (argv[1], argv[2]))
+        raise ReplyError(b"NOGROUP No such key '%b' or consumer group '%b'" % (c_text(argv[1]), c_text(argv[2])))
     if size == 3:
         return _summary(group)
     pending = group.pending
@@ -256,7 +256,7 @@ def xpending(ctx: Client, argv: Argv) -> Reply:
         if consumer is None:
             return []
         pending = consumer.pending
-    now = ctx.node.now_ms
+    now = ctx.node.clock.now_ms
     found: list[Reply] = []
     for id in pending.ids(start):
         if len(found) >= count or id > end:
@@ -264,7 +264,7 @@ def xpending(ctx: Client, argv: Argv) -> Reply:
         nack = pending.nacks[id]
         idle_ms = now - nack.delivered_ms
         if not least_idle_ms or idle_ms >= least_idle_ms:
-            found.append([format_id(id), nack.consumer.name, max(0, idle_ms), nack.deliveries])
+            found.append([format_id(id), nack.consumer, max(0, idle_ms), nack.deliveries])
     return found
 
 
@@ -276,12 +276,12 @@ def _summary(group: Group) -> Reply:
     return [len(pending), format_id(pending.first()), format_id(pending.last()), consumers]
 
 
-# --- taking over ------------------------------------------------------------------------------------------------
+# --- claiming ---------------------------------------------------------------------------------------------------
 
 
-def _claimer(ctx: Client, key: bytes, value: StreamValue, group: Group, name: bytes) -> Consumer:
-    """Return the consumer that takes over, a new one if there is none of this name."""
-    now = ctx.node.now_ms
+def _claimer(ctx: Context, key: bytes, value: StreamValue, group: Group, name: bytes) -> Consumer:
+    """Return the claiming consumer, creating it if it does not exist."""
+    now = ctx.node.clock.now_ms
     consumer = group.consumers.get(name)
     if consumer is None:
         consumer = value.create_consumer(group, name, now)
@@ -291,14 +291,14 @@ def _claimer(ctx: Client, key: bytes, value: StreamValue, group: Group, name: by
 
 
 class Claim:
-    """The options of XCLAIM. `delivered_ms` is the time from which the entries are to count as delivered."""
+    """The options of XCLAIM. `delivered_ms` is the new delivery time of the entries."""
 
     __slots__ = ("delivered_ms", "force", "just_id", "last_id", "retries")
 
     def __init__(self, argv: Argv, at: int, now_ms: int) -> None:
         self.force = self.just_id = False
         self.last_id = MIN_ID
-        self.retries = -1  # as it was, and one more
+        self.retries = -1  # the old value plus one
         delivered_ms = now_ms
         while at < len(argv):
             option = argv[at].lower()
@@ -320,9 +320,9 @@ class Claim:
                 at += 1
                 self.last_id = strict_id(argv[at])
             else:
-                raise ReplyError(b"ERR Unrecognized XCLAIM option '%b'" % argv[at])
+                raise ReplyError(b"ERR Unrecognized XCLAIM option '%b'" % c_text(argv[at]))
             at += 1
-        # A client's clock may be wrong; a time that makes no sense is now.
+        # A client's clock may be wrong; an impossible time becomes now.
         self.delivered_ms = delivered_ms if 0 <= delivered_ms <= now_ms else now_ms
 
 
@@ -335,15 +335,15 @@ class Claim:
     since="5.0.0",
     complexity="O(log N) with N being the number of messages in the PEL of the consumer group.",
 )
-def xclaim(ctx: Client, argv: Argv) -> Reply:
+def xclaim(ctx: Context, argv: Argv) -> Reply:
     db = ctx.db
     key = argv[1]
     value = db.read(key, StreamValue)
     group = None if value is None else value.groups.get(argv[2])
     if value is None or group is None:
-        raise ReplyError(b"NOGROUP No such key '%b' or consumer group '%b'" % (key, argv[2]))
+        raise ReplyError(b"NOGROUP No such key '%b' or consumer group '%b'" % (c_text(key), c_text(argv[2])))
     least_idle_ms = integer(argv[4], b"ERR Invalid min-idle-time argument for XCLAIM")
-    now = ctx.node.now_ms
+    now = ctx.node.clock.now_ms
     ids: list[Id] = []
     for arg in argv[5:]:
         id = parse_id(arg)
@@ -374,7 +374,7 @@ def xclaim(ctx: Client, argv: Argv) -> Reply:
             nack = value.assign(group, consumer, id, now)
         elif least_idle_ms > 0 and now - nack.delivered_ms < least_idle_ms:
             continue
-        value.hand_over(nack, id, consumer)
+        value.hand_over(group, nack, id, consumer)
         nack.delivered_ms = claim.delivered_ms
         if claim.retries >= 0:
             nack.deliveries = claim.retries
@@ -404,7 +404,7 @@ def xclaim(ctx: Client, argv: Argv) -> Reply:
     since="6.2.0",
     complexity="O(1) if COUNT is small.",
 )
-def xautoclaim(ctx: Client, argv: Argv) -> Reply:
+def xautoclaim(ctx: Context, argv: Argv) -> Reply:
     db = ctx.db
     key = argv[1]
     value = db.lookup_read(key)
@@ -427,11 +427,11 @@ def xautoclaim(ctx: Client, argv: Argv) -> Reply:
         raise ReplyError(WRONGTYPE)
     group = None if value is None else value.groups.get(argv[2])
     if value is None or group is None:
-        raise ReplyError(b"NOGROUP No such key '%b' or consumer group '%b'" % (key, argv[2]))
+        raise ReplyError(b"NOGROUP No such key '%b' or consumer group '%b'" % (c_text(key), c_text(argv[2])))
     if count * _ID_BYTES >= _ALLOCATABLE_BYTES:
         raise ReplyError(b"ERR Insufficient memory, failed allocating transient memory, COUNT too high.")
 
-    now = ctx.node.now_ms
+    now = ctx.node.clock.now_ms
     consumer = _claimer(ctx, key, value, group, argv[3])
     found: list[Reply] = []
     deleted: list[Id] = []
@@ -450,7 +450,7 @@ def xautoclaim(ctx: Client, argv: Argv) -> Reply:
             continue
         if least_idle_ms > 0 and now - nack.delivered_ms < least_idle_ms:
             continue
-        value.hand_over(nack, id, consumer)
+        value.hand_over(group, nack, id, consumer)
         nack.delivered_ms = now
         if not just_id:
             nack.deliveries += 1

@@ -1,17 +1,17 @@
-"""XINFO: what a stream, its groups and their consumers are made of.
+"""XINFO: details of a stream, its groups and their consumers.
 
 https://redis.io/docs/latest/commands/xinfo-stream/
 """
 
 from itertools import islice
 
-from engine.arguments import integer
-from engine.client import Client
-from engine.commands.stream.shared import entries_reply, no_such_group, subcommand_syntax
-from engine.errors import NO_SUCH_KEY, ReplyError
-from engine.help import help_reply
-from engine.resp import Argv, Reply
-from engine.table import LOADING, READONLY, STALE, command, container
+from engine.commands.stream.shared import entries_reply, no_such_group
+from engine.protocol.errors import NO_SUCH_KEY, ReplyError, subcommand_syntax
+from engine.protocol.resp import Argv, Reply
+from engine.server import Context
+from engine.table.arguments import integer
+from engine.table.declarations import LOADING, READONLY, STALE, command, container
+from engine.table.help import help_reply
 from engine.values.pending import UNKNOWN_ENTRIES_READ, Consumer, Group, Id, Nack, Pending
 from engine.values.stream import MAX_ID, MIN_ID, StreamValue, format_id
 
@@ -22,7 +22,7 @@ _FULL_COUNT = 10
 container("XINFO", since="5.0.0", group="stream")
 
 
-def _stream(ctx: Client, argv: Argv) -> StreamValue:
+def _stream(ctx: Context, argv: Argv) -> StreamValue:
     value = ctx.db.read(argv[2], StreamValue)
     if value is None:
         raise ReplyError(NO_SUCH_KEY)
@@ -34,7 +34,7 @@ def _known(entries_read: int) -> int | None:
 
 
 @command("XINFO STREAM key [FULL [COUNT count]]", READONLY, keys=("2 RO access",), since="5.0.0", complexity="O(1)")
-def xinfo_stream(ctx: Client, argv: Argv) -> Reply:
+def xinfo_stream(ctx: Context, argv: Argv) -> Reply:
     value = _stream(ctx, argv)
     options = argv[3:]
     count = _FULL_COUNT
@@ -73,7 +73,7 @@ def _edge_entry(value: StreamValue, reverse: bool) -> Reply:
 
 def _group_in_full(value: StreamValue, group: Group, count: int) -> Reply:
     pending = [
-        [format_id(id), nack.consumer.name, nack.delivered_ms, nack.deliveries]
+        [format_id(id), nack.consumer, nack.delivered_ms, nack.deliveries]
         for id, nack in _first(group.pending, count)
     ]
     return {
@@ -99,12 +99,12 @@ def _consumer_in_full(consumer: Consumer, count: int) -> Reply:
 
 
 def _first(pending: Pending, count: int) -> list[tuple[Id, Nack]]:
-    """Return the first of what is pending: `count`, or all if that is 0."""
+    """Return the first `count` pending entries, or all if it is 0."""
     return [(id, pending.nacks[id]) for id in islice(pending.ids(), count or None)]
 
 
 @command("XINFO GROUPS key", READONLY, keys=("2 RO access",), since="5.0.0", complexity="O(1)")
-def xinfo_groups(ctx: Client, argv: Argv) -> Reply:
+def xinfo_groups(ctx: Context, argv: Argv) -> Reply:
     value = _stream(ctx, argv)
     return [
         {
@@ -127,11 +127,11 @@ def xinfo_groups(ctx: Client, argv: Argv) -> Reply:
     since="5.0.0",
     complexity="O(1)",
 )
-def xinfo_consumers(ctx: Client, argv: Argv) -> Reply:
+def xinfo_consumers(ctx: Context, argv: Argv) -> Reply:
     group = _stream(ctx, argv).groups.get(argv[3])
     if group is None:
         raise no_such_group(argv[2], argv[3])
-    now = ctx.node.now_ms
+    now = ctx.node.clock.now_ms
     return [
         {
             b"name": consumer.name,
@@ -144,7 +144,7 @@ def xinfo_consumers(ctx: Client, argv: Argv) -> Reply:
 
 
 @command("XINFO HELP", LOADING, STALE, since="5.0.0", complexity="O(1)")
-def xinfo_help(ctx: Client, argv: Argv) -> Reply:
+def xinfo_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(
         argv,
         """

@@ -1,48 +1,49 @@
-"""XREAD and XREADGROUP: what is new in several streams, waiting for it if asked to.
+"""XREAD and XREADGROUP: new entries of several streams, blocking for them if requested.
 
-Both are one command; a group makes the difference. Its members share what is new (`>`): each entry goes to one of
-them and is pending until it is acknowledged. With another ID a consumer sees what it has pending itself.
+Both are one command, with or without a group. The members of a group share new entries (`>`): each entry is delivered
+to one of them and is pending until it is acknowledged. With any other ID a consumer reads its own pending entries.
 
-XREADGROUP changes groups but is propagated as what it did: an XCLAIM for each entry, which sets owner, time and
-count, or, when nothing becomes pending (NOACK), the consumer's creation and the group's new last ID.
+XREADGROUP changes groups, but its effects are propagated instead: an XCLAIM for each entry, which sets owner, time
+and count, or, if nothing becomes pending (NOACK), the creation of the consumer and the group's new last ID.
 
 https://redis.io/docs/latest/commands/xreadgroup/
 """
 
 from typing import NamedTuple
 
-from engine.arguments import integer, timeout
-from engine.client import BLOCKED_STREAM, Client
+from engine.clients.client import BLOCKED_STREAM
 from engine.commands.stream.shared import changed, entries_reply, strict_id
-from engine.errors import SYNTAX, ReplyError
-from engine.resp import NULL_ARRAY, Argv, MapReply, Reply
-from engine.table import BLOCKING, READONLY, WRITE, command
+from engine.protocol.errors import SYNTAX, ReplyError, c_text
+from engine.protocol.resp import NULL_ARRAY, Argv, MapReply, Reply
+from engine.server import Context
+from engine.table.arguments import integer, timeout
+from engine.table.declarations import BLOCKING, READONLY, WRITE, command
 from engine.values.pending import Consumer, Group, Id, Nack
 from engine.values.stream import MAX_ID, MIN_ID, StreamValue, format_id, next_id
 
 GROUP = "stream"
 
-_NEW = MAX_ID  # what `>` stands for: no entry comes after it
+_NEW = MAX_ID  # the ID for `>`: no entry comes after it
 
 
-class Options(NamedTuple):
-    """What stands before the IDs. `keys` begin at the argument `at`, as many IDs follow."""
+class ReadOptions(NamedTuple):
+    """The arguments before the IDs. The keys begin at position `at` and are followed by as many IDs."""
 
     at: int
     keys: list[bytes]
-    limit: int  # entries of each stream, 0: all
+    limit: int  # entries per stream, 0: all
     blocks: bool
-    until_ms: int | None
+    until_us: int | None
     group: bytes | None
     consumer: bytes
     noack: bool
 
 
-def _options(ctx: Client, argv: Argv, grouped: bool) -> Options:
+def _options(ctx: Context, argv: Argv, grouped: bool) -> ReadOptions:
     name = b"xreadgroup" if grouped else b"xread"
     count = 0
     blocks = noack = False
-    until_ms: int | None = None
+    until_us: int | None = None
     group: bytes | None = None
     consumer = b""
     at = 1
@@ -60,12 +61,12 @@ def _options(ctx: Client, argv: Argv, grouped: bool) -> Options:
                 )
             if grouped and group is None:
                 raise ReplyError(b"ERR Missing GROUP option for XREADGROUP")
-            return Options(at, argv[at : at + streams], count, blocks, until_ms, group, consumer, noack)
+            return ReadOptions(at, argv[at : at + streams], count, blocks, until_us, group, consumer, noack)
         if option == b"block" and more:
             if ctx.in_script:
                 raise ReplyError(b"ERR %b command is not allowed with BLOCK option from scripts" % argv[0])
             at += 1
-            until_ms = timeout(ctx, argv[at], 1)
+            until_us = timeout(ctx.node.clock, argv[at], 1)
             blocks = True
         elif option == b"count" and more:
             at += 1
@@ -93,7 +94,7 @@ def _options(ctx: Client, argv: Argv, grouped: bool) -> Options:
     since="5.0.0",
     complexity="",
 )
-def xread(ctx: Client, argv: Argv) -> Reply:
+def xread(ctx: Context, argv: Argv) -> Reply:
     options = _options(ctx, argv, False)
     db = ctx.db
     keys = options.keys
@@ -121,13 +122,13 @@ def xread(ctx: Client, argv: Argv) -> Reply:
         return _by_key(ctx, found)
     if not options.blocks or not ctx.can_block:
         return NULL_ARRAY
-    # Run again with the IDs as of now: `$` would never see what has come in the meantime.
+    # Run again with the current IDs: `$` would not see entries added meanwhile.
     again = argv[:first_id] + [format_id(id) if arg == b"$" else arg for id, arg in zip(ids, argv[first_id:])]
-    return ctx.block(BLOCKED_STREAM, keys, options.until_ms, argv=again)
+    return ctx.block(BLOCKED_STREAM, keys, options.until_us, argv=again)
 
 
-def _by_key(ctx: Client, found: list[Reply]) -> Reply:
-    """Return what was found (keys and entries in turn): a map for RESP3, pairs before it."""
+def _by_key(ctx: Context, found: list[Reply]) -> Reply:
+    """Return the results (alternating keys and entries): a map in RESP3, pairs in RESP2."""
     if ctx.resp == 3:
         return MapReply(found)
     return [list(pair) for pair in zip(found[::2], found[1::2])]
@@ -143,7 +144,7 @@ def _by_key(ctx: Client, found: list[Reply]) -> Reply:
     "always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP "
     "blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
 )
-def xreadgroup(ctx: Client, argv: Argv) -> Reply:
+def xreadgroup(ctx: Context, argv: Argv) -> Reply:
     options = _options(ctx, argv, True)
     db = ctx.db
     keys = options.keys
@@ -156,7 +157,8 @@ def xreadgroup(ctx: Client, argv: Argv) -> Reply:
         group = None if value is None else value.groups.get(name)
         if group is None:
             raise ReplyError(
-                b"NOGROUP No such key '%b' or consumer group '%b' in XREADGROUP with GROUP option" % (key, name)
+                b"NOGROUP No such key '%b' or consumer group '%b' in XREADGROUP with GROUP option"
+                % (c_text(key), c_text(name))
             )
         groups.append(group)
         if arg == b"$":
@@ -186,26 +188,26 @@ def xreadgroup(ctx: Client, argv: Argv) -> Reply:
         return _by_key(ctx, found)
     if not options.blocks or not ctx.can_block:
         return NULL_ARRAY
-    return ctx.block(BLOCKED_STREAM, keys, options.until_ms, on_nokey=True)
+    return ctx.block(BLOCKED_STREAM, keys, options.until_us, on_nokey=True)
 
 
-def _consumer(ctx: Client, key: bytes, value: StreamValue, group: Group, options: Options) -> Consumer:
-    """Return the reading consumer, a new one if there is none of this name."""
-    now = ctx.node.now_ms
+def _consumer(ctx: Context, key: bytes, value: StreamValue, group: Group, options: ReadOptions) -> Consumer:
+    """Return the reading consumer, creating it if it does not exist."""
+    now = ctx.node.clock.now_ms
     consumer = group.consumers.get(options.consumer)
     if consumer is None:
         consumer = value.create_consumer(group, options.consumer, now)
         changed(ctx, key, b"xgroup-createconsumer")
         if options.noack:
-            # Otherwise the XCLAIM of what it gets creates it elsewhere too.
+            # Otherwise it is created elsewhere by the XCLAIM of its entries.
             ctx.also_propagate(b"XGROUP", b"CREATECONSUMER", key, group.name, consumer.name)
     consumer.seen_ms = now
     return consumer
 
 
-def _history(ctx: Client, value: StreamValue, consumer: Consumer, start: Id, count: int) -> Reply:
-    """Return what a consumer has pending, once more; entries that were deleted have no fields."""
-    now = ctx.node.now_ms
+def _history(ctx: Context, value: StreamValue, consumer: Consumer, start: Id, count: int) -> Reply:
+    """Return a consumer's pending entries again; deleted entries have no fields."""
+    now = ctx.node.clock.now_ms
     reply: list[Reply] = []
     for id in consumer.pending.ids(start):
         row = value.get(id)
@@ -222,16 +224,16 @@ def _history(ctx: Client, value: StreamValue, consumer: Consumer, start: Id, cou
 
 
 def _deliver(
-    ctx: Client, key: bytes, value: StreamValue, group: Group, consumer: Consumer, options: Options
+    ctx: Context, key: bytes, value: StreamValue, group: Group, consumer: Consumer, options: ReadOptions
 ) -> Reply:
-    """Give a consumer what its group has not read yet."""
-    now = ctx.node.now_ms
+    """Deliver entries to a consumer that its group has not read yet."""
+    now = ctx.node.clock.now_ms
     entries = value.range(next_id(group.last_id), MAX_ID, options.limit)
-    propagating = ctx.node.propagating
+    propagating = ctx.node.propagation.active
     for id, _ in entries:
         value.advance(group, id)
         if not options.noack:
-            # It may be pending all the same: XGROUP SETID lets a group read again.
+            # It may be pending nevertheless: XGROUP SETID lets a group read again.
             nack = value.assign(group, consumer, id, now)
             consumer.active_ms = now
             if propagating:
@@ -241,19 +243,19 @@ def _deliver(
     return entries_reply(entries)
 
 
-def propagate_claim(ctx: Client, key: bytes, group: Group, id: bytes, nack: Nack) -> None:
-    """Propagate who has an entry since when: an XCLAIM that does the same wherever and however often it is run."""
-    if ctx.node.propagating:
+def propagate_claim(ctx: Context, key: bytes, group: Group, id: bytes, nack: Nack) -> None:
+    """Propagate the owner and delivery time of an entry: an XCLAIM that has the same effect whenever it is run."""
+    if ctx.node.propagation.active:
         time = b"%d" % nack.delivered_ms
         count = b"%d" % nack.deliveries
-        name = nack.consumer.name
+        name = nack.consumer
         ctx.also_propagate(
             *(b"XCLAIM", key, group.name, name, b"0", id, b"TIME", time, b"RETRYCOUNT", count),
             *(b"FORCE", b"JUSTID", b"LASTID", format_id(group.last_id)),
         )
 
 
-def propagate_last_id(ctx: Client, key: bytes, group: Group) -> None:
-    """Propagate how far a group has read."""
+def propagate_last_id(ctx: Context, key: bytes, group: Group) -> None:
+    """Propagate the last ID read by a group."""
     read = b"%d" % group.entries_read
     ctx.also_propagate(b"XGROUP", b"SETID", key, group.name, format_id(group.last_id), b"ENTRIESREAD", read)

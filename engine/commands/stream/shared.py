@@ -1,14 +1,14 @@
-"""What stream commands have in common: reading IDs, the form of entries in replies, reporting changes.
+"""Shared by stream commands: parsing IDs, the format of entries in replies, reporting changes.
 
 https://redis.io/docs/latest/commands/?group=stream
 """
 
 import re
 
-from engine.client import Client
-from engine.errors import ReplyError
-from engine.keyspace import NOTIFY_STREAM
-from engine.resp import Argv, Reply
+from engine.keyspace.databases import NOTIFY_STREAM
+from engine.protocol.errors import ReplyError, c_text
+from engine.protocol.resp import Reply
+from engine.server import Context
 from engine.values.pending import Id
 from engine.values.stream import MAX_ID, MIN_ID, Row, next_id, previous_id
 
@@ -20,7 +20,7 @@ _ID_BYTES = 127
 
 
 def _unsigned(text: bytes) -> int | None:
-    """Read half an ID. Canonical integers are, beyond them whatever C's strtoull takes (space, signs, zeros)."""
+    """Parse half of an ID. Accepts canonical integers and what else C's strtoull accepts (space, signs, zeros)."""
     if text.isdigit() and len(text) < 20:
         return int(text)
     match = _STRTOULL.match(text)
@@ -36,7 +36,7 @@ def _unsigned(text: bytes) -> int | None:
 
 
 def parse_id(arg: bytes, missing: int = 0) -> Id | None:
-    """Return the ID that a text is (`missing` for a sequence number that is not given), or None."""
+    """Parse an ID (`missing` replaces an absent sequence number); None if it is invalid."""
     if len(arg) > _ID_BYTES:
         return None
     if b"\0" in arg:
@@ -52,7 +52,7 @@ def parse_id(arg: bytes, missing: int = 0) -> Id | None:
 
 
 def strict_id(arg: bytes) -> Id:
-    """Read an ID; `-` and `+` are none."""
+    """Parse an ID; `-` and `+` are invalid."""
     id = parse_id(arg)
     if id is None:
         raise ReplyError(INVALID_ID)
@@ -60,7 +60,7 @@ def strict_id(arg: bytes) -> Id:
 
 
 def loose_id(arg: bytes, missing: int = 0) -> Id:
-    """Read an ID, `-` (the smallest) or `+` (the greatest)."""
+    """Parse an ID, `-` (the smallest) or `+` (the largest)."""
     if arg == b"-":
         return MIN_ID
     if arg == b"+":
@@ -72,7 +72,7 @@ def loose_id(arg: bytes, missing: int = 0) -> Id:
 
 
 def range_start(arg: bytes) -> Id:
-    """Read the start of a range: an ID or, after a parenthesis, the one before it."""
+    """Parse the start of a range: an ID, or after a parenthesis the next one."""
     if arg[:1] != b"(" or len(arg) == 1:
         return loose_id(arg)
     id = strict_id(arg[1:])
@@ -82,7 +82,7 @@ def range_start(arg: bytes) -> Id:
 
 
 def range_end(arg: bytes) -> Id:
-    """Read the end of a range: an ID or, after a parenthesis, the one after it."""
+    """Parse the end of a range: an ID, or after a parenthesis the previous one."""
     if arg[:1] != b"(" or len(arg) == 1:
         return loose_id(arg, _UINT64_MAX)
     id = parse_id(arg[1:], _UINT64_MAX)
@@ -94,12 +94,12 @@ def range_end(arg: bytes) -> Id:
 
 
 def entries_reply(entries: list[tuple[Id, Row]]) -> list[Reply]:
-    """Return entries as clients get them: ID, then fields and values."""
+    """Return entries in the format of replies: ID, then fields and values."""
     return [[b"%d-%d" % id, row] for id, row in entries]
 
 
-def changed(ctx: Client, key: bytes, event: bytes, dirty: int = 1) -> None:
-    """Report a change that watchers and trackers are not told of: of groups, consumers and counters.
+def changed(ctx: Context, key: bytes, event: bytes, dirty: int = 1) -> None:
+    """Report a change of groups, consumers or counters, without notifying watching and tracking clients.
 
     Redis signals a modified key only when its entries change.
     """
@@ -109,13 +109,5 @@ def changed(ctx: Client, key: bytes, event: bytes, dirty: int = 1) -> None:
 
 
 def no_such_group(key: bytes, name: bytes) -> ReplyError:
-    """The error for a group that a stream does not have."""
-    return ReplyError(b"NOGROUP No such consumer group '%b' for key name '%b'" % (name, key))
-
-
-def subcommand_syntax(argv: Argv) -> ReplyError:
-    """The error for arguments of a subcommand that do not fit."""
-    return ReplyError(
-        b"ERR unknown subcommand or wrong number of arguments for '%b'. Try %b HELP."
-        % (argv[1][:128], argv[0].upper())
-    )
+    """Return the error for a group that does not exist in a stream."""
+    return ReplyError(b"NOGROUP No such consumer group '%b' for key name '%b'" % (c_text(name), c_text(key)))

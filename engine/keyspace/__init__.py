@@ -1,0 +1,1 @@
+"""Databases of keys: lookups, expiry, eviction, scans, sampling, memory accounting, digests."""

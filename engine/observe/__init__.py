@@ -1,0 +1,1 @@
+"""Observability: statistics, latency, the slow log, typed events."""

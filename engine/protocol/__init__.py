@@ -1,0 +1,1 @@
+"""RESP, numbers, quoting, glob patterns and error replies: functions on bytes, independent of the server."""

@@ -1,0 +1,18 @@
+"""The Redis version that this server implements: facts shown by INFO, HELLO, log lines, RDB files and `-v`.
+
+Clients select features by `redis_version`, so it is the version of Redis, not of this project.
+"""
+
+VERSION = "7.2.4"
+VERSION_NUMBER = 0x00070204
+RDB_VERSION = 11
+GIT_SHA1 = "00000000"
+GIT_DIRTY = 0
+BUILD_ID = "d61a83d2609e2661"
+ALLOCATOR = "libc"
+ARCH_BITS = 64
+
+
+def version_line() -> str:
+    """Return the output of `redis-server -v`, without the line break."""
+    return f"Redis server v={VERSION} sha={GIT_SHA1}:{GIT_DIRTY} malloc={ALLOCATOR} bits={ARCH_BITS} build={BUILD_ID}"

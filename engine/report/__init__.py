@@ -1,0 +1,1 @@
+"""Reports on a whole server: INFO, MEMORY DOCTOR, LATENCY DOCTOR."""

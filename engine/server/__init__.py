@@ -1,0 +1,472 @@
+"""A server, assembled from its components: each receives the components that it uses.
+
+The layers above use the whole server: `engine.node` passes inputs to it, `engine.commands` contains its commands. All
+state is plain data, so a server can be copied between any two inputs; a copy does not contain the world's objects.
+"""
+
+from functools import partial
+from typing import Any, Protocol
+
+from engine.clients.acl import Acl
+from engine.clients.blocking import Waiting
+from engine.clients.client import Client, Outbox, Shared
+from engine.clients.conditions import Conditions
+from engine.clients.connections import Connections
+from engine.clients.ending import Ending
+from engine.clients.execution import Execution
+from engine.clients.keyspace_events import KeyspaceEvents
+from engine.clients.limits import ClientLimits
+from engine.clients.memory import MemoryUse
+from engine.clients.monitor import Monitors
+from engine.clients.pauses import Pauses
+from engine.clients.propagation import Propagation
+from engine.clients.pubsub import PubSub
+from engine.clients.tracking import Tracking
+from engine.clients.transactions import Transactions
+from engine.cluster import Cluster
+from engine.config import Config
+from engine.effects import Output
+from engine.execution.busy import Suspension
+from engine.execution.checks import Checks
+from engine.execution.dispatch import Dispatch
+from engine.execution.eviction import Eviction
+from engine.keyspace.databases import Keyspace
+from engine.keyspace.slots import SlottedDatabase
+from engine.links import Dialer, LinkHandler
+from engine.observe.events import Events
+from engine.observe.latency import LatencyMonitor
+from engine.observe.slowlog import SlowLog
+from engine.observe.stats import Stats
+from engine.persistence.aof.log import AppendOnlyFile
+from engine.persistence.snapshots import Persistence
+from engine.protocol.resp import BatchParser
+from engine.replication import Replication
+from engine.replication.failover import Failover
+from engine.replication.master import Master
+from engine.replication.replica import Replica
+from engine.replication.roles import Roles
+from engine.replication.stream import MasterStream
+from engine.replication.transfer import Transfer
+from engine.scripting.runtime import Scripting
+from engine.server.cron import Cron
+from engine.server.shutdown import Shutdown
+from engine.table.declarations import Command, CommandTable
+from engine.timers import Clock, Timers
+from engine.values.rng import Rng, Secret
+
+
+class Process(Protocol):
+    """The process that hosts a server."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return facts of the process: pid, rss, cpu times, uname …"""
+
+
+class Context(Client):
+    """A client as seen by the handlers of its commands."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: "Server", client_id: int = 0, link: int = 0, peer: str = "", local: str = "") -> None:
+        super().__init__(node.shared, client_id, link, peer, local)
+        self.node = node
+
+
+class MasterContext(Context):
+    """The client that represents the master: it sends no replies."""
+
+    __slots__ = ()
+
+    def write(self, data: bytes) -> None:
+        """Drop a reply, a message or a line of MONITOR."""
+
+
+class Server:
+    """The components of a server."""
+
+    program = "Redis"  # as the log calls it
+    keeps_data = True
+    world: Process
+
+    def __init__(self, config: Config, seed: int, now: int, clock_offset_us: int, table: CommandTable) -> None:
+        self.config = config
+        self.rng = Rng(seed)
+        self.secret = Secret(seed)
+        self.run_id = self.rng.hex(40)
+        self.started_us = now
+        self.oom_score_base: int | None = None  # the kernel's value before oom-score-adj changed it
+        self.parser = BatchParser()
+        self.table = table
+        self.commands = renamed(table, config)
+
+        self.clock = Clock(now, clock_offset_us)
+        self.output = Output(config)
+        self.timers = Timers()
+        self.stats = Stats()
+        self.slowlog = SlowLog()
+        self.latency = LatencyMonitor()
+        self.events = Events()
+        database = SlottedDatabase if config.cluster_enabled else None
+        self.space = Keyspace(config.databases, Rng(self.rng.next64()), database)
+        self.space.now_ms = self.clock.now_ms
+        self.space.update_lru_clock(now)
+
+        self._make_clients()
+        self.replication = Replication(
+            config,
+            self.clock,
+            self.rng,
+            self.output,
+            self.space,
+            self.stats,
+            self.events,
+            self.propagation,
+            self.waiting,
+            self.connections,
+            self.ending,
+        )
+        self._make_execution()
+        self._make_storage()
+        self.scripting = Scripting(
+            config,
+            self.clock,
+            self.output,
+            self.stats,
+            self.acl,
+            self.propagation,
+            self.conditions,
+            self.eviction,
+            self.dispatch,
+            self.waiting,
+            self.monitors,
+            self.suspension,
+            self.ending,
+            self.persistence,
+            self.new_client,
+        )
+        self._make_roles()
+        self.cluster = self._make_cluster() if config.cluster_enabled else None
+        self.shutdown = Shutdown(
+            config,
+            self.clock,
+            self.output,
+            self.propagation,
+            self.conditions,
+            self.waiting,
+            self.pauses,
+            self.ending,
+            self.persistence,
+            self.aof,
+            self.scripting,
+            self.replication,
+            self.program,
+        )
+        self.cron = Cron(
+            config,
+            self.clock,
+            self.timers,
+            self.space,
+            self.stats,
+            self.latency,
+            self.propagation,
+            self.eviction,
+            self.limits,
+            self.ending,
+            self.persistence,
+            self.aof,
+            self.master,
+            self.replica,
+            self.shutdown,
+        )
+        self._connect()
+        self.configured()
+
+    def _make_clients(self) -> None:
+        """Create the components that manage clients."""
+        config = self.config
+        self.clients: dict[int, Client] = {}
+        self.links: dict[int, LinkHandler] = {}
+        self.dialer = Dialer(self.output, self.links)
+        self.outbox = Outbox()
+        self.execution = Execution()
+        self.propagation = Propagation(self.execution)
+        self.conditions = Conditions(config, self.space, self.events)
+        self.waiting = Waiting(self.clients, self.space, self.clock, self.timers, self.stats)
+        self.shared = Shared(self.clock, self.space, self.execution, self.propagation, self.waiting, self.outbox)
+        self.ending = Ending(self.clients, self.links, self.waiting)
+        self.connections = Connections(
+            self.clients, self.links, self.clock, self.output, self.outbox, self.waiting, self.events
+        )
+        self.acl = self.shared.acl = Acl(
+            config, self.clock, self.output, self.stats, self.table, self.execution, self.connections
+        )
+        self.limits = ClientLimits(
+            config, self.clock, self.output, self.stats, self.clients, self.outbox, self.connections
+        )
+        self.memory = MemoryUse(config, self.space, self.clients, self.outbox, self.stats)
+        self.monitors = Monitors(config, self.clock, self.execution, self.conditions)
+        self.pubsub = PubSub(self.clients)
+        self.tracking = Tracking(config, self.clients, self.execution, self.conditions)
+        self.transactions = Transactions(self.clients, self.space, self.conditions)
+        self.pauses = Pauses(config, self.timers, self.space, self.waiting, self.conditions)
+        self.keyspace_events = self.space.observer = KeyspaceEvents(
+            self.space,
+            self.clock,
+            config,
+            self.conditions,
+            self.events,
+            self.propagation,
+            self.waiting,
+            self.transactions,
+            self.tracking,
+            self.pubsub,
+        )
+
+    def _make_execution(self) -> None:
+        """Create the components that execute commands."""
+        config = self.config
+        self.eviction = Eviction(
+            config,
+            self.clock,
+            self.rng,
+            self.space,
+            self.stats,
+            self.latency,
+            self.propagation,
+            self.conditions,
+            self.memory,
+        )
+        self.checks = Checks(
+            config, self.conditions, self.execution, self.acl, self.limits, self.pauses, self.eviction
+        )
+        self.dispatch = Dispatch(
+            self.commands,
+            config,
+            self.clock,
+            self.output,
+            self.space,
+            self.stats,
+            self.latency,
+            self.slowlog,
+            self.events,
+            self.propagation,
+            self.replication,
+            self.conditions,
+            self.checks,
+            self.waiting,
+            self.acl,
+            self.limits,
+            self.monitors,
+            self.tracking,
+            self.transactions,
+        )
+        self.suspension = Suspension(config, self.clock, self.output, self.space, self.propagation, self.conditions)
+
+    def _make_storage(self) -> None:
+        """Create the components that store data on disk."""
+        config = self.config
+        self.persistence = Persistence(
+            config,
+            self.clock,
+            self.output,
+            self.space,
+            self.stats,
+            self.latency,
+            self.memory,
+            self.conditions,
+            self.suspension,
+            self.ending,
+        )
+        self.aof = AppendOnlyFile(
+            config,
+            self.clock,
+            self.output,
+            self.space,
+            self.stats,
+            self.latency,
+            self.commands,
+            self.propagation,
+            self.replication,
+            self.conditions,
+            self.waiting,
+            self.connections,
+            self.suspension,
+            self.ending,
+            self.persistence,
+            self.facts,
+            self.new_client,
+        )
+
+    def _make_roles(self) -> None:
+        """Create the components of replication."""
+        config = self.config
+        self.master = Master(
+            config,
+            self.clock,
+            self.rng,
+            self.timers,
+            self.output,
+            self.stats,
+            self.events,
+            self.propagation,
+            self.limits,
+            self.connections,
+            self.persistence,
+            self.replication,
+        )
+        new_transfer = partial(
+            Transfer,
+            config,
+            self.clock,
+            self.output,
+            self.space,
+            self.keyspace_events,
+            self.suspension,
+            self.persistence,
+            self.scripting,
+            self.replication,
+            self.facts,
+        )
+        new_stream = partial(
+            MasterStream,
+            self.clock,
+            self.output,
+            self.parser,
+            self.space,
+            self.conditions,
+            self.pauses,
+            self.dispatch,
+            self.replication,
+        )
+        self.replica: Replica = Replica(
+            config,
+            self.clock,
+            self.rng,
+            self.timers,
+            self.output,
+            self.dialer,
+            self.space,
+            self.stats,
+            self.events,
+            self.connections,
+            self.ending,
+            self.aof,
+            self.replication,
+            self.master,
+            self.new_master,
+            new_transfer,
+            new_stream,
+        )
+        self.roles = Roles(
+            config,
+            self.clock,
+            self.output,
+            self.events,
+            self.conditions,
+            self.waiting,
+            self.pauses,
+            self.aof,
+            self.replication,
+            self.master,
+            self.replica,
+        )
+        self.failover = Failover(
+            self.clock, self.output, self.events, self.pauses, self.replication, self.master, self.roles
+        )
+
+    def _make_cluster(self) -> Cluster:
+        """Make the node's part in a cluster."""
+        cluster = Cluster(
+            self.config,
+            self.clock,
+            self.rng,
+            self.timers,
+            self.output,
+            self.dialer,
+            self.space,
+            self.propagation,
+            self.keyspace_events,
+            self.waiting,
+            self.pubsub,
+            self.pauses,
+            self.ending,
+            self.replication,
+            self.replica,
+            self.roles,
+        )
+        self.conditions.cluster_enabled = True
+        self.checks.routes = cluster.routing
+        self.scripting.slots = cluster.routing
+        return cluster
+
+    def _connect(self) -> None:
+        """Pass components to others that were created before them."""
+        self.replication.master, self.replication.replica = self.master, self.replica
+        self.master.failover = self.replica.failover = self.failover
+        self.replica.update_role = self.roles.update
+        self.propagation.sinks = (self.aof, self.master)
+        self.shared.divergence = self.aof.divergence = self.replication
+        self.shared.replica_links = self.master
+        self.waiting.acknowledgements = self.replication
+        self.connections.master_link = self.replica
+        self.connections.forgetting = (
+            self.transactions.unwatch,
+            self.master.detach,
+            self.pubsub.forget,
+            self.tracking.disable,
+            self.monitors.remove,
+            self.limits.forget,
+        )
+        self.memory.aof = self.aof
+        self.memory.replication = self.replication
+        self.checks.scripts = self.scripting
+        self.checks.disk = self.persistence
+        self.checks.replicas = self.scripting.replicas = self.replication
+        self.dispatch.refusals = self.replication
+        self.dispatch.out_of_memory = self.shutdown.out_of_memory
+        self.persistence.aof = self.aof
+        self.persistence.functions = self.scripting
+        self.persistence.history = self.replication
+        self.persistence.replicas = self.master
+
+    @property
+    def mode(self) -> str:
+        """The server's mode, as shown by INFO and HELLO."""
+        return "cluster" if self.conditions.cluster_enabled else "standalone"
+
+    def facts(self) -> dict[str, Any]:
+        """Return facts of the process that hosts the server."""
+        return self.world.facts()
+
+    def new_client(self) -> Client:
+        """Create a client without a connection, for commands that the server itself runs."""
+        return Context(self)
+
+    def new_master(self, client_id: int, link: int, peer: str) -> Client:
+        """Create the client that represents the master."""
+        return MasterContext(self, client_id, link, peer)
+
+    def configured(self) -> None:
+        """Update components that depend on the configuration."""
+        config = self.config
+        self.dispatch.configured()
+        self.limits.configured()
+        self.space.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time)
+        self.space.set_notifications(config.notify_keyspace_events)
+        if self.cluster is not None:
+            self.cluster.configured()
+        self.roles.update()
+
+
+def renamed(table: CommandTable, config: Config) -> dict[bytes, Command]:
+    """Return a table's commands by name, renamed according to the configuration."""
+    commands: dict[bytes, Command] = {}
+    for name, command in table.items():
+        commands[name] = command
+        commands[name.upper()] = command  # the usual spelling of clients, found without a call to lower()
+    for old, new in config.renamed_commands:
+        command = commands.pop(old)
+        del commands[old.upper()]
+        if new:
+            commands[new] = commands[new.upper()] = command
+    return commands

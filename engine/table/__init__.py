@@ -1,0 +1,1 @@
+"""The declarations of commands: names, arity, flags, keys, argument parsing, reference."""
