@@ -1,0 +1,131 @@
+"""Who fails, and whether the cluster is up.
+
+A node that does not answer us for the node timeout is PFAIL, which is our own opinion. It is FAIL when the majority
+of masters said so within twice the timeout, and we agree; then everyone is told. The cluster is up, for a node, while
+every slot is served by a node that has not failed, and the majority of masters answers.
+
+https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#failure-detection
+"""
+
+from engine.cluster import state as st
+from engine.cluster.sending import Sender
+from engine.cluster.state import ClusterState, Peer
+from engine.config import Config
+from engine.effects import Output
+from engine.timers import Clock
+
+REPORT_VALIDITY_FACTOR = 2  # times the node timeout
+FAIL_UNDO_FACTOR = 2
+REJOIN_DELAY_MIN_MS = 500
+REJOIN_DELAY_MAX_MS = 5000
+WRITABLE_DELAY_MS = 2000  # for which a master that starts does not take writes
+
+
+class Failures:
+    """Detects failures."""
+
+    def __init__(self, config: Config, clock: Clock, output: Output, state: ClusterState, sender: Sender) -> None:
+        self.config = config
+        self.clock = clock
+        self.output = output
+        self.state = state
+        self.sender = sender
+        self.first_evaluated_ms = 0
+        self.in_minority_ms = 0  # when we last were among a minority
+
+    # --- reports ------------------------------------------------------------------------------------------------
+
+    def report(self, failing: Peer, reporter: Peer) -> None:
+        """A master says that it cannot reach a node."""
+        if reporter.name not in failing.reports:
+            self.output.log("-", f"Node {reporter.shown} reported node {failing.shown} as not reachable.")
+        failing.reports[reporter.name] = self.clock.now_ms
+        self.mark_if_failing(failing)
+
+    def withdraw(self, peer: Peer, reporter: Peer) -> None:
+        """A master says that it can reach a node."""
+        if peer.reports.pop(reporter.name, None) is not None:
+            self.count_reports(peer)
+            self.output.log("-", f"Node {reporter.shown} reported node {peer.shown} is back online.")
+
+    def count_reports(self, peer: Peer) -> int:
+        """Return how many masters lately said that they cannot reach a node."""
+        oldest_ms = self.clock.now_ms - self.config.cluster_node_timeout * REPORT_VALIDITY_FACTOR
+        for name in [name for name, told_ms in peer.reports.items() if told_ms < oldest_ms]:
+            del peer.reports[name]
+        return len(peer.reports)
+
+    # --- FAIL ---------------------------------------------------------------------------------------------------
+
+    def mark_if_failing(self, peer: Peer) -> None:
+        """Take a node to be down, if it does not answer us either and the majority of masters agrees."""
+        state = self.state
+        if not peer.flags & st.PFAIL or peer.failed:
+            return
+        failures = self.count_reports(peer) + state.myself.is_master
+        if failures < state.quorum:
+            return
+        self.output.log("*", f"Marking node {peer.shown} as failing (quorum reached).")
+        self._set_failed(peer)
+        self.sender.fail(peer.name)
+
+    def told(self, sender: Peer, name: str) -> None:
+        """A node says that the majority takes another to be down."""
+        failing = self.state.find(name)
+        if failing is not None and not failing.flags & (st.FAIL | st.MYSELF):
+            self.output.log("*", f"FAIL message received from {sender.shown} about {failing.shown}")
+            self._set_failed(failing)
+
+    def _set_failed(self, peer: Peer) -> None:
+        peer.flags = peer.flags & ~st.PFAIL | st.FAIL
+        peer.failed_ms = self.clock.now_ms
+        self.state.changed(evaluate=True)
+
+    def answered(self, peer: Peer) -> None:
+        """A node has answered our ping: it is no longer PFAIL, and perhaps no longer FAIL."""
+        if peer.flags & st.PFAIL:
+            peer.flags &= ~st.PFAIL
+            self.state.changed(evaluate=True)
+            return
+        if not peer.failed:
+            return
+        reason = ""
+        if peer.is_replica or not peer.slots:
+            kind = "replica" if peer.is_replica else "master without slots"
+            reason = f"{kind} is reachable again."
+            self.output.log("*", f"Clear FAIL state for node {peer.shown}:{reason}")
+        elif peer.is_master:
+            age_ms = self.clock.now_ms - peer.failed_ms
+            if age_ms > self.config.cluster_node_timeout * FAIL_UNDO_FACTOR:
+                reason = "is reachable again and nobody is serving its slots after some time."
+                self.output.log("*", f"Clear FAIL state for node {peer.shown}: {reason}")
+        if reason:
+            peer.flags &= ~st.FAIL
+            self.state.changed(evaluate=True)
+
+    # --- the whole cluster --------------------------------------------------------------------------------------
+
+    def evaluate(self) -> None:
+        """Decide whether the cluster is up."""
+        state, now_ms = self.state, self.clock.now_ms
+        state.due.evaluate = False
+        self.first_evaluated_ms = self.first_evaluated_ms or now_ms
+        is_master = state.myself.is_master
+        if is_master and not state.ok and now_ms - self.first_evaluated_ms < WRITABLE_DELAY_MS:
+            return  # others may have given its slots away while it was down
+        ok = True
+        if self.config.cluster_require_full_coverage:
+            ok = all(owner is not None and not owner.flags & st.FAIL for owner in state.owners)
+        masters = [peer for peer in state.nodes.values() if peer.is_master and peer.slots]
+        state.size = len(masters)
+        reachable = sum(not peer.flags & (st.FAIL | st.PFAIL) for peer in masters)
+        if reachable < state.quorum:
+            ok = False
+            self.in_minority_ms = now_ms
+        if ok == state.ok:
+            return
+        rejoin_ms = min(max(self.config.cluster_node_timeout, REJOIN_DELAY_MIN_MS), REJOIN_DELAY_MAX_MS)
+        if ok and is_master and now_ms - self.in_minority_ms < rejoin_ms:
+            return  # those who went on without it have time to say what has changed
+        self.output.log("*" if ok else "#", f"Cluster state changed: {'ok' if ok else 'fail'}")
+        state.ok = ok
