@@ -1,0 +1,134 @@
+"""The parts of a Sentinel put together, and the timer that drives them: ten to twenty times a second, at random.
+
+If much more time has passed than it should have, or the clock went back, something is wrong with the machine rather
+than with those that are watched: the Sentinel goes on looking, but does nothing for half a minute (TILT).
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#tilt-mode
+"""
+
+from collections.abc import Iterable
+
+from engine.clients.pubsub import PubSub
+from engine.config import Config
+from engine.effects import Output, Resolve
+from engine.links import Dialer
+from engine.observe.events import Events
+from engine.sentinel.configuration import ConfigurationFile
+from engine.sentinel.detection import Detection
+from engine.sentinel.failover import Failover
+from engine.sentinel.hello import Hello
+from engine.sentinel.information import Information
+from engine.sentinel.instances import UPDATE_CONFIG, Instance, Master
+from engine.sentinel.links import Links
+from engine.sentinel.notices import Notices
+from engine.sentinel.scripts import Scripts
+from engine.sentinel.settings import ID_DIGITS
+from engine.sentinel.votes import Votes
+from engine.sentinel.watched import Watched
+from engine.timers import Clock
+from engine.values.rng import Rng
+
+HZ = 10
+
+
+class Monitor:
+    """A Sentinel, without the clients that talk to it."""
+
+    def __init__(
+        self,
+        config: Config,
+        watched: Watched,
+        clock: Clock,
+        output: Output,
+        pubsub: PubSub,
+        events: Events,
+        dialer: Dialer,
+        rng: Rng,
+    ) -> None:
+        self.settings = watched.settings
+        self.watched = watched
+        self.clock = clock
+        self.output = output
+        self.rng = rng
+        watched.clock = clock
+        watched.addresses.lookup = self.look_up
+        watched.addresses.log = output.log
+        self.scripts = Scripts(self.settings.periods, clock, output)
+        self.notices = Notices(watched.addresses, clock, output, pubsub, events, self.scripts)
+        self.scripts.event = self.notices.tell
+        self.file = ConfigurationFile(watched, output)
+        self.links = Links(config, watched, self.notices, dialer)
+        self.votes = Votes(watched, self.notices, self.file, rng)
+        self.failover = Failover(watched, self.notices, self.file, self.links, self.votes)
+        self.information = Information(watched, self.notices, self.file, self.links, self.failover)
+        self.hello = Hello(watched, self.notices, self.file, self.links, self.votes, self.failover)
+        self.detection = Detection(watched, self.notices, self.links)
+        self.links.hello = self.hello.heard
+        self.links.answers = {
+            "ping": self.detection.ponged,
+            "info": self.information.answered,
+            "publish": self.hello.published,
+            "is-master-down": self.detection.answered,
+        }
+        self.tilt_since_ms = 0
+        self.previous_wall_ms = 0
+
+    def look_up(self, host: str) -> str:
+        """Return the IP address of a host name. Raises OSError."""
+        ip: str = self.output.run_now(Resolve(host))
+        return ip
+
+    def start(self) -> None:
+        """Begin to watch."""
+        if not self.settings.my_id:
+            self.settings.my_id = self.rng.hex(ID_DIGITS).decode()
+            self.file.flush()
+        self.output.log("*", f"Sentinel ID is {self.settings.my_id}")
+        for master in self.watched.masters.values():
+            self.notices.about("#", "+monitor", master, f"quorum {master.quorum}")
+        self.previous_wall_ms = self.clock.now_ms
+
+    def tick(self) -> int:
+        """Do what is due; returns when to do so again (monotonic, in µs)."""
+        self._check_tilt()
+        masters = list(self.watched.masters.values())
+        self._handle(masters)
+        for master in masters:
+            if master.failover_state == UPDATE_CONFIG:
+                self.failover.switch(master)
+        self.scripts.cron()
+        # Sentinels that started together must not go on asking for votes at the same moments.
+        return self.clock.monotonic_us + 1_000_000 // (HZ + self.rng.below(HZ))
+
+    def _check_tilt(self) -> None:
+        settings, wall_ms = self.settings, self.clock.now_ms
+        passed_ms = wall_ms - self.previous_wall_ms
+        if passed_ms < 0 or passed_ms > settings.periods.tilt_trigger:
+            settings.tilt = True
+            self.tilt_since_ms = self.watched.now_ms
+            self.notices.tell("#", "+tilt", "#tilt mode entered")
+        self.previous_wall_ms = wall_ms
+
+    def _handle(self, instances: Iterable[Instance]) -> None:
+        for instance in instances:
+            self._handle_instance(instance)
+            if isinstance(instance, Master):
+                self._handle(list(instance.replicas.values()))
+                self._handle(list(instance.sentinels.values()))
+
+    def _handle_instance(self, instance: Instance) -> None:
+        self.links.reconnect(instance)
+        self.links.send_periodic(instance)
+        settings = self.settings
+        if settings.tilt:
+            if self.watched.now_ms - self.tilt_since_ms < settings.periods.tilt_period:
+                return
+            settings.tilt = False
+            self.notices.tell("#", "-tilt", "#tilt mode exited")
+        self.detection.check_subjectively(instance)
+        if isinstance(instance, Master):
+            self.detection.check_objectively(instance)
+            if self.failover.start_if_needed(instance):
+                self.detection.ask_others(instance, forced=True)
+            self.failover.step(instance)
+            self.detection.ask_others(instance)

@@ -1,0 +1,47 @@
+"""A share of the seeds and of the planted bugs; `python -m tests.sentinel` and `--planted` play more."""
+
+import os
+
+import pytest
+
+from tests.sentinel.__main__ import try_seed
+from tests.sentinel.plans import play
+from tests.sentinel.planted import PLANTED, planted
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize("seed", range(1000, 1004))
+def test_seeds(seed: int) -> None:
+    play(seed)
+
+
+# A seed that finds each; `python -m tests.sentinel --planted` looks for them anew.
+FINDS = {
+    "a vote not fsynced": 9,
+    "the state never written": 13,
+    "two votes in an epoch": 1,
+    "votes of any epoch counted": 8,
+    "one vote is enough": 0,
+    "half taken for a majority": 0,
+    "subjectively taken for objectively": 0,
+    "an older configuration followed": 1,
+    "promoted without an epoch": 0,
+    "later epochs ignored": 1,
+    "old masters forgotten": 0,
+    "old masters left alone": 0,
+}
+
+
+@pytest.mark.parametrize("name", list(FINDS) if os.environ.get("EVERY_SEED") else list(FINDS)[::3])
+def test_planted_bug_is_found(name: str) -> None:
+    for seed in (FINDS[name], *range(20)):  # others too: a change of the engine may lead the first one past the bug
+        with planted(name):
+            if try_seed(seed)[1]:
+                return
+    pytest.fail("no seed finds it")
+
+
+def test_every_planted_bug_is_in_the_table() -> None:
+    assert list(FINDS) == list(PLANTED)
+    assert len(PLANTED) >= 10
