@@ -10,10 +10,10 @@ import time
 from typing import Any
 
 from engine.config import Config
-from engine.effects import Hangup, Send
-from engine.keyspace import Keyspace
+from engine.effects import Hangup, Log, Send
+from engine.keyspace.databases import Keyspace
 from engine.node import Node
-from engine.resp import encode_command
+from engine.protocol.resp import encode_command
 
 Parsed = Any
 
@@ -27,7 +27,7 @@ class StillWorld:
     def service(self, node: Node) -> None:
         pass
 
-    def perform(self, node: Node, effect: Any) -> Any:
+    def run_now(self, node: Node, effect: Any) -> Any:
         return None
 
     def facts(self) -> dict[str, Any]:
@@ -85,15 +85,16 @@ def check_space(space: Keyspace) -> None:
     """Check what values and databases promise of themselves; raises AssertionError."""
     for db in space.databases:
         db.check()
-        for entry in db.order:
-            if hasattr(entry.value, "check"):
-                entry.value.check()
+        for _, value in db.items():
+            if hasattr(value, "check"):
+                value.check()
 
 
 class InProcess:
     """A node and its clients, which are made when they are first named (any number but 0)."""
 
     def __init__(self, **configuration: Any) -> None:
+        self.logged: list[str] = []
         config = Config()
         config.enable_debug_command = "yes"
         for name, value in configuration.items():
@@ -112,8 +113,10 @@ class InProcess:
         self.settle()
 
     def settle(self) -> None:
-        for effect in self.node.settled(self.now_us):
-            if isinstance(effect, Send):
+        for effect in self.node.end_round(self.now_us):
+            if isinstance(effect, Log):
+                self.logged.append(effect.text)
+            elif isinstance(effect, Send):
                 self.inbox[effect.link] += effect.data
             elif isinstance(effect, Hangup):
                 self.inbox[effect.link] += b"-HUNGUP\r\n"

@@ -5,17 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[1]
 SUPPORTED = (11, 12, 13)
-_NEEDS = "import sys; import tutor.lab.stage, engine.simulation.history; print(sys.version_info[1])"
+_NEEDS = "import sys; import tutor.lab.runner, engine.simulation.history; print(sys.version_info[1])"
 
 
 def works(python: str) -> bool:
     """Tell whether an interpreter has what the engine and the laboratory need."""
     try:
-        return subprocess.run([python, "-c", _NEEDS], cwd=ROOT, capture_output=True, timeout=60).returncode == 0
+        done = subprocess.run([python, "-c", _NEEDS], cwd=ROOT, capture_output=True, timeout=PATIENCE_S)
     except OSError:
         return False
+    return done.returncode == 0
 
 
 def others() -> list[str]:

@@ -27,6 +27,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 
 @dataclass(frozen=True)
 class Program:
@@ -51,7 +53,7 @@ def _embedded(name: str) -> str | None:
 def examine(path: str) -> Program | None:
     """Return what a binary is, or None if it cannot be run."""
     try:
-        text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20).stdout
+        text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=PATIENCE_S).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     version = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
@@ -161,7 +163,7 @@ def start_server(*arguments: str, program: Program | None = None) -> Iterator[Re
             finally:
                 process.terminate()
                 try:
-                    process.wait(10)
+                    process.wait(PATIENCE_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()

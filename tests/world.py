@@ -34,7 +34,7 @@ class QuietWorld:
             "multiplexing": "none",
         }
 
-    def perform(self, node, effect):
+    def run_now(self, node, effect):
         if isinstance(effect, fx.Read):
             return self.files.get(effect.path, FileNotFoundError(2, "No such file or directory"))
         if isinstance(effect, fx.Write):
@@ -51,7 +51,7 @@ class QuietWorld:
         elif isinstance(effect, fx.Size):
             return len(self.files[effect.path])
         elif isinstance(effect, fx.Truncate):
-            self.files[effect.path] = self.files[effect.path][: effect.size_bytes]
+            self.files[effect.path] = self.files[effect.path][: effect.size_bytes].ljust(effect.size_bytes, b"\0")
         elif isinstance(effect, fx.ListDir):
             head = "" if effect.path == "." else effect.path + "/"
             return sorted(path[len(head) :] for path in self.files if path.startswith(head))

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
-from engine.resp import encode_command
+from engine.protocol.resp import encode_command
 from tests.real import free_port, server_program, start_server
 
 COMMANDS = ("ping_mbulk", "set", "get", "incr", "lpush", "rpop", "hset", "zadd", "lrange_100", "mset")

@@ -4,14 +4,13 @@ Each is started in a pseudo-terminal, five times in turn; what counts is when it
 medians and their ratio (aim: within 2), with Python's version.
 """
 
-import os
 import platform
 import statistics
 import sys
 import tempfile
 import time
 
-import pexpect
+from tests.prompt.screen import Terminal
 
 BARE = """
 from textual.app import App
@@ -27,18 +26,11 @@ ROUNDS = 5
 
 def painted(program: str, text: str) -> float:
     """Return the seconds until `text` is on the screen."""
-    environment = {
-        **os.environ,
-        "TERM": "xterm-256color",
-        "REDIS_TUTOR_HOME": tempfile.mkdtemp(prefix="first-screen-"),
-    }
+    environment = {"REDIS_TUTOR_HOME": tempfile.mkdtemp(prefix="first-screen-")}
     started = time.monotonic()
-    child = pexpect.spawn(sys.executable, ["-c", program], dimensions=(24, 80), env=environment, timeout=20)
-    try:
-        child.expect(text)
+    with Terminal([sys.executable, "-c", program], env=environment) as screen:
+        screen.show(text)
         return time.monotonic() - started
-    finally:
-        child.close(force=True)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from tutor.app import TutorApp
-from tutor.screens.desk.playground import Playground
+from tutor.lesson.sandbox import Sandbox
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.preferences import Preferences
 from tutor.widgets.terminal import Terminal
@@ -60,16 +60,16 @@ async def main() -> None:
         while not (isinstance(app.screen, LessonScreen) and app.screen.step is not None):
             await pilot.pause(0.05)
         await pilot.pause(1)
-        terminal, desk = app.screen.query_one(Terminal), app.screen.desk
-        assert isinstance(desk, Playground)
-        assert desk.server is not None
+        terminal, controller = app.screen.query_one(Terminal), app.screen.controller
+        assert isinstance(controller, Sandbox)
+        assert controller.server is not None
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
         await late("idle", None, 2)
         terminal.type_line("DEBUG SLEEP 2")
         await late("server asleep", None, 2)
         await pilot.pause(0.5)
         done = asyncio.Event()
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(desk.server.port)])
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(controller.server.port)])
 
         async def watch() -> None:
             await asyncio.to_thread(writer.wait)

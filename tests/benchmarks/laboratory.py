@@ -11,9 +11,9 @@ import statistics
 import sys
 import time
 
-from engine.rng import Rng
 from engine.simulation.actions import AddHost, Command, OpenClient, Start
 from engine.simulation.history import History
+from engine.values.rng import Rng
 
 KEYS = 10_000
 HAPPENINGS = 10_000

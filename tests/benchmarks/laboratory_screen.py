@@ -16,13 +16,13 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from engine.rng import Rng
 from engine.simulation.history import History
+from engine.values.rng import Rng
 from tests.benchmarks.laboratory import HAPPENINGS, build
 from tutor.app import TutorApp
+from tutor.lab.actions import carry_out
+from tutor.lab.loader import find, read_scenario
 from tutor.lab.model import NodeSpec, ScenarioSpec, StepSpec
-from tutor.lab.reading import find, read_scenario
-from tutor.lab.words import carry_out
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.preferences import Preferences
 

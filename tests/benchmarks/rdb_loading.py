@@ -16,12 +16,12 @@ from pathlib import Path
 from statistics import median
 from subprocess import PIPE, STDOUT, Popen
 
-from engine.keyspace import Keyspace
-from engine.rdb.loader import Loader
-from engine.rdb.objects import Limits
-from engine.rdb.writer import write
-from engine.resp import encode_command
-from engine.rng import Rng
+from engine.keyspace.databases import Keyspace
+from engine.persistence.rdb.loader import Loader
+from engine.persistence.rdb.objects import RdbLimits
+from engine.persistence.rdb.writer import write
+from engine.protocol.resp import encode_command
+from engine.values.rng import Rng
 from tests.real import free_port, server_program, start_server
 
 RUNS = 3
@@ -58,7 +58,7 @@ def our_seconds(data: bytes) -> tuple[float, float]:
     gc.collect()
     gc.set_threshold(100_000, 50, 1000)  # as the server sets it
     started = time.perf_counter()
-    loader = Loader(space, Limits())
+    loader = Loader(space, RdbLimits())
     for at in range(0, len(data), PIECE_BYTES):
         loader.feed(data[at : at + PIECE_BYTES])
     loader.finish()

@@ -15,7 +15,7 @@ import sys
 import time
 from statistics import median
 
-from engine.resp import encode_command
+from engine.protocol.resp import encode_command
 from tests.benchmarks.__main__ import ask, cpu_seconds, our_server, run_benchmark
 from tests.real import start_server
 

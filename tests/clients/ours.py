@@ -1,4 +1,7 @@
-"""Our server as its users start it: `serve`, in a process of its own, on a free port."""
+"""Our server as a process of its own, on a free port.
+
+It is forked from a process that has imported it: `forked=False` starts it as its users do, for tests of just that.
+"""
 
 import contextlib
 import os
@@ -9,10 +12,20 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests.real import free_port
+from tests.waiting import PATIENCE_S
+from tutor.lesson_server.forkserver import Child, ForkServer
 
 ROOT = Path(__file__).parents[2]
+_servers = ForkServer("engine.live.server")
+
+
+def start_ours(arguments: list[str], output: int) -> Child:
+    """Start our server with redis-server's arguments; it writes to the descriptor `output`."""
+    with open(os.devnull) as null:
+        return _servers.start(arguments, [null.fileno(), output, output], os.getcwd(), dict(os.environ))
 
 
 @dataclass
@@ -20,34 +33,44 @@ class Served:
     """A running server."""
 
     port: int
-    process: "subprocess.Popen[str]"
+    process: "Child | subprocess.Popen[bytes]"
+    log: list[str]
+    reader: threading.Thread  # of what the log goes on to say; it ends with the server
 
 
 @contextlib.contextmanager
-def serve(*arguments: str) -> Iterator[Served]:
+def serve(*arguments: str, forked: bool = True) -> Iterator[Served]:
     """Run our server; stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="served-") as directory:
         port = free_port()
-        command = [sys.executable, "-m", "tutor", "serve", "--port", str(port), "--save", "", "--dir", directory]
-        process = subprocess.Popen(
-            [*command, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-        assert process.stdout is not None
+        words = ["--port", str(port), "--save", "", "--dir", directory, *arguments]
+        reading, writing = os.pipe()
+        output: TextIO = os.fdopen(reading)
+        process: Child | subprocess.Popen[bytes]
+        try:
+            if forked:
+                process = start_ours(words, writing)
+            else:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "tutor", "serve", *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=writing,
+                    stderr=writing,
+                    env=os.environ | {"PYTHONPATH": str(ROOT)},
+                )
+        finally:
+            os.close(writing)
         try:
             log = []
-            for line in process.stdout:
+            for line in output:
                 log.append(line)
                 if "Ready to accept connections" in line:
                     break
             else:
                 raise AssertionError("our server did not start: " + "".join(log))
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            yield Served(port, process)
+            reader = threading.Thread(target=log.extend, args=(output,), daemon=True)
+            reader.start()
+            yield Served(port, process, log, reader)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE_S)

@@ -11,16 +11,17 @@ from typing import Any
 import hiredis
 import pytest
 
-from engine.resp import encode_command
+from engine.protocol.resp import encode_command
 from tests.clients.ours import Served, serve
 from tests.real import client_program, missing
+from tests.waiting import PATIENCE_S
 
 
 class Peer:
     """A connection."""
 
     def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self.reader = hiredis.Reader(replyError=lambda text: text)
 
     def __call__(self, *words: bytes) -> Any:
@@ -94,7 +95,7 @@ def test_a_shutdown_kills_the_children(ours: Served) -> None:
     other, debugger = Peer(ours.port), Peer(ours.port)
     debugger.debug(b"YES", WRITES)
     other.sock.sendall(encode_command([b"SHUTDOWN", b"NOSAVE"]))
-    assert ours.process.wait(20) == 0
+    assert ours.process.wait(PATIENCE_S) == 0
     with pytest.raises((ConnectionError, AssertionError)):
         assert debugger(b"list") is not EOFError
 
@@ -105,7 +106,7 @@ def test_a_signal_ends_a_synchronous_session_and_the_server(ours: Served) -> Non
     os.kill(ours.process.pid, signal.SIGTERM)
     assert debugger.read() == [b"<endsession>"]
     assert debugger.read() == 2
-    assert ours.process.wait(20) == 0
+    assert ours.process.wait(PATIENCE_S) == 0
 
 
 def test_redis_cli(ours: Served, tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_redis_cli(ours: Served, tmp_path: Path) -> None:
             input="s\nprint a\ncontinue\nget counter\nquit\n",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
         assert "* Stopped at 2, stop reason = step over" in ran.stdout
         assert "<value> 1" in ran.stdout

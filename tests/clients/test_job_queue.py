@@ -13,6 +13,7 @@ from rq.registry import FailedJobRegistry, FinishedJobRegistry
 
 from tests.clients import jobs
 from tests.clients.ours import ROOT, Served, serve
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="rq's workers need fork")
 
@@ -35,7 +36,7 @@ def work(client: redis.Redis, *queues: str) -> str:
     port = client.connection_pool.connection_kwargs["port"]
     command = [sys.executable, "-m", "rq.cli", "worker", "--burst", "--url", f"redis://127.0.0.1:{port}/0", *queues]
     done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=90
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode == 0, done.stderr
     return done.stderr

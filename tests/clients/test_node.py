@@ -17,6 +17,7 @@ import platformdirs
 import pytest
 
 from tests.clients.ours import Served, serve
+from tests.waiting import PATIENCE_S
 
 HERE = Path(__file__).parent / "node"
 SESSIONS = re.findall(r'^  async "?([\w -]+)"?\(', (HERE / "sessions.js").read_text(), re.MULTILINE)
@@ -38,7 +39,7 @@ def modules() -> Path:
             command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
             command += ["--fetch-retries", "0"]
             try:
-                subprocess.run(command, check=True, capture_output=True, text=True, timeout=90)
+                subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S)
             except subprocess.CalledProcessError as error:
                 pytest.skip(f"npm could not install the Node clients: {error.stderr.strip().splitlines()[-1:]}")
             except subprocess.TimeoutExpired:
@@ -60,6 +61,6 @@ def test_session(modules: Path, served: Served, session: str) -> None:
         env=os.environ | {"NODE_PATH": str(modules)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr

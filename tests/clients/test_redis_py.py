@@ -11,6 +11,7 @@ import redis.connection
 from redis._parsers import _RESP2Parser, _RESP3Parser
 
 from tests.clients.ours import Served, serve
+from tests.waiting import PATIENCE_S
 
 PROTOCOLS = [2, 3]
 
@@ -100,9 +101,9 @@ def test_publish_and_subscribe(client):
     with client.pubsub() as listener:
         listener.subscribe("news")
         listener.psubscribe("n*")
-        assert [listener.get_message(timeout=5)["type"] for _ in range(2)] == ["subscribe", "psubscribe"]
+        assert [listener.get_message(timeout=PATIENCE_S)["type"] for _ in range(2)] == ["subscribe", "psubscribe"]
         assert client.publish("news", "hello") == 2
-        told = [listener.get_message(timeout=5) for _ in range(2)]
+        told = [listener.get_message(timeout=PATIENCE_S) for _ in range(2)]
         assert {(message["type"], message["data"]) for message in told} == {
             ("message", "hello"),
             ("pmessage", "hello"),
@@ -115,7 +116,7 @@ def test_blocking(client, served):
 
     def push() -> None:
         with redis.Redis(port=served.port) as other:
-            ready.wait(10)
+            ready.wait(PATIENCE_S)
             while not any(found["flags"] == "b" for found in other.client_list()):
                 pass
             other.lpush("queue", "job")
@@ -168,9 +169,9 @@ def test_asyncio(served, protocol):
             assert await client.get("many") == "50"
             async with client.pubsub() as listener:
                 await listener.subscribe("news")
-                assert (await listener.get_message(timeout=5))["type"] == "subscribe"
+                assert (await listener.get_message(timeout=PATIENCE_S))["type"] == "subscribe"
                 await client.publish("news", "hello")
-                assert (await listener.get_message(timeout=5))["data"] == "hello"
+                assert (await listener.get_message(timeout=PATIENCE_S))["data"] == "hello"
             waiting = asyncio.create_task(client.blpop("queue", timeout=10))
             await asyncio.sleep(0)
             await client.rpush("queue", "job")

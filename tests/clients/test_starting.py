@@ -12,6 +12,7 @@ import pytest
 from engine.live.snapshots import SnapshotError, write_file
 from tests.clients.ours import ROOT
 from tests.real import free_port
+from tests.waiting import PATIENCE_S
 
 _STAMP = re.compile(r"^\d+:[CMS] \d+ \w+ \d{4} [\d:.]+ ")
 
@@ -36,7 +37,7 @@ def lines(text: str) -> list[str]:
 def told(folder: Path, *arguments: str) -> tuple[list[str], int]:
     """What a server says that cannot start, and its exit status."""
     process = start(folder, *arguments)
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=PATIENCE_S)
     return lines(text), process.returncode
 
 
@@ -67,7 +68,7 @@ def test_what_is_said_from_start_to_end(tmp_path):
     process.send_signal(signal.SIGALRM)  # no watchdog is on: nothing to do
     process.send_signal(signal.SIGHUP)
     process.terminate()
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert [line for line in lines(rest) if line.startswith(("*", "#"))] == [
         "* User requested shutdown...",
@@ -95,22 +96,22 @@ def test_a_name_that_nobody_knows(tmp_path):
     assert said[-1] == f"# Failed listening on port {port} (tcp), aborting."
 
 
-@pytest.mark.parametrize("wrong", ["certificate", "private key", "absent"])
-def test_files_that_are_no_certificates(tmp_path, wrong):
-    (tmp_path / "crt").write_text("-----BEGIN CERTIFICATE-----\n" if wrong == "private key" else "nothing")
-    if wrong != "absent":
-        (tmp_path / "key").write_text("nothing")
-    names = ("--tls-cert-file", "absent" if wrong == "absent" else "crt", "--tls-key-file", "key")
-    said, status = told(tmp_path, "--port", "0", "--tls-port", str(free_port()), *names, "--tls-auth-clients", "no")
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("nothing", "not in PEM format"),
+        ("-----BEGIN CERTIFICATE-----\n", "not in PEM format"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_certificate_that_is_none(tmp_path, text, reason):
+    if text is not None:
+        (tmp_path / "crt").write_text(text)
+    (tmp_path / "key").write_text("nothing")
+    names = ("--tls-cert-file", "crt", "--tls-key-file", "key", "--tls-auth-clients", "no")
+    said, status = told(tmp_path, "--port", "0", "--tls-port", str(free_port()), *names)
     assert status == 1
-    assert (
-        said[-2]
-        == {
-            "certificate": "# Failed to load certificate: crt: not in PEM format",
-            "private key": "# Failed to load private key: key: not in PEM format",
-            "absent": "# Failed to load certificate: absent: No such file or directory",
-        }[wrong]
-    )
+    assert said[-2] == f"# Failed to load certificate: crt: {reason}"
     assert said[-1] == "# Failed to configure TLS. Check logs for more info."
 
 

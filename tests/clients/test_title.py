@@ -16,7 +16,7 @@ def title(pid: int) -> bytes:
 
 
 def test_the_title_follows_its_template() -> None:
-    with serve() as server:
+    with serve(forked=False) as server:
         assert title(server.process.pid) == b"redis-tutor *:%d" % server.port
         client = Connection.tcp("127.0.0.1", server.port)
         assert client.call("CONFIG", "SET", "proc-title-template", "x{port} {{{title}} {config-file}") == b"OK"
@@ -28,5 +28,5 @@ def test_the_title_follows_its_template() -> None:
 
 
 def test_a_process_may_keep_its_command_line() -> None:
-    with serve("--set-proc-title", "no") as server:
+    with serve("--set-proc-title", "no", forked=False) as server:
         assert b"--set-proc-title" in title(server.process.pid)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.resp import encode_command
+from engine.protocol.resp import encode_command
 from tests.clients.ours import Served, serve
 from tests.inprocess import parse, parse_all
 from tests.real import client_program, missing
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def served() -> Iterator[Served]:
 
 def cli(served: Served, *arguments: str, text: str = "") -> str:
     command = [client_program().path, "-p", str(served.port), *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=20, check=True).stdout
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
 
 
 def test_redis_cli(served):
@@ -40,7 +41,7 @@ def test_redis_benchmark(served):
         missing("redis-benchmark")
     for extra in ([], ["-P", "16"]):
         command = [program, "-p", str(served.port), "-n", "2000", "-c", "20", "--csv", *extra]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        told = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
         assert "LRANGE_600" in told.stdout and "Error" not in told.stdout + told.stderr
 
 
@@ -69,7 +70,7 @@ class Talk:
 
 @pytest.fixture
 def ask(served) -> Iterator[Talk]:
-    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_S) as sock:
         yield Talk(sock)
 
 

@@ -22,10 +22,10 @@ import hiredis
 from engine import effects as fx
 from engine.config import Config
 from engine.node import Node
-from engine.persistence import LoadError
-from engine.resp import encode_command
-from engine.rng import Rng
+from engine.persistence.snapshots import LoadError
+from engine.protocol.resp import encode_command
 from engine.simulation.disk import Disk
+from engine.values.rng import Rng
 from tests.crashes.model import NAMES, History, State
 from tests.world import QuietWorld
 
@@ -42,16 +42,16 @@ class PowerCut(BaseException):
 class PowerWorld(QuietWorld):
     """A world with a simulated disk, whose power goes after so many file operations."""
 
-    def __init__(self, disk: Disk, fuse: int) -> None:
+    def __init__(self, disk: Disk, crash_after: int) -> None:
         super().__init__()
         self.disk = disk
-        self.fuse = fuse
+        self.crash_after = crash_after
         self.sent: dict[int, bytes] = {}
         self.syncing: list[tuple[str, int, int, int]] = []  # path, size, ticket, since
         self.children: dict[int, tuple[str, bytes]] = {}
 
-    def perform(self, node, effect):
-        effects, node.effects = node.effects, []
+    def run_now(self, node, effect):
+        effects = node.output.take()
         self.carry_out(node, effects)
         if isinstance(effect, fx.Snapshot):
             data = b"".join(node.snapshot_chunks(effect.kind))
@@ -72,7 +72,7 @@ class PowerWorld(QuietWorld):
                 self.children[effect.id] = (effect.path, b"".join(node.snapshot_chunks(effect.kind)))
             elif isinstance(effect, fx.Sync) and effect.background:
                 path = self.place(effect.path)
-                self.syncing.append((path, self.disk.size(path), effect.ticket, node.now_us))
+                self.syncing.append((path, self.disk.size(path), effect.ticket, node.clock.now_us))
             elif not isinstance(effect, fx.KillSnapshot | fx.Title):
                 self.file(effect)
 
@@ -81,8 +81,8 @@ class PowerWorld(QuietWorld):
         return path if path.startswith("/") else f"{DIRECTORY}/{path}".replace("/./", "/").removesuffix("/.")
 
     def burn(self):
-        self.fuse -= 1
-        if self.fuse <= 0:
+        self.crash_after -= 1
+        if self.crash_after <= 0:
             raise PowerCut
 
     def save(self, path, data):
@@ -138,8 +138,8 @@ class Story:
     def tell(self) -> None:
         """Live and die; raises AssertionError when something is missing."""
         for _ in range(LIVES):
-            fuse = self.rng.choice((self.rng.randrange(1, 12), self.rng.randrange(1, 150)))
-            world = PowerWorld(self.disk, fuse)
+            crash_after = self.rng.choice((self.rng.randrange(1, 12), self.rng.randrange(1, 150)))
+            world = PowerWorld(self.disk, crash_after)
             try:
                 self.live(world)
             except PowerCut:
@@ -158,11 +158,11 @@ class Story:
         try:
             node.start(self.now)
         except LoadError:
-            world.carry_out(node, node.effects)
+            world.carry_out(node, node.output.effects)
             raise AssertionError("a file does not load:\n" + "\n".join(world.logs)) from None
         for link in (1, 2, 3):
             node.opened(link, f"127.0.0.1:{link}", "tcp", self.now)
-        world.carry_out(node, node.settled(self.now))
+        world.carry_out(node, node.end_round(self.now))
         return node
 
     def look(self, node: Node) -> None:
@@ -200,7 +200,7 @@ class Story:
                 commands = [command for operation in operations for command in operation.commands]
                 node.received(history.client, b"".join(map(encode_command, commands)), self.now)
             try:
-                world.carry_out(node, node.settled(self.now))
+                world.carry_out(node, node.end_round(self.now))
             finally:
                 self.hear(world, readers, replies)
                 known.append((self.now, [history.acknowledged for history in self.histories]))
@@ -231,12 +231,11 @@ class Story:
 def held(node: Node, history: History) -> State:
     """Return what a node holds of a client's keys."""
     found: State = {}
-    entries = node.space.databases[0].entries
+    db = node.space.databases[0]
     for name in ("n", "a", "b", "c", "d", *NAMES, "l", "m", "h"):
-        entry = entries.get(history.key(name))
-        if entry is None:
+        value = db.held(history.key(name))
+        if value is None:
             continue
-        value = entry.value
         if name in ("n", "a", "b", "c", "d"):
             found[name] = int(value)
         elif name in NAMES:

@@ -6,8 +6,6 @@ import random
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,18 +15,19 @@ from typing import Any, TextIO
 
 import hiredis
 
-from engine.keyspace import Keyspace
-from engine.rdb.loader import Loader
-from engine.rdb.objects import Limits
-from engine.resp import encode_command
-from engine.rng import Rng
+from engine.keyspace.databases import Keyspace
+from engine.persistence.rdb.loader import Loader
+from engine.persistence.rdb.objects import RdbLimits
+from engine.protocol.resp import encode_command
+from engine.values.rng import Rng
+from tests.clients.ours import start_ours
 from tests.crashes.model import NAMES, History, State
 from tests.real import free_port
+from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = 4
 PER_DIRECTORY = 12  # kills, before other settings are tried in an empty directory
-START_S = 30.0
 
 
 class CrashError(Exception):
@@ -39,7 +38,7 @@ class Link:
     """A connection to the server; anything that breaks it is an OSError."""
 
     def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=START_S)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self.reader = hiredis.Reader()
 
     def send(self, commands: list[list[bytes]]) -> None:
@@ -67,16 +66,10 @@ class Server:
         self.directory = directory
         self.settings = settings
         self.port = free_port()
-        command = [sys.executable, "-m", "tutor", "serve", "--port", str(self.port), "--dir", str(directory)]
+        arguments = ["--port", str(self.port), "--dir", str(directory), *settings]
         with open(directory / "log", "ab") as log:
-            self.process = subprocess.Popen(
-                [*command, *settings],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                start_new_session=True,  # so that it can be killed with its children
-            )
+            # in a session of its own, so that it can be killed with its children
+            self.process = start_ours(arguments, log.fileno())
 
     def log(self) -> str:
         """Return the last lines of its log."""
@@ -84,18 +77,16 @@ class Server:
 
     def ready(self) -> Link:
         """Wait until it serves."""
-        until = time.monotonic() + START_S
-        while time.monotonic() < until:
+
+        def connect() -> Link | None:
             if self.process.poll() is not None:
                 raise CrashError(f"the server does not start:\n{self.log()}")
-            try:
-                link = Link(self.port)
-                if link(b"PING") == b"PONG":
-                    return link
-            except OSError:
-                pass
-            time.sleep(0.01)
-        raise CrashError(f"the server is not ready after {START_S:.0f} s:\n{self.log()}")
+            link = Link(self.port)
+            return link if link(b"PING") == b"PONG" else None
+
+        link = wait_until(connect, "the server answers", OSError)
+        assert link is not None
+        return link
 
     def kill(self, everything: bool) -> None:
         """End it at once; `everything`: with its children."""
@@ -108,7 +99,7 @@ class Server:
     def stop(self) -> None:
         """End it as an administrator would."""
         self.process.terminate()
-        if self.process.wait(START_S) != 0:
+        if self.process.wait(PATIENCE_S) != 0:
             raise CrashError(f"a clean shutdown ended with {self.process.returncode}:\n{self.log()}")
 
 
@@ -270,7 +261,7 @@ class Run:
         path = directory / "dump.rdb"
         if not path.exists():
             return
-        loader = Loader(Keyspace(16, Rng(1)), Limits())
+        loader = Loader(Keyspace(16, Rng(1)), RdbLimits())
         loader.feed(path.read_bytes())
         loader.finish()
         self.done["snapshots that loaded"] += 1

@@ -8,7 +8,6 @@ from tests.crashes.model import History, Operation
 from tests.crashes.run import Run
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", [3, 4])
 def test_nothing_acknowledged_is_missing_after_a_kill(seed):
     run = Run(seed, kills=1, directory=None, out=io.StringIO())

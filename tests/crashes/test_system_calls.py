@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.crashes.run import ROOT, Link
 from tests.real import free_port
+from tests.waiting import PATIENCE_S, wait_until
 
 CALL = re.compile(r"(?:\d+ +)?(\w+)\((\d+)<([^>]*)>(.*)")
 RESUMED = re.compile(r"(?:\d+ +)?<\.\.\. (\w+) resumed>(.*)")
@@ -28,7 +28,7 @@ def traced(tmp_path: Path) -> Iterator[tuple[Link, Path]]:
     trace, port = tmp_path / "trace", free_port()
     watch = ["-f", "-y", "-s", "9999", "-e", "trace=write,fdatasync,fsync,sendto", "-o", str(trace)]
     try:
-        subprocess.run([strace, *watch, "true"], check=True, capture_output=True, timeout=20)
+        subprocess.run([strace, *watch, "true"], check=True, capture_output=True, timeout=PATIENCE_S)
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"strace may not trace here: {error}")
     serve = [sys.executable, "-m", "tutor", "serve", "--port", str(port), "--dir", str(tmp_path), "--save", ""]
@@ -40,13 +40,12 @@ def traced(tmp_path: Path) -> Iterator[tuple[Link, Path]]:
     )
     link = None
     try:
-        until = time.monotonic() + 30
-        while link is None:
-            try:
-                link = Link(port)
-            except OSError:
-                assert process.poll() is None and time.monotonic() < until
-                time.sleep(0.01)
+
+        def connected() -> Link:
+            assert process.poll() is None
+            return Link(port)
+
+        link = wait_until(connected, "a connection", OSError)
         yield link, trace
     finally:
         if link is not None:
@@ -54,7 +53,7 @@ def traced(tmp_path: Path) -> Iterator[tuple[Link, Path]]:
                 link(b"SHUTDOWN", b"NOSAVE")
         else:
             process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
 
 
 def events(trace: Path) -> list[tuple[str, str]]:
@@ -86,7 +85,6 @@ def events(trace: Path) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.timeout(90)
 def test_fsync_returns_before_the_reply(tmp_path):
     with traced(tmp_path) as (link, trace):
         for number in range(20):  # single commands
@@ -98,8 +96,7 @@ def test_fsync_returns_before_the_reply(tmp_path):
         assert link(b"EVAL", b"redis.call('SET', KEYS[1], 'y') return 1", b"1", b"script") == 1
         other = Link(link.sock.getpeername()[1])
         other.send([[b"BLPOP", b"queue", b"0"]])  # a client that waited is served by another's command
-        while b"blocked_clients:1" not in link(b"INFO", b"clients"):
-            time.sleep(0.01)
+        wait_until(lambda: b"blocked_clients:1" in link(b"INFO", b"clients"), "a blocked client")
         assert link(b"RPUSH", b"queue", b"served") == 1
         assert other.reply() == [b"queue", b"served"]
         other.sock.close()

@@ -10,14 +10,20 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from engine.aof.loading import AofLoadError
+from engine.cluster import nodes_conf
+from engine.cluster.messages import MEET, Extension, Gossip, Message
+from engine.cluster.nodes_conf import Reader
+from engine.cluster.state import ClusterState, to_bytes
 from engine.config import Config
 from engine.effects import Exit, Hangup, Log, Send
+from engine.links import FIRST_DIALLED
 from engine.node import Node
-from engine.persistence import LoadError
-from engine.resp import encode_command
+from engine.persistence.aof.loading import AofLoadError
+from engine.persistence.snapshots import LoadError
+from engine.protocol.resp import encode_command
+from engine.values.rng import Rng
 from tests.inprocess import check_space
-from tests.unit.test_anything import requests
+from tests.node.test_anything import requests
 from tests.world import QuietWorld
 
 NOW = 1_700_000_000_000_000
@@ -38,30 +44,36 @@ class ScriptWorld(QuietWorld):
 
     def service(self, node: Node) -> None:
         if b"UNKILLABLE" in self.ask(node, b"SCRIPT", b"KILL") + self.ask(node, b"FUNCTION", b"KILL"):
-            node.exiting = True  # as SHUTDOWN NOSAVE would: what has written cannot be killed
+            node.ending.exiting = True  # as SHUTDOWN NOSAVE would: what has written cannot be killed
 
     def ask(self, node: Node, *argv: bytes) -> bytes:
         """Give a command on a connection of its own; returns the reply."""
         if KILLER not in node.links:
-            node.opened(KILLER, "127.0.0.1:1", "tcp", node.now_us)
-        node.received(KILLER, encode_command(list(argv)), node.now_us)
+            node.opened(KILLER, "127.0.0.1:1", "tcp", node.clock.now_us)
+        node.received(KILLER, encode_command(list(argv)), node.clock.now_us)
         client = node.links[KILLER]
         reply, client.out = b"".join(client.out), []
-        node.pending_out = [each for each in node.pending_out if each is not client]
+        node.outbox.clients = [each for each in node.outbox.clients if each is not client]
         return reply
 
 
 class Target:
     """A node under attack."""
 
-    def __init__(self, seed: int, world: QuietWorld | None = None) -> None:
+    def __init__(self, seed: int, world: QuietWorld | None = None, cluster: bool = False) -> None:
         self.now = NOW
         config = Config()
         config.save = ()
+        if cluster:
+            config.cluster_enabled, config.databases = True, 1
         self.node = Node(config, seed, NOW)
         self.world = world or QuietWorld()
         self.node.attach(self.world)
+        if self.node.cluster is not None:
+            self.node.cluster.start()
         self.node.start(NOW)
+        if self.node.cluster is not None:
+            self.node.cluster.loaded()
         self.link = 2
         self.node.opened(2, "127.0.0.1:2", "tcp", NOW)
         self.sent: list[bytes] = []
@@ -86,8 +98,8 @@ class Target:
             if client is None or client.halted:
                 self.connect()
             self.node.received(self.link, data[start:stop], self.now)
-            self.node.exiting = False
-            replies += self._settle()
+            self.node.ending.exiting = False
+            replies += self.settle()
         if time.process_time() - started > SLOW_S:
             raise FindingError("it took very long")
         return replies
@@ -96,11 +108,12 @@ class Target:
         """Send a command."""
         return self.send(encode_command(list(argv)))
 
-    def _settle(self) -> bytes:
+    def settle(self) -> bytes:
+        """End the round; return what the client was sent. Raises FindingError."""
         replies = b""
         if self.now >= self.node.deadline():
             self.node.wake(self.now)
-        for effect in self.node.settled(self.now):
+        for effect in self.node.end_round(self.now):
             if isinstance(effect, Exit):
                 raise FindingError("the server ended")
             if isinstance(effect, Log) and "Internal error in command" in effect.text:
@@ -188,7 +201,7 @@ READERS = [reader for line in _READERS.splitlines() for reader in line.split("|"
 
 def payloads(rng: Random, target: Target) -> None:
     """RESTORE of damaged values, and whatever may be asked of those that were taken."""
-    target.node.skip_checksum_validation = True
+    target.node.persistence.skip_checksum_validation = True
     target.node.config.sanitize_dump_payload = rng.choice(["no", "yes"])
     payload = damaged(rng, _value(rng, target))
     if target.command(b"RESTORE", b"k", b"0", payload, b"REPLACE").startswith(b"+OK"):
@@ -291,4 +304,65 @@ def scripts(rng: Random, target: Target) -> None:
         target.command(b"FCALL", b"f", b"0")
 
 
-ATTACKS: tuple[Callable[[Random, Target], None], ...] = (protocol, commands, payloads, files, scripts)
+def bus(rng: Random, target: Target) -> None:
+    """Messages on the cluster bus, sound and damaged, of nodes that are known and of strangers."""
+    node = target.node
+    cluster = node.cluster
+    assert cluster is not None
+    state = cluster.state
+    link = 1000 + rng.randrange(4)
+    if link not in node.links:
+        node.opened(link, f"10.0.0.{link - 1000}:1", "bus", target.now, "10.0.0.9:2")
+    dialled = [number for number in node.links if number >= FIRST_DIALLED]
+    if dialled and rng.random() < 0.5:
+        link = rng.choice(dialled)
+        if rng.random() < 0.3:
+            node.opened(link, "10.0.0.1:1", "dialled", target.now, "10.0.0.9:2")
+        elif rng.random() < 0.1:
+            node.refused(link, "Connection refused", target.now)
+    data = b"".join(_message(rng, list(state.nodes)).encode() for _ in range(rng.randrange(1, 4)))
+    if rng.random() < 0.6:
+        data = damaged(rng, data, changes=6)
+    target.sent.append(data)
+    at = rng.randrange(len(data))
+    for piece in (data[:at], data[at:]):
+        node.received(link, piece, target.now)
+        target.settle()
+    target.now += rng.choice((0, 1_000, 100_000, 20_000_000))
+    target.settle()
+    served = dict.fromkeys(state.nodes, 0)
+    for slot, owner in enumerate(state.owners):
+        if owner is not None:
+            if state.nodes.get(owner.name) is not owner:
+                raise FindingError(f"the owner of slot {slot} is not known")
+            served[owner.name] |= 1 << slot
+    for peer in state.nodes.values():
+        if peer.slots != served[peer.name]:
+            raise FindingError(f"the slots of {peer.name} are wrong")
+        if peer.master is not None and peer not in peer.master.replicas:
+            raise FindingError(f"{peer.name} is no replica of its master")
+    Reader(ClusterState(Rng(1)), 0, tls=False).read(nodes_conf.write(state))
+
+
+def _message(rng: Random, known: list[str]) -> Message:
+    """Return a message that is sound by itself."""
+    names = [*known, *(f"{number:040x}" for number in range(6)), ""]
+    slots = to_bytes(rng.choice((0, 1 << rng.randrange(16384), rng.getrandbits(16384), (1 << 16384) - 1)))
+    message = Message(rng.choice((*range(11), 99)), rng.choice(names), 1, 2, 3, rng.randrange(9), rng.randrange(9))
+    message.slots, message.master, message.flags = slots, rng.choice((*names, "")), rng.getrandbits(10)
+    message.offset, message.message_flags = rng.randrange(99), bytes((rng.randrange(4), 0, 0))
+    message.about, message.about_epoch, message.about_slots = rng.choice(names), rng.randrange(20), slots
+    message.channel, message.payload = rng.randbytes(3), rng.randbytes(9)
+    if message.kind <= MEET:
+        message.gossip = [
+            Gossip(rng.choice(names), rng.randrange(9), NOW // 1_000_000, "10.0.0.7", 1, 2, rng.getrandbits(10), 0)
+            for _ in range(rng.randrange(4))
+        ]
+        message.extensions = [
+            Extension(rng.randrange(5), rng.choice((rng.choice(names).encode().ljust(48, b"\0"), rng.randbytes(8))))
+            for _ in range(rng.randrange(3))
+        ]
+    return message
+
+
+ATTACKS: tuple[Callable[[Random, Target], None], ...] = (protocol, commands, payloads, files, scripts, bus)

@@ -6,32 +6,26 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import redis
 
+from tests.clients.ours import start_ours
 from tests.real import Program, free_port
+from tests.waiting import PATIENCE_S, wait_until
+from tutor.lesson_server.forkserver import Child
 
 ROOT = Path(__file__).parents[2]
 OURS = None  # stands for our own server where a `Program` is asked for
-DEADLINE_S = 20.0
 
 
-def wait_for(what: Callable[[], bool], why: str, deadline_s: float = DEADLINE_S) -> None:
-    """Wait until something holds; fails after a while."""
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        with contextlib.suppress(redis.RedisError):
-            if what():
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"it never came true that {why}")
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something holds; servers may be gone meanwhile."""
+    wait_until(condition, what, redis.RedisError)
 
 
 class Server:
@@ -42,26 +36,27 @@ class Server:
         self.directory = tempfile.TemporaryDirectory(prefix="replication-")
         self.port = free_port()
         self.arguments = list(arguments)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Child | subprocess.Popen[bytes] | None = None
         self.password: str | None = None
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        ours = [sys.executable, "-m", "tutor", "serve"]
         fast = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--enable-debug-command", "yes"]
-        command = [
-            *(ours if self.program is None else [self.program.path]),
+        arguments = [
             *["--port", str(self.port), "--dir", self.directory.name, "--bind", "127.0.0.1", "--save", ""],
             *fast,
             *self.arguments,
         ]
         with open(os.path.join(self.directory.name, "log"), "ab") as log:
-            environment = os.environ | {"PYTHONPATH": str(ROOT)}
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
-            )
-        self.client: Any = redis.Redis(port=self.port, password=self.password, socket_timeout=10)
+            if self.program is None:
+                self.process = start_ours(arguments, log.fileno())
+            else:
+                command = [self.program.path, *arguments]
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                )
+        self.client: Any = redis.Redis(port=self.port, password=self.password, socket_timeout=PATIENCE_S)
         wait_for(lambda: self._dead() or self.client.ping(), "the server answers")
         assert not self._dead(), "the server did not start"
 
@@ -79,7 +74,7 @@ class Server:
         assert self.process is not None
         with contextlib.suppress(redis.RedisError):
             self.client.execute_command("SHUTDOWN", "NOW")
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
     def close(self) -> None:
         """End it and forget its files."""
@@ -178,7 +173,7 @@ class Proxy:
             near.close()
             return
         try:
-            far = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            far = socket.create_connection(("127.0.0.1", self.target), timeout=PATIENCE_S)
         except OSError:
             near.close()
             return
@@ -215,7 +210,7 @@ class Proxy:
         """End it."""
         self.running = False
         self.cut()
-        self.thread.join(5)
+        self.thread.join(PATIENCE_S)
         for sock in (self.listener, self.waker, self.wake):
             sock.close()
 

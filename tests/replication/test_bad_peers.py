@@ -6,16 +6,18 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+import redis
 
-from engine.resp import encode_command
+from engine.protocol.resp import encode_command
 from tests.replication.servers import OURS, Server, servers, settle, wait_for
+from tests.waiting import PATIENCE_S
 
 FULLRESYNC = b"+FULLRESYNC %b 0\r\n" % (b"a" * 40)
 
 
 def bad_replica(master: Server) -> socket.socket:
     """Attach a connection to a master as its second replica."""
-    sock = socket.create_connection(("127.0.0.1", master.port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", master.port), timeout=PATIENCE_S)
     wait_for(lambda: master.info("connected_slaves") == 1, "the one before is gone")
     sock.sendall(encode_command([b"PSYNC", b"?", b"-1"]))
     wait_for(lambda: (master.info("slave1") or {}).get("state") == "online", "it is attached")
@@ -32,17 +34,22 @@ def bad_master(behave: Callable[[socket.socket], None]) -> Iterator[int]:
                 while True:
                     sock, _ = listener.accept()
                     with sock, contextlib.suppress(OSError):
-                        sock.settimeout(10)
-                        for answer in (b"+PONG\r\n", b"+OK\r\n", b"+OK\r\n", FULLRESYNC):
-                            sock.recv(1 << 16)
-                            sock.sendall(answer)
+                        sock.settimeout(PATIENCE_S)
+                        sock.recv(1 << 16)
+                        sock.sendall(b"+PONG\r\n")
+                        asked = b""
+                        while b"psync2" not in asked:
+                            asked += sock.recv(1 << 16)
+                        sock.sendall(b"+OK\r\n" * asked.count(b"REPLCONF"))
+                        sock.recv(1 << 16)
+                        sock.sendall(FULLRESYNC)
                         behave(sock)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
-    thread.join(15)
+    thread.join(PATIENCE_S)
 
 
 def test_replicas_that_send_nonsense_or_lie_harm_only_themselves():
@@ -65,6 +72,11 @@ def test_replicas_that_send_nonsense_or_lie_harm_only_themselves():
         assert master.info("sync_full") == 7
         assert replica.client.get("counter") == b"6"
         assert not master.client.exists("k")
+        for host, port in (("h" * 300, 6379), ("a\0b", 6379)):  # addresses that no system call takes
+            replica.client.execute_command("REPLICAOF", host, port)
+            with pytest.raises(redis.ResponseError):
+                replica.client.execute_command("MIGRATE", host, port, "counter", 0, 100, "COPY")
+        assert replica.client.get("counter") == b"6"
 
 
 def test_a_replica_that_stops_reading_is_dropped():
@@ -107,17 +119,18 @@ def nonsense(sock: socket.socket) -> None:
 @pytest.mark.parametrize("behave", [damaged, half, silent, nonsense])
 def test_a_bad_master_leaves_the_old_data_with_swapdb(behave):
     arguments = ("--repl-diskless-load", "swapdb", "--repl-timeout", "2")
-    with servers(OURS, OURS, arguments=arguments) as (master, replica), bad_master(behave) as port:
-        replica.client.set("old", "data")
-        master.client.set("new", "data")
-        replica.follow(port)
+    with servers(OURS, OURS, arguments=arguments) as (master, replica):
+        with bad_master(behave) as port:
+            replica.client.set("old", "data")
+            master.client.set("new", "data")
+            replica.follow(port)
 
-        def told() -> int:
-            with open(f"{replica.directory.name}/log") as log:
-                return log.read().count("Full resync from master")
+            def told() -> int:
+                with open(f"{replica.directory.name}/log") as log:
+                    return log.read().count("Full resync from master")
 
-        wait_for(lambda: told() >= 2, "the replica has given up and tried again")
-        assert replica.client.get("old") == b"data"
+            wait_for(lambda: told() >= 2, "the replica has given up and tried again")
+        wait_for(lambda: replica.client.get("old") == b"data", "what was received is given up")
         replica.follow(master.port)
         settle(master, replica)
         assert replica.client.keys() == [b"new"]

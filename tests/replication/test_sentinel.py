@@ -11,6 +11,7 @@ import redis
 
 from tests.real import find_servers, free_port, missing
 from tests.replication.servers import OURS, servers, settle, wait_for
+from tests.waiting import PATIENCE_S
 
 NAME = "watched"
 
@@ -31,7 +32,7 @@ def sentinel(master_port: int) -> Iterator[Any]:
         command = [programs[0].path, str(file), "--sentinel", "--dir", folder]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
-            with redis.Redis(port=port, socket_timeout=10, decode_responses=True) as client:
+            with redis.Redis(port=port, socket_timeout=PATIENCE_S, decode_responses=True) as client:
                 wait_for(lambda: bool(client.ping()), "Sentinel answers")
                 yield client
         finally:

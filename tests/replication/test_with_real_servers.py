@@ -8,9 +8,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from engine.resp import encode_command
+from engine.protocol.resp import encode_command
 from tests.real import find_servers, missing
 from tests.replication.servers import OURS, Server, in_sync, proxy_to, servers, settle, wait_for
+from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.long
 
 
 def fill(server: Server, seed: int = 1) -> None:
@@ -103,7 +106,10 @@ def test_old_data_is_read_while_a_real_master_sends_new(real):
 def test_the_old_sync_sends_a_sized_snapshot_and_the_stream(master_is):
     with servers(master_is) as (master,):
         master.client.set("key", "value")
-        with socket.create_connection(("127.0.0.1", master.port), timeout=10) as sock, sock.makefile("rb") as stream:
+        with (
+            socket.create_connection(("127.0.0.1", master.port), timeout=PATIENCE_S) as sock,
+            sock.makefile("rb") as stream,
+        ):
             sock.sendall(b"SYNC\r\n")
             line = next(line for line in stream if line.strip())
             assert line[:1] == b"$"

@@ -10,12 +10,13 @@ opens that in the laboratory.
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import sys
 import time
 
-from engine.simulation.happenings import NodeEvent
 from engine.simulation.history import History
+from engine.simulation.trace import NodeEvent
 from tests.simulation.invariants import BrokenError
 from tests.simulation.plans import PLANS, kind_of, play
 from tests.simulation.planted import PLANTED, planted
@@ -38,8 +39,13 @@ def try_seeds(first, count, kind, jobs):
     """Play many seeds; returns how many failed."""
     began = time.perf_counter()
     failed = answers = 0
-    with multiprocessing.Pool(jobs) as pool:
-        for seed, wrong, answered in pool.imap_unordered(try_seed, ((first + i, kind) for i in range(count)), 8):
+    seeds = ((first + i, kind) for i in range(count))
+    with contextlib.ExitStack() as stack:
+        if jobs == 1:
+            outcomes = map(try_seed, seeds)
+        else:
+            outcomes = stack.enter_context(multiprocessing.Pool(jobs)).imap_unordered(try_seed, seeds, 8)
+        for seed, wrong, answered in outcomes:
             answers += answered
             if wrong:
                 failed += 1
@@ -62,13 +68,13 @@ def tell(seed, kind, path):
         wrong = str(error)
     except Exception as error:
         wrong = repr(error)
-    shown = [happening for happening in history.happenings if not isinstance(happening, NodeEvent)]
-    for happening in shown[-LAST_LINES:]:
-        print(str(happening)[:200])
+    shown = [event for event in history.trace if not isinstance(event, NodeEvent)]
+    for event in shown[-LAST_LINES:]:
+        print(str(event)[:200])
     if path:
         with open(path, "wb") as file:
             file.write(history.encode())
-        print(f"{history.place} happenings kept in {path}")
+        print(f"{history.place} events kept in {path}")
     print(f"seed {seed}: {wrong or 'everything holds'}")
     return bool(wrong)
 

@@ -8,9 +8,11 @@ its bytes make the replica's offset. `Promises` knows what clients were told.
 
 import hiredis
 
-from engine.digest import dataset_digest
-from engine.replication.replica import CONNECTED
-from engine.simulation.happenings import Delivered, Dropped, Hungup, Sent
+from engine.keyspace.digest import dataset_digest
+from engine.replication.replica import REPL_STATE_CONNECTED
+from engine.simulation.trace import Delivered, Dropped, Hungup, Logged, Sent
+
+BROKEN_STREAM = ("Protocol error (", "sending an error to its master", "Internal error in ")
 
 
 class BrokenError(AssertionError):
@@ -71,7 +73,7 @@ class Streams:
     def look(self, world, data=False):
         """Compare all nodes; with `data` their keys too, where two stand at the same offset of one history."""
         nodes = [(name, host.node) for name, host in world.hosts.items() if host.node is not None]
-        nodes.sort(key=lambda item: item[1].is_replica)
+        nodes.sort(key=lambda item: item[1].config.is_replica)
         for name, node in nodes:
             replication = node.replication
             backlog = replication.backlog
@@ -118,7 +120,7 @@ class Streams:
 
     def _compare_data(self, name, node):
         replication, replica = node.replication, node.replica
-        if node.is_replica and (replica.stream is None or replica.stream.unfinished):
+        if node.config.is_replica and (replica.stream is None or replica.stream.unfinished):
             return
         if any(client.queue is not None for client in node.clients.values() if client.flags & 2):
             return
@@ -130,31 +132,34 @@ class Streams:
 
 
 def _makes(node, replid):
-    return not node.is_replica and node.replication.replid == replid and not node.exiting
+    return not node.config.is_replica and node.replication.replid == replid and not node.exiting
 
 
 class Wires:
-    """What travels from masters to replicas."""
+    """What travels from masters to replicas, and that no replica finds it broken."""
 
     def __init__(self):
         self.asked = {}  # connection -> offset that the replica named in PSYNC
         self.heads = {}  # connection -> bytes of the answer, until the stream begins
         self.streams = {}  # connection -> [offset at the beginning, bytes since, replica]
+        self.complaint = ""  # of a replica: it heals by taking everything anew, and hides what went wrong
 
-    def __call__(self, happening):
-        """Take note of a happening."""
-        kind = type(happening)
+    def __call__(self, event):
+        """Take note of an event."""
+        kind = type(event)
         if kind is Hungup:
             for kept in (self.asked, self.heads, self.streams):
-                kept.pop(happening.link, None)
+                kept.pop(event.link, None)
         elif kind is Delivered:
-            self._delivered(happening)
+            self._delivered(event)
+        elif kind is Logged and any(sign in event.text for sign in BROKEN_STREAM):
+            self.complaint = f"{event.host}: {event.text}"
 
-    def _delivered(self, happening):
-        link, data = happening.link, happening.data
+    def _delivered(self, event):
+        link, data = event.link, event.data
         stream = self.streams.get(link)
         if stream is not None:
-            if happening.target == stream[2]:
+            if event.target == stream[2]:
                 stream[1] += len(data)
             return
         at = data.find(b"$5\r\nPSYNC\r\n")
@@ -164,7 +169,7 @@ class Wires:
             self.heads[link] = bytearray()
         elif link in self.heads:
             self.heads[link] += data
-            self._begin(link, happening.target)
+            self._begin(link, event.target)
 
     def _begin(self, link, replica):
         head = self.heads[link]
@@ -189,12 +194,14 @@ class Wires:
 
     def look(self, world):
         """Hold the bytes that replicas got against their offsets."""
+        if self.complaint:
+            raise BrokenError(self.complaint)
         for link, (offset, size, replica) in self.streams.items():
             host, connection = world.hosts[replica], world.links.get(link)
             if connection is None or host.node is None or host.links.get(connection.link_of(replica)) != link:
                 continue
             node = host.node
-            if node.replica.state != CONNECTED or node.replica.link != connection.link_of(replica):
+            if node.replica.state != REPL_STATE_CONNECTED or node.replica.link != connection.link_of(replica):
                 continue
             has = node.replication.offset + node.replica.stream.read_bytes
             if node.replica.stream.request.missing:
@@ -224,12 +231,12 @@ class Promises:
         self.readers[client] = hiredis.Reader()
         self.asked[client] = []
 
-    def __call__(self, happening):
-        """Take note of a happening: an answer that left its server is a promise."""
-        if type(happening) is Sent and happening.target in self.readers:
-            reader = self.readers[happening.target]
-            reader.feed(happening.data)
-            waiting = self.asked[happening.target]
+    def __call__(self, event):
+        """Take note of an event: an answer that left its server is a promise."""
+        if type(event) is Sent and event.target in self.readers:
+            reader = self.readers[event.target]
+            reader.feed(event.data)
+            waiting = self.asked[event.target]
             while True:
                 reply = reader.gets()
                 if reply is False or not waiting:
@@ -237,7 +244,7 @@ class Promises:
                 what = waiting.pop(0)
                 self.answers += 1
                 if what is not None and not isinstance(reply, hiredis.ReplyError):
-                    self.told[what] = happening.at_us
+                    self.told[what] = event.at_us
 
 
 __all__ = ["BrokenError", "Dropped", "Promises", "Streams", "Wires"]

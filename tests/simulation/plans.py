@@ -7,9 +7,8 @@
 A plan plays on a `World`, or on a `History`, which then holds what happened.
 """
 
-from engine.digest import dataset_digest
-from engine.replication.replica import CONNECTED
-from engine.rng import Rng
+from engine.keyspace.digest import dataset_digest
+from engine.replication.replica import REPL_STATE_CONNECTED
 from engine.simulation.actions import (
     ActionError,
     AddHost,
@@ -26,9 +25,10 @@ from engine.simulation.actions import (
     Terminate,
     Wipe,
 )
-from engine.simulation.happenings import Logged
 from engine.simulation.history import History
+from engine.simulation.trace import Logged
 from engine.simulation.world import NEVER_US, World
+from engine.values.rng import Rng
 from tests.simulation.invariants import BrokenError, Promises, Streams, Wires
 
 SECOND = 1_000_000
@@ -154,14 +154,14 @@ class Plan:
     def equal(self, master):
         nodes = {name: host.node for name, host in self.world.hosts.items()}
         leader = nodes[master]
-        if leader is None or leader.is_replica:
+        if leader is None or leader.config.is_replica:
             return False
         place = leader.replication.replid, leader.replication.offset
         for name, node in nodes.items():
             if node is None:
                 return False
             if name != master:
-                if node.replica.state != CONNECTED:
+                if node.replica.state != REPL_STATE_CONNECTED:
                     return False
                 if (node.replication.replid, node.replication.offset) != place:
                     return False
@@ -292,7 +292,9 @@ class FailoverPlan(ClusterPlan):
             host, other = self.pick(names), self.pick(names)
             self.look()
             if kind < 4:
-                masters = [n for n in names if self.world.hosts[n].node and not self.world.hosts[n].node.is_replica]
+                masters = [
+                    n for n in names if self.world.hosts[n].node and not self.world.hosts[n].node.config.is_replica
+                ]
                 if masters:
                     self.client("boss-" + masters[0], masters[0])
                     self.command("boss-" + masters[0], "FAILOVER", "TIMEOUT", self.pick((300, 2000, 10000)))
@@ -311,14 +313,14 @@ class FailoverPlan(ClusterPlan):
         masters = []
         for _ in range(40):
             self.pass_time(SECOND + 137_000)
-            masters = [n for n, host in self.world.hosts.items() if host.node and not host.node.is_replica]
+            masters = [n for n, host in self.world.hosts.items() if host.node and not host.node.config.is_replica]
             if len(masters) == 1 and self.equal(masters[0]):
                 break
         else:
             if len(masters) > 1 and self.rejected():
                 return
             raise BrokenError(f"after healing, not all became equal: {self.state()}")
-        held = self.world.hosts[masters[0]].node.space.databases[0].entries
+        held = self.world.hosts[masters[0]].node.space.databases[0].positions
         lost = [what for what in self.promises.told if what.encode() not in held]
         if lost:
             raise BrokenError(f"FAILOVER lost {len(lost)} writes that had been answered, {lost[0]} the first")
@@ -330,8 +332,8 @@ class FailoverPlan(ClusterPlan):
         Redis's own gap: asked again, the target is a master and refuses, and the old one takes its role back.
         """
         return any(
-            isinstance(happening, Logged) and "Failover target rejected psync request" in happening.text
-            for happening in self.world.happenings
+            isinstance(event, Logged) and "Failover target rejected psync request" in event.text
+            for event in self.world.trace
         )
 
 
@@ -387,7 +389,7 @@ class PowerPlan(Plan):
         host = self.world.hosts["a"]
         if host.state != "up":
             raise BrokenError(f"what is on disk does not load ({self.policy})")
-        entries = host.node.space.databases[0].entries
+        held_values = dict(host.node.space.databases[0].items())
         newest = {}
         for (key, value), told_us in self.promises.told.items():
             due = lossless or self.policy == "always"
@@ -396,24 +398,21 @@ class PowerPlan(Plan):
             if due and value > newest.get(key, 0):
                 newest[key] = value
         for key, value in newest.items():
-            entry = entries.get(key.encode())
-            held = int(entry.value) if entry is not None else 0
+            held = int(held_values.get(key.encode(), 0))
             if held < value:
                 raise BrokenError(f"appendfsync {self.policy}: {key} was answered with {value}, {held} is left")
-        for key, entry in entries.items():
-            if (key.decode(), int(entry.value)) not in self.promises.sent:
-                raise BrokenError(f"{key} holds {entry.value!r}, which nobody wrote")
+        for key, value_held in held_values.items():
+            if (key.decode(), int(value_held)) not in self.promises.sent:
+                raise BrokenError(f"{key} holds {value_held!r}, which nobody wrote")
         # What was lost is lost: from here on only what is there is promised. What outlived a power cut is durable;
         # what outlived a process may be in the page cache alone, and the next process does not know of it.
         since_us = NEVER_US if lasts else 0
         self.promises.told = {
-            what: since_us
-            for what in self.promises.told
-            if int(getattr(entries.get(what[0].encode()), "value", 0)) >= what[1]
+            what: since_us for what in self.promises.told if int(held_values.get(what[0].encode(), 0)) >= what[1]
         }
 
     def down_since(self, cut_us):
-        exits = [h for h in self.world.happenings[-400:] if type(h).__name__ == "Exited"]
+        exits = [h for h in self.world.trace[-400:] if type(h).__name__ == "Exited"]
         return exits[-1].at_us if exits else cut_us
 
 

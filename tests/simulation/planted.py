@@ -7,23 +7,23 @@ kind of plan that finds it.
 import contextlib
 from unittest import mock
 
-from engine.aof.log import AppendOnlyFile
-from engine.client import Client
+from engine.clients.client import Client
 from engine.effects import Sync
-from engine.keyspace import EXPIRE_DELETE
+from engine.keyspace.databases import EXPIRE_DELETE
+from engine.persistence.aof.log import AppendOnlyFile
 from engine.replication import Replication
 from engine.replication import master as master_module
 from engine.replication.backlog import Backlog
 from engine.replication.failover import Failover
 from engine.replication.master import Condition, Decision, Master
 from engine.replication.replica import Replica
-from engine.replication.stream import Stream
+from engine.replication.stream import MasterStream
 from engine.simulation.disk import Disk
 from engine.simulation.host import Host
 
 since, pass_on, send, feed = Backlog.since, Replication.pass_on, Master.send, Master.feed
-put_online, shift_id, answer, psync = Master._put_online, Replication.shift_id, Replica._psync_answer, Replica._psync
-apply, receive, flush, perform = Stream.receive, Replica._receive, AppendOnlyFile.flush, Host.perform
+put_online, shift_id, answer, psync = Master._put_online, Replication.shift_id, Replica._answer, Replica._psync
+apply, receive, flush, run_now = MasterStream.receive, Replica._take_snapshot, AppendOnlyFile.flush, Host.run_now
 file_effect = Host._file
 
 
@@ -80,7 +80,7 @@ def asks_for_what_it_has(self):
 
 def offset_one_too_far(self, data):
     send(self, data)
-    self.node.replication.offset += data.startswith(b"*1\r\n$4\r\nping")
+    self.replication.offset += data.startswith(b"*1\r\n$4\r\nping")
 
 
 def pings_not_passed_on(self, data):
@@ -104,33 +104,33 @@ def old_history_valid_too_long(self):
 
 
 def stream_during_snapshot_lost(self, client):
-    client.extra.pending = []
+    client.replica.pending = []
     put_online(self, client)
 
 
 def stream_during_snapshot_twice(self, client):
-    client.extra.pending = client.extra.pending * 2
+    client.replica.pending = client.replica.pending * 2
     put_online(self, client)
 
 
 def old_keys_kept_at_full_resync(self):
-    transfer, db = self.transfer, self.node.space.databases[0]
+    transfer, db = self.transfer, self.space.databases[0]
     if not transfer.read_bytes:
-        transfer.kept = {key: entry.value for key, entry in db.entries.items()}
+        transfer.kept = dict(db.items())
     receive(self)
     if self.transfer is None and self.client is not None:
         for key, value in transfer.kept.items():
-            if key not in db.entries:
+            if key not in db:
                 db.add(key, value)
 
 
 def replicas_expire_by_themselves(self, data):
     apply(self, data)
-    self.node.space.expire_mode = EXPIRE_DELETE
+    self.space.expire_mode = EXPIRE_DELETE
 
 
 def random_choice_replicated_as_it_is(self, *commands):
-    self.node.instead = None
+    self.execution.rewritten_argv = None
 
 
 def database_not_said(self, db, argv):
@@ -144,7 +144,7 @@ def new_id_ignored(self, line):
 
 def failover_does_not_wait(self):
     if self.state == "waiting-for-sync":
-        for client in self.node.master.replicas.values():
+        for client in self.master.replicas.values():
             self.target = self.address(client)
             self._hand_over("a bug says so")
             return
@@ -153,7 +153,7 @@ def failover_does_not_wait(self):
 def fsync_lost(self, node, effect):
     if isinstance(effect, Sync) and effect.path.endswith(".aof"):
         return None
-    return perform(self, node, effect)
+    return run_now(self, node, effect)
 
 
 def background_fsync_lost(self):
@@ -169,7 +169,7 @@ def answered_before_it_is_written(self, force=False):
 def manifest_not_synced(self, node, effect):
     if isinstance(effect, Sync) and "manifest" in effect.path:
         return None
-    return perform(self, node, effect)
+    return run_now(self, node, effect)
 
 
 def snapshot_not_synced(self, effect):
@@ -194,16 +194,16 @@ PLANTED = {
     "the old history valid for too long": ("cluster", Replication, "shift_id", old_history_valid_too_long),
     "the stream during a snapshot lost": ("cluster", Master, "_put_online", stream_during_snapshot_lost),
     "the stream during a snapshot sent twice": ("cluster", Master, "_put_online", stream_during_snapshot_twice),
-    "old keys kept at a full resync": ("cluster", Replica, "_receive", old_keys_kept_at_full_resync),
-    "replicas expire keys by themselves": ("cluster", Stream, "receive", replicas_expire_by_themselves),
+    "old keys kept at a full resync": ("cluster", Replica, "_take_snapshot", old_keys_kept_at_full_resync),
+    "replicas expire keys by themselves": ("cluster", MasterStream, "receive", replicas_expire_by_themselves),
     "a random choice replicated as it is": ("cluster", Client, "rewrite", random_choice_replicated_as_it_is),
     "the database of the stream not said": ("cluster", Master, "feed", database_not_said),
-    "the new ID of +CONTINUE ignored": ("cluster", Replica, "_psync_answer", new_id_ignored),
+    "the new ID of +CONTINUE ignored": ("cluster", Replica, "_answer", new_id_ignored),
     "FAILOVER does not wait for the target": ("failover", Failover, "update", failover_does_not_wait),
-    "an fsync lost": ("power", Host, "perform", fsync_lost),
+    "an fsync lost": ("power", Host, "run_now", fsync_lost),
     "the background fsync lost": ("power", AppendOnlyFile, "_sync_in_background", background_fsync_lost),
     "answered before it is written": ("power", AppendOnlyFile, "flush", answered_before_it_is_written),
-    "a manifest renamed without a sync": ("power", Host, "perform", manifest_not_synced),
+    "a manifest renamed without a sync": ("power", Host, "run_now", manifest_not_synced),
     "a snapshot renamed without a sync": ("power", Host, "_file", snapshot_not_synced),
 }
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.report.replication import info as replication_info
 from engine.simulation.actions import (
     ActionError,
     AddHost,
@@ -18,7 +19,7 @@ from engine.simulation.actions import (
     Start,
     Terminate,
 )
-from engine.simulation.happenings import Delivered, Hungup, Opened, Refused
+from engine.simulation.trace import Delivered, Hungup, Opened, Refused
 from engine.simulation.world import World
 
 SECOND = 1_000_000
@@ -44,15 +45,15 @@ def wait(world, seconds=2.0):
 
 
 def heard(world, client):
-    return b"".join(h.data for h in world.happenings if isinstance(h, Delivered) and h.target == client)
+    return b"".join(h.data for h in world.trace if isinstance(h, Delivered) and h.target == client)
 
 
 def info(world, host):
-    return dict(world.hosts[host].node.replication.info())
+    return dict(replication_info(world.hosts[host].node))
 
 
 def keys(world, host):
-    return {key: entry.value for key, entry in world.hosts[host].node.space.databases[0].entries.items()}
+    return dict(world.hosts[host].node.space.databases[0].items())
 
 
 def syncs(world, host="a"):
@@ -95,7 +96,7 @@ def test_reset_leads_to_partial_resync():
 def test_half_open_ends_by_timeout():
     world = pair(master=("repl-timeout 5",), replica=("repl-timeout 5",))
     world.do(Cut("a", "b", "half-open", "a-b"))
-    assert any(isinstance(h, Hungup) and h.target == "b" for h in world.happenings)
+    assert any(isinstance(h, Hungup) and h.target == "b" for h in world.trace)
     assert info(world, "a")["connected_slaves"] == 1  # it goes on believing
     wait(world, 8)
     assert info(world, "a")["connected_slaves"] == 0
@@ -159,7 +160,7 @@ def test_nobody_listens():
     world.do(Crash("b"))
     world.do(OpenClient("d", "b"))
     wait(world, 0.1)
-    assert any(isinstance(h, Refused) and h.reason == "Connection refused" for h in world.happenings)
+    assert any(isinstance(h, Refused) and h.reason == "Connection refused" for h in world.trace)
 
 
 def test_silence_on_the_way_to_a_connection():
@@ -167,10 +168,10 @@ def test_silence_on_the_way_to_a_connection():
     world.do(Cut("a", "b", "reset"))
     world.do(Cut("a", "b", "silent"))
     wait(world, 10)
-    opened = sum(isinstance(h, Opened) and h.source == "b" for h in world.happenings)
+    opened = sum(isinstance(h, Opened) and h.source == "b" for h in world.trace)
     world.do(Heal("a", "b"))
     wait(world, 2)
-    assert sum(isinstance(h, Opened) and h.source == "b" for h in world.happenings) == opened + 1
+    assert sum(isinstance(h, Opened) and h.source == "b" for h in world.trace) == opened + 1
     assert syncs(world) == (1, 1, 0)
 
 
@@ -181,7 +182,7 @@ def test_bandwidth_and_order():
     say(world, "GET", "k")
     began = world.now_us
     wait(world, 3)
-    arrivals = [h for h in world.happenings if isinstance(h, Delivered) and h.target == "c"]
+    arrivals = [h for h in world.trace if isinstance(h, Delivered) and h.target == "c"]
     assert heard(world, "c") == b"+OK\r\n$500000\r\n" + b"x" * 500_000 + b"\r\n"
     assert 1 * SECOND < arrivals[-1].at_us - began < 1.1 * SECOND
 
@@ -195,13 +196,13 @@ def test_sleep_delays_everybody():
     wait(world, 0.1)
     say(world, "PING", client="d")
     wait(world, 3)
-    arrivals = {h.target: h.at_us - began for h in world.happenings if isinstance(h, Delivered) and h.target in "cd"}
+    arrivals = {h.target: h.at_us - began for h in world.trace if isinstance(h, Delivered) and h.target in "cd"}
     assert 2 * SECOND <= arrivals["c"] < 2.1 * SECOND
     assert 2 * SECOND <= arrivals["d"] < 2.1 * SECOND
 
 
 def arrivals(world, client):
-    return [(h.at_us, h.data) for h in world.happenings if isinstance(h, Delivered) and h.target == client]
+    return [(h.at_us, h.data) for h in world.trace if isinstance(h, Delivered) and h.target == client]
 
 
 def test_busy_script_is_killed_by_another_client():

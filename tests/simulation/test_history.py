@@ -59,7 +59,7 @@ def test_any_place_again(told):
     for place in places[::37] + places[::-29] + places[-1:]:
         history.goto(place)
         assert state(history) == seen[place]
-        assert len(history.world.happenings) == history.world.count == place
+        assert len(history.world.trace) == history.world.count == place
     here = places.index(history.place)
     for _ in range(12):
         history.back()

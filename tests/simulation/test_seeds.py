@@ -16,7 +16,10 @@ from tests.simulation.__main__ import main, try_seeds
 from tests.simulation.invariants import BrokenError
 from tests.simulation.plans import PLANS, play
 from tests.simulation.planted import PLANTED, planted
+from tests.waiting import PATIENCE_S
 from tutor.commandline import cli
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,7 +115,7 @@ def digests(python, hash_seed):
         env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout

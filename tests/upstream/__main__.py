@@ -12,7 +12,6 @@ Prints a row a file: how many tests passed, failed and were left out. Exit statu
 """
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ import time
 from pathlib import Path
 
 from tests.real import free_port
+from tests.upstream.running import link_tools, run
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "tests" / "upstream.md"
@@ -29,7 +29,6 @@ TOOLS = ("redis-cli", "redis-benchmark", "redis-check-aof", "redis-check-rdb")
 _ROW = re.compile(
     r"^\| `(?P<file>(?:unit|integration)/[^`]+)` \| (?P<test>`.+`|—) \| (?P<part>.+?) \|$", re.MULTILINE
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def listed() -> dict[str, list[str]]:
@@ -57,44 +56,22 @@ def prepare(source: Path, folder: Path, tls: bool = False) -> None:
         "from engine.live.server import main\n\nsys.exit(main(sys.argv[1:]))\n"
     )
     server.chmod(0o755)
-    for tool in TOOLS:
-        built = source / "src" / tool
-        found = str(built) if built.exists() else shutil.which(tool)
-        if found is not None:
-            (bin_ / tool).symlink_to(found)
+    link_tools(source, bin_, TOOLS)
     if tls:
         subprocess.run(["utils/gen-test-certs.sh"], cwd=folder, check=True, capture_output=True)
 
 
-def run(
+def play(
     folder: Path, file: str, left_out: list[str], port: int, limit: int, log: Path, extra: list[str]
 ) -> tuple[int, int, int | None]:
     """Run one file; return how many tests passed and failed, and the exit status (None: took too long)."""
     command = ["./runtest", "--single", file, "--clients", "1", "--baseport", str(port), *extra]
     for name in left_out:
         command += ["--skiptest", name]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
-        status: int | None
-        try:
-            status = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            end(process.pid)
-            process.wait()
-    text = _COLOUR.sub("", log.read_bytes().replace(b"\0", b"").decode("utf-8", "replace"))
+    text, status = run(command, folder, limit, log)
     passed = len(re.findall(r"^\[ok\]", text, re.MULTILINE))
     failed = len(re.findall(r"^\[(?:err|exception)\]", text, re.MULTILINE))
     return passed, failed, status
-
-
-def end(group: int) -> None:
-    """End what the suite started: its processes share its process group."""
-    try:
-        os.killpg(group, 9)
-    except ProcessLookupError:
-        return
 
 
 def main() -> int:
@@ -124,7 +101,7 @@ def main() -> int:
             left_out = [] if options.all else files.get(file, [])
             started = time.monotonic()
             log = logs / f"{file.replace('/', '_')}.log"
-            passed, failed, status = run(
+            passed, failed, status = play(
                 folder, file, left_out, options.port or free_port(), options.limit, log, options.option
             )
             failed_files += failed > 0 or status != 0
