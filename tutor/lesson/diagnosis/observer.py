@@ -1,0 +1,228 @@
+"""What a session asks of the diagnosis: one object for a lesson, which remembers what it found last."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from engine.table.declarations import WRITE
+from tutor.lesson import typed
+from tutor.lesson.checks import Attempt, check
+from tutor.lesson.diagnosis import goal as goals
+from tutor.lesson.diagnosis.goal import Goal
+from tutor.lesson.diagnosis.model import Diagnosis, Place, gives_away
+from tutor.lesson.diagnosis.react import Circumstances, diagnose, on_request
+from tutor.lesson.model import Example, Lesson, Step, Task
+from tutor.prompt import split_args, to_text
+
+ATTEMPT = 0.7  # how close a line must be to the solution to count as an attempt at it
+OLD = 3  # a diagnosis is shown on request for so many lines
+
+
+class Looks(Protocol):
+    """What is asked of a server."""
+
+    def inspect(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Any:
+        """Run a reading command without a trace."""
+
+    def prompt(self, terminal: str) -> str:
+        """Return the prompt of a terminal."""
+
+
+class Past(Protocol):
+    """What is asked of a session's state."""
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What was typed in the step."""
+
+    @property
+    def since(self) -> int:
+        """Where the open task begins."""
+
+
+class Observer:
+    """Looks at each line of one lesson. `found` is the diagnosis of the line `of`."""
+
+    def __init__(self, lesson: Lesson, server: Looks) -> None:
+        self.lesson, self.server = lesson, server
+        self.found: Diagnosis | None = None
+        self.of: Attempt | None = None
+        self._recent: list[tuple[Task | None, Diagnosis | None, bool]] = []  # and whether the line failed
+        self._shells = frozenset(name for name in lesson.terminals if lesson.is_shell(name))
+        self._goals: dict[int, Goal] = {}
+        self._builds_on: dict[int, tuple[str, ...]] = {}
+        self._held: tuple[Task | None, list[bool]] = (None, [])
+
+    def forget(self) -> None:
+        """Forget what was found: the session went back."""
+        self.found = self.of = None
+        self._recent.clear()
+        self._held = (None, [])
+
+    def goal(self, task: Task | None) -> Goal | None:
+        """Return what a task asks for."""
+        if task is None:
+            return None
+        found = self._goals.get(id(task))
+        if found is None or found.task is not task:
+            found = self._goals[id(task)] = Goal(task, self.lesson.terminals, self._shells)
+        return found
+
+    def attempts(self, task: Task, terminal: str, line: str, step: Step) -> bool:
+        """Return whether a line attempts a task; an example typed by hand does not."""
+        argv = split_args(line)
+        goal = self.goal(task)
+        if not argv or goal is None or len(argv) > goals.MOST or _is_example(step, argv):
+            return False
+        words = [to_text(each) for each in argv]
+        if terminal in self._shells:
+            words = list(typed.commands(argv))[-1]
+        got = goals.closest(goal, words, terminal)
+        return got is not None and got[1] >= ATTEMPT
+
+    def needs(self, task: Task, examples: Sequence[Example]) -> bool:
+        """Return whether a task builds on one of some examples that have not been run."""
+        goal = self.goal(task)
+        assert goal is not None
+        if examples and task.setup:
+            return True
+        return any(
+            self._prepares(goal, exchange.command)
+            for example in examples
+            for exchange in example.exchanges
+            if exchange.command
+        )
+
+    @staticmethod
+    def _prepares(goal: Goal, command: str) -> bool:
+        argv = split_args(command) or []
+        flags, keys = typed.reach(argv)
+        if keys:
+            return bool(flags & WRITE) and any(to_text(key) in goal.keys for key in keys)
+        return bool(argv) and argv[0].lower() in _PREPARING
+
+    def note(self, task: Task | None, state: Past, step: Step, attempt: Attempt) -> None:
+        """Diagnose a line that was just typed."""
+        self.of = attempt
+        self.found = None
+        if not attempt.failed:  # what was wrong with a line that failed before is settled
+            self._recent = [each for each in self._recent if not each[2]]
+        if attempt.argv and not attempt.failed and _is_example(step, attempt.argv, state.attempts):
+            self._recent.append((task, None, False))
+            return
+        self.found = self._allowed(task, diagnose(_line(attempt), attempt, self._now(task, state, step, attempt)))
+        if task is not None:
+            self._progress(task, state)
+        self._recent = [*self._recent[-OLD:], (task, self.found, attempt.failed)]
+
+    def _progress(self, task: Task, state: Past) -> None:
+        """Leave a line alone that brought the task nearer to its end: a condition holds that did not before."""
+        if len(task.solution) == 1 or (self.found is None and self._held[0] is not task):
+            return
+        attempts = state.attempts[state.since :]
+        now = [check([each], self.server.inspect, attempts).holds for each in task.conditions]
+        before = [check([each], self.server.inspect, attempts[:-1]).holds for each in task.conditions]
+        known, held = self._held
+        if known is task:
+            before = [was and is_ for was, is_ in zip(held, before, strict=True)]
+        self._held = (task, now)
+        if self.found is not None and self.found.kind in ("goal", "outcome") and any(
+            is_ and not was for is_, was in zip(now, before, strict=True)
+        ):  # fmt: skip
+            self.found = None
+
+    def asked(self, task: Task | None, state: Past, step: Step, only_last: bool = False) -> Diagnosis | None:
+        """Return what can be said about the last lines, the newest first (or about none but the last)."""
+        own = [each for each in state.attempts if each.own and (each.argv or each.failed)]
+        if not own:
+            return None
+        last = own[-1]
+        self.of = last
+        found = self._allowed(task, on_request(_line(last), last, self._now(task, state, step, last)))
+        if found is not None or only_last:
+            return found
+        return next(
+            (each for where, each, _ in reversed(self._recent[-OLD:]) if where is task and each is not None), None
+        )
+
+    def _allowed(self, task: Task | None, found: Diagnosis | None) -> Diagnosis | None:
+        """Leave out a sentence that contains the solution."""
+        if found is None or task is None or not gives_away(task, found.text, self.lesson.terminals):
+            return found
+        if found.slot == "command":
+            return Diagnosis(found.kind, found.slot, "The name of the command is not spelled right.", found.near)
+        return None
+
+    def _now(self, task: Task | None, state: Past, step: Step, attempt: Attempt) -> Circumstances:
+        goal = self.goal(task)
+        names = self.lesson.terminals
+        place = Place(
+            attempt.terminal, attempt.terminal in self._shells, tuple((name, name in self._shells) for name in names)
+        )
+        server = self.lesson.server_of(attempt.terminal)
+
+        def inspect(argv: Sequence[bytes], db: int) -> Any:
+            return self.server.inspect(argv, db, server) if self.lesson.on_machines else self.server.inspect(argv, db)
+
+        return Circumstances(
+            inspect=inspect,
+            place=place,
+            goal=goal,
+            about=tuple(self.lesson.front.commands),
+            attempts=state.attempts,
+            prompts=_Prompts(self.server, names),
+            needed=self._needed(goal, step, task) if goal is not None and task is not None else (),
+        )
+
+    def _needed(self, goal: Goal, step: Step, task: Task) -> tuple[str, ...]:
+        if id(task) in self._builds_on:
+            return self._builds_on[id(task)]
+        made = set()
+        lines = [each.command for example in step.examples for each in example.exchanges if example.line < task.line]
+        for line in [*lines, *task.setup]:
+            flags, keys = typed.reach(split_args(line) or [])
+            if flags & WRITE:
+                made |= {to_text(key) for key in keys}
+        self._builds_on[id(task)] = found = tuple(key for key in goal.keys if key in made)
+        return found
+
+
+class _Prompts(dict[str, str]):
+    """The prompts of all terminals, each asked for when it is looked at."""
+
+    def __init__(self, server: Looks, names: Sequence[str]) -> None:
+        super().__init__()
+        for name in names:
+            try:
+                self[name] = server.prompt(name)
+            except LookupError:
+                continue
+
+
+_PREPARING = frozenset(
+    b"config function script select auth acl client multi "
+    b"subscribe psubscribe replicaof slaveof watch debug eval hello"
+    b" flushall flushdb swapdb sentinel cluster failover shutdown save bgsave slowlog latency monitor reset".split()
+)
+
+
+def _line(attempt: Attempt) -> str:
+    return attempt.text or attempt.line
+
+
+def _is_example(step: Step, argv: Sequence[bytes], attempts: Sequence[Attempt] = ()) -> bool:
+    """Return whether a line is one of an example that is typed by hand; typed more often, it means something else."""
+    words = _plain(argv)
+    lines = [
+        _plain(split_args(each.command) or ())
+        for example in step.examples
+        for each in example.exchanges
+        if each.command
+    ]
+    return lines.count(words) >= max(1, sum(_plain(each.argv) == words for each in attempts))
+
+
+def _plain(argv: Sequence[bytes]) -> list[str]:
+    words = [to_text(each) for each in argv]
+    if len(words) > 1 and words[0].isdigit():
+        words = words[1:]
+    return [words[0].upper(), *words[1:]] if words else []

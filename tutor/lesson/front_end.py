@@ -1,0 +1,93 @@
+"""Where the screens get the course from: a map to show, and a controller for every lesson.
+
+The course itself is read in a thread after the first frame: the program starts without waiting for lesson files.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from tutor.lesson import messages as m
+from tutor.lesson.view import CourseView, Example, FoundEntry, Question, ReviewOutcome, ReviewQuestion
+from tutor.prompt.completer import Completer
+
+if TYPE_CHECKING:
+    from tutor.lesson.scrollback import Scrollback
+
+
+class Controller(Protocol):
+    """What the lesson screen works with. Every method returns at once or is awaited off the screen's thread."""
+
+    async def open(self, post: Callable[[m.News], object]) -> None:
+        """Start the lesson's server and come to where the learner was; news go to `post`, from any thread."""
+
+    async def close(self) -> None:
+        """Stop everything, with the progress kept."""
+
+    def assist(self, terminal: str) -> Completer:
+        """Return what helps with typing in a terminal."""
+
+    def history(self, terminal: str) -> list[str]:
+        """Return a terminal's history, oldest first; it grows by what is entered."""
+
+    @property
+    def scrollback(self) -> "Scrollback | None":
+        """What the terminals showed when the lesson was left, and where to keep what they show now."""
+
+    async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
+        """Run a line that was entered. `typed_for` is the example or task it was typed for, if any."""
+
+    async def interrupt(self, terminal: str) -> None:
+        """Stop what runs or blocks there."""
+
+    async def answer(self, terminal: str, question: Question, answer: str) -> None:
+        """Take a prediction."""
+
+    async def run_example(self, example: Example) -> None:
+        """Have a transcript typed."""
+
+    async def recording(self) -> bytes | None:
+        """Return what has happened on the lesson's machines, as a file of the laboratory; None: there are none.
+
+        Raises HostError.
+        """
+
+    async def act(self, action: str) -> None:
+        """Do one of: hint, show, undo, reset, reset_lesson, next, back, why, predict, later, picture [NAME]."""
+
+
+class Course(Protocol):
+    """The course, as far as the screens know it. Every method may take its time: call from a thread."""
+
+    @property
+    def saves(self) -> bool:
+        """Whether progress can be saved."""
+
+    def view(self) -> CourseView:
+        """Return the map as it stands."""
+
+    def controller(self, lesson: str) -> Controller:
+        """Return a controller for a lesson. LookupError when there is none of this name."""
+
+    def sandbox(self) -> Controller:
+        """Return a controller with a server and no lesson."""
+
+    def find(self, query: str) -> Sequence[FoundEntry]:
+        """Return lessons, commands, terms and lines of the history that match, best first."""
+
+    def review(self, lesson: str = "") -> Sequence[ReviewQuestion]:
+        """Return the questions that are due, of one lesson or of all."""
+
+    def review_answer(self, key: str, said: str) -> ReviewOutcome | None:
+        """Take an answer; None if it cannot be read as one."""
+
+    def glossary(self) -> tuple[tuple[str, str], ...]:
+        """Return terms with what they mean."""
+
+    def lessons_with(self, command: str) -> tuple[tuple[str, str], ...]:
+        """Return (id, title) of lessons that use a command."""
+
+    def lessons_staged(self, scenario: str) -> tuple[tuple[str, str], ...]:
+        """Return (id, title) of lessons that a scenario of the laboratory stages."""
+
+    def reset_everything(self) -> None:
+        """Forget all progress."""

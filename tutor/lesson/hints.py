@@ -1,0 +1,124 @@
+"""The levels of hints: a nudge that reacts to what the learner did → the author's hints → the solution.
+
+What an author foresaw (`wrong`) comes first. What nobody needs to foresee is seen here: a misspelled command, a
+missing argument, a key of another type, a key whose name is almost the right one, another database or terminal.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.protocol.errors import ReplyError
+from tutor.lesson.checks import Attempt, Finding, Inspection, check
+from tutor.lesson.diagnosis import short_explanation
+from tutor.lesson.diagnosis.goal import name_of
+from tutor.lesson.diagnosis.model import gives_away
+from tutor.lesson.model import Condition, Task, split_line
+from tutor.lesson.typed import commands
+from tutor.prompt import split_args, to_text
+from tutor.prompt.words import shorten, to_bytes
+
+__all__ = ["Hint", "foreseen", "gives_away", "hint_at", "levels", "react", "said"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A hint. `lines` are the solution's (terminal, command), on the last level only."""
+
+    text: str
+    level: int
+    of: int
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+def levels(task: Task) -> int:
+    """Return how many levels of hints a task has: the author's hints, and the solution."""
+    return len(task.hints) + 1
+
+
+def hint_at(task: Task, level: int, terminals: tuple[str, ...], reaction: str = "") -> Hint:
+    """Return the hint of a level (from 1). The first begins with the reaction to what was typed, if there is one."""
+    of = levels(task)
+    if level >= of:
+        lines = tuple(split_line(line, terminals) for line in task.solution)
+        return Hint("This does it:", of, of, lines)
+    text = task.hints[level - 1]
+    return Hint(f"{reaction} {text}".strip() if level == 1 else text, level, of)
+
+
+def foreseen(task: Task, inspect: Inspection, attempts: Sequence[Attempt], terminals: tuple[str, ...]) -> str:
+    """Return the hint of the wrong attempt that this is, or nothing."""
+    if not attempts or not attempts[-1].own:
+        return ""
+    for wrong in task.wrong:
+        if wrong.when is not None:
+            if _resembles(wrong.lines, attempts, terminals) and check([wrong.when], inspect, attempts).holds:
+                return wrong.hint
+            continue
+        terminal, line = split_line(wrong.lines[-1], terminals)
+        argv = split_args(line) or []
+        last = attempts[-1]
+        if argv and last.terminal == terminal and last.line == Attempt(terminal, tuple(argv), "").line:
+            return wrong.hint
+    return ""
+
+
+def _resembles(lines: Sequence[str], attempts: Sequence[Attempt], terminals: tuple[str, ...]) -> bool:
+    """Return whether one of a foreseen mistake's commands was typed: its hint speaks of it."""
+    foreseen = {_name(split_args(split_line(line, terminals)[1]) or ()) for line in lines}
+    if attempts[-1].failed and attempts[-1].argv and _name(attempts[-1].argv) not in foreseen:
+        return False  # another command's error
+    return any(_name(each.argv) in foreseen for each in attempts if each.own and each.argv)
+
+
+def _name(argv: Sequence[bytes]) -> str:
+    words = [to_text(word) for word in argv]
+    while len(words) > 1 and words[0].isdigit():
+        words = words[1:]
+    inner = list(commands([to_bytes(word) for word in words]))
+    return name_of(inner[-1]) if inner else ""
+
+
+def react(task: Task, finding: Finding, inspect: Inspection, attempts: Sequence[Attempt]) -> str:
+    """Return a nudge for what was typed last and what is missing, or nothing when nothing was typed."""
+    attempts = [attempt for attempt in attempts if attempt.own and attempt.argv]
+    if not attempts:
+        return ""
+    last = attempts[-1]
+    if last.failed:
+        text = short_explanation(last.argv, last.printed)
+        if text:
+            return text
+    if finding.kind == "absent":
+        near = shorten(_near(finding.key, attempts))
+        if near:
+            return f"You used the key `{near}`; the task names `{finding.key}`. Redis takes every letter as it is."
+        elsewhere = [each.db for each in attempts if each.db and finding.key.encode() in each.argv]
+        if elsewhere and not isinstance(inspect([b"TYPE", finding.key.encode()], elsewhere[-1]), ReplyError):
+            return f"You are in database {elsewhere[-1]}; the task is about database 0 (`SELECT 0`)."
+    return _sentence(finding.missing)
+
+
+def _near(key: str, attempts: Sequence[Attempt]) -> str:
+    used = [to_text(word) for each in attempts[-5:] for word in each.argv[1:]]
+    near = difflib.get_close_matches(key, [word for word in used if word != key], 1, 0.75)
+    if near:
+        return near[0]
+    return next((word for word in used if word.casefold() == key.casefold() and word != key), "")
+
+
+def _sentence(text: str) -> str:
+    if not text:
+        return ""
+    text = text if text[0] == "`" else text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def said(conditions: Sequence[Condition]) -> list[str]:
+    """Return what conditions tell the learner, those inside others included."""
+    found: list[str] = []
+    for each in conditions:
+        if each.say is not None:
+            found.append(each.say)
+        found += said([*(each.any or ()), *(each.all or ()), *([each.not_] if each.not_ else [])])
+    return found

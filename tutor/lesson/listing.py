@@ -1,0 +1,91 @@
+"""`redis-tutor list` and `redis-tutor journal`: the lessons with what is done, for people and for programs."""
+
+import json
+import sys
+import time
+from collections import Counter
+
+from tutor.lesson.catalogue import installed_course
+from tutor.lesson.journal import LessonJournal
+from tutor.lesson.model import Lesson
+from tutor.lesson.progress import Progress, Taken
+from tutor.lesson.reading import Problems
+from tutor.lesson.review import questions
+from tutor.lesson.summary import skipped_in
+
+
+def print_list(as_json: bool = False) -> int:
+    """Print all lessons by chapter; problems of lesson files go to standard error. Returns the exit status."""
+    course, progress = installed_course(), Progress()
+    now = time.time()
+    due = Counter(each.lesson.id for each in questions(course, progress) if each.due <= now)
+    if as_json:
+        rows = []
+        for lesson in course.lessons:
+            taken = progress.of(lesson.id)
+            rows.append(
+                {
+                    "id": lesson.id,
+                    "title": lesson.title,
+                    "chapter": lesson.front.chapter,
+                    "minutes": lesson.front.minutes,
+                    "steps": len(lesson.steps),
+                    "steps_done": len(taken.steps) if taken else 0,
+                    "done": bool(taken and taken.done),
+                    "state": _state(lesson, taken),
+                    "tasks": sum(len(step.tasks) for step in lesson.steps),
+                    "tasks_done": len(taken.tasks_done) if taken else 0,
+                    "tasks_skipped": skipped_in(lesson, taken),
+                    "predictions_right": len(taken.right) if taken else 0,
+                    "predictions_missed": len(taken.missed) if taken else 0,
+                    "to_review": due[lesson.id],
+                }
+            )
+        print(json.dumps(rows, indent=1))
+    else:
+        width = max((len(lesson.id) for lesson in course.lessons), default=0)
+        for number, title in course.chapters.items():
+            lessons = [lesson for lesson in course.lessons if lesson.front.chapter == number]
+            if not lessons:
+                continue
+            print(f"{number}. {title}")
+            for lesson in lessons:
+                taken = progress.of(lesson.id)
+                words = ["done"] if taken and taken.done else []
+                if taken and not taken.done:
+                    words = [f"step {taken.step + 1} of {len(lesson.steps)}"]
+                skipped = skipped_in(lesson, taken)
+                words += [f"{skipped} task{'s' if skipped > 1 else ''} skipped"] if skipped else []
+                words += [f"{len(taken.missed)} predicted otherwise"] if taken and taken.missed else []
+                words += [f"{due[lesson.id]} to review"] if due[lesson.id] else []
+                end = f"  {', '.join(words)}" if words else ""
+                print(f"   {lesson.id:<{width}}  {lesson.title}  ({lesson.front.minutes} min){end}")
+    for problem in course.problems:
+        print(problem, file=sys.stderr)
+    if progress.notice:
+        print(progress.notice, file=sys.stderr)
+    return 0
+
+
+def _state(lesson: Lesson, taken: Taken | None) -> str:
+    """Return `new`, `begun`, `solved` (finished, every task done) or `skipped` (finished without some)."""
+    if taken is None:
+        return "new"
+    if not taken.done:
+        return "begun"
+    return "skipped" if skipped_in(lesson, taken) else "solved"
+
+
+def print_journal(name: str) -> int:
+    """Print the journal of a lesson as it can be shown to others. Returns the exit status."""
+    try:
+        lesson = installed_course().open(name)
+    except (LookupError, Problems) as error:
+        print(f"redis-tutor: {error.args[0]}", file=sys.stderr)
+        return 1
+    exported = LessonJournal(lesson.key, digest=lesson.digest, reads_only=True).export()
+    if not exported:
+        print(f"redis-tutor: you have not begun the lesson {lesson.id}", file=sys.stderr)
+        return 1
+    print(exported, end="")
+    return 0

@@ -1,0 +1,879 @@
+"""A lesson being taken: steps, attempts, checks, hints, and the ways back. No screen, no clock, no file.
+
+Two ways to use it. `verify` lets the session talk to the server and calls `submit`. A controller types into terminals
+of its own: it calls `before` when a line is entered and `after` when its replies are there. Both give events, in the
+order in which they happened.
+
+The session's own state is one immutable value (`State`), kept beside every place of the server's, so that going back
+brings back both. Free play needs no mode: every command is carried out, noted, and the open task's check looks
+at what it did.
+"""
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.protocol.errors import ReplyError
+from tutor.lesson import hints, transcript
+from tutor.lesson.checks import Attempt, check
+from tutor.lesson.diagnosis import explain_error
+from tutor.lesson.diagnosis.observer import Observer
+from tutor.lesson.events import (
+    Arrived,
+    Diagnosed,
+    Differs,
+    Event,
+    ExampleRan,
+    Foreseen,
+    LessonDone,
+    Nothing,
+    Predicted,
+    StepDone,
+    StepEntered,
+    TaskDone,
+    Typed,
+    WentBack,
+)
+from tutor.lesson.hints import Hint
+from tutor.lesson.journal import LessonJournal
+from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
+from tutor.lesson.moments import Moment, Moments
+from tutor.lesson.server import ANSWER_SECONDS, Said, Server, Unanswered, printed, pushed
+from tutor.lesson.summary import summary
+from tutor.lesson_server.parent import HostError
+from tutor.prompt import help_text, plain, split_args
+from tutor.prompt.words import LINE, shorten
+
+__all__ = [  # a session with its events, for front ends
+    "Arrived", "Diagnosed", "Differs", "Event", "ExampleRan", "Foreseen", "LessonDone", "Nothing",
+    "Predicted", "Session", "State", "StepDone", "StepEntered", "TaskDone", "Typed", "WentBack",
+    "expand", "only_looks", "words_of",
+]  # fmt: skip
+
+KEPT_ATTEMPTS = 500
+MOST_REPEATS = 100_000
+NOT_AGAIN = ("debug sleep", "debug segfault", "debug panic", "monitor", "sync", "psync", "quit")  # in a replay
+TEXT_CHANGED = "The text of this lesson has changed. You are at the same step, with its data."
+UNANSWERED_SECONDS = 3.0  # for which a replay waits for the command that the tutor was killed in
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the learner has done, as far as an undo takes it back."""
+
+    step: int = 0  # index
+    done: frozenset[tuple[int, str]] = frozenset()  # tasks, by step and id
+    ran: frozenset[tuple[int, str]] = frozenset()  # examples
+    predicted: tuple[tuple[int, str, str], ...] = ()  # step, prediction, what was said
+    attempts: tuple[Attempt, ...] = ()  # of this step
+    since: int = 0  # where in `attempts` the open task begins
+    prepared: frozenset[tuple[int, str]] = frozenset()  # tasks whose set-up was typed
+    completed: frozenset[int] = frozenset()  # steps that were left, with what the learner had not done in them
+    foreseen: str = ""  # the hint for a foreseen mistake that was given last
+    untouched: frozenset[str] = frozenset()  # tasks of the step whose checks have held since it began
+
+
+@dataclass(slots=True)
+class _Levels:
+    task: tuple[int, str] = (0, "")
+    level: int = 0
+
+
+class Session:
+    """One learner, one lesson, one server. `record` hears every event, for the progress store."""
+
+    def __init__(
+        self,
+        lesson: Lesson,
+        server: Server,
+        record: Callable[[Event], None] | None = None,
+        journal: LessonJournal | None = None,
+    ) -> None:
+        self.journal = journal  # the input in this step, replayed when the lesson is reopened
+        self.lesson = lesson
+        self.server = server
+        self.state = State()
+        self._record = record or (lambda event: None)
+        self._moments = Moments()
+        self._starts: dict[int, tuple[int, State, int]] = {}  # of steps: where they began, and in the journal
+        self.waiting: list[tuple[str, str, str | None]] = []  # after `open`, what is to be typed again
+        self._replaying = False
+        self._levels = _Levels()
+        self._observer = Observer(lesson, server)
+        self._catching_up = ""  # what to tell about examples that were run first
+
+    # -- what there is to show
+
+    @property
+    def step(self) -> Step:
+        """The step that the learner is at."""
+        return self.lesson.steps[self.state.step]
+
+    def task_done(self, task: Task, step: int | None = None) -> bool:
+        """Tell whether a task is done."""
+        return (self.state.step if step is None else step, task.id) in self.state.done
+
+    def ran(self, example: Example) -> bool:
+        """Tell whether an example of this step has been run."""
+        return (self.state.step, example.id) in self.state.ran
+
+    def said(self, prediction: Prediction) -> str:
+        """Return what was predicted, or nothing."""
+        return next(
+            (said for step, name, said in self.state.predicted if (step, name) == (self.state.step, prediction.id)),
+            "",
+        )
+
+    @property
+    def open_task(self) -> Task | None:
+        """The first task of the step that is not done."""
+        return next((task for task in self.step.tasks if not self.task_done(task)), None)
+
+    @property
+    def steps_done(self) -> tuple[bool, ...]:
+        """Which steps are complete: all tasks done, or none to do and left behind."""
+        return tuple(
+            all(self.task_done(task, i) for task in step.tasks) and (bool(step.tasks) or i < self.state.step)
+            for i, step in enumerate(self.lesson.steps)
+        )
+
+    @property
+    def due(self) -> Prediction | None:
+        """The first prediction of the step that has not been made."""
+        return next((each for each in self.step.predictions if not self.said(each)), None)
+
+    # -- opening, going on and back
+
+    def open(self, step: int = 0, done: Collection[tuple[int, str]] = ()) -> list[Event]:
+        """Come to where the learner was, on a fresh server.
+
+        With a journal everything that the learner did is done again, step by step. Without one, or with one of
+        another text, the steps before `step` (index) are executed as the text has them. `done` are the tasks that
+        were done by then, by step and ID: they stay done, whatever the data is like now.
+        """
+        if self.journal is None:
+            return self._open_at(step, done, ())
+        self._replaying = True
+        try:
+            with self.journal.replay() as trail:
+                names = [self._step_name(index) for index in range(len(self.lesson.steps))]
+                if trail and [name for name, _ in trail] == names[: len(trail)]:
+                    events = self._open_again(trail, done)
+                    if self.journal.text_changed:
+                        events.append(Nothing(TEXT_CHANGED))
+                else:
+                    events = self._open_at(step, done, trail)
+        finally:
+            self._replaying = False
+        self._wait_again()
+        self._told(events)
+        for task in self.step.tasks:
+            if self.task_done(task):
+                self._record(TaskDone(task))
+        if self.journal.notice:
+            events.append(Nothing(self.journal.notice))
+        return events
+
+    def _open_again(
+        self, trail: Sequence[tuple[str, Sequence[dict[str, Any]]]], done: Collection[tuple[int, str]]
+    ) -> list[Event]:
+        """Do everything again that the journal has."""
+        events: list[Event] = []
+        last = len(trail) - 1
+        for index, (_, entries) in enumerate(trail):
+            if index:
+                self._complete()
+            events = self._enter(index)
+            if (stopped := self._do_again(entries, index == last)) is not None:
+                events.append(stopped)
+                break
+            if index < last:
+                before = {(at, task) for at, task in done if at == index} & self._known_tasks()
+                self.state = replace(self.state, done=self.state.done | before)
+        if sum(len(entries) for _, entries in trail):
+            events.insert(1, Nothing("You are where you were: your commands have been replayed."))
+        return events
+
+    def _wait_again(self) -> None:
+        """Take back the commands that still wait for a reply: the front end types them again."""
+        self.waiting = []
+        for terminal in self.lesson.terminals:
+            if (moment := self._moments.pending(terminal)) is not None:
+                entry = self.journal.rows[moment.entries] if self.journal is not None else {}
+                self.waiting.append((terminal, moment.line, entry.get("for")))
+                self.server.interrupt(terminal)
+                self.stopped(terminal)
+
+    def _open_at(
+        self,
+        step: int,
+        done: Collection[tuple[int, str]],
+        trail: Sequence[tuple[str, Sequence[dict[str, Any]]]],
+    ) -> list[Event]:
+        """Go to a step; do again what the journal has of that step alone."""
+        events: list[Event] = []
+        left_in, left = trail[-1] if trail else ("", ())
+        text_changed = self.journal is not None and self.journal.text_changed and bool(left_in)
+        if text_changed:  # the step may have another number now
+            titles = [each.title for each in self.lesson.steps]
+            title = left_in.partition(" ")[2]
+            step = titles.index(title) if title in titles else step
+        last = min(step, len(self.lesson.steps) - 1)
+        for index in range(last):
+            self._enter(index)
+            self._complete()
+        before = {(at, each) for at, each in done if at < last}
+        self.state = replace(self.state, done=self.state.done | (before & self._known_tasks()))
+        events += self._told(self._enter(last))
+        again = left if left_in == self._step_name() or text_changed else []
+        noted = {entry.get("done") for entry in again}
+        for task in self.step.tasks:
+            if (last, task.id) in done and task.id not in noted:
+                self._restore(task)
+        if text_changed:
+            events.append(Nothing(TEXT_CHANGED))
+        if again:
+            stopped = self._do_again(again)
+            events.append(stopped or Nothing("Your commands in this step have been replayed."))
+        return events
+
+    def _known_tasks(self) -> set[tuple[int, str]]:
+        return {(at, task.id) for at, step in enumerate(self.lesson.steps) for task in step.tasks}
+
+    def _restore(self, task: Task) -> None:
+        """Mark a task as done that was done when the lesson was last open."""
+        done = self.state.done | {(self.state.step, task.id)}
+        self.state = replace(self.state, done=done, since=len(self.state.attempts))
+        if self.journal is not None:
+            self.journal.note(done=task.id)
+
+    def _step_name(self, index: int | None = None) -> str:
+        index = self.state.step if index is None else index
+        return f"{index} {self.lesson.steps[index].title}"
+
+    def _do_again(self, entries: Sequence[dict[str, Any]], at_end: bool = True) -> Nothing | None:
+        """Do events of the journal again; returns what has to be said when one of them fails, and ends there."""
+        for number, entry in enumerate(entries):
+            if self.journal is not None:
+                self.journal.replayed(entry)
+            moment = len(self.journal) if self.journal is not None else 0
+            if at_end and number == len(entries) - 1:
+                self.server.answer_s = UNANSWERED_SECONDS
+            try:
+                self._do_one_again(entry)
+            except (Unanswered, HostError, LookupError, ValueError) as problem:
+                line = shorten(str(entry.get("line", "")), LINE)
+                if self._moments and not self._moments[-1].over:
+                    self.server.undo(self._moments.pop().place)
+                if self.journal is not None:
+                    self.journal.cut(moment)
+                if isinstance(problem, Unanswered):
+                    return Nothing(f"`{line}` was still running when the tutor ended. It was not run again.")
+                kept = f" The whole journal is kept as {self.journal.copy()}." if self.journal is not None else ""
+                return Nothing(f"`{line}` could not be run again ({problem}). You are at the moment before it.{kept}")
+            finally:
+                self.server.answer_s = ANSWER_SECONDS
+        return None
+
+    def _do_one_again(self, entry: dict[str, Any]) -> None:
+        predictions = {each.id: each for each in self.step.predictions}
+        tasks = {each.id: each for each in self.step.tasks}
+        terminal, line = str(entry.get("terminal")), str(entry.get("line", ""))
+        if entry.get("prediction") in predictions:
+            self.predict(predictions[entry["prediction"]], str(entry.get("answer")))
+        elif entry.get("done") in tasks:
+            if not self.task_done(task := tasks[entry["done"]]):  # what it took has not happened this time
+                self._restore(task)
+        elif entry.get("action") == "hint":
+            self.hint()
+        elif entry.get("action") == "show":
+            self.solution()
+        elif entry.get("action") == "complete":
+            self._complete()
+        elif entry.get("stopped") in self.lesson.terminals:
+            self.server.interrupt(terminal := entry["stopped"])
+            if self._moments.pending(terminal) is not None:
+                self.stopped(terminal)
+            else:
+                self.left_subscriptions(terminal)
+        elif terminal in self.lesson.terminals and line and self._never_again(line):
+            self.before(terminal, line, entry.get("for"))
+            self._moments[-1].over, self._moments[-1].changed = True, not only_looks(words_of(line))
+        elif terminal in self.lesson.terminals and line:
+            self.submit(terminal, line, entry.get("for"))
+
+    def _never_again(self, line: str) -> bool:
+        """Return whether a replay leaves a command out: it changes nothing, and would end or block the server."""
+        words = " ".join(line.lower().split())
+        return words.startswith(NOT_AGAIN) or (words.startswith("shutdown") and not self.lesson.on_machines)
+
+    def _enter(self, index: int) -> list[Event]:
+        self.state = replace(self.state, step=index, attempts=(), since=0)
+        self._starts[index] = (self.server.mark(), self.state, len(self.journal) if self.journal is not None else 0)
+        self.state = replace(self.state, untouched=frozenset(task.id for task in self.step.tasks))
+        self._moments.clear()
+        if self.journal is not None:
+            self.journal.begin(self._step_name())
+        events: list[Event] = [StepEntered(self.step)]
+        for example in self.step.examples:
+            if example.setup:
+                for exchange in example.exchanges:
+                    self._execute(example.terminal, exchange.command)
+                self.state = replace(self.state, ran=self.state.ran | {(index, example.id)})
+        self._ready(self.open_task)
+        self._touch()
+        return events
+
+    def _ready(self, task: Task | None, now: bool = False) -> bool:
+        """Type a task's set-up, unseen, once all examples above it have been run (or `now`); tell whether it is."""
+        if task is None:
+            return False
+        here = (self.state.step, task.id)
+        if not task.setup or here in self.state.prepared:
+            return True
+        above = [each for each in self.step.examples if each.line < task.line and not each.arrives]
+        if not now and not all(self.ran(example) for example in above):
+            return False
+        for line in task.setup:
+            self._execute(*split_line(line, self.lesson.terminals))
+        self.state = replace(self.state, since=len(self.state.attempts), prepared=self.state.prepared | {here})
+        self._touch()
+        return True
+
+    def _complete(self) -> None:
+        """Do what is left of the step, so that the next one finds what it builds on."""
+        index = self.state.step
+        if index in self.state.completed:
+            return
+        if self.journal is not None:
+            self.journal.note(action="complete")
+        typed = [(each.terminal, each.line) for each in self.state.attempts if each.argv]
+        for block in self.step.blocks:
+            examples = (
+                block.examples if isinstance(block, Prediction) else [block] if isinstance(block, Example) else []
+            )
+            for example in examples:
+                if (index, example.id) not in self.state.ran:
+                    self._run_unseen(example, typed)
+            if isinstance(block, Task) and not self.task_done(block):
+                self._ready(block, now=True)
+                for line in block.solution:
+                    self._execute(*split_line(line, self.lesson.terminals))
+        completed = self.state.completed | {index}
+        self.state = replace(self.state, since=len(self.state.attempts), completed=completed)
+
+    def next(self) -> list[Event]:
+        """Go to the next step. What the learner left out of this one is done first, unseen."""
+        if self.state.step + 1 >= len(self.lesson.steps):
+            rows = self.journal.rows if self.journal is not None else []
+            counted = summary(self.lesson, self.state.done, self.state.predicted, rows)
+            if self.journal is not None:
+                self.journal.begin("")
+            return self._told([LessonDone(self.lesson, counted)])
+        self._complete()
+        return self._told(self._enter(self.state.step + 1))
+
+    def back(self) -> list[Event]:
+        """Go to the step before, the server as it was when that step was left."""
+        index = self.state.step
+        if index == 0:
+            return [Nothing("This is the first step.")]
+        place, state, entries = self._starts[index]
+        self.server.undo(place)
+        if self.journal is not None:
+            self.journal.cut(entries)
+        start = self._starts[index - 1]
+        done = self.state.done
+        self.state = replace(state, step=index - 1, attempts=(), since=0, done=_upto(done, index))
+        self._starts[index - 1] = start
+        self._moments.clear()
+        text = f"The server is as it was at the end of step {index}."
+        return self._told([WentBack(text, done - self.state.done), StepEntered(self.step)])
+
+    def go(self, step: int) -> list[Event]:
+        """Go to any step (index): back by way of its own beginning, forward as `next` does."""
+        if step <= self.state.step:
+            if step not in self._starts:
+                return [Nothing("That step has not been entered yet.")]
+            return self._return_to(
+                step, "This step starts again." if step == self.state.step else "Back at the step."
+            )
+        events: list[Event] = []
+        while self.state.step < min(step, len(self.lesson.steps) - 1):
+            self._complete()
+            events = self._enter(self.state.step + 1)
+        return self._told(events)
+
+    def reset_step(self) -> list[Event]:
+        """Start the step again, the server as it was at its beginning."""
+        return self._return_to(self.state.step, "This step starts again.")
+
+    def reset_lesson(self) -> list[Event]:
+        """Start the lesson again."""
+        return self._return_to(0, "The lesson starts again.")
+
+    def _return_to(self, index: int, text: str) -> list[Event]:
+        place, state, entries = self._starts[index]
+        self.server.undo(place)
+        if self.journal is not None:
+            self.journal.cut(entries)
+        reopened = self.state.done - state.done
+        self.state = state
+        self._levels = _Levels()
+        self._starts = {number: start for number, start in self._starts.items() if number <= index}
+        return self._told([WentBack(text, reopened), *self._enter(index)])
+
+    def undo(self) -> list[Event]:
+        """Take back the last command that changed something, and what only looked after it."""
+        moment = self._moments.take_back()
+        if moment is None:
+            return [Nothing("There is nothing to take back in this step: no command has changed anything.")]
+        self.server.undo(moment.place)
+        reopened = self.state.done - moment.state.done
+        self.state = moment.state
+        if self.journal is not None:
+            self.journal.cut(moment.entries)
+        return self._told([WentBack(f"taken back: {shorten(moment.line, LINE)}", reopened)])
+
+    # -- typing
+
+    def before(self, terminal: str, line: str, typed_for: str | None = None) -> None:
+        """Note the moment before a line is carried out."""
+        entries = len(self.journal) if self.journal is not None else 0
+        self._moments.append(Moment(self.server.mark(), terminal, line, self.state, entries))
+        if self.journal is not None:
+            self.journal.note(**{"terminal": terminal, "line": line, "for": typed_for})
+        self._catch_up(terminal, line)
+
+    def _catch_up(self, terminal: str, line: str) -> None:
+        """Run the examples that the open task needs before a line that attempts it; one undo takes both back."""
+        task = self.open_task
+        if task is None or not self._observer.attempts(task, terminal, line, self.step):
+            return
+        above = [each for each in self.step.examples if each.line < task.line and not each.arrives]
+        missing = [each for each in above if not self.ran(each)]
+        if not self._observer.needs(task, missing):
+            return
+        queued = self._queued(terminal)
+        if queued:  # they belong before the transaction: go back, and queue its commands again
+            self.server.undo(queued[0].place)
+        typed = [(each.terminal, each.line) for each in self.state.attempts if each.argv]
+        for example in missing:
+            self._run_unseen(example, typed if not queued else [])
+            self.state = replace(self.state, ran=self.state.ran | {(self.state.step, example.id)})
+        since = self.state.since
+        self._ready(task)
+        if queued:
+            self.state = replace(self.state, since=since)
+            for moment in queued:
+                if moment is not queued[0]:
+                    moment.place = self.server.mark()
+                self._execute(moment.terminal, moment.line)
+            self._moments[-1].place = self.server.mark()
+        self._catching_up = "The examples above were run first, since the task builds on them."
+
+    def _queued(self, terminal: str) -> list[Moment]:
+        """Return the moments of a transaction that is open in a terminal, from its `MULTI` on."""
+        if "(TX)" not in self.server.prompt(terminal):
+            return []
+        before = self._moments[:-1]
+        at = max(
+            (
+                n
+                for n, each in enumerate(before)
+                if each.terminal == terminal and each.line.strip().upper() == "MULTI"
+            ),
+            default=-1,
+        )
+        return before[at:] if at >= 0 else []
+
+    def _run_unseen(self, example: Example, typed: list[tuple[str, str]]) -> None:
+        """Run what was not typed of an example."""
+        for exchange in example.exchanges:
+            entry = (example.terminal, _line(exchange.command))
+            if entry in typed:  # once is enough: it may push or count
+                typed.remove(entry)
+            elif exchange.command:
+                self._execute(example.terminal, exchange.command)
+
+    def waits(self, typed_for: str) -> None:
+        """Take note that the last command of an example waits, as the example says it does."""
+        if any(example.id == typed_for and example.waits for example in self.step.examples):
+            self.state = replace(self.state, ran=self.state.ran | {(self.state.step, typed_for)})
+
+    def stopped(self, terminal: str) -> None:
+        """Take note that a line came to nothing: it was not a command, or Ctrl-C ended the wait for its reply."""
+        moment = self._moments.pending(terminal)
+        if moment is None:
+            return
+        self._moments.remove(moment)
+        if self.journal is None:
+            return
+        if len(self.journal) == moment.entries + 1:
+            self.journal.cut(moment.entries)
+        else:  # something happened elsewhere while it waited
+            self.journal.note(stopped=terminal)
+
+    def left_subscriptions(self, terminal: str) -> None:
+        """Take note that Ctrl-C ended the subscriptions of a terminal."""
+        if self.journal is not None:
+            self.journal.note(stopped=terminal)
+
+    def after(
+        self, terminal: str, argv: Sequence[bytes], replies: Sequence[Any], typed_for: str | None = None, db: int = 0
+    ) -> list[Event]:
+        """Take note of a command that was carried out, and look what it brought about."""
+        if not argv:
+            unfinished = self._moments.pending(terminal)
+            self.stopped(terminal)
+            return self._unreadable(terminal, unfinished.line if unfinished is not None else "")
+        moment = self._moments.pending(terminal)
+        line = moment.line if moment is not None else next(
+            (each.line for each in reversed(self._moments) if each.terminal == terminal), ""
+        )  # fmt: skip
+        words = tuple(argv)
+        text = "".join(printed(words, reply) for reply in replies)
+        failed = any(isinstance(reply, ReplyError) for reply in replies)
+        example = any(each.id == typed_for for each in self.step.examples)
+        attempt = Attempt(terminal, words, text, db, failed, not example, line)
+        if moment is not None:
+            refused = failed and all(isinstance(reply, ReplyError) for reply in replies)
+            changes = not only_looks(words) and not (refused and words[0].lower() not in _PARTLY)
+            moment.changed = changes or bool(self._catching_up)
+            moment.over = bool(replies)
+        self._keep(attempt)
+        events: list[Event] = []
+        if self._catching_up:
+            events.append(Nothing(self._catching_up))
+            self._catching_up = ""
+        events += self._examples(attempt, typed_for)
+        told = self._tasks()
+        events += told
+        if attempt.own and not told and not self._replaying:
+            events += self._diagnosed(attempt)
+        return self._told(events)
+
+    def _keep(self, attempt: Attempt) -> None:
+        attempts = (*self.state.attempts, attempt)
+        dropped = max(0, len(attempts) - KEPT_ATTEMPTS)
+        self.state = replace(self.state, attempts=attempts[dropped:], since=max(0, self.state.since - dropped))
+
+    def _unreadable(self, terminal: str, line: str) -> list[Event]:
+        """Take note of a line that could not be split into words: its quotes do not match."""
+        if self.lesson.is_shell(terminal) or not line.strip() or split_args(line) is not None:
+            return []
+        attempt = Attempt(terminal, (), "Invalid argument(s)\n", failed=True, text=line)
+        self._keep(attempt)
+        return self._told(self._diagnosed(attempt))
+
+    def _diagnosed(self, attempt: Attempt) -> list[Event]:
+        """Say what is wrong with a line, if it is a near miss or an error."""
+        self._observer.note(self.open_task, self.state, self.step, attempt)
+        found = self._observer.found
+        task = self.open_task or (self.step.tasks[-1] if self.step.tasks else None)
+        if found is None or not found.near or task is None:
+            return []
+        return [Diagnosed(task, found.text, found.kind, found.slot)]
+
+    def arrived(self, terminal: str, replies: Sequence[Any]) -> list[Event]:
+        """Take note of what came unasked, and look what it brought about."""
+        if not replies:
+            return []
+        text = "".join(pushed(reply) for reply in replies)
+        attempt = Attempt(terminal, (), text)
+        self.state = replace(self.state, attempts=(*self.state.attempts, attempt))
+        return self._told([Arrived(terminal, text), *self._tasks()])
+
+    def submit(self, terminal: str, line: str, typed_for: str | None = None) -> list[Event]:
+        """Carry out a line in a terminal, and look at every terminal for what arrived."""
+        if self.lesson.is_shell(terminal):
+            return self._submit_to_shell(terminal, line, typed_for)
+        argv = split_args(line)
+        if argv is None:
+            shown = Typed(terminal, self.server.prompt(terminal), shorten(line, LINE), "Invalid argument(s)\n")
+            return [shown, *self._unreadable(terminal, line)]
+        if not argv:
+            return []
+        if argv[0].lower() in (b"help", b"?"):  # redis-cli's own, too
+            return [Typed(terminal, self.server.prompt(terminal), shorten(line, LINE), plain(help_text(argv[1:])))]
+        repeat = 1
+        if len(argv) > 1 and argv[0].isdigit():  # redis-cli's own: a number in front repeats the command
+            repeat, argv = max(1, min(int(argv[0]), MOST_REPEATS)), argv[1:]
+        prompt, db = self.server.prompt(terminal), self.server.db(terminal)
+        self.before(terminal, line, typed_for)
+        replies = [reply for _ in range(repeat) for reply in self.server.execute(terminal, argv)]
+        text = "".join(printed(argv, reply) for reply in replies)
+        events: list[Event] = [Typed(terminal, prompt, shorten(line, LINE), text)]
+        events += self.after(terminal, argv, replies, typed_for, db)
+        for name in self.lesson.terminals:
+            events += self.arrived(name, self.server.arrived(name))
+        return events
+
+    def _submit_to_shell(self, terminal: str, line: str, typed_for: str | None) -> list[Event]:
+        if not line.strip():
+            return []
+        prompt = self.server.prompt(terminal)
+        self.before(terminal, line, typed_for)
+        text = self.server.shell(terminal, line)
+        events: list[Event] = [Typed(terminal, prompt, shorten(line, LINE), text)]
+        events += self.after(terminal, words_of(line), [Said(text)], typed_for)
+        for name in self.lesson.terminals:
+            events += self.arrived(name, self.server.arrived(name))
+        return events
+
+    def run_example(self, example: Example) -> list[Event]:
+        """Type an example's commands."""
+        events: list[Event] = []
+        for exchange in example.exchanges:
+            if exchange.command:
+                events += self.submit(example.terminal, exchange.command, example.id)
+        return events
+
+    def _execute(self, terminal: str, line: str) -> None:
+        if self.lesson.is_shell(terminal):
+            self.server.shell(terminal, line)
+            return
+        argv = split_args(line)
+        if argv:
+            self.server.execute(terminal, expand(argv))
+            for name in self.lesson.terminals:
+                self.server.arrived(name)
+
+    def _examples(self, attempt: Attempt, typed_for: str | None) -> list[Event]:
+        events: list[Event] = []
+        # What was typed is shared out among the examples, in order: two of them may have a command in common.
+        typed = Counter((each.terminal, each.line) for each in self.state.attempts if each.argv)
+        for example in self.step.examples:
+            if example.arrives or example.setup:
+                continue
+            lines = Counter((example.terminal, _line(each)) for each in transcript.commands(example.exchanges))
+            ran = self.ran(example)
+            if typed_for == example.id and not ran:
+                events += self._compare(example, attempt)
+            if lines <= typed:
+                typed -= lines
+                if not ran:
+                    self.state = replace(self.state, ran=self.state.ran | {(self.state.step, example.id)})
+                    events.append(ExampleRan(example))
+        return events
+
+    @staticmethod
+    def _compare(example: Example, attempt: Attempt) -> list[Event]:
+        """Tell when an example's command gave another reply than the text shows."""
+        found = [each for each in example.exchanges if each.command and _line(each.command) == attempt.line]
+        if len(found) != 1 or (example.waits and found[0] is example.exchanges[-1]):
+            return []
+        if transcript.matches(found[0].expected, attempt.printed, example.unordered):
+            return []
+        return [Differs(example, found[0].command, found[0].reply, attempt.printed)]
+
+    def look_again(self) -> list[Event]:
+        """Check the open task once more: on machines things go on after a command was answered."""
+        return self._told(self._tasks(foresee=False)) if self.open_task is not None else []
+
+    def _touch(self) -> None:
+        """Note which tasks' checks no longer hold: an example removes what the learner is to bring back.
+
+        Until then such a task is not done, whatever is typed.
+        """
+        attempts = self.state.attempts
+        held = [
+            task.id
+            for task in self.step.tasks
+            if task.id in self.state.untouched and check(task.conditions, self.server.inspect, attempts).holds
+        ]
+        if len(held) < len(self.state.untouched):
+            self.state = replace(self.state, untouched=frozenset(held))
+
+    def _tasks(self, foresee: bool = True) -> list[Event]:
+        events: list[Event] = []
+        self._touch()
+        task = self.open_task
+        while task is not None and self._ready(task):
+            attempts = self.state.attempts[self.state.since :]
+            if task.id in self.state.untouched or not check(task.conditions, self.server.inspect, attempts).holds:
+                break
+            self.state = replace(self.state, done=self.state.done | {(self.state.step, task.id)})
+            if self.journal is not None:
+                self.journal.note(done=task.id)
+            events.append(TaskDone(task))
+            task = self.open_task
+            if task is None:
+                events.append(StepDone(self.step))
+            else:
+                self.state = replace(self.state, since=len(self.state.attempts))
+        if foresee and task is not None and self._ready(task) and not events and self.state.attempts:
+            text = hints.foreseen(
+                task, self.server.inspect, self.state.attempts[self.state.since :], self.lesson.terminals
+            )
+            last = self.state.attempts[-1]
+            # A state that is still wrong is no news after a look around; a line typed again is.
+            news = text != self.state.foreseen or not last.argv or not only_looks(last.argv)
+            if text and (news or any(wrong.when is None and wrong.hint == text for wrong in task.wrong)):
+                events.append(Foreseen(task, text))
+            self.state = replace(self.state, foreseen=text)
+        return events
+
+    # -- help
+
+    def hint(self) -> Hint | Nothing:
+        """Return the next hint for the open task, one level clearer."""
+        if self.journal is not None:
+            self.journal.note(action="hint")
+        task = self.open_task
+        if task is None:
+            return Nothing("Every task of this step is done. Go on to the next step when you like.")
+        self._ready(task, now=True)
+        here = (self.state.step, task.id)
+        if self._levels.task != here:
+            self._levels = _Levels(here)
+        self._levels.level = min(self._levels.level + 1, hints.levels(task))
+        return hints.hint_at(task, self._levels.level, self.lesson.terminals, self._reaction(task))
+
+    def _reaction(self, task: Task) -> str:
+        attempts = self.state.attempts[self.state.since :]
+        inspect = self.server.inspect
+        text = hints.foreseen(task, inspect, attempts, self.lesson.terminals)
+        if not text and (found := self._observer.asked(task, self.state, self.step)):
+            text = found.text
+        if not text:
+            text = hints.react(task, check(task.conditions, inspect, attempts), inspect, attempts)
+        return "" if hints.gives_away(task, text, self.lesson.terminals) else text
+
+    def why(self) -> str:
+        """Return what is wrong with the command that was typed last, and what its error means."""
+        own = [each for each in self.state.attempts if each.own and (each.argv or each.failed)]
+        if not own:
+            return "No command has failed so far."
+        last = own[-1]
+        task, attempts = self.open_task, self.state.attempts[self.state.since :]
+        sentence = (
+            hints.foreseen(task, self.server.inspect, attempts, self.lesson.terminals) if task is not None else ""
+        )
+        if not sentence and (said := self._observer.asked(task, self.state, self.step, only_last=True)):
+            sentence = said.text
+        if not last.failed:
+            return f"`{shorten(last.text or last.line)}` did not fail. {sentence}".strip() if sentence else (
+                "No command has failed so far." if not any(each.failed for each in own)
+                else f"The last command, `{shorten(last.text or last.line)}`, did not fail."
+            )  # fmt: skip
+        rows = [
+            f"`{shorten(last.text or last.line)}`: {sentence}"
+            if sentence
+            else f"`{shorten(last.text or last.line)}`:"
+        ]
+        if last.argv:
+            text = last.printed.removeprefix("(error) ").strip()
+            page = explain_error(last.argv, text.encode(errors="surrogateescape"), self.server.inspect)
+            rows += [
+                row
+                for row in page.splitlines()
+                if row.partition(". ")[0] not in sentence and not (sentence and row.startswith(sentence[:-1]))
+            ]
+        return "\n".join(rows)
+
+    def solution(self) -> tuple[tuple[str, str], ...]:
+        """Return the lines that solve the open task, as (terminal, command), to be typed in."""
+        if self.journal is not None:
+            self.journal.note(action="show")
+        task = self.open_task
+        self._ready(task, now=True)
+        return tuple(split_line(line, self.lesson.terminals) for line in task.solution) if task else ()
+
+    def show(self) -> list[Event]:
+        """Type the solution of the open task."""
+        lines = self.solution()
+        if not lines:
+            return [Nothing("Every task of this step is done.")]
+        events: list[Event] = []
+        for terminal, line in lines:
+            events += self.submit(terminal, line)
+        return events
+
+    def predict(self, prediction: Prediction, answer: str) -> Predicted | Nothing:
+        """Accept a prediction, stored as text; its examples can then be run. Do nothing if it matches no option."""
+        said = prediction.read(answer)
+        if not said:
+            return Nothing(prediction.again)
+        kept = tuple(each for each in self.state.predicted if each[:2] != (self.state.step, prediction.id))
+        self.state = replace(self.state, predicted=(*kept, (self.state.step, prediction.id, said)))
+        if self.journal is not None:
+            self.journal.note(prediction=prediction.id, answer=said)
+        event = Predicted(prediction, said, prediction.right(said))
+        self._told([event])
+        return event
+
+    def _told(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            if not self._replaying:  # what is replayed was recorded when it happened
+                self._record(event)
+        return events
+
+
+def expand(argv: Sequence[bytes]) -> list[bytes]:
+    """Expand `{1..1000}` in a set-up's words as a shell does: data sets too long to be written out."""
+    words: list[bytes] = []
+    for word in argv:
+        found = re.search(rb"\{(\d+)\.\.(\d+)\}", word)
+        if found is None:
+            words.append(word)
+        else:
+            head, tail = word[: found.start()], word[found.end() :]
+            words += [b"%b%d%b" % (head, n, tail) for n in range(int(found[1]), int(found[2]) + 1)]
+    return words
+
+
+def _upto(done: frozenset[tuple[int, str]], index: int) -> frozenset[tuple[int, str]]:
+    return frozenset(each for each in done if each[0] < index)
+
+
+def words_of(line: str) -> list[bytes]:
+    """Return a line's words, a shell's or redis-cli's."""
+    return split_args(line) or [word.encode() for word in line.split()]
+
+
+def _line(command: str) -> str:
+    argv = words_of(command)
+    if len(argv) > 1 and argv[0].isdigit():
+        argv = argv[1:]
+    return Attempt("", tuple(argv), "").line
+
+
+_PARTLY = frozenset(b"exec eval evalsha fcall".split())  # an error of these comes after some of what they do
+
+_LOOKING = frozenset(
+    b"ping echo info time command memory object config|get client|id client|list client|info client|getname acl|list"
+    b" acl|whoami acl|users acl|getuser acl|cat pubsub slowlog|get slowlog|len latency role lastsave publish help"
+    b" sentinel|master sentinel|masters sentinel|replicas sentinel|slaves sentinel|sentinels sentinel|ckquorum"
+    b" sentinel|get-master-addr-by-name sentinel|myid sentinel|info-cache"
+    b" lolwut dbsize ls cat head tail wc xxd grep redis-tutor sleep hostname pwd".split()
+)
+
+
+def only_looks(argv: Sequence[bytes]) -> bool:
+    """Tell whether a command changes nothing that an undo would have to bring back."""
+    name = argv[0].lower()
+    if b">" in argv or b">>" in argv:  # a shell's: it writes a file
+        return False
+    if name in (b"redis-cli", b"sudo"):
+        rest = list(argv[1:])
+        while rest and rest[0].startswith(b"-"):
+            rest = rest[2:] if rest[0] in (b"-h", b"-p", b"-a", b"-n") else rest[1:]
+        return not rest or only_looks(rest)
+    pair = name + b"|" + argv[1].lower() if len(argv) > 1 else name
+    if name in _LOOKING or pair in _LOOKING:
+        return True
+    return _reads(name)
+
+
+@functools.cache
+def _reads(name: bytes) -> bool:
+    from engine.commands import load_all  # late: the table is large, and a lesson asks for it only here
+    from engine.table.declarations import READONLY, SERVER
+
+    load_all()
+    command = SERVER.get(name)
+    return command is not None and bool(command.flags & READONLY)

@@ -1,0 +1,531 @@
+"""The proofs behind `redis-tutor verify`: a lesson that passes holds what its text promises.
+
+1. Every transcript, typed in the lesson's order into a fresh server, gives the printed reply to the byte, on this
+   engine and on a real server when one is found; what varies is matched by its markers. The prompts are compared too.
+2. Every check fails before its task and holds after the task's solution.
+3. Every wrong attempt fails the check and gets its hint; no hint but the last contains the solution.
+4. Front matter fits the schema, ids are unique, links and glossary terms lead somewhere.
+5. The lesson goes from beginning to end in the plain mode. (The full screen's part stands with its tests.)
+
+What breaks is told as a compiler does: file, line, what was expected, what came.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.table.declarations import WRITE
+from tutor.client import LinkError
+from tutor.lesson import hints, transcript
+from tutor.lesson.catalogue import Catalogue, consistency, installed_course
+from tutor.lesson.checks import check
+from tutor.lesson.machines import can_be_real
+from tutor.lesson.model import Condition, Example, Exchange, Lesson, Prediction, Problem, Prose, Task, split_line
+from tutor.lesson.multi_server import MachinesServer
+from tutor.lesson.reading import Problems, read_lesson
+from tutor.lesson.server import EngineServer, ForeignServer, Server, find_real_server, real_server, version_of
+from tutor.lesson.session import Arrived, Diagnosed, Event, Foreseen, Session, TaskDone, Typed, only_looks, words_of
+from tutor.lesson.sources import named, near, short
+from tutor.lesson.typed import declared, reach
+from tutor.lesson_server.parent import HostError
+from tutor.prompt import split_args
+
+ARRIVAL_SECONDS = 5.0
+MACHINES_SECONDS = 12.0  # for a replica to connect again, where much else goes on
+SEED = 20240101
+
+
+@dataclass(slots=True)
+class Proof:
+    """What was proved of one lesson on one server."""
+
+    lesson: Lesson
+    where: str
+    problems: list[Problem]
+    replies: int = 0
+    tasks: int = 0
+    wrong: int = 0
+
+
+class _Walk:
+    """One lesson, from its first step to its last, on one server."""
+
+    def __init__(self, lesson: Lesson, server: Server, where: str, goes_back: bool) -> None:
+        self.proof = Proof(lesson, where, [])
+        self.lesson, self.server, self.where, self.goes_back = lesson, server, where, goes_back
+        self.session = Session(lesson, server)
+        self.waiting: dict[str, str] = dict.fromkeys(lesson.terminals, "")
+
+    def wrong(self, line: int, text: str) -> None:
+        self.proof.problems.append(Problem(self.lesson.path, line, f"{text} [{self.where}]"))
+
+    def differs(self, line: int, what: str, expected: str, came: str) -> None:
+        def block(name: str, text: str) -> str:
+            first, *rest = text.splitlines() or ["(nothing)"]
+            return "\n".join([f"    {name}  {first}", *(f"              {each}" for each in rest)])
+
+        self.wrong(line, f"{what}\n{block('expected', expected)}\n{block('came    ', came)}\n   ")
+
+    def walk(self) -> Proof:
+        for index, step in enumerate(self.lesson.steps):
+            try:
+                self.took(self.session.open() if index == 0 else self.session.next())
+            except (OSError, ValueError, HostError) as error:
+                self.wrong(step.line, f"the server ended: {error}")
+                return self.proof
+            for block in step.blocks:
+                if isinstance(block, Example):
+                    self.example(block)
+                elif isinstance(block, Prediction):
+                    self.session.predict(block, block.answers[0])
+                    for example in block.examples:
+                        self.example(example)
+                elif isinstance(block, Task):
+                    self.task(block)
+        return self.proof
+
+    def took(self, events: Sequence[Event]) -> str:
+        """Note what arrived; return what was printed for the command."""
+        text = ""
+        for event in events:
+            if isinstance(event, Arrived):
+                self.waiting[event.terminal] += event.text
+            elif isinstance(event, Typed):
+                text = event.text
+        return text
+
+    def example(self, example: Example) -> None:
+        if example.setup:
+            return
+        for exchange in example.exchanges:
+            self.proof.replies += 1
+            if not exchange.command:
+                self.arrival(example, exchange.expected, exchange.line)
+                continue
+            prompt = exchange.prompt.removeprefix("redis ")
+            real = self.server.prompt(example.terminal)
+            if prompt != real:
+                self.differs(exchange.line, "the prompt is another one", prompt, real)
+            events = self.session.submit(example.terminal, exchange.command, example.id)
+            text = self.took(events)
+            if example.waits and exchange is example.exchanges[-1]:
+                if text:
+                    self.differs(exchange.line, f"`{exchange.command}` was to wait", "", text)
+                continue
+            text = self.looked_again(example, exchange, text)
+            if not transcript.matches(exchange.expected, text, example.unordered):
+                self.differs(exchange.line, f"`{exchange.command}` gives another reply", exchange.expected, text)
+            for event in events:
+                if isinstance(event, TaskDone):
+                    self.wrong(event.task.line, f"the task is done by the example at line {example.line} already")
+
+    def looked_again(self, example: Example, exchange: Exchange, text: str) -> str:
+        """Return what a command prints that only looks, once things between machines have come to rest."""
+        if not self.lesson.on_machines or not only_looks(words_of(exchange.command)):
+            return text
+        until = time.monotonic() + MACHINES_SECONDS
+        while not transcript.matches(exchange.expected, text, example.unordered) and time.monotonic() < until:
+            self.server.pass_time(0.2)  # nothing tells the end of what goes on between servers
+            text = self.took(self.session.submit(example.terminal, exchange.command, example.id))
+        return text
+
+    def arrival(self, example: Example, expected: str, line: int) -> None:
+        until = time.monotonic() + (MACHINES_SECONDS if self.lesson.on_machines else ARRIVAL_SECONDS)
+        name = example.terminal
+        while not transcript.matches(expected, self.waiting[name], example.unordered) and time.monotonic() < until:
+            self.took(self.session.arrived(name, self.server.arrived(name, 0.1)))
+        if not transcript.matches(expected, self.waiting[name], example.unordered):
+            self.differs(line, f"something else arrives in the terminal `{name}`", expected, self.waiting[name])
+        self.waiting[name] = ""
+
+    def task(self, task: Task) -> None:
+        session = self.session
+        self.proof.tasks += 1
+        if session.task_done(task):
+            self.wrong(task.line, "the check holds before the task is done")
+            return
+        if self.goes_back:
+            for wrong in task.wrong:
+                self.wrong_attempt(task, wrong.lines, wrong.hint)
+        for line in task.solution:
+            self.took(session.submit(*split_line(line, self.lesson.terminals)))
+        until = time.monotonic() + (MACHINES_SECONDS if self.lesson.on_machines else ARRIVAL_SECONDS)
+        while not session.task_done(task) and time.monotonic() < until and len(self.lesson.terminals) > 1:
+            for name in self.lesson.terminals:
+                self.took(session.arrived(name, self.server.arrived(name, 0.05)))
+            if self.lesson.on_machines:
+                session.look_again()
+        if not session.task_done(task):
+            finding = check(task.conditions, self.server.inspect, session.state.attempts[session.state.since :])
+            typed = "; ".join(f"{each.line} → {each.printed.strip()}" for each in session.state.attempts[-3:])
+            self.wrong(task.spec_line, f"the solution does not satisfy the check: {finding.missing} ({typed})")
+
+    def wrong_attempt(self, task: Task, lines: Sequence[str], hint: str) -> None:
+        session = self.session
+        self.proof.wrong += 1
+        place, state = self.server.mark(), session.state
+        events: list[Event] = []
+        for line in lines:
+            events = session.submit(*split_line(line, self.lesson.terminals))
+        given = [event.text for event in events if isinstance(event, Foreseen) and not isinstance(event, Diagnosed)]
+        what = "; ".join(lines)
+        if session.task_done(task):
+            self.wrong(task.spec_line, f"the wrong attempt `{what}` satisfies the check")
+        elif not given:
+            self.wrong(task.spec_line, f"the wrong attempt `{what}` gets no hint: expected {hint!r}")
+        elif given[-1] != hint:
+            self.differs(task.spec_line, f"the wrong attempt `{what}` gets another hint", hint, given[-1])
+        self.server.undo(place)
+        session.state = state
+
+
+def prove_text(lesson: Lesson) -> list[Problem]:
+    """Return the problems of a lesson that can be found without a server.
+
+    Hints that give the solution away, markers without a value, commands that cannot be executed, settings that do not
+    exist, and steps with nothing to do.
+    """
+    problems = [*_settings(lesson), *_steps(lesson)]
+    for step in lesson.steps:
+        for example in step.examples:
+            for exchange in example.exchanges:
+                if marker := transcript.without_value(exchange.marked):
+                    text = f"the marker {marker} shows the learner no value: write {marker[:-2]}:VALUE>>"
+                    problems.append(Problem(lesson.path, exchange.line, text))
+        for task in step.tasks:
+            problems += _commands(lesson, task)
+            problems += _wording(lesson, task)
+            texts = [
+                *task.hints,
+                *(wrong.hint for wrong in task.wrong),
+                *(each.say or "" for each in task.conditions),
+            ]
+            for text in texts:
+                given = hints.gives_away(task, text, lesson.terminals)
+                if given:
+                    text = f"the hint {text!r} contains the solution `{given}`"
+                    problems.append(Problem(lesson.path, task.spec_line, text))
+    return problems
+
+
+def _settings(lesson: Lesson) -> Iterator[Problem]:
+    from engine.config import BadValueError, Config
+
+    settings = Config()
+    known = [name.decode() for name in Config.NAMES]
+    for server, spec in lesson.front.servers.items():
+        for name, value in spec.config.items():
+            field = f"servers.{server}.config.{name}"
+            line = lesson.lines.get(field, 1)
+            directive = Config.NAMES.get(name.lower().encode())
+            if directive is None:
+                if name.lower() not in _LINES_OF_CONFIG and not (spec.sentinel and name == "sentinel"):
+                    yield Problem(
+                        lesson.path, line, f"{field}: Redis has no setting `{short(name)}`{near(name, known)}"
+                    )
+                continue
+            for row in str(value).split("\n"):
+                try:
+                    directive.parse(split_args(row) or [b""], settings)
+                except BadValueError as error:
+                    yield Problem(lesson.path, line, f"{field}: Redis refuses `{short(row)}`: {error}")
+
+
+# What redis.conf may contain besides settings.
+_LINES_OF_CONFIG = {"user", "include", "rename-command", "loadmodule", "replicaof", "slaveof"}
+
+
+def _steps(lesson: Lesson) -> Iterator[Problem]:
+    if not any(step.tasks for step in lesson.steps):
+        yield Problem(lesson.path, 1, "the lesson has no task: expected a quote `> **Your turn.** …` in a step")
+    for step in lesson.steps[:-1]:  # the last step may be a summary
+        shown = any(isinstance(block, Prose) and "```" in block.markdown for block in step.blocks)
+        if step.title != "Introduction" and not (step.examples or step.predictions or step.tasks or shown):
+            text = f"the step {step.title!r} has nothing to do: expected an example, a prediction or a task"
+            yield Problem(lesson.path, step.line, text)
+
+
+def _wording(lesson: Lesson, task: Task) -> Iterator[Problem]:
+    """Yield a problem if a check looks at what was typed, where it could look at the state, and gives no reason."""
+    conditions = [condition for place, condition in _conditions(task) if place[0] == "check"]
+    asks = [
+        each
+        for each in conditions
+        if each.typed is not None or (each.replied is not None and each.reads is None and each.writes is None)
+    ]
+    state = [each for each in conditions if (each.key or each.command or each.file or each.up) is not None]
+    if asks and state and not task.because:
+        text = "`typed` or `replied` is checked besides the state: say why in the field `because`, or check the state"
+        yield Problem(lesson.path, task.lines.get(("check",), task.spec_line), text)
+    if task.because and not (asks and state):
+        text = "because: there is no `typed` or `replied` beside a check of the state that needs a reason"
+        yield Problem(lesson.path, task.lines.get(("because",), task.spec_line), text)
+
+
+def _commands(lesson: Lesson, task: Task) -> Iterator[Problem]:
+    """Yield the problems with the commands of a task: in its solution, setup and conditions."""
+
+    def lines(name: str, given: Sequence[str], *place: str | int) -> Iterator[tuple[str, int, str]]:
+        for number, line in enumerate(given):
+            where = (*place, name, number)
+            at = task.lines.get(where) or task.lines.get(where[:-1]) or task.spec_line
+            yield named(where if where in task.lines else where[:-1]), at, line
+
+    def error_wanted(command: str) -> bool:
+        refused = f"(error) ERR unknown command '{command}', wrong number of arguments"
+        return any(each.replied and re.search(each.replied, refused) for _, each in _conditions(task))
+
+    wrong = (each for number, spec in enumerate(task.wrong) for each in lines("try", spec.lines, "wrong", number))
+    for field, at, line in [*lines("solution", task.solution), *lines("setup", task.setup), *wrong]:
+        terminal, command = split_line(line, lesson.terminals)
+        where = re.match(r"([\w.-]+)> ", line)
+        if where and where[1] not in lesson.terminals:
+            text = f"there is no terminal `{short(where[1])}`{near(where[1], lesson.terminals)}"
+            yield Problem(lesson.path, at, f"{field}: {text}")
+        elif field.startswith("wrong") or lesson.is_shell(terminal) or error_wanted(command):
+            continue
+        elif reason := _refused(command):
+            yield Problem(lesson.path, at, f"{field}: `{short(command)}` cannot be executed: {reason}")
+    for place, condition in _conditions(task):
+        if condition.command is not None and (reason := _refused(condition.command) or _changes(condition.command)):
+            at = task.lines.get((*place, "command"), task.spec_line)
+            yield Problem(
+                lesson.path,
+                at,
+                f"{named((*place, 'command'))}: `{short(condition.command)}` cannot be used in a check: {reason}",
+            )
+        patterns = condition.typed or ()
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            if not split_args(pattern):
+                at = task.lines.get((*place, "typed"), task.spec_line)
+                yield Problem(lesson.path, at, f"typed: `{short(pattern)}`: its quotes are unbalanced")
+
+
+def _conditions(task: Task) -> Iterator[tuple[tuple[str | int, ...], Condition]]:
+    waiting: list[tuple[tuple[str | int, ...], Condition]] = [
+        (("check", number) if ("check", number) in task.lines else ("check",), condition)
+        for number, condition in enumerate(task.conditions)
+    ]
+    waiting += [(("wrong", n, "when"), each.when) for n, each in enumerate(task.wrong) if each.when is not None]
+    while waiting:
+        place, condition = waiting.pop(0)
+        yield place, condition
+        waiting += [((*place, "any", n), each) for n, each in enumerate(condition.any or ())]
+        waiting += [((*place, "all", n), each) for n, each in enumerate(condition.all or ())]
+        if condition.not_ is not None:
+            waiting.append(((*place, "not"), condition.not_))
+
+
+def _refused(line: str) -> str:
+    """Return why Redis would reject a line before executing it, or nothing."""
+    from engine.table.declarations import SERVER
+
+    argv = split_args(line)
+    if argv is None:
+        return "its quotes are unbalanced"
+    if len(argv) > 1 and argv[0].isdigit():  # redis-cli's own syntax: a number in front repeats the command
+        argv = argv[1:]
+    if not argv:
+        return "it is empty"
+    command = declared(argv[0].lower())
+    name = argv[0].decode(errors="replace").upper()
+    if command is None:
+        return f"Redis has no command `{short(name)}`{near(name, [each.decode().upper() for each in SERVER])}"
+    if command.subcommands and len(argv) > 1:
+        inner = command.subcommands.get(argv[1].lower())
+        if inner is None:
+            names = [each.decode().upper() for each in command.subcommands]
+            word = argv[1].decode(errors="replace").upper()
+            return f"`{name}` has no subcommand `{short(word)}`{near(word, names)}"
+        command = inner
+    arity = command.arity
+    if len(argv) != arity if arity >= 0 else len(argv) < -arity:
+        return "it has too few or too many arguments"
+    return ""
+
+
+def _changes(line: str) -> str:
+    flags, _ = reach(split_args(line) or [])
+    return "it writes, but a check may only read" if flags & WRITE else ""
+
+
+def prove_on_engine(lesson: Lesson) -> Proof:
+    """Prove a lesson's transcripts, checks and wrong attempts on this engine."""
+    with _ours(lesson) as server:
+        return _Walk(lesson, server, "this engine", True).walk()
+
+
+@contextlib.contextmanager
+def _ours(lesson: Lesson) -> Iterator[Server]:
+    """Give a fresh server of ours, or the machines that the lesson needs."""
+    if not lesson.on_machines:
+        with _engine(lesson) as server:
+            yield server
+        return
+    machines = MachinesServer(lesson, seed=SEED)
+    try:
+        yield machines
+    finally:
+        machines.close()
+
+
+_kept: list[EngineServer] = []
+
+
+@contextlib.contextmanager
+def _engine(lesson: Lesson) -> Iterator[EngineServer]:
+    """Give a fresh server: the one of the lesson before, taken back to its start, where no argument forbids it."""
+    if lesson.arguments or not _kept:
+        server = EngineServer(lesson.terminals, lesson.arguments, seed=SEED)
+    else:
+        server = _kept.pop()
+        server.renew(lesson.terminals)
+    try:
+        yield server
+    except BaseException:
+        server.close()
+        raise
+    if lesson.arguments or _kept:
+        server.close()
+    else:
+        _kept.append(server)
+
+
+def finish() -> None:
+    """End the server that is kept for the next proof."""
+    while _kept:
+        _kept.pop().close()
+
+
+def prove_on_real(lesson: Lesson, program: str, name: str) -> Proof:
+    """Prove a lesson's transcripts and solutions on a real server, or on several where the system allows it."""
+    if lesson.on_machines and not can_be_real(lesson):
+        return Proof(lesson, name, [])
+    if lesson.on_machines:
+        machines = MachinesServer(lesson, program)
+        try:
+            return _Walk(lesson, machines, name, False).walk()
+        finally:
+            machines.close()
+    with real_server(program, lesson.arguments) as (host, port):
+        server = ForeignServer(lesson.terminals, host, port, keeps=False)
+        try:
+            return _Walk(lesson, server, name, False).walk()
+        finally:
+            server.close()
+
+
+def prove_plain(lesson: Lesson) -> list[Problem]:
+    """Prove that a lesson goes from beginning to end in the plain mode, nothing typed by hand."""
+    from tutor.plain import rehearse
+
+    trouble = rehearse(lesson, SEED)
+    return [Problem(lesson.path, 1, f"in the plain mode: {trouble}")] if trouble else []
+
+
+def prove(lesson: Lesson, program: str | None = None, name: str = "") -> tuple[list[Problem], Proof]:
+    """Run all proofs of one lesson; `program` is a real server to compare with."""
+    problems = prove_text(lesson)
+    proof = prove_on_engine(lesson)
+    problems += proof.problems
+    if program is not None:
+        problems += prove_on_real(lesson, program, name).problems
+    problems += prove_plain(lesson)
+    return problems, proof
+
+
+def _choose(course: Catalogue, names: Sequence[str]) -> tuple[list[Lesson], list[Problem]]:
+    if not names:
+        return course.lessons, course.problems
+    lessons: list[Lesson] = []
+    files: list[Lesson] = []
+    problems: list[Problem] = []
+    for name in names:
+        if os.path.exists(name):
+            try:
+                files.append(read_lesson(Path(name), name))
+            except Problems as error:
+                problems += error.problems
+            continue
+        try:
+            lessons.append(course.find(name))
+            problems += [each for each in course.problems if each.path == lessons[-1].path]
+        except LookupError as error:
+            broken = [each for each in course.problems if name in each.path]
+            problems += broken or [Problem(name, 0, str(error.args[0]))]
+    return [*lessons, *files], [*problems, *consistency(course, files)]
+
+
+NAMED = 0.9  # of the mistakes in solutions
+
+
+def mutate(argv: list[str], write: Callable[[str], object] = print) -> int:
+    """Type the solutions of lessons with mistakes and in other ways. Returns the exit status."""
+    from tutor.lesson.mutations import KINDS, Result, measure
+
+    started = time.monotonic()
+    lessons, problems = _choose(installed_course(), argv)
+    total = Result()
+    for lesson in lessons:
+        server: Server
+        if lesson.on_machines:
+            server = MachinesServer(lesson, seed=SEED)
+        else:
+            server = EngineServer(lesson.terminals, lesson.arguments, seed=SEED)
+        try:
+            found = measure(lesson, server)
+        finally:
+            server.close()
+        total.add(found)
+        for row in (*found.missed, *found.refused):
+            write(row)
+    tried, named = sum(total.tried.values()), sum(total.named.values())
+    for kind in KINDS:
+        write(f"{kind:10} {total.named[kind]:5} of {total.tried[kind]:5} named, {total.unasked[kind]:5} unasked")
+    by = ", ".join(f"{name} {count}" for name, count in total.by.most_common())
+    share = named / tried if tried else 1.0
+    write(f"{tried} mistakes, {share:.1%} named, {sum(total.unasked.values()) / max(1, tried):.1%} unasked ({by})")
+    write(
+        f"{total.routes} other ways, {len(total.refused)} refused; {total.solved} changes were right all the same "
+        f"({time.monotonic() - started:.1f} s)"
+    )
+    return 1 if problems or share < NAMED or total.refused else 0
+
+
+def main(argv: list[str], write: Callable[[str], object] = print) -> int:
+    """Prove the lessons named (ids or files), or all. Returns the exit status: 1 when one does not hold."""
+    started = time.monotonic()
+    lessons, problems = _choose(installed_course(), argv)
+    for problem in problems:
+        write(str(problem))
+    count = len(problems)
+    program = find_real_server()
+    name = version_of(program) if program else ""
+    replies = tasks = wrong = 0
+    for lesson in lessons:
+        try:
+            found, proof = prove(lesson, program, name)
+        except (OSError, HostError, LinkError) as error:
+            write(f"{lesson.path}:1: the proof could not be run: {error}")
+            count += 1
+            continue
+        for problem in found:
+            write(str(problem))
+        count += len(found)
+        replies, tasks, wrong = replies + proof.replies, tasks + proof.tasks, wrong + proof.wrong
+        if sys.stderr.isatty():
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"{'✗' if found else '✓'} {lesson.id}\n")
+    finish()
+    servers = f"this engine and {name}" if program else "this engine (no real server found to compare with)"
+    verdict = "all hold" if not count else f"{count} problem{'s' * (count > 1)}"
+    write(
+        f"{len(lessons)} lessons, {replies} replies, {tasks} tasks, {wrong} wrong attempts on {servers}: "
+        f"{verdict} ({time.monotonic() - started:.1f} s)"
+    )
+    return 1 if count else 0
