@@ -9,6 +9,8 @@ import sys
 
 def main() -> None:
     """Run the command line."""
+    if sys.platform == "win32":  # has no fork, no terminal modes and no Unix sockets, and imports would fail
+        sys.exit("redis-tutor runs on Linux, on macOS and in WSL (the Windows Subsystem for Linux), not on Windows.")
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name == "serve":
         from engine.live.server import main as serve

@@ -5,7 +5,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from engine.version import VERSION
+from engine.protocol.version import VERSION
 
 _LIBRARIES = ("textual", "rich", "prompt-toolkit", "hiredis", "lupa", "sortedcontainers")
 

@@ -4,17 +4,21 @@ It starts with the map of the course and imports the rest (Markdown, the engine'
 is first needed, so that the first frame comes about as soon as that of an empty Textual program.
 """
 
+import asyncio
 import gc
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
-from tutor.screens.course import Course
+from tutor.ending import Ended, by_signal
+from tutor.lesson.front_end import Course
+from tutor.lesson.installed import InstalledCourse
+from tutor.screens.base import Program
 from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
 from tutor.theme import DEFAULT, THEMES, shades
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from tutor.lab.model import ScenarioSpec
 
 
-class TutorApp(App[None]):
+class TutorApp(Program):
     """The program. `course` is where lessons come from; None is the one that is installed."""
 
     TITLE = "redis-tutor"
@@ -54,19 +58,11 @@ class TutorApp(App[None]):
     ) -> None:
         self.preferences = preferences or Preferences.load()
         super().__init__()
+        self._running_loop: asyncio.AbstractEventLoop | None = None
         self._first = lesson
         self._scenario = scenario
         self._kept = kept
-        self._course = course
-
-    @property
-    def course(self) -> Course:
-        """The course; read when first asked for."""
-        if self._course is None:
-            from tutor.screens.installed import InstalledCourse
-
-            self._course = InstalledCourse()
-        return self._course
+        self.course: Course = course or InstalledCourse()  # its files are read when a thread first needs them
 
     def get_css_variables(self) -> dict[str, str]:
         """Return the theme's variables and the shades made of them."""
@@ -94,6 +90,31 @@ class TutorApp(App[None]):
 
             self.push_screen(LaboratoryScreen(*self._kept))
 
+    async def run_async(self, **options: Any) -> None:
+        """Run the program; see `App`."""
+        self._running_loop = asyncio.get_running_loop()
+        return await super().run_async(**options)
+
+    def end_soon(self) -> None:
+        """End the program, from a signal handler: restore the terminal and stop the servers of lessons."""
+        if self._running_loop is None:
+            raise Ended
+        self._running_loop.call_soon_threadsafe(self.exit)
+
+    def on_resize(self) -> None:
+        """Ask for a larger window if this one is too small to work in."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        from tutor.screens.dialogs import TooSmall
+
+        small = self.size.width < TooSmall.COLUMNS or self.size.height < TooSmall.ROWS
+        shown = isinstance(self.screen, TooSmall)
+        if small and not shown:
+            self.push_screen(TooSmall())
+        elif shown and not small:
+            self.pop_screen()
+
     # -- going places
 
     @work
@@ -101,16 +122,17 @@ class TutorApp(App[None]):
         """Open a lesson, and after it the one that was chosen at its end."""
         import asyncio
 
+        from tutor.lesson.reading import Problems
         from tutor.screens.lesson import LessonScreen
 
         while lesson is not None:
             try:
-                desk = await asyncio.to_thread(self.course.desk, lesson)
-            except (LookupError, OSError, ValueError) as error:
+                controller = await asyncio.to_thread(self.course.controller, lesson)
+            except (LookupError, OSError, ValueError, Problems) as error:
                 text = str(error.args[0] if error.args else error)
                 self.notify(text, title="The lesson cannot be opened", severity="error", timeout=10, markup=False)
                 return
-            lesson = await self.push_screen_wait(LessonScreen(desk))
+            lesson = await self.push_screen_wait(LessonScreen(controller))
 
     @work
     async def action_sandbox(self) -> None:
@@ -119,13 +141,13 @@ class TutorApp(App[None]):
 
         from tutor.screens.lesson import LessonScreen
 
-        desk = await asyncio.to_thread(self.course.sandbox)
-        await self.push_screen_wait(LessonScreen(desk))
+        controller = await asyncio.to_thread(self.course.sandbox)
+        await self.push_screen_wait(LessonScreen(controller))
 
     def action_laboratory(self, scenario: str = "") -> None:
         """Open the laboratory, on a scenario or on the list of them."""
-        from tutor.course.model import Problem
-        from tutor.lab.reading import find, read_scenario
+        from tutor.lab.loader import find, read_scenario
+        from tutor.lesson.model import Problem
         from tutor.screens.laboratory import LaboratoryScreen
         from tutor.screens.scenarios import ScenariosScreen
 
@@ -143,6 +165,30 @@ class TutorApp(App[None]):
 
         if not isinstance(self.screen, ReferenceScreen):
             self.push_screen(ReferenceScreen(command))
+
+    def action_find(self) -> None:
+        """Find a lesson, a command, a term, or a line typed before."""
+        from tutor.lesson.view import FoundEntry
+        from tutor.screens.find import FindScreen
+        from tutor.screens.lesson import LessonScreen
+
+        below = self.screen
+
+        def chosen(found: FoundEntry | None) -> None:
+            if found is None:
+                return
+            in_lesson = below if isinstance(below, LessonScreen) else None
+            if found.kind == "lesson" and in_lesson is not None:
+                in_lesson.leave_for(found.target)
+            elif found.kind == "lesson":
+                self.open_lesson(found.target)
+            elif found.kind == "history" and in_lesson is not None and (terminal := in_lesson.terminals.now):
+                terminal.suggest(found.target)
+            else:
+                self.action_reference(found.target.split()[0] if found.kind == "history" else found.target)
+
+        if not isinstance(self.screen, FindScreen):
+            self.push_screen(FindScreen(), chosen)
 
     def action_settings(self) -> None:
         """Open the settings."""
@@ -183,23 +229,13 @@ class TutorApp(App[None]):
         from tutor.screens.laboratory import LaboratoryScreen
         from tutor.screens.lesson import LessonScreen
 
-        if isinstance(screen, LessonScreen):
-            yield SystemCommand("Hint", "A hint, a clearer one each time", screen.action_hint)
-            yield SystemCommand("Show me", "Type the solution for me", screen.action_show_me)
-            yield SystemCommand("Undo", "Take the last command back", screen.action_undo)
-            yield SystemCommand("Reset step", "Start this step again", screen.action_reset)
-            yield SystemCommand("Reset lesson", "Start this lesson again", screen.action_reset_lesson)
-            yield SystemCommand("Next step", "Go on", screen.action_next)
-            yield SystemCommand("Step before", "Go back", screen.action_back)
-            if screen.check_action("scene", ()):
-                yield SystemCommand("In the laboratory", "See the step staged there", screen.action_scene)
-            yield SystemCommand("Map", "Back to the map of the course", screen.action_leave_now)
-        elif isinstance(screen, LaboratoryScreen):
+        if isinstance(screen, LessonScreen | LaboratoryScreen):
             yield from screen.commands()
         else:
             yield SystemCommand("Sandbox", "A server without a lesson", self.action_sandbox)
             yield SystemCommand("Laboratory", "Clusters, step by step", self.action_laboratory)
             yield SystemCommand("Forget everything", "Start the whole course again", self.action_reset_everything)
+        yield SystemCommand("Find", "Lessons, commands, terms, what you typed before", self.action_find)
         yield SystemCommand("Reference", "Every command, and the glossary", self.action_reference)
         yield SystemCommand("Settings", "Theme and keys", self.action_settings)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
@@ -230,5 +266,6 @@ def run(
     sys.setswitchinterval(0.001)
     gc.set_threshold(20_000, 20, 50)
     app = TutorApp(lesson, scenario=scenario, kept=kept)
-    app.run()
+    with by_signal(app.end_soon):
+        app.run()
     return app.return_code or 0

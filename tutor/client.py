@@ -1,9 +1,9 @@
 """A small synchronous connection to a Redis server: TCP, unix socket or TLS; RESP2 and RESP3.
 
-It is what redis-cli needs of a client library, and what a lesson's terminal needs: commands out, replies in, one at a
-time, in order, with nothing hidden. Replies are the values of `engine.resp`; an error reply is a `ReplyError`
-*value*, never raised, for a prompt shows it like any other. What is raised is `LinkError`, with the text that
-redis-cli shows.
+It is all that redis-cli and the terminal of a lesson need of a client library: it sends commands and reads replies,
+one at a time and in order, and hides nothing. Replies are the values of `engine.protocol.resp`. An error reply is a
+`ReplyError` *value* and never raised, because a prompt shows it like any other reply. `LinkError`, with the text that
+redis-cli shows, is raised.
 
 Pushes (RESP3) come between replies. `on_push` gets them and `read` goes on to the next reply; without one, `read`
 returns them like replies, which is what a subscriber wants.
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.resp import Push, encode_command
+from engine.protocol.resp import Push, encode_command
 from tutor.prompt.replies import INCOMPLETE, ProtocolError, ReplyReader
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ class TLS:
             if self.cert:
                 what = "Invalid client certificate"
                 context.load_cert_chain(self.cert, self.key)
-            if self.ciphers:
-                what = "Error while configuring ciphers"
-                context.set_ciphers(self.ciphers)
+            what = "Error while configuring ciphers"
+            context.set_ciphers(self.ciphers or "DEFAULT")  # OpenSSL's own choice, which Python's leaves out parts of
         except OSError as error:  # ssl's errors are OSErrors
             raise LinkError(what) from error
         return context

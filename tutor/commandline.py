@@ -3,7 +3,10 @@
 Each command imports what it needs when it runs, so that none pays for another's libraries.
 """
 
+import io
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -19,6 +22,8 @@ _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspe
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Learn Redis by using it: a course, and a Redis 7.2 compatible server."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names are bytes, and are shown unchanged
     if context.invoked_subcommand is None:
         from tutor.app import run
 
@@ -35,6 +40,16 @@ def serve(context: click.Context, arguments: tuple[str, ...]) -> None:
     context.exit(serve_main(list(arguments)))
 
 
+@cli.command(context_settings=_RAW)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def sentinel(context: click.Context, arguments: tuple[str, ...]) -> None:
+    """Run a Sentinel on a real port. Takes redis-sentinel's arguments: sentinel.conf [--directive value ...]."""
+    from engine.live.server import main as serve_main
+
+    context.exit(serve_main(list(arguments), sentinel=True))
+
+
 @cli.command("cli", context_settings=_RAW)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -48,13 +63,32 @@ def cli_command(context: click.Context, arguments: tuple[str, ...]) -> None:
 @cli.command()
 @click.argument("lesson")
 @click.option("--plain", is_flag=True, help="Line by line, for screen readers and pipes.")
+@click.option(
+    "--step", type=click.IntRange(1), metavar="N", help="With --plain: begin at this step; progress is left alone."
+)
+@click.option("--json", "as_json", is_flag=True, help="With --plain: one JSON object for each event.")
 @click.pass_context
-def learn(context: click.Context, lesson: str, plain: bool) -> None:
-    """Open one lesson."""
+def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as_json: bool) -> None:
+    """Open one lesson: of the course, or your own in a file.
+
+    With --plain, commands are read from standard input. With --step, everything before that step is done first, and
+    the exit status is 0 if the step's tasks were done at the end of the input, 3 if one is open, 1 if the lesson
+    cannot be opened.
+    """
+    if (step or as_json) and not plain:
+        raise click.UsageError("--step and --json need --plain.")
     if plain:
         from tutor.plain import run as run_plain
 
-        context.exit(run_plain(lesson))
+        context.exit(run_plain(lesson, step, as_json))
+    if os.path.isfile(lesson):
+        from tutor.lesson.reading import Problems, read_lesson
+
+        try:
+            read_lesson(Path(lesson), lesson)
+        except Problems as error:  # printed before the screen opens, so that it remains readable
+            click.echo(error, err=True)
+            context.exit(1)
     from tutor.app import run
 
     context.exit(run(lesson))
@@ -65,19 +99,45 @@ def learn(context: click.Context, lesson: str, plain: bool) -> None:
 @click.pass_context
 def list_command(context: click.Context, as_json: bool) -> None:
     """List the lessons with what is done."""
-    from tutor.course.listing import print_list
+    from tutor.lesson.listing import print_list
 
     context.exit(print_list(as_json))
 
 
 @cli.command()
-@click.argument("lessons", nargs=-1)
 @click.pass_context
-def verify(context: click.Context, lessons: tuple[str, ...]) -> None:
-    """Prove lessons: transcripts, checks, hints, links. Status 1 when one does not hold."""
-    from tutor.course.verify import main as verify_main
+def review(context: click.Context) -> None:
+    """Answer the predictions again that came out otherwise: some minutes a day, at growing intervals."""
+    from tutor.lesson.review import run
+    from tutor.plain import _read
 
-    context.exit(verify_main(list(lessons)))
+    context.exit(run(_read))
+
+
+@cli.command()
+@click.argument("lesson")
+@click.pass_context
+def journal(context: click.Context, lesson: str) -> None:
+    """Print what you did in a lesson, one JSON object a line, without passwords."""
+    from tutor.lesson.listing import print_journal
+
+    context.exit(print_journal(lesson))
+
+
+@cli.command()
+@click.argument("lessons", nargs=-1)
+@click.option("--mutations", is_flag=True, help="Instead, try mistakes in every solution, and other right ways.")
+@click.pass_context
+def verify(context: click.Context, lessons: tuple[str, ...], mutations: bool) -> None:
+    """Prove lessons: transcripts, checks, hints, links. Status 1 when one does not hold.
+
+    With --mutations, every solution is typed with mistakes, each of which the tutor has to name (90 of 100), and in
+    other right ways, each of which has to be accepted.
+    """
+    from tutor.verify import main as verify_main
+    from tutor.verify import mutate
+
+    context.exit((mutate if mutations else verify_main)(list(lessons)))
 
 
 @cli.command()
@@ -87,7 +147,7 @@ def verify(context: click.Context, lessons: tuple[str, ...]) -> None:
 @click.pass_context
 def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) -> None:
     """Explain every byte of an RDB file, an append-only file or its manifest."""
-    from tutor.explain import print_explanation
+    from tutor.explain.files import print_explanation
 
     context.exit(print_explanation(file, as_json, every_byte))
 

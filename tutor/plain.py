@@ -1,63 +1,41 @@
 """A lesson line by line: for screen readers, for pipes, for whoever likes a plain terminal.
 
-Everything the full screen shows is told as text, once, in the order in which it is needed; nothing is drawn, moved or
-coloured. Commands of the tutor begin with a colon, as at the prompt of the full screen.
+It shows the same controller's messages as the full screen, as text, once, in the order in which they come. Nothing is
+drawn, moved or coloured. Commands of the tutor begin with a colon, as at the prompt of the full screen.
 """
 
 import contextlib
-import os
+import json
 import re
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from tutor.course import transcript
-from tutor.course.catalogue import read_course
-from tutor.course.model import Example, Lesson, Prediction, Prose, Scene, Task
-from tutor.course.progress import Progress
-from tutor.course.reading import Problems, read_lesson
-from tutor.course.server import EngineServer, Server
-from tutor.course.session import (
-    Arrived,
-    Differs,
-    Event,
-    ExampleRan,
-    Foreseen,
-    LessonDone,
-    Nothing,
-    Session,
-    StepDone,
-    StepEntered,
-    TaskDone,
-    Typed,
-    WentBack,
-)
-from tutor.course.several import MachinesServer
+from tutor import answers
+from tutor.ending import by_signal
+from tutor.lesson import messages as m
+from tutor.lesson import model
+from tutor.lesson.actions import plain_help
+from tutor.lesson.catalogue import Catalogue, installed_course
+from tutor.lesson.controller import LessonController
+from tutor.lesson.diagnosis.commands import is_command
+from tutor.lesson.driver import Driver
+from tutor.lesson.progress import Progress
+from tutor.lesson.reading import Problems
+from tutor.lesson.view import Block, Example, Hint, Prediction, Prose, Question, Scene, StepView, Tasks
+from tutor.lesson_server.parent import HostError
+from tutor.pictures.picture import PictureView
+from tutor.prompt import CommandTable
+from tutor.prompt.markdown import one_line, to_plain
+from tutor.prompt.rows import Row
+from tutor.prompt.words import LINE, shorten
 
-HELP = (
-    ":hint    a hint, a clearer one each time",
-    ":show    type the solution for me",
-    ":run     run the next example",
-    ":undo    take the last command back",
-    ":reset   start this step again (:reset lesson for all of it)",
-    ":next    the next step",
-    ":back    the step before",
-    ":again   read the step again",
-    ":why     explain the last error",
-    ":lab     tell the step's scenario in the laboratory (:lab NAME another one)",
-    ":terminal NAME   type in another terminal",
-    ":quit    leave; you come back where you were",
-)
-
-
-def to_plain(markdown: str) -> str:
-    """Return Markdown as it reads aloud: without the marks that only a page needs."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
-    text = re.sub(r"\*\*(.+?)\*\*", r"\1", text, flags=re.S)
-    text = re.sub(r"(?<![\w*])\*(\S(?:[^*\n]*\S)?)\*(?![\w*])", r"\1", text)
-    text = re.sub(r"^```.*$\n?", "", text, flags=re.M)
-    text = re.sub(r"^\|[ :|-]+\|$\n?", "", text, flags=re.M)
-    return text.replace("`", "")
+PICTURE_WIDTH = 78
+NOTHING_DRAWN = "No command has been about a key yet."
+LEAVING = ("exit", "quit")
 
 
 class Plain:
@@ -65,83 +43,103 @@ class Plain:
 
     def __init__(
         self,
-        lesson: Lesson,
-        server: Server,
+        controller: LessonController,
         read: Callable[[str], str | None],
         write: Callable[[str], object],
         progress: Progress | None = None,
-        following: Lesson | None = None,
     ) -> None:
-        self.lesson, self.server, self.read, self.following = lesson, server, read, following
-        self._write = write
+        self.controller, self.lesson = controller, controller.lesson
+        self.read, self._write = read, write
         self.progress = progress
-        self.session = Session(lesson, server, progress.recorder(lesson) if progress else None)
-        self.terminal = lesson.terminals[0]
+        self.driver = Driver(controller)
+        self.view: StepView | None = None
+        self.question: Question | None = None  # that is to be answered
+        self.picture: PictureView | None = None
+        self.terminal = self.lesson.terminals[0]
         self.over = False
-        self.patience = 0.02  # seconds to wait for what another terminal's command sends here
+        self._told: set[str] = set()  # the blocks of the step that were told
+        self._skipped: set[str] = set()  # questions that :run asks again, and nothing else
+        self._complete = False
+        self._waiting: frozenset[str] = frozenset()  # terminals whose command waits
+        self._arriving = ""  # the terminal to which the last line told belongs, if that came unasked
 
     def write(self, text: str = "") -> None:
         """Write lines."""
+        self._arriving = ""
         for row in text.rstrip("\n").split("\n"):
             self._write(row)
 
-    def run(self, step: int = 0) -> None:
-        """Take the lesson from a step (index) on, until it is over or left."""
+    def run(self) -> None:
+        """Take the lesson until it is over or left. Raises HostError if its server does not start."""
         front = self.lesson.front
         self.write(f"Lesson: {front.title}. About {front.minutes} minutes, {len(self.lesson.steps)} steps.")
         self.write("Type Redis commands, or :help for what else can be typed.")
         if len(self.lesson.terminals) > 1:
             names = ", ".join(self.lesson.terminals)
             self.write(f"This lesson has several terminals: {names}. :terminal NAME changes to another.")
-        self.tell(self.session.open(step))
-        while not self.over:
-            self.news()
-            prompt = self.server.prompt(self.terminal)
-            if len(self.lesson.terminals) > 1:
-                prompt = f"{self.terminal} {prompt}"
+        try:
+            self.hear(self.driver.open())
+            while not self.over:
+                self.hear(self.driver.do())
+                self.read_on()
+                if not self.over:
+                    self.turn()
+        finally:
+            self.driver.close()
+
+    def turn(self) -> None:
+        """Have the learner answer a question, or type a line."""
+        if self.question is not None:
+            self.ask()
+            return
+        prompt = self.controller.prompt(self.terminal)
+        if len(self.lesson.terminals) > 1:
+            prompt = f"{self.terminal} {prompt}"
+        try:
             line = self.read(prompt)
-            if line is None:
-                break
+        except KeyboardInterrupt:
+            if self.terminal not in self._waiting:
+                raise
+            self.interrupt()
+            return
+        self.over = line is None
+        if line is not None:
             self.take(line.strip())
 
-    def news(self) -> None:
-        """Tell what arrived in any terminal."""
-        for name in self.lesson.terminals:
-            self.tell(self.session.arrived(name, self.server.arrived(name, self.patience)))
-        if self.lesson.on_machines:
-            self.tell(self.session.look_again())
-
     def take(self, line: str) -> None:
-        """Carry out one line."""
-        if line.startswith(":"):
-            self.client_command(line[1:].split())
+        """Do what a line asks for."""
+        if line in LEAVING:
+            self.over = True
+        elif line.startswith(":"):
+            self.tutor_command(line[1:].split())
         elif line:
-            self.tell(self.session.submit(self.terminal, line), typed_here=True)
+            if self.terminal in self._waiting:  # as in redis-cli, where nothing can be typed while it waits
+                self.interrupt()
+            self.hear(self.driver.do(self.controller.submit(self.terminal, line, None), self.terminal))
 
-    def client_command(self, words: Sequence[str]) -> None:
+    def interrupt(self) -> None:
+        """Stop the command that waits in the terminal."""
+        self.hear(self.driver.do(self.controller.interrupt(self.terminal)))
+
+    def act(self, action: str) -> None:
+        """Have the controller do something."""
+        self.hear(self.driver.do(self.controller.act(action), self.terminal))
+
+    def tutor_command(self, words: Sequence[str]) -> None:
         """Carry out a command of the tutor."""
-        session = self.session
         match list(words):
-            case ["hint"]:
-                self.hint()
-            case ["show"]:
-                self.tell(session.show())
+            case ["hint" | "show" | "undo" | "reset" | "next" | "back" | "why" as action]:
+                self.act(action)
+            case ["reset", "lesson"]:
+                self.act("reset_lesson")
             case ["run"]:
                 self.run_next()
-            case ["undo"]:
-                self.tell(session.undo())
-            case ["reset"]:
-                self.tell(session.reset_step())
-            case ["reset", "lesson"]:
-                self.tell(session.reset_lesson())
-            case ["next"]:
-                self.tell(session.next())
-            case ["back"]:
-                self.tell(session.back())
             case ["again"]:
-                self.step()
-            case ["why"]:
-                self.why()
+                self.tell_heading()
+            case ["picture", *names]:
+                self.act(" ".join(["picture", *names]))
+                drawn = self.picture.draw(PICTURE_WIDTH, 0).lines if self.picture is not None else ()
+                self.write("\n".join("".join(text for text, _ in line) for line in drawn) or NOTHING_DRAWN)
             case ["lab", *names]:
                 self.laboratory(names)
             case ["terminal", name] if name in self.lesson.terminals:
@@ -151,47 +149,34 @@ class Plain:
             case ["quit"] | ["q"]:
                 self.over = True
             case _:
-                for row in HELP:
+                for row in plain_help():
                     self.write(row)
 
-    def hint(self) -> None:
-        """Tell the next hint."""
-        hint = self.session.hint()
-        if isinstance(hint, Nothing):
-            self.write(hint.text)
-            return
-        self.write(f"Hint {hint.rung} of {hint.of}: {to_plain(hint.text)}")
-        for terminal, line in hint.lines:
-            where = f" (terminal {terminal})" if len(self.lesson.terminals) > 1 else ""
-            self.write(f"    {line}{where}")
-
     def run_next(self) -> None:
-        """Run the next example that has something to type."""
-        for example in self.session.step.examples:
-            if not example.arrives and not self.session.ran(example):
-                self.tell(self.session.run_example(example))
-                return
-        self.write("Every example of this step has been run.")
+        """Run the next example that has something to type, or ask the prediction that comes before it."""
+        match self.view.next_run if self.view is not None else None:
+            case Example() as example:
+                self.run_example(example)
+            case Prediction(name):
+                self._skipped.discard(name)
+                self.act("predict")
+            case None if self.view is not None and self.view.open_task is not None:
+                self.write("There is nothing to run before the task.")
+            case _:
+                self.write("Every example of this step has been run.")
 
-    def why(self) -> None:
-        """Explain the last error."""
-        failed = self.session.last_error
-        if failed is None:
-            self.write("No command has failed so far.")
-            return
-        from tutor.screens.desk.errors import explain_error
-
-        text = failed.printed.removeprefix("(error) ").strip()
-        self.write(to_plain(explain_error(failed.argv, text.encode(), self.server.peek)))
+    def run_example(self, example: Example) -> None:
+        """Have an example typed."""
+        self.hear(self.driver.do(self.controller.run_example(example), self.terminal))
 
     def laboratory(self, wanted: Sequence[str]) -> None:
         """Tell scenarios of the laboratory: those of the step, or the one that is named."""
-        from tutor.course.model import Problem
+        from tutor.lab.loader import find, read_scenario
         from tutor.lab.play import story
-        from tutor.lab.reading import find, read_scenario
-        from tutor.lab.stage import Stage
+        from tutor.lab.runner import Stage
+        from tutor.lesson.model import Problem
 
-        names = wanted or [scene.scenario for scene in self.session.step.scenes]
+        names = wanted or [scene.scenario for scene in (self.view.scenes if self.view is not None else ())]
         if not names:
             self.write("This step is not staged in the laboratory. `redis-tutor lab --list` names all scenarios.")
         for name in names:
@@ -203,85 +188,197 @@ class Plain:
             for row in story(stage, []):
                 self.write(row)
 
-    # -- telling
+    # -- the text of the step
 
-    def step(self) -> None:
-        """Tell the step; its predictions are asked in their place."""
-        session, step = self.session, self.session.step
-        self.write("")
-        self.write(f"Step {step.number} of {len(self.lesson.steps)}: {to_plain(step.title)}")
-        for block in step.blocks:
-            if step is not session.step or self.over:
-                return
-            match block:
-                case Prose(markdown):
-                    self.write("")
-                    self.write(to_plain(markdown))
-                case Example():
-                    self.example(block)
-                case Prediction():
-                    self.prediction(block)
-                case Scene():
-                    self.write("")
-                    self.write(f"In the laboratory (:lab tells it): {block.title}. {to_plain(block.text)}".rstrip())
-                case Task():
-                    self.write("")
-                    done = " Done already." if session.task_done(block) else ""
-                    self.write(f"Your turn: {to_plain(block.goal)}{done}")
-        self.write("")
-        if not step.tasks:
-            self.write("Nothing to do here but to try things out. :run types the examples, :next goes on.")
+    def tell_heading(self) -> None:
+        """Begin to tell the step."""
+        assert self.view is not None
+        self._told = set()
+        self.write()
+        self.write(f"Step {self.view.number} of {self.view.of}: {to_plain(self.view.title)}")
 
-    def example(self, example: Example) -> None:
-        """Tell a transcript."""
-        self.write("")
-        where = f" in the terminal {example.terminal}" if len(self.lesson.terminals) > 1 else ""
-        if example.arrives:
-            self.write(f"What arrives{where}:")
-        elif example.setup:
-            self.write(f"Typed for you{where}:")
-        else:
-            self.write(f"Example{where}, :run types it:")
-        for exchange in example.exchanges:
-            if exchange.command:
-                self.write(f"    {exchange.prompt}{exchange.command}")
-            for row in transcript.shown(exchange.reply).splitlines():
-                self.write(f"    {row}")
-
-    def prediction(self, prediction: Prediction) -> None:
-        """Ask a prediction, run what it is about, tell both side by side."""
-        session = self.session
-        if session.said(prediction):
-            return
-        for example in session.step.examples:  # what was shown so far has to have happened
-            if example.line > prediction.line:
+    def read_on(self) -> None:
+        """Tell what of the step has not been told yet. Predictions are asked in their place."""
+        while not self.over and self.view is not None:
+            block = next((block for block in self.view.blocks if not self._told.issuperset(_names(block))), None)
+            if block is None:
                 break
-            if not example.arrives and not session.ran(example):
-                self.write("")
+            before = set(self._told)
+            self._told.update(_names(block))
+            if not isinstance(block, Prediction):
+                for row in self.told(block, before):
+                    self.write(row)
+            elif not block.answer:
+                self.reach(block)
+        if self.view is not None and "end" not in self._told and not self.over:
+            self._told.add("end")
+            self.write()
+            if not self.view.tasks:
+                self.write("Nothing to do here but to try things out. :run types the examples, :next goes on.")
+
+    def reach(self, prediction: Prediction) -> None:
+        """Ask a prediction, once what was shown before it has happened."""
+        assert self.view is not None
+        number = self.view.number
+        for block in self.view.blocks:
+            if isinstance(block, Prediction) and block.id == prediction.id:
+                break
+            if isinstance(block, Example) and not block.ran and not block.passive:
+                self.write()
                 self.write("Running the example above first.")
-                self.tell(session.run_example(example))
-        self.ask(prediction)
-        answer = self.read("Your answer (empty to skip): ")
-        if answer is None:
-            self.over = True
-            return
-        if answer.strip().startswith(":"):
-            self.client_command(answer.strip()[1:].split())
-            return
-        if answer.strip():
-            made = session.predict(prediction, answer)
-            verdict = "Right." if made.right else f"Not so. You said: {made.answer}. It is: {prediction.answers[0]}."
-            self.write(to_plain(verdict))
-        for example in prediction.examples:
-            if example.arrives:
-                self.news()
+                self.run_example(block)
+        if self.question is None and self.view.number == number:
+            self.act("predict")
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask the question until it is answered, skipped or out of date."""
+        asked: Question | None = None
+        while self.question is not None and not self.over:
+            question = self.question
+            if question is not asked:
+                self.write()
+                self.write(f"Predict: {question.text}")
+                for label, choice in zip(answers.labels(question.choices), question.choices, strict=True):
+                    self.write(f"  {label}. {choice}")
+            asked = question
+            answer = self.answer()
+            if answer.startswith(":"):
+                asked = None
+                self.tutor_command(answer[1:].split())
+                continue
+            self.question = None
+            prediction = self._prediction(question)
+            if not answer:
+                self._skipped.add(question.id)
+            elif prediction is not None and self._is_for_redis(prediction, answer):
+                self._skipped.add(question.id)  # typed at the question, but meant for Redis
+                self.take(answer)
+                self.write("(The question was skipped.)")
             else:
-                self.tell(session.run_example(example))
-        self.write(to_plain(prediction.because))
+                self.hear(self.driver.do(self.controller.answer(self.terminal, question, answer), self.terminal))
+
+    @staticmethod
+    def _is_for_redis(prediction: model.Prediction, answer: str) -> bool:
+        meant = CommandTable.load().means_command(answer)
+        if prediction.read(answer):
+            return meant and not prediction.options
+        return meant or is_command(answer.split()[0])
+
+    def _prediction(self, question: Question) -> model.Prediction | None:
+        step = self.lesson.steps[self.view.number - 1 if self.view is not None else 0]
+        return next((each for each in step.predictions if each.id == question.id), None)
+
+    def answer(self) -> str:
+        """Read the answer to a prediction; empty to skip it, or when the learner leaves."""
+        answer = self.read("Your answer (empty to skip): ")
+        self.over = answer is None or answer.strip() in LEAVING
+        return "" if answer is None or self.over else answer.strip()
+
+    def told(self, block: Block, before: set[str]) -> Iterable[str]:
+        """Yield a block as lines; of its tasks those that were not told before."""
+        match block:
+            case Prose(markdown):
+                yield ""
+                yield to_plain(markdown)
+            case Example():
+                yield ""
+                yield from _example(block)
+            case Scene():
+                yield ""
+                yield f"In the laboratory (:lab tells it): {block.title}. {to_plain(block.text)}".rstrip()
+            case Tasks(tasks):
+                for task in tasks:
+                    if f"task {task.id}" not in before:
+                        yield ""
+                        yield f"Your turn: {to_plain(task.text)}{' Done already.' if task.done else ''}"
+
+    # -- news
+
+    def hear(self, news: Iterable[m.News]) -> None:
+        """Tell news as they come, and which commands wait after them."""
+        for each in news:
+            self.tell(each)
+        for name in sorted(self.driver.waiting - self._waiting):
+            self.waits(name)
+        self._waiting = self.driver.waiting
+
+    def waits(self, terminal: str) -> None:
+        """Tell that a command waits."""
+        if not self.controller.links[terminal].monitors:
+            self.write("(nothing yet: it waits)")
+
+    def tell(self, news: m.News) -> None:
+        """Tell one of them."""
+        match news:
+            case m.StepShown(view, fresh):
+                self.step_shown(view, fresh)
+            case m.Output(terminal, rows, unasked):
+                if (unasked or terminal in self._waiting) and self._arriving != terminal:
+                    self.write(f"In the terminal {terminal} arrives:")
+                self.write("\n".join(row.text for row in rows))
+                self._arriving = terminal if unasked else ""
+            case m.TypeIn(terminal, lines, typed_for):
+                for line in lines:
+                    where = f"{terminal} " if len(self.lesson.terminals) > 1 else ""
+                    self.write(f"{where}{self.controller.prompt(terminal)}{shorten(line, LINE)}")
+                    self.driver.begin(self.controller.submit(terminal, line, typed_for))
+            case m.Asked(_, question):
+                if question is None or question.id not in self._skipped:
+                    self.question = question
+            case m.Changed(_, text):
+                self.write(text)
+            case m.Failed():
+                self.write("(:why explains it)")
+            case m.TaskDone(_, _, goal):
+                self.write(f"Done: {to_plain(goal)}")
+            case m.Outcome():
+                said, right = to_plain(news.said), to_plain(news.correct)
+                self.write("Right." if news.right else f"Not quite. You answered: {said}. Correct: {right}.")
+                self.write(to_plain(news.because))
+            case m.HintShown(hint) if hint is not None:
+                self.tell_hint(hint)
+            case m.PictureShown(view):
+                self.picture = view
+            case m.Cleared(text):
+                self.write(f"({text})")
+            case m.Notice(text):
+                self.write(to_plain(text))
+            case m.Finished():
+                self.review()
+                self.write("The lesson is done.")
+                for row in news.told:
+                    self.write(row)
+                if news.next_lesson:
+                    self.write(f"What follows: redis-tutor learn {news.next_lesson} --plain")
+                self.over = True
+
+    def step_shown(self, view: StepView, fresh: bool) -> None:
+        """Tell that a step is another one, or complete now."""
+        self.view = view
+        if fresh:
+            self.question = None
+            self._skipped.clear()
+            self.tell_heading()
+        elif view.complete and view.tasks and not self._complete:
+            last = view.number == view.of
+            self.step_done(":next finishes the lesson." if last else "This step is done. :next goes on.")
+        self._complete = view.complete
+
+    def step_done(self, text: str) -> None:
+        """Tell that the step is complete."""
+        self.write(text)
+
+    def tell_hint(self, hint: Hint) -> None:
+        """Tell a hint."""
+        self.write(f"{f'Hint {hint.level} of {hint.of}' if hint.of else 'Hint'}: {to_plain(hint.text)}")
+        for terminal, line in hint.lines:
+            where = f" (terminal {terminal})" if len(self.lesson.terminals) > 1 else ""
+            self.write(f"    {line}{where}")
 
     def review(self) -> None:
         """Ask the predictions once more that were missed."""
-        taken = self.progress.of(self.lesson.id) if self.progress else None
+        taken = self.progress.of(self.lesson.key) if self.progress else None
         if self.progress is None or taken is None or not taken.missed:
             return
         self.write("Before you go: what you predicted otherwise, once more.")
@@ -289,68 +386,154 @@ class Plain:
             step = self.lesson.steps[miss.step] if miss.step < len(self.lesson.steps) else None
             found = [each for each in step.predictions if each.id == miss.prediction] if step else []
             if not found:  # the lesson has changed since
-                self.progress.settle(self.lesson.id, miss)
+                self.progress.settle(self.lesson.key, miss)
                 continue
-            self.ask(found[0])
-            answer = self.read("Your answer (empty to skip): ")
-            if not answer or not answer.strip():
+            prediction = found[0]
+            self.write()
+            self.write(f"Predict: {one_line(prediction.question)}")
+            for label, option in zip(prediction.labels, prediction.options, strict=True):
+                self.write(f"  {label}. {one_line(option)}")
+            while (answer := self.answer()) and not prediction.read(answer):
+                self.write(prediction.again)
+            if self.over:
+                return
+            if not answer:
                 continue
-            right = found[0].right(answer)
-            self.write("Right." if right else f"Not so. It is: {to_plain(found[0].answers[0])}.")
+            right = prediction.right(answer)
+            self.write("Right." if right else f"Not quite. Correct: {to_plain(prediction.answers[0])}.")
             if right:
-                self.progress.settle(self.lesson.id, miss)
+                self.progress.settle(self.lesson.key, miss)
             else:
-                self.write(to_plain(found[0].because))
-
-    def ask(self, prediction: Prediction) -> None:
-        """Tell a prediction's question and options."""
-        self.write("")
-        self.write(f"Predict: {to_plain(prediction.question)}")
-        for number, option in enumerate(prediction.options, start=1):
-            self.write(f"  {number}. {to_plain(option)}")
-
-    def tell(self, events: Sequence[Event], typed_here: bool = False) -> None:
-        """Tell events."""
-        for event in events:
-            match event:
-                case StepEntered():
-                    self.step()
-                case Typed(terminal, prompt, line, text):
-                    if not typed_here:
-                        where = f"{terminal} " if len(self.lesson.terminals) > 1 else ""
-                        self.write(f"{where}{prompt}{line}")
-                    silent = self.lesson.is_shell(terminal) or line.upper().startswith("SHUTDOWN")
-                    if text or not silent:
-                        self.write(text if text else "(nothing yet: it waits)")
-                    if text.startswith("(error)"):
-                        self.write("(:why explains it)")
-                case Arrived(terminal, text):
-                    self.write(f"In the terminal {terminal} arrives:")
-                    self.write(text)
-                case ExampleRan():
-                    pass
-                case Differs():
-                    self.write("That is not what the text shows, since the server holds other things now.")
-                case TaskDone(task):
-                    self.write(f"Done: {to_plain(task.goal)}")
-                case Foreseen(_, text):
-                    self.write(f"Hint: {to_plain(text)}")
-                case StepDone():
-                    last = self.session.state.step + 1 == len(self.lesson.steps)
-                    self.write(":next finishes the lesson." if last else "This step is done. :next goes on.")
-                case WentBack(text):
-                    self.write(f"({text})")
-                case Nothing(text):
-                    self.write(text)
-                case LessonDone():
-                    self.review()
-                    self.write("The lesson is done. Well done.")
-                    if self.following is not None:
-                        self.write(f"What follows: redis-tutor learn {self.following.id} --plain")
-                    self.over = True
+                self.write(to_plain(prediction.because))
 
 
-def rehearse(lesson: Lesson, server: Server) -> str:
+def _names(block: Block) -> list[str]:
+    """Return what is remembered of a block that was told."""
+    match block:
+        case Tasks(tasks):
+            return [f"task {task.id}" for task in tasks]
+        case Prose(markdown):
+            return [f"prose {markdown}"]
+        case Scene(scenario):
+            return [f"scene {scenario}"]
+        case Example(name):
+            return [f"example {name}"]
+        case Prediction(name):
+            return [f"prediction {name}"]
+
+
+def _example(example: Example) -> Iterable[str]:
+    where = f" in the terminal {example.where}" if example.where else ""
+    if example.passive:
+        yield f"What arrives{where}:"
+    elif example.setup:
+        yield f"Typed for you{where}:"
+    else:
+        yield f"Example{where}, :run types it:"
+    for prompt, (command, reply) in zip(example.prompts, example.exchanges, strict=True):
+        if command:
+            yield f"    {prompt}{command}"
+        yield from (f"    {row}" for row in reply.splitlines())
+
+
+class JsonPlain(Plain):
+    """The conversation as JSON, one object a line: what was typed and printed, what was recognized, what is done.
+
+    Predictions are not asked. `event` is one of: step, typed, arrived, changed, diagnosis, task, step_done, back,
+    note, hint, why, end.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._output: dict[str, list[Row]] = {}  # of the line that runs, by terminal
+        self._line = ""
+        self._notice = "note"  # the event that a notice is
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Write one object."""
+        self._write(json.dumps({"event": event, **facts}, ensure_ascii=False))
+
+    def write(self, text: str = "") -> None:
+        """Write what has no form of its own."""
+        if text.strip():
+            self.emit("note", text=text.strip())
+
+    def tell_heading(self) -> None:
+        """Tell which step this is and what is to be done."""
+        if (view := self.view) is not None:
+            self.emit(
+                "step", number=view.number, title=view.title, tasks=[to_plain(each.text) for each in view.tasks]
+            )
+
+    def read_on(self) -> None:
+        """Tell nothing of the text, and ask nothing."""
+        self.question = None
+
+    def take(self, line: str) -> None:
+        """See `Plain`."""
+        self._line = line
+        super().take(line)
+
+    def tutor_command(self, words: Sequence[str]) -> None:
+        """See `Plain`."""
+        self._notice = "why" if list(words) == ["why"] else "note"
+        super().tutor_command(words)
+        self._notice = "note"
+
+    def typed(self, terminal: str, line: str) -> None:
+        """Tell a line and what it printed."""
+        self.emit("typed", terminal=terminal, line=line, printed=_printed(self._output.pop(terminal, [])))
+
+    def waits(self, terminal: str) -> None:
+        """See `Plain`."""
+        self.typed(terminal, self._line)
+
+    def tell(self, news: m.News) -> None:
+        """Tell one of them."""
+        match news:
+            case m.Output(terminal, rows, unasked):
+                if unasked or terminal in self._waiting:
+                    self.emit("arrived", terminal=terminal, printed=_printed(rows))
+                else:
+                    self._output.setdefault(terminal, []).extend(rows)
+            case m.LineDone(terminal, line):
+                if terminal not in self._waiting:
+                    self.typed(terminal, shorten(line, LINE))
+            case m.TypeIn(terminal, lines, typed_for):
+                for line in lines:
+                    self._line = line
+                    self.driver.begin(self.controller.submit(terminal, line, typed_for))
+            case m.Changed(_, text):
+                self.emit("changed", text=text)
+            case m.HintShown(hint) if hint is not None:
+                if hint.of:
+                    solution = [{"terminal": terminal, "line": line} for terminal, line in hint.lines]
+                    self.emit("hint", level=hint.level, of=hint.of, text=to_plain(hint.text), lines=solution)
+                else:
+                    self.emit("diagnosis", kind=hint.kind, slot=hint.slot, text=to_plain(hint.text))
+            case m.TaskDone(_, task, goal):
+                self.emit("task", id=task, goal=to_plain(goal))
+            case m.Cleared(text):
+                self.emit("back", text=text)
+            case m.Notice(text):
+                self.emit(self._notice, text=to_plain(text).strip())
+            case m.Finished():
+                self.emit("end")
+                self.over = True
+            case m.StepShown() | m.PictureShown():
+                super().tell(news)
+
+    def step_done(self, text: str) -> None:
+        """See `Plain`."""
+        self.emit("step_done", number=self.view.number if self.view is not None else 0)
+
+
+def _printed(rows: Iterable[Row]) -> str:
+    """Return rows as text, without the time that a slow command took."""
+    return "".join(f"{row.text}\n" for row in rows if not re.fullmatch(r"\(\d+\.\d\ds\)", row.text))
+
+
+def rehearse(lesson: model.Lesson, seed: int) -> str:
     """Take a lesson from beginning to end with nothing but :run, :show and :next; returns what went wrong."""
     script: list[str] = []
     for step in lesson.steps:
@@ -358,7 +541,7 @@ def rehearse(lesson: Lesson, server: Server) -> str:
         if not lesson.on_machines:  # where it would do all of the lesson again
             script.append(":undo")
         for task in step.tasks:
-            script += [":show"] * (task.id != "")
+            script += [":show", ":run"] * (task.id != "")
         script.append(":next")
     written: list[str] = []
 
@@ -367,10 +550,9 @@ def rehearse(lesson: Lesson, server: Server) -> str:
             return "1"
         return script.pop(0) if script else None
 
+    controller = LessonController(lesson, Catalogue(Path()), None, seed=seed)
     try:
-        plain = Plain(lesson, server, read, written.append)
-        plain.patience = 0.0
-        plain.run()
+        Plain(controller, read, written.append).run()
     except Exception as error:
         return f"{type(error).__name__}: {error} (after {written[-1] if written else 'nothing'!r})"
     if not any("The lesson is done" in row for row in written):
@@ -379,13 +561,18 @@ def rehearse(lesson: Lesson, server: Server) -> str:
     return f"a control character in {bad[0]!r}" if bad else ""
 
 
-def run(name: str) -> int:
-    """Take a lesson at standard input and output; returns the exit status."""
-    course, progress = read_course(), Progress()
-    if progress.notice:
-        print(progress.notice)
+OPEN = 3  # the exit status when a task of the step is still open
+
+
+def run(name: str, step: int | None = None, as_json: bool = False) -> int:
+    """Take a lesson at standard input and output; returns the exit status.
+
+    With a step (from 1), the lesson begins there on a fresh server, with everything before it done, and progress is
+    neither read nor written: a script can play a step again and again.
+    """
+    course, progress = installed_course(), Progress()
     try:
-        lesson = read_lesson(Path(name), name) if os.path.exists(name) else course.find(name)
+        lesson = course.open(name)
     except Problems as error:
         print(error, file=sys.stderr)
         return 1
@@ -396,16 +583,38 @@ def run(name: str) -> int:
         if not broken:
             print(f"redis-tutor: {error.args[0]}", file=sys.stderr)
         return 1
-    taken = progress.of(lesson.id)
-    following = course.after(lesson) if lesson in course.lessons else None
-    server = MachinesServer(lesson) if lesson.on_machines else EngineServer(lesson.terminals, lesson.arguments)
-    try:
-        plain = Plain(lesson, server, _read, print, progress, following)
-        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-            plain.run(taken.step if taken and not taken.done else 0)
-    finally:
-        server.close()
-    return 0
+    if step is not None and step > len(lesson.steps):
+        print(f"redis-tutor: the lesson {name!r} has {len(lesson.steps)} steps", file=sys.stderr)
+        return 1
+    if step is None:
+        controller = LessonController(lesson, course, progress)
+    else:
+        controller = LessonController(lesson, course, None, seed=1, step=step - 1)
+    kind, read = (JsonPlain, _read_silently) if as_json else (Plain, _read)
+    with by_signal():
+        try:
+            with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+                write = _wrapped if sys.stdout.isatty() and not as_json else print
+                kind(controller, read, write, progress if step is None else None).run()
+        except HostError as error:
+            print(f"redis-tutor: {error}", file=sys.stderr)
+            return 1
+    return OPEN if step is not None and not controller.is_done(step - 1) else 0
+
+
+def _wrapped(text: str) -> None:
+    """Print a line, broken between words at the terminal's width."""
+    width = shutil.get_terminal_size().columns
+    if len(text) < width:
+        print(text)
+        return
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    for row in textwrap.wrap(text, width - 1, subsequent_indent=indent, break_on_hyphens=False):
+        print(row)
+
+
+def _read_silently(prompt: str) -> str | None:
+    return sys.stdin.readline() or None
 
 
 def _read(prompt: str) -> str | None:
@@ -419,5 +628,5 @@ def _read(prompt: str) -> str | None:
     line = sys.stdin.readline()
     if not line:
         return None
-    print(f"{prompt}{line.rstrip()}")  # in a pipe nobody saw it typed
+    print(f"{prompt}{shorten(line.rstrip(), LINE)}")  # in a pipe, the input has not been echoed
     return line

@@ -1,18 +1,19 @@
 """Run our client and the real one the same way: arguments and standard input in; output, errors, status out."""
 
+import contextlib
 import os
 import re
 import select
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 
 from tests.real import Program, RealServer
-from tutor.cli import main
+from tests.waiting import PATIENCE_S
 from tutor.client import Connection
+from tutor.lesson_server.forkserver import ForkServer
 
-LIMIT_S = 20
+clients = ForkServer("tests.prompt.forked")
 
 
 @dataclass(frozen=True)
@@ -32,66 +33,39 @@ def _environment(extra: dict[str, str]) -> dict[str, str]:
 def run_real(program: Program, argv: list[str], stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
     """Run the real client."""
     done = subprocess.run(
-        [program.path, *argv], input=stdin, capture_output=True, env=_environment(env or {}), timeout=LIMIT_S
+        [program.path, *argv], input=stdin, capture_output=True, env=_environment(env or {}), timeout=PATIENCE_S
     )
     return Result(done.stdout, done.stderr, done.returncode)
 
 
 def run_ours(argv: list[str], stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
-    """Run our client in a forked child: as a process of its own, without starting Python again."""
-    pipes = [os.pipe() for _ in range(3)]
-    pid = os.fork()
-    if pid == 0:
-        _child(pipes, argv, _environment(env or {}))
-    (their_in, to_them), (from_out, their_out), (from_err, their_err) = pipes
+    """Run our client, forked from a process that has imported it."""
+    (their_in, to_them), (from_out, their_out), (from_err, their_err) = [os.pipe() for _ in range(3)]
+    child = clients.start(argv, [their_in, their_out, their_err], os.getcwd(), _environment(env or {}))
     for end in (their_in, their_out, their_err):
         os.close(end)
     collected = {from_out: b"", from_err: b""}
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + PATIENCE_S
     try:
-        os.write(to_them, stdin)
+        with contextlib.suppress(BrokenPipeError):  # it may end without reading
+            os.write(to_them, stdin)
         os.close(to_them)
         open_ends = [from_out, from_err]
         while open_ends:
             ready, _, _ = select.select(open_ends, [], [], max(0, deadline - time.monotonic()))
-            if not ready:
-                os.kill(pid, 9)
-                raise AssertionError(f"{argv} did not end: {collected}")
+            assert ready, f"{argv} did not end: {collected}"
             for end in ready:
                 data = os.read(end, 65536)
                 collected[end] += data
                 if not data:
                     open_ends.remove(end)
+    except BaseException:
+        child.kill()
+        raise
     finally:
         os.close(from_out)
         os.close(from_err)
-        _, status = os.waitpid(pid, 0)
-    return Result(collected[from_out], collected[from_err], os.waitstatus_to_exitcode(status))
-
-
-def _child(pipes: list[tuple[int, int]], argv: list[str], env: dict[str, str]) -> None:
-    status = 70
-    try:
-        os.dup2(pipes[0][0], 0)
-        os.dup2(pipes[1][1], 1)
-        os.dup2(pipes[2][1], 2)
-        for pipe in pipes:
-            os.close(pipe[0])
-            os.close(pipe[1])
-        sys.stdin = os.fdopen(0)
-        sys.stdout = os.fdopen(1, "w")
-        sys.stderr = os.fdopen(2, "w")
-        os.environ.clear()
-        os.environ.update(env)
-        status = main(argv)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        import traceback
-
-        os.write(2, traceback.format_exc().encode())
-    finally:
-        os._exit(status)
+    return Result(collected[from_out], collected[from_err], child.wait(PATIENCE_S))
 
 
 def prepare(server: RealServer, *commands: str) -> None:

@@ -1,20 +1,33 @@
 """A terminal for tests: a program on a pseudo-terminal, and the screen a person would see."""
 
 import os
-import sys
+import select
+import termios
 import time
 
-import pexpect
 import pyte
 
-LIMIT_S = 15
+from tests.prompt.driver import clients
+from tests.waiting import PATIENCE_S
+from tutor.lesson_server.forkserver import ForkServer
+
+_programs = ForkServer("tests.prompt.program")
 
 
 class Terminal:
-    """A program on a terminal of 80×24 (or as asked); `show` waits until the screen shows a text."""
+    """A program on a terminal of 80×24 (or as asked); `show` waits until the screen shows a text.
+
+    It is forked from a process with one thread: what other threads of the tests hold would be held in it for ever.
+    """
 
     def __init__(
-        self, argv: list[str], *, columns: int = 80, rows: int = 24, env: dict[str, str] | None = None
+        self,
+        argv: list[str],
+        *,
+        columns: int = 80,
+        rows: int = 24,
+        env: dict[str, str] | None = None,
+        programs: ForkServer = _programs,
     ) -> None:
         names = ("PATH", "HOME", "LANG", "PYTHONPATH")
         kept = {name: os.environ[name] for name in names if name in os.environ}
@@ -22,16 +35,20 @@ class Terminal:
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
-        self.child = pexpect.spawn(
-            argv[0], argv[1:], dimensions=(rows, columns), env=environment, timeout=LIMIT_S, echo=True
-        )
-        self.child.delaybeforesend = None
+        self.fd, terminal = os.openpty()
+        termios.tcsetwinsize(terminal, (rows, columns))
+        try:
+            self.child = programs.start(argv, [terminal] * 3, os.getcwd(), environment)
+        finally:
+            os.close(terminal)
 
     def __enter__(self) -> "Terminal":
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.child.close(force=True)
+        os.close(self.fd)
+        self.child.kill()
+        self.child.wait(PATIENCE_S)
 
     def lines(self) -> list[str]:
         """Return the screen as it is, without blanks at the ends of lines."""
@@ -43,7 +60,7 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Type this."""
-        self.child.send(text)
+        os.write(self.fd, text.encode())
 
     def prompt(self) -> None:
         """Wait until a prompt stands with nothing behind it: a key pressed before is the terminal's own affair."""
@@ -54,17 +71,19 @@ class Terminal:
         return self._screen.display[cursor.y][: cursor.x]
 
     def _read(self, timeout_s: float) -> bool:
-        try:
-            data = self.child.read_nonblocking(65536, timeout_s)
-        except pexpect.TIMEOUT:
+        if not select.select([self.fd], [], [], timeout_s)[0]:
             return True
-        except pexpect.EOF:
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:  # nobody has the terminal open any more
+            data = b""
+        if not data:
             return False
         self.raw += data
         self._stream.feed(data)
         # what a terminal answers when asked where its cursor is
         for _ in range(data.count(b"\x1b[6n")):
-            self.child.send(f"\x1b[{self._screen.cursor.y + 1};{self._screen.cursor.x + 1}R")
+            self.type(f"\x1b[{self._screen.cursor.y + 1};{self._screen.cursor.x + 1}R")
         return True
 
     def show(self, text: str, *, times: int = 1) -> str:
@@ -77,7 +96,7 @@ class Terminal:
 
     def until(self, condition, what: str = "the condition") -> str:  # type: ignore[no-untyped-def]
         """Wait until a condition on the screen's text holds."""
-        end = time.monotonic() + LIMIT_S
+        end = time.monotonic() + PATIENCE_S
         while not condition(self.text()):
             assert time.monotonic() < end, f"never came: {what}; the screen:\n{self.text()}"
             if not self._read(0.2):
@@ -86,13 +105,12 @@ class Terminal:
 
     def ended(self) -> int:
         """Wait for the end of the program; return its exit status."""
-        end = time.monotonic() + LIMIT_S
+        end = time.monotonic() + PATIENCE_S
         while self._read(0.2):
             assert time.monotonic() < end, f"it does not end; the screen:\n{self.text()}"
-        self.child.wait()
-        return int(self.child.exitstatus if self.child.exitstatus is not None else -self.child.signalstatus)
+        return self.child.wait(PATIENCE_S)
 
 
 def client(*argv: str, env: dict[str, str] | None = None, columns: int = 80, rows: int = 24) -> Terminal:
     """Start `redis-tutor cli` on a terminal."""
-    return Terminal([sys.executable, "-m", "tutor", "cli", *argv], env=env, columns=columns, rows=rows)
+    return Terminal(list(argv), env=env, columns=columns, rows=rows, programs=clients)

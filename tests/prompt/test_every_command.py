@@ -5,12 +5,12 @@ from functools import cache
 import pytest
 
 from engine.commands import load_all
-from engine.table import COMMANDS, Command
+from engine.table.declarations import SERVER, Command
 from tutor.prompt import CommandTable, complete, hint, syntax
 from tutor.screens.reference import Page, command_pages
 
 load_all()
-EVERY = [command for one in COMMANDS.values() for command in (one, *(one.subcommands or {}).values())]
+EVERY = [command for one in SERVER.values() for command in (one, *(one.subcommands or {}).values())]
 
 
 @cache

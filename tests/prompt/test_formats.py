@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ReplyError
-from engine.resp import MapReply, Push, SetReply, Status, Verbatim, encode3
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import MapReply, Push, SetReply, Status, Verbatim, encode3
 from tests.prompt.driver import run_ours, run_real
 from tests.prompt.test_modes import fake_server
 from tests.real import client_program

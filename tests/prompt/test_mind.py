@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import ReplyError
-from engine.resp import (
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import (
     NULL_ARRAY,
     Attribute,
     BigNumber,
@@ -28,7 +28,7 @@ from tutor.prompt import (
     CommandTable,
     Context,
     Double,
-    History,
+    LineHistory,
     OutputMode,
     PromptState,
     ReplyReader,
@@ -334,18 +334,18 @@ def test_secrets(line: str, secret: bool) -> None:
     args = split_args(line)
     assert args is not None
     assert is_sensitive(args) is secret
-    assert History().add(line) is not secret
+    assert LineHistory().add(line) is not secret
 
 
 def test_history_file(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.write_bytes(b"one\ntwo\n\xff\n")
-    first, second = History(path), History(path)
+    first, second = LineHistory(path), LineHistory(path)
     assert first.add("three")
     assert not first.add("three")
     assert second.add("four")
     assert path.read_bytes() == b"one\ntwo\n\xff\nthree\nfour\n"
-    assert History(path).lines[:2] == ["one", "two"]
+    assert LineHistory(path).lines[:2] == ["one", "two"]
     assert first.search("t") == 3
     assert first.search("t", 3) == 1
     assert first.starting_with("th") == "three"
@@ -355,12 +355,12 @@ def test_history_file(tmp_path: Path) -> None:
 def test_history_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.write_text("".join([f"{i}\n" for i in range(100)]))
-    assert History(path, size=10).lines == [str(i) for i in range(90, 100)]
+    assert LineHistory(path, size=10).lines == [str(i) for i in range(90, 100)]
     assert path.read_text().count("\n") == 10
 
 
 def test_history_that_cannot_be_written(tmp_path: Path) -> None:
-    history = History(tmp_path / "no" / "folder")
+    history = LineHistory(tmp_path / "no" / "folder")
     assert history.add("ping")
     assert history.lines == ["ping"]
 

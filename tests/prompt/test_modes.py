@@ -17,6 +17,7 @@ import pytest
 from tests.prompt.driver import prepare, run_ours, run_real
 from tests.prompt.screen import client
 from tests.real import Program, RealServer, client_program, start_server
+from tests.waiting import PATIENCE_S
 from tutor.client import Connection
 
 HERE = {"PYTHONPATH": os.getcwd(), "REDISCLI_HISTFILE": "/dev/null"}
@@ -142,7 +143,7 @@ def test_pipe_much(real_server: RealServer) -> None:
         input=data,
         capture_output=True,
         env={**os.environ, **HERE},
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.splitlines() == [
         b"All data transferred. Waiting for the last reply...",
@@ -230,6 +231,19 @@ def test_password_asked_for() -> None:
         assert terminal.ended() == 0
 
 
+def test_password_asked_for_where_there_is_no_input() -> None:
+    with fake_server(lambda data: b"-ERR no password is set\r\n" if b"AUTH" in data else b"+PONG\r\n") as port:
+        ended = subprocess.run(
+            [sys.executable, "-m", "tutor", "cli", "-p", str(port), "--askpass", "PING"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            start_new_session=True,  # without a terminal to ask on
+            check=False,
+        )
+    assert ended.stdout == b"PONG\n"
+    assert b"Traceback" not in ended.stderr
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
@@ -253,7 +267,7 @@ def test_tls(certificate: Path) -> None:
         reason = "SSL_connect failed: certificate verify failed"
         assert refused.err.decode() == f"Could not connect to Redis at 127.0.0.1:{port}: {reason}\n"
         wrong = run_ours([*base, "--cacert", "/nonexistent", "PING"])
-        assert wrong.err.startswith(b"Could not negotiate a TLS connection: Invalid CA Certificate File/Directory\n")
+        assert wrong.err == b"Could not negotiate a TLS connection: Invalid CA Certificate File/Directory\n"
         assert wrong.status == 1
 
 
@@ -295,6 +309,6 @@ def test_preferences_file(real_server: RealServer, tmp_path: Path) -> None:
 def test_reader_that_leaves(real_server: RealServer) -> None:
     prepare(real_server, "DEBUG POPULATE 20000 key 10")
     command = f"{sys.executable} -m tutor cli -p {real_server.port} --scan | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, env={**os.environ, **HERE}, timeout=60)
+    done = subprocess.run(command, shell=True, capture_output=True, env={**os.environ, **HERE}, timeout=PATIENCE_S)
     assert done.stdout.startswith(b"key:")
     assert done.stderr == b""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.resp import encode2
+from engine.protocol.resp import encode2
 from tests.prompt.driver import prepare
 from tests.prompt.screen import Terminal, client
 from tests.prompt.test_modes import fake_server

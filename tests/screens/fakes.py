@@ -1,9 +1,9 @@
-"""A desk without a server: a lesson of three steps over a dict, for tests and for looking at the screen."""
+"""A controller without a server: a lesson of three steps over a dict, for tests and for looking at the screen."""
 
 from collections.abc import Callable, Sequence
 
-from tutor.screens import messages as m
-from tutor.screens.view import (
+from tutor.lesson import messages as m
+from tutor.lesson.view import (
     ChapterEntry,
     CourseView,
     EventEntry,
@@ -16,13 +16,13 @@ from tutor.screens.view import (
     LessonSetup,
     Prediction,
     Prose,
+    Question,
     StepView,
     TaskEntry,
     Tasks,
     WireEntry,
 )
-from tutor.widgets.rows import Row, Span, row
-from tutor.widgets.terminal import Question
+from tutor.prompt.rows import Row, Span, row
 
 COMMANDS = {
     "SET": "key value [NX | XX] [GET] [EX seconds | PX milliseconds | KEEPTTL]",
@@ -34,7 +34,7 @@ COMMANDS = {
 }
 
 
-class FakeAssist:
+class FakeCompleter:
     def complete(self, text: str) -> Sequence[str]:
         return [name for name in COMMANDS if name.startswith(text.upper())] if " " not in text else []
 
@@ -50,6 +50,9 @@ class FakeAssist:
 
     def keep(self, line: str) -> None:
         self.lines.append(line)
+
+    def is_command(self, line: str, whole: bool = False) -> bool:
+        return line.split(" ")[0].upper() in COMMANDS or line.startswith(":")
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -71,7 +74,7 @@ STEPS = (
 )  # fmt: skip
 
 
-class FakeDesk:
+class FakeController:
     """Understands SET, GET, DEL and STRLEN."""
 
     def __init__(self, terminals: tuple[str, ...] = ("redis",)) -> None:
@@ -81,14 +84,15 @@ class FakeDesk:
         self.done: set[str] = set()
         self.ran: set[str] = set()
         self.predicted: Prediction | None = None
-        self.rung = 0
+        self.level = 0
         self.acts: list[str] = []
         self.lines: list[str] = []
         self.marks: dict[str, str] = {}
         self.closed = False
-        self.post: Callable[[m.DeskMessage], object] = lambda message: None
+        self.scrollback = None
+        self.post: Callable[[m.News], object] = lambda message: None
 
-    async def open(self, post: Callable[[m.DeskMessage], object]) -> None:
+    async def open(self, post: Callable[[m.News], object]) -> None:
         self.post = post
         post(m.Opened(LessonSetup("strings", "Strings", "Keys and types", self.terminals)))
         for name in self.terminals:
@@ -99,8 +103,11 @@ class FakeDesk:
     async def close(self) -> None:
         self.closed = True
 
-    def assist(self, terminal: str) -> FakeAssist:
-        return FakeAssist(self.lines)
+    async def recording(self) -> bytes | None:
+        return None
+
+    def assist(self, terminal: str) -> FakeCompleter:
+        return FakeCompleter(self.lines)
 
     def history(self, terminal: str) -> list[str]:
         return self.lines
@@ -195,14 +202,14 @@ class FakeDesk:
     async def act(self, action: str) -> None:
         self.acts.append(action)
         if action == "hint":
-            self.rung = min(3, self.rung + 1)
+            self.level = min(3, self.level + 1)
             hints = (
                 "SET wants a key and a value; you have the key so far.",
                 "The shape is SET key value.",
                 "Like so:",
             )
             self.post(
-                m.HintShown(Hint(hints[self.rung - 1], self.rung, 3, "SET user:1 Ada" if self.rung == 3 else ""))
+                m.HintShown(Hint(hints[self.level - 1], self.level, 3, "SET user:1 Ada" if self.level == 3 else ""))
             )
         elif action == "show":
             self.post(m.TypeIn(self.terminals[0], ["SET user:1 Ada"]))
@@ -230,8 +237,10 @@ class FakeDesk:
 class FakeCourse:
     """Two chapters; the strings lesson can be taken."""
 
+    saves = True
+
     def __init__(self) -> None:
-        self.desks: list[FakeDesk] = []
+        self.controllers: list[FakeController] = []
         self.reset = False
 
     def view(self) -> CourseView:
@@ -242,7 +251,7 @@ class FakeCourse:
                     "Meet Redis",
                     (
                         LessonEntry("what", "What Redis is", 8, 6, 6, True, True, summary="A data structure server."),
-                        LessonEntry("fast", "Why it is fast", 10, 5, 5, True, True, True),
+                        LessonEntry("fast", "Why it is fast", 10, 5, 5, True, True, True, missed=1),
                         LessonEntry("first", "The first commands", 10, 7, 2, False, True),
                     ),
                 ),
@@ -261,14 +270,23 @@ class FakeCourse:
             ("lessons/broken.md:3: 'title' is missing",),
         )
 
-    def desk(self, lesson: str) -> FakeDesk:
+    def controller(self, lesson: str) -> FakeController:
         if lesson not in ("strings", "counters"):
             raise LookupError(f"there is no lesson {lesson!r}")
-        self.desks.append(FakeDesk())
-        return self.desks[-1]
+        self.controllers.append(FakeController())
+        return self.controllers[-1]
 
-    def sandbox(self) -> FakeDesk:
-        return self.desk("strings")
+    def sandbox(self) -> FakeController:
+        return self.controller("strings")
+
+    def find(self, query: str) -> list:
+        return []
+
+    def review(self, lesson: str = "") -> list:
+        return []
+
+    def review_answer(self, key: str, said: str) -> None:
+        return None
 
     def glossary(self) -> tuple[tuple[str, str], ...]:
         return (("backlog", "The latest part of the replication stream that a master keeps."),)

@@ -1,9 +1,10 @@
-from engine.errors import ReplyError
-from tutor.screens.desk.errors import explain_error
-from tutor.screens.desk.keyview import keys_of, read_keys
-from tutor.screens.desk.link import MAX_ROWS, reply_rows
-from tutor.screens.desk.wireview import escape, explain
-from tutor.widgets.rows import clean, wrap, wrap_words
+from engine.protocol.errors import ReplyError
+from tutor.lesson.diagnosis import explain_error
+from tutor.lesson.key_view import keys_of, read_keys
+from tutor.lesson.terminal import MAX_ROWS, reply_rows
+from tutor.lesson.wire_view import escape, explain
+from tutor.prompt.rows import clean
+from tutor.widgets.rows import wrap, wrap_words
 
 
 def test_wire_explains_a_request() -> None:
@@ -63,6 +64,8 @@ def test_wrapping_is_a_terminals() -> None:
         "  overlo",
         "  ng",
     ]
+    exact = wrap_words([("one two ", "x"), ("three", "y")], 7)
+    assert ["".join(text for text, _ in line) for line in exact] == ["one two", "three"], "no line for a space"
     assert clean("a\x1b[31m\tb") == "a␛[31m    b"
 
 
@@ -80,7 +83,7 @@ class Keyspace:
     def __init__(self, lists: dict[bytes, list[bytes]]) -> None:
         self.lists = lists
 
-    def peeks(self, requests):  # type: ignore[no-untyped-def]
+    def inspect_all(self, requests):  # type: ignore[no-untyped-def]
         return [self(argv, db) for argv, db in requests]
 
     def __call__(self, argv, db):  # type: ignore[no-untyped-def]
@@ -105,7 +108,7 @@ class Keyspace:
 
 def test_keys_are_read_with_marks() -> None:
     space = Keyspace({b"a": [b"x", b"y"], b"b": [b"1"] * 20})
-    view, before = read_keys(space.peeks, 0, {(0, b"a"): "changed", (0, b"b"): "same"}, {}, "RPUSH a y")
+    view, before = read_keys(space.inspect_all, 0, {(0, b"a"): "changed", (0, b"b"): "same"}, {}, "RPUSH a y")
     first, second = view.keys
     assert (first.name, first.mark, first.size, first.ttl, first.preview) == (
         "a",
@@ -116,8 +119,21 @@ def test_keys_are_read_with_marks() -> None:
     )
     assert second.details[-1] == "… and 8 more"
     del space.lists[b"a"]
-    view, _ = read_keys(space.peeks, 0, {(0, b"a"): "changed"}, {(0, b"a"): before[0, b"a"]}, "DEL a")
+    view, _ = read_keys(space.inspect_all, 0, {(0, b"a"): "changed"}, {(0, b"a"): before[0, b"a"]}, "DEL a")
     assert [entry.name for entry in view.keys] == ["a", "b"]
+
+
+def test_bytes_that_are_not_utf8_are_shown_as_redis_cli_shows_them() -> None:
+    values = [b"\xff\xfe", "ü".encode() * 40, b"a" + "ü".encode() * 40, b"\xc3"]
+    view, _ = read_keys(Keyspace({b"\xff\xfe": values}).inspect_all, 0, {}, {})
+    (key,) = view.keys
+    assert clean(key.name) == r"\xff\xfe"
+    assert [clean(detail).split()[1] for detail in key.details] == [
+        r'"\xff\xfe"',
+        '"' + "ü" * 30 + '…"',
+        '"a' + "ü" * 29 + '…"',
+        r'"\xc3"',
+    ]
 
 
 def test_errors_are_explained_by_the_state() -> None:
@@ -125,7 +141,7 @@ def test_errors_are_explained_by_the_state() -> None:
 
     space = Keyspace({b"a": [b"x"]})
     text = explain_error([b"HSET", b"a", b"f", b"v"], b"WRONGTYPE Operation against a key", space)
-    assert "a is a list; HSET works on something else." in text
+    assert "`a` holds a list." in text
     assert "PING" in explain_error([b"PIN"], b"ERR unknown command 'PIN', with args beginning with: ")
     text = explain_error([b"HSET", b"a"], b"ERR wrong number of arguments for 'hset' command")
     assert "HSET key field value" in text

@@ -1,13 +1,15 @@
 """What the laboratory's cluster pane tells of nodes, of the ways between them, and of the chosen message."""
 
 from engine.simulation import actions
-from tutor.lab import assist, drawing
+from engine.simulation.state import look, look_links
+from tutor.lab import completer as assist
+from tutor.lab import drawing
+from tutor.lab.actions import carry_out
 from tutor.lab.drawing import Chosen
-from tutor.lab.look import Letters, look, look_links
-from tutor.lab.reading import find, read_scenario
-from tutor.lab.sequence import Lanes
-from tutor.lab.stage import SETTLE_US, Stage
-from tutor.lab.words import carry_out
+from tutor.lab.letters import Letters
+from tutor.lab.loader import find, read_scenario
+from tutor.lab.runner import SETTLE_US, Stage
+from tutor.lab.sequence_diagram import Lanes
 
 
 def staged(name: str, steps: int) -> Stage:
@@ -72,10 +74,10 @@ def test_other_histories_are_not_behind() -> None:
 def test_looking_changes_nothing() -> None:
     stage = staged("chain", 1)
     world = stage.history.world
-    lanes = dict(world.network.lanes)
+    paths = dict(world.network.paths)
     stage.history.do(actions.AddHost("D", "172.16.6.60:6379", ()))
     look_links(stage.history.world)
-    assert set(stage.history.world.network.lanes) == set(lanes)
+    assert set(stage.history.world.network.paths) == set(paths)
 
 
 def test_the_chosen_message_is_marked_at_both_ends_and_in_the_backlog() -> None:
@@ -112,10 +114,10 @@ def test_what_fits_stands_in_one_row() -> None:
 def test_lanes_leave_room_for_what_is_said() -> None:
     said = (0, ">", "A", "C", "PING")
     machines = ["A", "B", "C", "app", "@A"]
-    lanes = Lanes.fitting([said], machines, ["A", "B", "C"], 5, 76)
-    assert lanes == Lanes(["A", "B", "C"], 8, 5)
-    assert text([lanes.draw(said, "0.001", True)]) == "▸ 0.001  │───────┼──────▶│       PING"
-    assert lanes.heading().index("C") == text([lanes.draw(said, "0.001", True)]).index("▶") + 1
+    paths = Lanes.fitting([said], machines, ["A", "B", "C"], 5, 76)
+    assert paths == Lanes(["A", "B", "C"], 8, 5)
+    assert text([paths.draw(said, "0.001", True)]) == "▸ 0.001  │───────┼──────▶│       PING"
+    assert paths.heading().index("C") == text([paths.draw(said, "0.001", True)]).index("▶") + 1
     assert Lanes.fitting([said], [f"n{n}" for n in range(9)], [f"n{n}" for n in range(9)], 5, 76).width == 4
     assert Lanes.fitting([(0, ">", "@A", "A", "PING")], machines, ["A", "B", "C"], 5, 40).names == [
         "A",
@@ -133,8 +135,8 @@ def test_the_prompt_at_a_node_is_no_link() -> None:
 
 
 def test_the_stroke_tells_what_a_message_is() -> None:
-    lanes = Lanes(["A", "B"])
-    drawn = {what: text([lanes.draw((0, ">", "A", "B", ""), "0.001", False, what)]).split("│")[1]
+    paths = Lanes(["A", "B"])
+    drawn = {what: text([paths.draw((0, ">", "A", "B", ""), "0.001", False, what)]).split("│")[1]
              for what in ("command", "psync", "snapshot", "stream", "ack")}  # fmt: skip
     assert drawn == {
         "command": "──────▶",
@@ -143,8 +145,8 @@ def test_the_stroke_tells_what_a_message_is() -> None:
         "stream": "━━━━━━▶",
         "ack": "······▶",
     }
-    assert "✗✗✗" in text([lanes.draw((0, "x", "A", "B", ""), "0.001", False)])
-    assert "┄┄┄" in text([lanes.draw((0, "+", "A", "B", ""), "0.001", False)])
+    assert "✗✗✗" in text([paths.draw((0, "x", "A", "B", ""), "0.001", False)])
+    assert "┄┄┄" in text([paths.draw((0, "+", "A", "B", ""), "0.001", False)])
 
 
 def test_lines_are_completed_from_the_world_and_hinted_from_their_usage() -> None:

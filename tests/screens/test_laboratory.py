@@ -9,27 +9,25 @@ from textual.events import Key
 from textual.pilot import Pilot
 
 from engine.simulation.world import BEGINNING_US
-from tests.screens.conftest import screen_text
+from tests.screens.driving import keys, screen_text, settle, until
 from tests.screens.fakes import FakeCourse
 from tutor.app import TutorApp
+from tutor.lab.actions import action_of
 from tutor.lab.controls import CONTROLS, fill
+from tutor.lab.loader import find, read_scenario
 from tutor.lab.play import kept
-from tutor.lab.reading import find, read_scenario
-from tutor.lab.stage import Stage
-from tutor.lab.words import action_of
+from tutor.lab.runner import Stage
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory import SPEEDS, LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
+from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
 from tutor.screens.scenarios import ScenariosScreen
 from tutor.widgets.timeline import Timeline
 
+pytestmark = pytest.mark.long
+
 Snapshot = Callable[[App, str], None]
-NAMES = {" ": "space", ">": "greater_than_sign", "-": "minus", ".": "full_stop", ":": "colon"}
-
-
-def keys(text: str) -> list[str]:
-    return [NAMES.get(each, each) for each in text]
 
 
 def program(scenario: str | None = None) -> TutorApp:
@@ -37,14 +35,11 @@ def program(scenario: str | None = None) -> TutorApp:
 
 
 async def opened(pilot: Pilot) -> LaboratoryScreen:
-    for _ in range(50):
-        await pilot.pause()
-        if isinstance(pilot.app.screen, LaboratoryScreen):
-            workers = [each for each in pilot.app.workers if each.group == "lessons"]
-            await pilot.app.workers.wait_for_complete(workers)
-            await pilot.pause()
-            return pilot.app.screen
-    raise AssertionError("the laboratory did not open")
+    await until(pilot, lambda: isinstance(pilot.app.screen, LaboratoryScreen), "the laboratory")
+    await settle(pilot)
+    screen = pilot.app.screen
+    assert isinstance(screen, LaboratoryScreen)
+    return screen
 
 
 async def test_a_history_that_was_kept(tmp_path: Path) -> None:
@@ -61,10 +56,10 @@ async def test_a_history_that_was_kept(tmp_path: Path) -> None:
         shown = screen_text(app)
         assert "seed-17.history" in shown and "A history that was kept" in shown and "A 172.16.6.18:6379" in shown
         await pilot.press("left")
-        await pilot.pause()
+        await settle(pilot)
         assert screen.stage.history.place < place
         await pilot.press("colon", *keys("app> SET k other"), "enter")
-        await pilot.pause()
+        await settle(pilot)
         assert len(screen.stage.history.branches) == 2
 
 
@@ -75,15 +70,15 @@ async def test_a_scenario(size: tuple[int, int], snapshot: Snapshot) -> None:
     async with app.run_test(size=size) as pilot:
         screen = await opened(pilot)
         await pilot.press("n", "n", "n")
-        await pilot.pause()
+        await settle(pilot)
         snapshot(app, f"{name}-1-cluster")
         await pilot.press("tab")
-        await pilot.pause()
+        await settle(pilot)
         snapshot(app, f"{name}-2-messages")
         at = next(at for at, row in enumerate(screen.account.rows) if row[4].startswith("why partial"))
         screen.chosen = at
         await pilot.press("tab", "down", "up")
-        await pilot.pause()
+        await settle(pilot)
         snapshot(app, f"{name}-3-why")
         assert "\u2192 +CONTINUE" in screen_text(app)
 
@@ -96,13 +91,13 @@ async def test_a_long_message_is_scrolled_by_keys_and_the_next_one_begins_at_its
         account = screen.account
         screen.chosen = next(at for at in range(account.count) if len(account.opened(at)) > 30)
         screen.draw()
-        await pilot.pause()
+        await settle(pilot)
         pane = screen.query_one("#detail")
         await pilot.press("shift+down", "shift+down", "shift+up")
-        await pilot.pause()
+        await settle(pilot)
         assert pane.scroll_offset.y == 3
         await pilot.press("up")
-        await pilot.pause()
+        await settle(pilot)
         assert pane.scroll_offset.y == 0
         await pilot.press("shift+tab")
         assert screen.pane == "messages"
@@ -126,12 +121,12 @@ async def test_back_branch_and_the_prompt() -> None:
         assert (history.place, history.digest()) == (end, digest)
         await pilot.press("left", "left")
         await pilot.press("colon", *keys("A> SET k v"), "enter")
-        await pilot.pause()
+        await settle(pilot)
         assert history.branch_name == "branch 2"
         assert "+OK" in screen_text(app)
         place = history.place
         await pilot.press(*keys(":fly"), "enter")
-        await pilot.pause()
+        await settle(pilot)
         assert history.place == place
         await pilot.press("escape", "b")
         assert history.branch_name == "main"
@@ -140,17 +135,16 @@ async def test_back_branch_and_the_prompt() -> None:
         await pilot.press("space")
         assert screen.playing
         await pilot.press("space", "escape")
-        await pilot.pause()
+        await settle(pilot)
         assert not isinstance(app.screen, LaboratoryScreen)
 
 
 async def test_from_the_map(snapshot: Snapshot) -> None:
     app = program()
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause()
+        await until(pilot, lambda: isinstance(app.screen, MapScreen) and app.screen.view.chapters, "the map")
         await pilot.press("l")
-        await pilot.pause()
-        assert isinstance(app.screen, ScenariosScreen)
+        await until(pilot, lambda: isinstance(app.screen, ScenariosScreen), "the scenarios")
         snapshot(app, "laboratory-80x24-scenarios")
         await pilot.press("enter")
         await opened(pilot)
@@ -161,10 +155,10 @@ async def test_the_first_event_is_before_there_is_anything() -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(pilot)
         await pilot.press("n", "n", "home")
-        await pilot.pause()
+        await settle(pilot)
         assert screen.stage.history.place == 0
         await pilot.press("left", "tab", "m", "end")
-        await pilot.pause()
+        await settle(pilot)
         assert screen.stage.history.place > 100
 
 
@@ -200,7 +194,7 @@ async def test_time_runs_at_a_speed_and_the_line_goes_anywhere(snapshot: Snapsho
         assert history.place == 0
         await pilot.click(Timeline, offset=(bar.size.width // 2, 0))
         assert end * 0.4 < history.place < end * 0.6
-        await pilot.pause()
+        await settle(pilot)
         snapshot(app, "laboratory-160x48-scrubbed")
         await pilot.press("colon", *keys("goto 1.5"), "enter")
         following = history.branch_now.places[history.at + 1]
@@ -209,14 +203,13 @@ async def test_time_runs_at_a_speed_and_the_line_goes_anywhere(snapshot: Snapsho
         assert (history.world.now_us, history.in_past) == (BEGINNING_US + 9_000_000, False)
         await pilot.press("plus", "plus")
         assert SPEEDS[screen.speed] == 100
-        assert not screen.run_on(BEGINNING_US + 9_100_000)
+        await until(pilot, lambda: not screen.run_on(BEGINNING_US + 9_100_000), "the time asked for")
         assert history.world.now_us == BEGINNING_US + 9_100_000
         await pilot.press(*["minus"] * 9)
         assert screen.speed == 0
         before = history.world.now_us
         await pilot.press("space")
-        while history.world.now_us == before:
-            await pilot.pause()
+        await until(pilot, lambda: history.world.now_us != before, "the time that runs")
         await pilot.press("space")
         assert (history.world.now_us - before) % 100 == 0
 
@@ -247,7 +240,7 @@ async def test_branches_side_by_side(snapshot: Snapshot) -> None:
             await pilot.press("escape", "n")
             place, digest = history.place, history.digest()
             await pilot.press("equals_sign")
-            await pilot.pause()
+            await settle(pilot)
             assert isinstance(app.screen, CompareScreen)
             assert (history.branch_name, history.place, history.digest()) == ("branch 2", place, digest)
             text = screen_text(app)
@@ -263,12 +256,12 @@ async def test_a_console_follows_the_chosen_node(snapshot: Snapshot) -> None:
         screen = await opened(pilot)
         history = screen.stage.history
         await pilot.press("n", "i", *keys("SET k value"), "enter", *keys("GET k"), "enter")
-        await pilot.pause()
+        await settle(pilot)
         text = screen_text(app)
         assert "172.16.6.18:6379> SET k value" in text and '"value"' in text
         screen.choose_node("B")
         await pilot.press(*keys("GET k"), "enter", *keys("SET k v"), "enter")
-        await pilot.pause()
+        await settle(pilot)
         text = screen_text(app)
         assert "172.16.6.57:6379> SET k v" in text and "READONLY" in text
         snapshot(app, "laboratory-80x24-console")
@@ -318,10 +311,8 @@ async def test_the_scenario_leads_to_its_lesson() -> None:
         await pilot.press("tab", "tab", "tab")
         assert "l  lesson: Strings" in screen_text(app)
         await pilot.press("l")
-        for _ in range(20):
-            await pilot.pause()
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen), "the lesson")
         assert screen not in app.screen_stack
-        assert isinstance(app.screen, LessonScreen)
 
 
 async def test_the_prompt_hints_completes_and_remembers() -> None:
@@ -335,7 +326,7 @@ async def test_the_prompt_hints_completes_and_remembers() -> None:
         assert "[silent | reset | half-open] [both | a-b | b-a]" in screen_text(app)
         await pilot.press(*keys(" h"), "tab", "enter", "up")
         assert screen.line.value == "cut A B half-open"
-        assert screen.stage.history.world.network.lane("A", "B").state == "lost"
+        assert screen.stage.history.world.network.path("A", "B").state == "lost"
         await pilot.press("down", "escape", "i", *keys("get "), "tab")
         assert screen.line.value == "get k"
         await pilot.press("enter")
@@ -353,8 +344,44 @@ async def test_keys_that_come_in_a_burst_are_typed_in_order() -> None:
         for key in [*keys(":write app 3"), "enter"]:
             character = {"space": " ", "colon": ":", "enter": "\r"}.get(key, key)
             app.post_message(Key(key, character))
-        for _ in range(5):
-            await pilot.pause()
+        await settle(pilot)
         acted = [row[4] for row in screen.account.rows if row[1] == "!"]
         assert [line.split()[1] for line in acted if line.startswith("app> SET")] == ["SET"] * 3
         assert screen.line.value == ""
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+async def test_sentinels_and_what_they_believe(size: tuple[int, int], snapshot: Snapshot) -> None:
+    app = program("sentinel-failover")
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n")
+        at = next(at for at, row in enumerate(screen.account.rows) if row[4].startswith("+sdown"))
+        screen.chosen = at
+        screen.draw()
+        await settle(pilot)
+        snapshot(app, f"laboratory-{size[0]}x{size[1]}-sentinels")
+        await pilot.click("#cluster-text", offset=(4, screen.owners.index("S2")))
+        assert screen.node == "S2"
+        await pilot.press("i", *keys("SENTINEL GET-MASTER-ADDR-BY-NAME mymaster"), "enter")
+        await settle(pilot)
+        assert '2) "6379"' in screen_text(app)
+
+
+async def test_leaving_asks_only_after_something_was_done() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "k", "enter", "escape", "escape")
+        await until(pilot, lambda: "Leave the laboratory?" in screen_text(app), "the question")
+        await pilot.press("enter")  # the harmless answer comes first
+        await until(pilot, lambda: app.screen is screen, "the laboratory")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Leave the laboratory?" in screen_text(app), "the question")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.screen is not screen, "the end")
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "escape")
+        await until(pilot, lambda: app.screen is not screen, "the end without a question")

@@ -1,24 +1,29 @@
-"""The lesson screen driven as a person would, over a desk without a server."""
+"""The lesson screen driven as a person would, over a controller without a server."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from textual import events
 from textual.app import App
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
+from textual.widget import Widget
 
-from tests.screens.conftest import screen_text
-from tests.screens.fakes import FakeCourse, FakeDesk
+from tests.screens.driving import screen_text, settle, type_line, until
+from tests.screens.fakes import FakeController, FakeCourse
 from tutor.app import TutorApp
-from tutor.screens import messages as m
+from tutor.lesson import messages as m
+from tutor.lesson.view import Scene
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
+from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
-from tutor.screens.view import Scene
 from tutor.widgets.terminal import Terminal
-from tutor.widgets.textpane import ExampleBlock
+from tutor.widgets.textpane import ExampleBlock, TextPane
 
-NAMES = {" ": "space", ":": "colon", "_": "underscore"}
+pytestmark = pytest.mark.long
+
 SIZES = [(80, 24), (160, 48)]
 
 Snapshot = Callable[[App, str], None]
@@ -28,28 +33,13 @@ def program() -> TutorApp:
     return TutorApp("strings", FakeCourse(), Preferences())
 
 
-async def type_line(pilot: Pilot, text: str) -> None:
-    await pilot.press(*(NAMES.get(character, character) for character in text), "enter")
-    await pilot.pause()
-
-
-async def settle(pilot: Pilot) -> None:
-    for _ in range(3):
-        busy = [worker for worker in pilot.app.workers if worker.group in ("submit", "act", "open")]
-        if busy:
-            await pilot.app.workers.wait_for_complete(busy)
-        await pilot.pause()
-
-
-async def opened(pilot: Pilot) -> tuple[LessonScreen, FakeDesk]:
-    for _ in range(50):
-        await pilot.pause()
-        screen = pilot.app.screen
-        if isinstance(screen, LessonScreen) and screen.step is not None:
-            await settle(pilot)
-            assert isinstance(screen.desk, FakeDesk)
-            return screen, screen.desk
-    raise AssertionError("the lesson did not open")
+async def opened(pilot: Pilot) -> tuple[LessonScreen, FakeController]:
+    await until(pilot, lambda: getattr(pilot.app.screen, "step", None), "the lesson")
+    await settle(pilot)
+    screen = pilot.app.screen
+    assert isinstance(screen, LessonScreen)
+    assert isinstance(screen.controller, FakeController)
+    return screen, screen.controller
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -57,11 +47,11 @@ async def test_the_strings_lesson_from_start_to_end(size: tuple[int, int], snaps
     app = program()
     name = f"lesson-{size[0]}x{size[1]}"
     async with app.run_test(size=size) as pilot:
-        screen, desk = await opened(pilot)
+        screen, controller = await opened(pilot)
         snapshot(app, f"{name}-1-opened")
         await pilot.press("f7")
         await settle(pilot)
-        assert desk.data == {"tutorialspoint": "redis"}
+        assert controller.data == {"tutorialspoint": "redis"}
         await pilot.press("f2", "f2", "f2")
         await settle(pilot)
         snapshot(app, f"{name}-2-hint")
@@ -78,8 +68,8 @@ async def test_the_strings_lesson_from_start_to_end(size: tuple[int, int], snaps
         snapshot(app, f"{name}-4-asked")
         await pilot.press("down", "up", "enter")
         await settle(pilot)
-        assert desk.predicted is not None
-        assert desk.predicted.right
+        assert controller.predicted is not None
+        assert controller.predicted.right
         await type_line(pilot, "nonsense")
         await type_line(pilot, ":why")
         await settle(pilot)
@@ -93,27 +83,27 @@ async def test_the_strings_lesson_from_start_to_end(size: tuple[int, int], snaps
 async def test_undo_reset_and_back_are_always_there() -> None:
     app = program()
     async with app.run_test(size=(120, 36)) as pilot:
-        screen, desk = await opened(pilot)
+        screen, controller = await opened(pilot)
         await type_line(pilot, "SET user:1 Ada")
         await settle(pilot)
         await pilot.press("f4")
         await settle(pilot)
-        assert desk.data == {}
+        assert controller.data == {}
         await pilot.press("f5")
         await type_line(pilot, ":undo")
         await settle(pilot)
-        assert desk.acts == ["undo", "reset", "undo"]
+        assert controller.acts == ["undo", "reset", "undo"]
         await type_line(pilot, ":reset lesson")
         await settle(pilot)
         assert "Start the lesson again?" in screen_text(app)
         await pilot.press("enter")  # the harmless answer comes first
         await settle(pilot)
-        assert "reset_lesson" not in desk.acts
+        assert "reset_lesson" not in controller.acts
         await type_line(pilot, ":reset lesson")
         await settle(pilot)
         await pilot.press("down", "enter")
         await settle(pilot)
-        assert desk.acts[-1] == "reset_lesson"
+        assert controller.acts[-1] == "reset_lesson"
         await pilot.press("f8")
         await settle(pilot)
         await pilot.press("f9")
@@ -144,26 +134,150 @@ async def test_typing_helps() -> None:
         assert terminal.editor.text == "SET a 1"
 
 
-async def test_narrow_windows_have_tabs_and_wide_ones_none() -> None:
+async def test_a_narrow_window_always_shows_the_terminal_and_wide_ones_everything() -> None:
     app = program()
     async with app.run_test(size=(80, 24)) as pilot:
         screen, _ = await opened(pilot)
-        seen = [screen.pane]
-        for _ in range(4):
-            await pilot.press("f6")
+        terminal = screen.query_one(Terminal)
+        seen = []
+        for key in ("f6", "ctrl+o", "f6", "ctrl+o", "f6"):
             seen.append(screen.pane)
-        assert seen == ["text", "terminal", "keys", "wire", "events"]
-        await pilot.press("f6", "f6")
+            assert "127.0.0.1:6379>" in screen_text(app)
+            assert terminal.size.height >= 6
+            await pilot.press(key)
+            await pilot.pause()
+        assert seen == ["text", "picture", "keys", "wire", "events"]
+        assert screen.pane == "text"
         await type_line(pilot, "SET a 1")
         await settle(pilot)
-        assert "◆ Read the value back" in screen_text(app)  # the task stays above the keys
+        text = screen_text(app)
+        assert "A key is a name" in text
+        assert "127.0.0.1:6379> SET a 1" in text
+        assert "◆ Read the value back" in text
+        await pilot.press("pagedown", "x")
+        await pilot.pause()
+        assert "A key is a name" not in screen_text(app), "the text scrolls while the prompt has the focus"
+        assert terminal.editor.text == "x"
+        await pilot.press("ctrl+u")
         await pilot.resize_terminal(160, 48)
-        await pilot.pause()
-        await pilot.pause()
+        await settle(pilot)
         text = screen_text(app)
         assert "Your turn" in text
         assert "127.0.0.1:6379> SET a 1" in text
         assert "Keys" in text
+
+
+async def test_no_character_of_a_long_reply_is_lost_to_the_scroll_bar() -> None:
+    app = program()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen, _ = await opened(pilot)
+        screen.set_focus(terminal := screen.query_one(Terminal))
+        terminal.clear()
+        reply = "".join(f"{number:03}." for number in range(60))
+        shown = []
+        for lines_before in (0, 30):
+            for _ in range(lines_before):
+                terminal.write_line("-")
+            terminal.write_line(reply)
+            await pilot.pause()
+            height = terminal.size.height
+            assert terminal.show_vertical_scrollbar == (lines_before > 0)
+            shown.append("".join(terminal.render_line(y).text.rstrip() for y in range(height)))
+        assert all(reply in each for each in shown)
+
+
+async def test_text_that_comes_to_the_map_neither_quits_nor_opens_anything_at_once() -> None:
+    app = TutorApp(None, FakeCourse(), Preferences())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, MapScreen), "the map")
+        app.post_message(events.Paste("quit\nset q 1\n"))
+        await settle(pilot)
+        assert isinstance(app.screen, MapScreen)
+        await pilot.press("q", "enter")
+        await settle(pilot)
+        assert isinstance(app.screen, MapScreen), "the question was answered with Stay"
+        assert app.is_running
+        await pilot.press("q", "down", "enter")
+        await until(pilot, lambda: app._exit, "the end")
+
+
+PRINTABLE = "".join(map(chr, range(33, 127))) + "é ü"
+
+
+@pytest.mark.parametrize("size, sandbox", [((80, 24), False), ((80, 24), True), ((120, 40), False)])
+async def test_whatever_is_typed_comes_to_the_prompt(size: tuple[int, int], sandbox: bool) -> None:
+    """Wherever the focus is, no letter leaves the lesson, takes anything back, or chooses something else."""
+    app = TutorApp(None if sandbox else "strings", FakeCourse(), Preferences())
+    async with app.run_test(size=size) as pilot:
+        if sandbox:
+            app.action_sandbox()
+        screen, controller = await opened(pilot)
+        terminal = screen.query_one(Terminal)
+        places: list[tuple[str, Widget | None]] = [
+            ("text", None),
+            ("text", terminal),
+            ("text", screen.query_one(TextPane)),
+            ("text", screen.query(ExampleBlock).first()),
+            *((tab, screen.inspector.query_one(f"#{tab}")) for tab in ("picture", "keys", "wire", "events")),
+        ]
+        for pane, widget in places:
+            screen.pane = pane
+            screen.inspector.tab = pane if pane != "text" else "keys"
+            await pilot.pause()
+            screen.set_focus(widget)
+            await pilot.pause()
+            assert screen.focused is widget
+            for character in PRINTABLE:
+                app.post_message(events.Key(_character_to_key(character), character))
+            await pilot.press("end")
+            assert terminal.editor.text == PRINTABLE, f"typed while {widget} had the focus"
+            assert app.screen is screen
+            await pilot.press("ctrl+u")
+        assert controller.acts == []
+        assert not controller.closed
+
+
+async def test_what_is_typed_before_the_prompt_is_back_is_kept() -> None:
+    app = program()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen, controller = await opened(pilot)
+        terminal = screen.query_one(Terminal)
+        terminal.busy = True
+        await pilot.press(*"SET", "space", *"k", "space", *"v", "enter", *"GE")
+        assert controller.data == {}
+        terminal.busy = False
+        await settle(pilot)
+        assert controller.data == {"k": "v"}
+        assert terminal.editor.text == "GE"
+
+
+@pytest.mark.parametrize("line", ["exit", "quit", "ctrl+d", "escape"])
+async def test_leaving_asks_first(line: str) -> None:
+    app = program()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen, controller = await opened(pilot)
+
+        async def leave() -> None:
+            if line in ("exit", "quit"):
+                await type_line(pilot, line)
+            else:
+                await pilot.press(line)
+            await pilot.pause()
+
+        await leave()
+        assert "Leave “Strings”?" in screen_text(app)
+        await pilot.press("escape")
+        await leave()
+        await pilot.press("enter")  # the harmless answer comes first
+        await settle(pilot)
+        assert app.screen is screen
+        assert not controller.closed
+        await leave()
+        await pilot.press("down", "enter")
+        for _ in range(10):
+            await pilot.pause()
+        assert controller.closed
+        assert not isinstance(app.screen, LessonScreen)
 
 
 async def test_an_example_runs_with_a_click_and_the_inspector_marks() -> None:
@@ -184,25 +298,26 @@ async def test_an_example_runs_with_a_click_and_the_inspector_marks() -> None:
         assert "- b " in screen.inspector.keys.plain_text
 
 
-async def test_escape_goes_back_level_by_level() -> None:
+async def test_escape_goes_back_to_the_prompt_and_to_the_text() -> None:
     app = program()
-    async with app.run_test(size=(120, 36)) as pilot:
-        screen, desk = await opened(pilot)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen, _ = await opened(pilot)
+        screen.pane = "keys"
+        await pilot.pause()
+        screen.set_focus(screen.inspector.query_one("#keys"))
         await pilot.press("escape")
-        assert screen.focused is not None
-        assert screen.focused.id == "text"
+        await pilot.pause()
+        assert isinstance(screen.focused, Terminal)
         await pilot.press("escape")
-        for _ in range(10):
-            await pilot.pause()
-        assert desk.closed
-        assert not isinstance(app.screen, LessonScreen)
+        assert screen.pane == "text"
+        assert app.screen is screen
 
 
 @pytest.mark.parametrize("terminals", [("publisher", "subscriber")])
 async def test_several_terminals(terminals: tuple[str, ...], snapshot: Snapshot) -> None:
     app = TutorApp(None, FakeCourse(), Preferences())
     async with app.run_test(size=(160, 48)) as pilot:
-        app.push_screen(LessonScreen(FakeDesk(terminals)))
+        app.push_screen(LessonScreen(FakeController(terminals)))
         screen, _ = await opened(pilot)
         await type_line(pilot, "SET a 1")
         await pilot.press("shift+f6")
@@ -210,8 +325,7 @@ async def test_several_terminals(terminals: tuple[str, ...], snapshot: Snapshot)
         await settle(pilot)
         snapshot(app, "lesson-160x48-two-terminals")
         await pilot.resize_terminal(80, 24)
-        await pilot.pause()
-        await pilot.pause()
+        await settle(pilot)
         assert screen.terminals.current == "subscriber"
         snapshot(app, "lesson-80x24-two-terminals")
 
@@ -222,25 +336,25 @@ async def test_a_step_is_seen_in_the_laboratory_and_the_lesson_comes_back(
 ) -> None:
     app = program()
     async with app.run_test(size=size) as pilot:
-        screen, desk = await opened(pilot)
+        screen, controller = await opened(pilot)
         await pilot.press("f12")
         assert app.screen is screen, "this step has no scenario"
         chain = Scene("chain", "A chain of replicas", "Three nodes, one `stream`.")
-        step = desk.view()
-        desk.post(m.StepShown(replace(step, blocks=(*step.blocks, chain)), fresh=True))
+        step = controller.view()
+        controller.post(m.StepShown(replace(step, blocks=(*step.blocks, chain)), fresh=True))
         await settle(pilot)
         snapshot(app, f"lesson-{size[0]}x{size[1]}-scene")
         await pilot.press("f12")
-        await pilot.pause()
+        await settle(pilot)
         assert isinstance(app.screen, LaboratoryScreen)
         assert app.screen.stage.spec.id == "chain"
         await pilot.press("escape")
-        await pilot.pause()
-        assert app.screen is screen and not desk.closed
+        await settle(pilot)
+        assert app.screen is screen and not controller.closed
         both = (*step.blocks, chain, Scene("wait", "WAIT and what it does not promise", ""))
-        desk.post(m.StepShown(replace(step, blocks=both), fresh=True))
+        controller.post(m.StepShown(replace(step, blocks=both), fresh=True))
         await settle(pilot)
         await pilot.press("f12", "down", "enter")
-        await pilot.pause()
+        await settle(pilot)
         assert isinstance(app.screen, LaboratoryScreen)
         assert app.screen.stage.spec.id == "wait"

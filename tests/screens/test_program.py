@@ -4,27 +4,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.app import App
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
-from tests.screens.conftest import screen_text
+from tests.screens.driving import keys, screen_text, settle, until
 from tests.screens.fakes import FakeCourse
 from tutor.app import TutorApp
+from tutor.lesson.catalogue import installed_course
+from tutor.lesson.progress import Miss, Progress, Taken
+from tutor.screens.find import FindScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
+from tutor.screens.reference import ReferenceScreen
 
 Snapshot = Callable[[App, str], None]
 SIZES = [(80, 24), (160, 48)]
 
 
 async def at_map(pilot: Pilot) -> MapScreen:
-    for _ in range(50):
-        await pilot.pause(0.01)
-        if isinstance(pilot.app.screen, MapScreen) and pilot.app.screen.view.chapters:
-            await pilot.pause()
-            return pilot.app.screen
-    raise AssertionError("no map")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MapScreen) and pilot.app.screen.view.chapters, "the map")
+    screen = pilot.app.screen
+    assert isinstance(screen, MapScreen)
+    return screen
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -34,7 +38,7 @@ async def test_the_map(size: tuple[int, int], snapshot: Snapshot) -> None:
         await at_map(pilot)
         snapshot(app, f"map-{size[0]}x{size[1]}")
         await pilot.press("f1")
-        await pilot.pause()
+        await settle(pilot)
         snapshot(app, f"map-{size[0]}x{size[1]}-help")
 
 
@@ -43,19 +47,44 @@ async def test_enter_continues_where_the_learner_was() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await at_map(pilot)
         await pilot.press("enter")
-        for _ in range(20):
-            await pilot.pause(0.01)
-        assert isinstance(app.screen, LessonScreen)
-        assert app.screen.setup is not None
-        assert app.screen.setup.id == "strings"
+        setup = await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.setup, "the lesson")
+        assert setup.id == "strings"
+
+
+async def test_escape_asks_before_the_program_ends() -> None:
+    app = TutorApp(None, FakeCourse(), Preferences())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_map(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "Quit redis-tutor?" in screen_text(app)
+        await pilot.press("escape", "escape", "enter")  # closed, asked again, and stayed
+        await settle(pilot)
+        assert isinstance(app.screen, MapScreen)
+        await pilot.press("escape", "down", "enter")
+    assert app.return_code == 0
+
+
+@pytest.mark.parametrize("text", ["get foo", "get foo\r", "lrs,?q", "\rs"])
+async def test_text_pasted_on_the_map_without_marks_does_nothing(text: str) -> None:
+    """A terminal without bracketed paste sends the letters as keys, all at once."""
+    app = TutorApp(None, FakeCourse(), Preferences())
+    async with app.run_test() as pilot:
+        await at_map(pilot)
+        for key, character in zip(keys(text), text, strict=True):
+            app.post_message(events.Key(key, character))
+        await settle(pilot)
+        assert isinstance(app.screen, MapScreen)
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, ReferenceScreen), "the reference: one key is typed")
 
 
 async def test_a_lesson_that_is_not_there_is_said_and_the_map_stays() -> None:
     app = TutorApp("nosuch", FakeCourse(), Preferences())
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await at_map(pilot)
-        await pilot.pause(0.05)
-        assert "there is no lesson 'nosuch'" in screen_text(app)
+        await until(pilot, lambda: "there is no lesson 'nosuch'" in screen_text(app), "the notice")
+        assert isinstance(app.screen, MapScreen)
 
 
 async def test_the_reference_finds_commands_and_terms() -> None:
@@ -63,20 +92,17 @@ async def test_the_reference_finds_commands_and_terms() -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await at_map(pilot)
         await pilot.press("r")
-        for _ in range(300):
-            await pilot.pause(0.02)
-            if "commands" in screen_text(app).splitlines()[0]:
-                break
+        await until(pilot, lambda: "commands" in screen_text(app).splitlines()[0], "the reference")
         await pilot.press(*"hset")
-        await pilot.pause()
+        await settle(pilot)
         text = screen_text(app)
         assert "HSET key field value [field value ...]" in text
         assert "@write @hash @fast" in text
         await pilot.press("ctrl+u", *"backlog")
-        await pilot.pause()
+        await settle(pilot)
         assert "The latest part of the replication stream" in screen_text(app)
         await pilot.press("escape")
-        await pilot.pause()
+        await settle(pilot)
         assert isinstance(app.screen, MapScreen)
 
 
@@ -86,21 +112,19 @@ async def test_settings_are_kept(tmp_path: Path) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await at_map(pilot)
         await pilot.press("comma")
-        await pilot.pause()
+        await settle(pilot)
         await pilot.press("down", "enter", "tab", "down", "enter", "f12", "escape")
-        await pilot.pause()
+        await settle(pilot)
         assert app.theme == "redis-tutor-light"
     kept = Preferences.load(path)
     assert kept.theme == "redis-tutor-light"
     assert kept.keys == {"lesson.hint": "f12"}
     app = TutorApp("strings", FakeCourse(), kept)
     async with app.run_test(size=(100, 30)) as pilot:
-        for _ in range(20):
-            await pilot.pause(0.01)
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.step, "the lesson")
         assert app.theme == "redis-tutor-light"
         await pilot.press("f12")
-        await pilot.pause(0.05)
-        assert "Hint 1 of 3" in screen_text(app)
+        await until(pilot, lambda: "Hint 1 of 3" in screen_text(app), "the hint")
 
 
 def test_damaged_settings_are_left_alone(tmp_path: Path) -> None:
@@ -119,15 +143,14 @@ async def test_forgetting_everything_asks_first() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await at_map(pilot)
         app.action_reset_everything()
-        await pilot.pause()
+        await settle(pilot)
         await pilot.press("enter")
-        await pilot.pause()
+        await settle(pilot)
         assert not course.reset
         app.action_reset_everything()
-        await pilot.pause()
+        await settle(pilot)
         await pilot.press("down", "enter")
-        await pilot.pause(0.05)
-        assert course.reset
+        await until(pilot, lambda: course.reset, "the reset")
 
 
 async def test_no_theme_hides_text() -> None:
@@ -149,3 +172,43 @@ async def test_no_theme_hides_text() -> None:
                 colour = Color.parse(variables[each])
                 if ground.ansi is None and colour.ansi is None:
                     assert contrast(colour, ground) > 1.7, (name, each)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_find_opens_what_was_chosen(size: tuple[int, int], snapshot: Snapshot, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("REDIS_TUTOR_HOME", str(tmp_path))
+    app = TutorApp(None, None, Preferences())
+    async with app.run_test(size=size) as pilot:
+        await at_map(pilot)
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(app.screen, FindScreen), "the search")
+        await pilot.press(*"leaderboard")
+        found = app.screen.query_one("#found", OptionList)
+        await until(pilot, lambda: found.option_count and "Leaderboards" in screen_text(app), "what was found")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.step, "the lesson")
+        assert app.screen.step.lesson == "Sorted sets"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_review_asks_and_tells(size: tuple[int, int], snapshot: Snapshot, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("REDIS_TUTOR_HOME", str(tmp_path))
+    lesson = installed_course().find("counters")
+    at = next(at for at, step in enumerate(lesson.steps) if step.predictions)
+    asked = lesson.steps[at].predictions[0]
+    miss = Miss(asked.id, at, asked.question, "x", "y")
+    Progress().change(lambda kept: kept.lessons.update(counters=Taken(done=True, missed=[miss])))
+    app = TutorApp(None, None, Preferences())
+    async with app.run_test(size=size) as pilot:
+        await at_map(pilot)
+        await pilot.press("v")
+        await until(pilot, lambda: "question 1 of 1" in screen_text(app), "the question")
+        await until(pilot, lambda: app.focused, "the options")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "Not quite" in screen_text(app), "the verdict")
+        snapshot(app, f"review-{size[0]}x{size[1]}")
+        await pilot.press("enter")
+        await until(pilot, lambda: "0 of 1 right" in screen_text(app), "the end")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, MapScreen), "the map")
+        assert "to review" not in screen_text(app), "it comes back tomorrow"

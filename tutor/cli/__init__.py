@@ -20,7 +20,7 @@ import signal
 import sys
 
 from tutor.cli.options import Exit, Options, complain, fail, parse
-from tutor.cli.session import Session
+from tutor.cli.session import CliSession
 from tutor.client import LinkError
 from tutor.prompt import unquote
 
@@ -55,8 +55,11 @@ def _main(argv: list[str]) -> int:
     if options.ask_password:
         import getpass
 
-        options.password = getpass.getpass("Please input password: ")
-    session = Session(options, on_terminal=on_terminal)
+        try:
+            options.password = getpass.getpass("Please input password: ")
+        except EOFError:
+            options.password = ""  # a server with a password will refuse it
+    session = CliSession(options, on_terminal=on_terminal)
     if options.mode:
         return _special(session)
     if options.hint_input is not None or options.hint_file is not None:
@@ -80,7 +83,7 @@ def _main(argv: list[str]) -> int:
     return _command(session)
 
 
-def _special(session: Session) -> int:
+def _special(session: CliSession) -> int:
     mode = session.options.mode
     if mode == "intrinsic-latency":
         from tutor.cli.modes import intrinsic_latency
@@ -126,7 +129,7 @@ def _special(session: Session) -> int:
     return fetch(session)
 
 
-def _command(session: Session) -> int:
+def _command(session: CliSession) -> int:
     options = session.options
     argv = options.command
     if options.quoted_input:

@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import ReplyError
+from engine.protocol.errors import ReplyError
 from tutor.cli.modes import scan
 from tutor.cli.options import complain, fail
-from tutor.cli.session import Session
+from tutor.cli.session import CliSession
 from tutor.client import Connection, LinkError
 from tutor.prompt import quote, to_text
 
@@ -58,7 +58,7 @@ def _database_size(connection: Connection) -> int:
 class _Walk:
     """A walk over the keyspace: how far it is, and when to rest."""
 
-    def __init__(self, session: Session, title: str) -> None:
+    def __init__(self, session: CliSession, title: str) -> None:
         assert session.connection is not None
         self.session = session
         self.connection = session.connection
@@ -105,7 +105,7 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:05.2f}" if whole else " -nan"
 
 
-def find_big_keys(session: Session) -> int:
+def find_big_keys(session: CliSession) -> int:
     """Print the biggest key of each type as it is found, and a summary: by elements, or by memory."""
     by_memory = session.options.mode == "memkeys"
     types = _known_types()
@@ -160,7 +160,7 @@ def _kind(types: dict[str, _Type], reply: bytes) -> _Type | None:
 
 
 def _sizes(
-    session: Session, connection: Connection, keys: list[bytes], kinds: list[_Type | None], by_memory: bool
+    session: CliSession, connection: Connection, keys: list[bytes], kinds: list[_Type | None], by_memory: bool
 ) -> list[int]:
     asked: list[int] = []
     commands: list[list[bytes]] = []
@@ -187,7 +187,7 @@ def _sizes(
     return sizes
 
 
-def find_hot_keys(session: Session) -> int:
+def find_hot_keys(session: CliSession) -> int:
     """Print the keys with the highest access counters; the server must keep them (maxmemory-policy *lfu)."""
     walk = _Walk(session, "hot")
     hottest: list[tuple[int, str]] = []  # the coolest first

@@ -10,14 +10,14 @@ https://redis.io/docs/latest/develop/programmability/lua-debugging/
 import os
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ReplyError
-from engine.resp import Status
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import Status
 from tutor.cli.options import complain
 from tutor.client import LinkError
 from tutor.prompt import OutputMode, format_reply, split_args, to_text
 
 if TYPE_CHECKING:
-    from tutor.cli.session import Session
+    from tutor.cli.session import CliSession
 
 PROMPT = "lua debugger> "
 COMMANDS = (
@@ -126,7 +126,7 @@ _COLOURS = (  # the last that is in the line counts
 )
 
 
-def tell_end(session: "Session") -> None:
+def tell_end(session: "CliSession") -> None:
     """Show EVAL's reply after a session, say that it is over, and connect anew."""
     sync = session.debugging.sync
     session.debugging.ended = False
@@ -139,7 +139,7 @@ def tell_end(session: "Session") -> None:
     session.connect(force=True)
 
 
-def debug_file(session: "Session") -> int:
+def debug_file(session: "CliSession") -> int:
     """Debug the script of --eval until the user leaves; return the exit status."""
     from tutor.cli import read_script
     from tutor.cli.repl import run

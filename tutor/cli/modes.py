@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from engine.errors import ReplyError
+from engine.protocol.errors import ReplyError
 from tutor.cli.options import complain, fail
-from tutor.cli.session import Session
+from tutor.cli.session import CliSession
 from tutor.client import Connection, LinkError
 from tutor.prompt import OutputMode, quote, to_text
 from tutor.prompt.replies import INCOMPLETE
@@ -19,7 +19,7 @@ SAMPLE_EVERY_S = 0.01
 HISTORY_RANGE_S = 15.0
 
 
-def _again(session: Session, *words: str) -> Any:
+def _again(session: CliSession, *words: str) -> Any:
     """Send a command, connecting anew for as long as that takes; what watches a server outlives its restart."""
     tries = 0
     while True:
@@ -71,7 +71,7 @@ class _Latency:
         return ""
 
 
-def latency(session: Session) -> int:
+def latency(session: CliSession) -> int:
     """Sample PING's latency: for ever on a terminal, for one interval elsewhere."""
     options = session.options
     history = options.mode == "latency-history"
@@ -96,7 +96,7 @@ def latency(session: Session) -> int:
         time.sleep(SAMPLE_EVERY_S)
 
 
-def intrinsic_latency(session: Session) -> int:
+def intrinsic_latency(session: CliSession) -> int:
     """Find the longest pause that this machine gives a process that never waits."""
     seconds = session.options.seconds
     end = time.monotonic() + seconds
@@ -154,7 +154,7 @@ def _fields(info: bytes) -> dict[str, str]:
     return fields
 
 
-def stat(session: Session) -> int:
+def stat(session: CliSession) -> int:
     """Print a line about the server every second."""
     interval_s = session.options.interval_s or 1.0
     requests = 0
@@ -187,7 +187,7 @@ def stat(session: Session) -> int:
 # --- scan ---------------------------------------------------------------------------------------------------------
 
 
-def scan(session: Session) -> Iterator[list[bytes]]:
+def scan(session: CliSession) -> Iterator[list[bytes]]:
     """Yield the keys that each call of SCAN returns, with the pattern and count of the command line."""
     options = session.options
     assert session.connection is not None
@@ -209,7 +209,7 @@ def scan(session: Session) -> Iterator[list[bytes]]:
             return
 
 
-def scan_keys(session: Session) -> int:
+def scan_keys(session: CliSession) -> int:
     """Print the keys of the database, a line each."""
     spell = quote if session.options.output is OutputMode.STANDARD else bytes
     try:
@@ -230,7 +230,7 @@ _CHUNK = 128 * 1024
 class _Pipe:
     """Bytes from standard input to the server, and replies counted, both as fast as they go."""
 
-    def __init__(self, session: Session, connection: Connection) -> None:
+    def __init__(self, session: CliSession, connection: Connection) -> None:
         self.session = session
         self.connection = connection
         self.unsent = b""
@@ -263,7 +263,7 @@ class _Pipe:
             self.session.say("All data transferred. Waiting for the last reply...")
 
 
-def pipe(session: Session) -> int:
+def pipe(session: CliSession) -> int:
     """Send standard input to the server as it is, counting replies. Status 1 if any is an error."""
     connection = session.connection
     assert connection is not None

@@ -11,11 +11,12 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from tutor.client import TLS
 from tutor.prompt import OutputMode, to_bytes, unquote
 from tutor.prompt.help import VERSION
-from tutor.prompt.state import c_integer
+from tutor.prompt.state import c_int, c_integer
 
 
 class Exit(Exception):  # noqa: N818  (not an error)
@@ -109,6 +110,8 @@ ABSENT = {
     "--lru-test": "the LRU test",
 }
 
+LONGEST_INTERVAL_S = 1_000_000_000
+
 Setter = Callable[[Options, str], None]
 
 
@@ -116,6 +119,14 @@ def _real(text: str) -> float:
     """Read the number at the head of the text as C's atof does: 0 if there is none."""
     found = re.match(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.ASCII | re.IGNORECASE)
     return float(found[0]) if found else 0.0
+
+
+def _interval(text: str) -> float:
+    """Parse a number of seconds to wait. With a negative number, redis-cli would wait for 71 minutes."""
+    seconds = _real(text)
+    if seconds < 0 or LONGEST_INTERVAL_S < seconds < inf:
+        raise fail(f"Invalid interval '{text[:40]}': a number of seconds from 0 to {LONGEST_INTERVAL_S}.")
+    return seconds if seconds < inf else 0.0  # as in C, for a number beyond every integer type
 
 
 def _port(options: Options, port: int) -> None:
@@ -195,23 +206,23 @@ def _flag(name: str, value: object = True) -> Setter:
 _WITH_VALUE: dict[str, Setter] = {
     "-h": _set("host"),
     "-X": _set("tag_from_stdin", to_bytes),
-    "-p": lambda options, text: _port(options, c_integer(text)),
+    "-p": lambda options, text: _port(options, c_int(text)),
     "-s": _set("socket"),
     "-r": _set("repeat", c_integer),
-    "-i": _set("interval_s", _real),
-    "-n": _set("db", c_integer),
+    "-i": _set("interval_s", _interval),
+    "-n": _set("db", c_int),
     "-a": _set("password"),
     "--pass": _set("password"),
     "--user": _set("user"),
     "-u": lambda options, text: parse_uri(text, options),
     "--pattern": _set("pattern", to_bytes),
     "--quoted-pattern": _quoted_pattern,
-    "--count": _set("count", c_integer),
-    "--intrinsic-latency": _mode_with("intrinsic-latency", "seconds", c_integer),
+    "--count": _set("count", c_int),
+    "--intrinsic-latency": _mode_with("intrinsic-latency", "seconds", c_int),
     "--rdb": _mode_with("rdb", "filename"),
     "--functions-rdb": _mode_with("functions-rdb", "filename"),
-    "--pipe-timeout": _set("pipe_timeout_s", c_integer),
-    "--memkeys-samples": _mode_with("memkeys", "samples", c_integer),
+    "--pipe-timeout": _set("pipe_timeout_s", c_int),
+    "--memkeys-samples": _mode_with("memkeys", "samples", c_int),
     "--eval": _set("eval_file"),
     "-d": _set("element_delimiter", to_bytes),
     "-D": _set("reply_delimiter", to_bytes),
@@ -364,14 +375,14 @@ def parse_uri(uri: str, options: Options) -> None:
         host, bracket, port = address[1:].partition("]")
         options.host = host
         if bracket and port.startswith(":"):
-            _port(options, c_integer(port[1:]))
+            _port(options, c_int(port[1:]))
     elif address:
         host, colon, port = address.partition(":")
         options.host = host
         if colon:
-            _port(options, c_integer(port))
+            _port(options, c_int(port))
     if path:
-        options.db = c_integer(path)
+        options.db = c_int(path)
 
 
 def usage() -> str:

@@ -6,8 +6,8 @@ are ordinary reads by an ordinary client: they count in statistics and renew the
 
 from typing import Any
 
-from engine.errors import ReplyError
-from tutor.cli.session import Session
+from engine.protocol.errors import ReplyError
+from tutor.cli.session import CliSession
 from tutor.client import LinkError
 from tutor.prompt import quote, to_text
 
@@ -25,7 +25,7 @@ _READ: dict[bytes, tuple[str, list[str], str]] = {
 }
 
 
-def peek(session: Session, key: bytes) -> None:
+def peek(session: CliSession, key: bytes) -> None:
     """Print what a key is and holds."""
     if session.state.in_multi or session.state.subscribed:
         session.say("Peek when the transaction or subscription is over.")

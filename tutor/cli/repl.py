@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 
 from tutor.cli.debugger import PROMPT, Restart, tell_end
 from tutor.cli.options import Exit
-from tutor.cli.session import Session
+from tutor.cli.session import CliSession
 from tutor.prompt import OutputMode, split_args, to_text
 from tutor.prompt.history import dotfile
-from tutor.prompt.state import c_integer
+from tutor.prompt.state import c_int, c_integer
 
 
 class Repl:
     """A prompt's state beside the connection: preferences, and what lines do to them."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CliSession) -> None:
         self.session = session
         self.hints = True
         self.clear_screen: Callable[[], None] = lambda: session.write(b"\x1b[H\x1b[2J")
@@ -65,7 +65,7 @@ class Repl:
             session.say("Use 'restart' only in Lua debugging mode.")
         elif command == b"connect" and len(argv) == 3:
             session.state.host = to_text(argv[1])
-            session.state.port = c_integer(argv[2])
+            session.state.port = c_int(argv[2])
             session.connect(force=True)
         elif command == b"clear" and len(argv) == 1:
             self.clear_screen()
@@ -117,11 +117,12 @@ def _count(word: bytes) -> int | None:
         return 0
     if not re.fullmatch(rb"\s*[+-]?\d+", word):
         return None
-    count = int(word)
-    return count if abs(count) < 2**63 else 0
+    digits = word.lstrip(b" \t\n\v\f\r+-0")
+    count = c_integer(word)
+    return count if len(digits) < 19 or abs(count) < 2**63 - 1 else 0
 
 
-def run(session: Session) -> None:
+def run(session: CliSession) -> None:
     """Read and run commands until the input ends. Raises Exit."""
     session.interactive = True
     session.connect()
@@ -144,7 +145,7 @@ def _piped_lines() -> Iterator[bytes]:
         yield line.removesuffix(b"\n").partition(b"\0")[0]
 
 
-def _plain(session: Session) -> None:
+def _plain(session: CliSession) -> None:
     """The prompt of a terminal that cannot edit: no hints, no history to recall, nothing is drawn."""
     session.interruptible = True
     repl = Repl(session)

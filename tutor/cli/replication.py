@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.errors import ReplyError
+from engine.protocol.errors import ReplyError
 from tutor.cli.options import complain, fail
-from tutor.cli.session import Session
+from tutor.cli.session import CliSession
 from tutor.client import LinkError
 from tutor.prompt import OutputMode, to_text
+from tutor.prompt.state import c_integer
 
 _MARK_SIZE = 40
 
@@ -30,7 +31,7 @@ class _Header:
     mark: bytes = b""
 
 
-def _replconf(session: Session, *words: str) -> bool:
+def _replconf(session: CliSession, *words: str) -> bool:
     assert session.connection is not None
     complain(f"sending REPLCONF {' '.join(words)}")
     reply = session.connection.call("REPLCONF", *words)
@@ -40,7 +41,7 @@ def _replconf(session: Session, *words: str) -> bool:
     return True
 
 
-def _line(session: Session) -> bytes:
+def _line(session: CliSession) -> bytes:
     """Read a line, byte by byte: what follows must stay unread. Line ends before it are a primary's keep-alive."""
     assert session.connection is not None
     line = b""
@@ -54,7 +55,7 @@ def _line(session: Session) -> bytes:
             return line.rstrip(b"\r")
 
 
-def _header(session: Session) -> _Header:
+def _header(session: CliSession) -> _Header:
     line = _line(session)
     if line.startswith(b"-"):
         raise fail(f"SYNC with master failed: {to_text(line)}")
@@ -65,10 +66,10 @@ def _header(session: Session) -> _Header:
         line = _line(session)
     if line.startswith(b"$EOF:") and len(line) >= 5 + _MARK_SIZE:
         return _Header(mark=line[5 : 5 + _MARK_SIZE])
-    return _Header(size=int(line[1:] or b"0"))
+    return _Header(size=max(0, c_integer(line[1:])))
 
 
-def _payload(session: Session, header: _Header) -> Iterator[bytes]:
+def _payload(session: CliSession, header: _Header) -> Iterator[bytes]:
     """Yield the snapshot's bytes. Raises Exit if they end too early."""
     assert session.connection is not None
     missing = header.size
@@ -89,7 +90,7 @@ def _payload(session: Session, header: _Header) -> Iterator[bytes]:
         tail = tail[-_MARK_SIZE:]
 
 
-def fetch(session: Session) -> int:
+def fetch(session: CliSession) -> int:
     """Write a snapshot of the server to a file, or to standard output for "-"."""
     options = session.options
     assert session.connection is not None
@@ -130,7 +131,7 @@ def fetch(session: Session) -> int:
     return 0
 
 
-def replica(session: Session) -> int:
+def replica(session: CliSession) -> int:
     """Show the commands that a replica gets, as CSV, until the connection ends."""
     assert session.connection is not None
     _replconf(session, "capa", "eof")
@@ -140,7 +141,7 @@ def replica(session: Session) -> int:
     return 1
 
 
-def follow(session: Session) -> None:
+def follow(session: CliSession) -> None:
     """Read past the snapshot that a SYNC or PSYNC just sent brings, then show the stream. Raises Exit at its end."""
     assert session.connection is not None
     header = _header(session)

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from engine.errors import ReplyError
-from engine.resp import Push
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import Push
 from tutor.cli.debugger import Debugging
 from tutor.cli.options import Exit, Options, complain
 from tutor.client import Connection, LinkError, TLSError
@@ -36,7 +36,7 @@ from tutor.prompt.state import SUBSCRIBE, UNSUBSCRIBE, c_integer
 Reply = Any
 
 
-class Session:
+class CliSession:
     """The connection, what is known of its state, and where output goes.
 
     `interactive` is redis-cli's word for reading commands one by one, from a terminal or a pipe. `on_terminal` tells
@@ -116,7 +116,8 @@ class Session:
             try:
                 self.connection = self.open()
             except TLSError as error:
-                complain(f"Could not negotiate a TLS connection: {error}")
+                if not quiet:
+                    complain(f"Could not negotiate a TLS connection: {error}")
                 return False
             except LinkError as error:
                 if not quiet:

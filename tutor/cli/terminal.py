@@ -30,13 +30,24 @@ from prompt_toolkit.shortcuts import CompleteStyle, clear
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
-from engine.errors import ReplyError
+from engine.protocol.errors import ReplyError
 from tutor.cli.debugger import COMMANDS as DEBUGGER_COMMANDS
 from tutor.cli.debugger import Debugging
 from tutor.cli.repl import Repl
-from tutor.cli.session import Session
+from tutor.cli.session import CliSession
 from tutor.client import Connection, LinkError
-from tutor.prompt import Command, CommandTable, Completion, Context, History, complete, highlight, reply_spans, syntax
+from tutor.ending import by_signal
+from tutor.prompt import (
+    Command,
+    CommandTable,
+    Completion,
+    Context,
+    LineHistory,
+    complete,
+    highlight,
+    reply_spans,
+    syntax,
+)
 from tutor.prompt.commands import parse_version
 from tutor.prompt.completion import CLIENT_COMMANDS
 from tutor.prompt.grammar import Argument
@@ -99,7 +110,7 @@ class Lookup:
     It opens with the first question and is dropped when an answer is late; then nothing is offered.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CliSession) -> None:
         self._session = session
         self._connection: Connection | None = None
         self._place: tuple[Any, ...] = ()
@@ -216,7 +227,7 @@ class _Lexer(Lexer):
 class _History(ToolkitHistory):
     """prompt-toolkit's side of our history: what must not be kept is not kept in memory either."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: LineHistory) -> None:
         super().__init__()
         self.history = history
 
@@ -235,7 +246,7 @@ class _History(ToolkitHistory):
 class _Suggest(AutoSuggest):
     """A past line that goes on from what is typed; shown where no syntax is left to hint at."""
 
-    def __init__(self, prompt: "Terminal") -> None:
+    def __init__(self, prompt: "TerminalPrompt") -> None:
         self.prompt = prompt
 
     def get_suggestion(self, buffer: Buffer, document: Document) -> Suggestion | None:
@@ -247,7 +258,7 @@ class _Suggest(AutoSuggest):
 
 
 class _Hints(Processor):
-    def __init__(self, prompt: "Terminal") -> None:
+    def __init__(self, prompt: "TerminalPrompt") -> None:
         self.prompt = prompt
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
@@ -276,17 +287,17 @@ def _bindings() -> KeyBindings:
     return bindings
 
 
-class Terminal:
+class TerminalPrompt:
     """The prompt and its parts."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CliSession) -> None:
         self.session = session
         self.commands = CommandTable(CommandTable.load().top())
         self._asked: set[str] = set()
         self._version: tuple[int, ...] | None = None
         self.repl = Repl(session)
         self.repl.clear_screen = clear
-        self.history = History(default_path())
+        self.history = LineHistory(default_path())
         self.lookup = Lookup(session)
         self.coloured = not os.environ.get("NO_COLOR")
         if self.coloured:
@@ -391,10 +402,11 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
-def run_terminal(session: Session) -> None:
+def run_terminal(session: CliSession) -> None:
     """Run the prompt until the user leaves. Raises Exit."""
-    terminal = Terminal(session)
-    try:
-        terminal.run()
-    finally:
-        terminal.lookup.close()
+    terminal = TerminalPrompt(session)
+    with by_signal():
+        try:
+            terminal.run()
+        finally:
+            terminal.lookup.close()

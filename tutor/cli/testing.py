@@ -1,11 +1,11 @@
 """redis-cli's own switches for testing hints: --test_hint INPUT and --test_hint_file FILE."""
 
 from tutor.cli.options import complain, fail
-from tutor.cli.session import Session
+from tutor.cli.session import CliSession
 from tutor.prompt import hint, split_args, to_bytes, to_text
 
 
-def run_hints(session: Session) -> int:
+def run_hints(session: CliSession) -> int:
     """Print the hint for an input, or run a file of `"input" "hint"` lines; the status counts the failures."""
     options = session.options
     commands = session.docs()

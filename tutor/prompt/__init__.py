@@ -1,12 +1,12 @@
-"""The one mind of the two prompts: everything a prompt knows, and no screen.
+"""The shared logic of the two prompts, without a user interface.
 
 `redis-tutor cli` (prompt-toolkit, or a pipe) and the lesson's terminal (Textual) are two front ends of this package.
 It imports neither, does no I/O but the history file's, and holds what both must agree on:
 
-    replies      the wire as a client reads it: `ReplyReader` gives the values of `engine.resp`
+    replies      the wire as a client reads it: `ReplyReader` gives the values of `engine.protocol.resp`
     formatting   reply → bytes as redis-cli prints them (`format_reply`), or → styled spans (`reply_spans`)
     words        a line → arguments (`split_args`), and → words with their places (`tokenize`)
-    grammar      argument trees: what is matched, what may follow, what is left to say
+    grammar      argument trees: what is matched, what may follow, what is missing
     commands     the table of commands that grammar, completion and HELP read (`CommandTable`)
     hints        the rest of the syntax behind the cursor (`hint`), all of it for the bottom line (`syntax`)
     completion   `complete(text, cursor, context)`
@@ -15,8 +15,9 @@ It imports neither, does no I/O but the history file's, and holds what both must
     history      the history file, and what must not enter it
     state        what the prompt shows (`PromptState`)
 
-Lines are `str` as typed; arguments and replies are `bytes`. Text that is not UTF-8 survives the trip between the two
-(`surrogateescape`). Styles are plain words (`"command"`, `"error"` …, see `STYLES`); a front end gives them looks.
+Lines are `str` as typed; arguments and replies are `bytes`. Text that is not UTF-8 survives the round trip between
+the two (`surrogateescape`). Styles are plain words (`"command"`, `"error"` …, see `STYLES`); a front end gives them
+looks.
 
 https://redis.io/docs/latest/develop/tools/cli/
 """
@@ -34,7 +35,7 @@ from tutor.prompt.formatting import (
 from tutor.prompt.help import generic_help, help_command, help_text, plain
 from tutor.prompt.highlight import STYLES, highlight
 from tutor.prompt.hints import hint, inline_hint, syntax
-from tutor.prompt.history import History, is_sensitive
+from tutor.prompt.history import LineHistory, is_sensitive
 from tutor.prompt.replies import Double, ReplyReader
 from tutor.prompt.state import PromptState
 from tutor.prompt.words import Word, quote, split_args, to_bytes, to_text, tokenize, unquote
@@ -46,7 +47,7 @@ __all__ = [
     "Completion",
     "Context",
     "Double",
-    "History",
+    "LineHistory",
     "OutputMode",
     "PromptState",
     "ReplyReader",

@@ -13,13 +13,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.errors import ReplyError
-from tutor.prompt.grammar import Argument, Node, remaining
+from engine.protocol.errors import ReplyError
+from tutor.prompt.grammar import Argument, ArgumentMatch, remaining
 from tutor.prompt.replies import elements
-from tutor.prompt.words import to_text
+from tutor.prompt.words import WORD, distance, to_text
 
 Facts = Mapping[str, Any]
 Version = tuple[int, ...]
+_ENGLISH = (  # words that may begin an answer, although they are near to commands
+    "back", "call", "clients", "commands", "count", "counter", "exist", "existed", "expired", "expires",
+    "fraction", "functions", "gets", "group", "happened", "happens", "have", "index", "into", "match", "members",
+    "mode", "more", "moved", "moves", "port", "publisher", "rank", "read", "renamed", "replica", "replicas",
+    "rest", "restart", "roles", "rule", "same", "saved", "saves", "score", "scripts", "sent", "sets", "short",
+    "slave", "stop", "subscriber", "subscribers", "times", "types", "union", "waits", "want",
+)  # fmt: skip
 
 
 def parse_version(text: str) -> Version:
@@ -94,7 +101,7 @@ class Command:
     @property
     def syntax(self) -> str:
         """The whole syntax behind the name, as hints spell it."""
-        return remaining([Node(argument) for argument in self.arguments])
+        return remaining([ArgumentMatch(argument) for argument in self.arguments])
 
     @property
     def is_container(self) -> bool:
@@ -112,7 +119,7 @@ class CommandTable:
     @functools.cache
     def load(cls) -> "CommandTable":
         """Return the table of this project's own server."""
-        from engine import reference
+        from engine.table import reference
 
         commands: dict[str, Command] = {}
         for full, facts in sorted(reference.load().items()):  # a container sorts before what it holds
@@ -179,13 +186,32 @@ class CommandTable:
             return command.subcommands[names[1]], 2
         return command, 1
 
+    def means_command(self, line: str) -> bool:
+        """Return whether a line begins like a command, perhaps a mistyped one, and goes on."""
+        words = line.split()
+        if len(words) < 2 or not len(words[0]) <= WORD:
+            return False
+        first = words[0].upper()
+        if first in self._commands or first == "SENTINEL":  # which only Sentinels have
+            return True
+        if first.lower() in _ENGLISH:
+            return False
+        if len(first) <= 3:  # so short a word is near to many
+            return any(sorted(first) == sorted(name) for name in self._commands)
+        slips = 1 if len(first) < 7 else 2
+        return any(
+            distance(first, name, slips) <= slips or (name.startswith(first) and len(name) <= len(first) + 2)
+            for name in self._commands
+        )
+
 
 def _declared(name: str) -> Facts:
     """Return what stands above the handler of one of our own commands; empty if we have none of that name."""
-    from engine import commands, table
+    from engine import commands
+    from engine.table import declarations as table
 
     commands.load_all()
-    command = table.COMMANDS.get(name.split(" ")[0].lower().encode())
+    command = table.SERVER.get(name.split(" ")[0].lower().encode())
     if command is not None and " " in name:
         command = (command.subcommands or {}).get(name.split(" ")[1].lower().encode())
     if command is None:

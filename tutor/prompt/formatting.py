@@ -11,8 +11,18 @@ import enum
 from collections.abc import Iterator
 from typing import Any
 
-from engine.errors import ReplyError
-from engine.resp import Attribute, BigNumber, MapReply, NullArray, Push, SetReply, Status, Verbatim, format_double
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import (
+    Attribute,
+    BigNumber,
+    MapReply,
+    NullArray,
+    Push,
+    SetReply,
+    Status,
+    Verbatim,
+    format_double,
+)
 from tutor.prompt.replies import Double, elements
 from tutor.prompt.words import quote, to_text
 
@@ -88,6 +98,8 @@ _RAW_OF_LENGTH = {
 
 def prints_raw(argv: list[bytes]) -> bool:
     """Tell whether redis-cli prints the reply of this command as plain text (INFO, CLIENT LIST …)."""
+    if not argv:
+        return False
     command = argv[0].lower()
     if command in _RAW_COMMANDS:
         return True

@@ -5,7 +5,7 @@ repeated; `block` and `oneof` hold others. Matching is redis-cli 7.2's, since it
 arguments that stand together come in any order; once the required argument behind them has come, they are over; a
 repeated argument takes what it can; a word that fits nowhere ends all hints.
 
-One pass of matching fills a tree of `Node`s, which three readers walk: `remaining` (the hint), `expected`
+One pass of matching fills a tree of `ArgumentMatch`s, which three readers walk: `remaining` (the hint), `expected`
 (completion) and the colours. Trees are small; nothing is kept between two keystrokes.
 
 https://redis.io/docs/latest/develop/reference/command-arguments/
@@ -22,6 +22,11 @@ _DOUBLE = re.compile(r"\s*([+-]?(\d|\.\d|inf|nan)|$)", re.ASCII | re.IGNORECASE)
 EMPTY = '""'  # how an empty token is written
 
 _NUMBERS = {"integer": _INTEGER, "unix-time": _INTEGER, "double": _DOUBLE}
+
+
+def is_number(argument: "Argument", word: str) -> bool:
+    """Tell whether a word can be the value of an argument, as far as that has to be a number."""
+    return argument.type not in _NUMBERS or _NUMBERS[argument.type].match(word) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,14 @@ class Argument:
         )
 
 
-class Node:
+class ArgumentMatch:
     """How far one argument has been matched: by how many words, its token, its value, all of it."""
 
     __slots__ = ("argument", "children", "complete", "matched", "token_seen", "value_seen")
 
     def __init__(self, argument: Argument) -> None:
         self.argument = argument
-        self.children = [Node(item) for item in argument.arguments]
+        self.children = [ArgumentMatch(item) for item in argument.arguments]
         self.clear()
 
     def clear(self) -> None:
@@ -121,7 +126,7 @@ class Node:
                     self.matched += child.matched
                     self.complete = child.complete
                     break
-        elif kind in _NUMBERS and not _NUMBERS[kind].match(words[0]):
+        elif not is_number(self.argument, words[0]):
             self.matched = 0
         else:
             self.matched += 1
@@ -164,14 +169,14 @@ class Node:
         return remaining(self.children, "|" if self.argument.type == "oneof" else " ")
 
 
-def _optional_run(nodes: Sequence[Node], start: int) -> int:
+def _optional_run(nodes: Sequence[ArgumentMatch], start: int) -> int:
     end = start
     while end < len(nodes) and nodes[end].argument.optional:
         end += 1
     return end
 
 
-def take_all(nodes: Sequence[Node], words: Sequence[str]) -> int:
+def take_all(nodes: Sequence[ArgumentMatch], words: Sequence[str]) -> int:
     """Match as many words as possible; 0 when a required argument does not fit."""
     taken = i = 0
     while taken < len(words) and i < len(nodes):
@@ -188,9 +193,9 @@ def take_all(nodes: Sequence[Node], words: Sequence[str]) -> int:
     return taken
 
 
-def _take_any_order(nodes: Sequence[Node], words: Sequence[str]) -> int:
+def _take_any_order(nodes: Sequence[ArgumentMatch], words: Sequence[str]) -> int:
     taken = 0
-    last: Node | None = None
+    last: ArgumentMatch | None = None
     while taken < len(words):
         for node in nodes:
             if not node.matched and (step := node.take(words[taken:])):
@@ -204,13 +209,13 @@ def _take_any_order(nodes: Sequence[Node], words: Sequence[str]) -> int:
     return taken
 
 
-def match(arguments: Sequence[Argument], words: Sequence[str]) -> tuple[list[Node], bool]:
+def match(arguments: Sequence[Argument], words: Sequence[str]) -> tuple[list[ArgumentMatch], bool]:
     """Match words against a command's arguments: the nodes, and whether every word found its place."""
-    nodes = [Node(argument) for argument in arguments]
+    nodes = [ArgumentMatch(argument) for argument in arguments]
     return nodes, (take_all(nodes, words) if words else 0) == len(words)
 
 
-def remaining(nodes: Sequence[Node], separator: str = " ") -> str:
+def remaining(nodes: Sequence[ArgumentMatch], separator: str = " ") -> str:
     """Return the syntax of what the nodes still wait for, what was begun first."""
     parts: list[str] = []
     i = 0
@@ -240,14 +245,14 @@ class Expected:
     token: str | None = None
 
 
-def expected(nodes: Sequence[Node]) -> list[Expected]:
+def expected(nodes: Sequence[ArgumentMatch]) -> list[Expected]:
     """Return what may come next after the words that filled these nodes, in the order of the syntax."""
     found: dict[Expected, None] = {}
     _expect_all(nodes, found)
     return list(found)
 
 
-def _expect_all(nodes: Sequence[Node], found: dict[Expected, None]) -> bool:
+def _expect_all(nodes: Sequence[ArgumentMatch], found: dict[Expected, None]) -> bool:
     """Collect the words that may come next; True if all the nodes could also end here."""
     i = 0
     while i < len(nodes):
@@ -270,14 +275,14 @@ def _expect_all(nodes: Sequence[Node], found: dict[Expected, None]) -> bool:
     return True
 
 
-def _expect(node: Node, found: dict[Expected, None]) -> bool:
+def _expect(node: ArgumentMatch, found: dict[Expected, None]) -> bool:
     """Collect what a begun or untouched node waits for; True if it could end here."""
     argument = node.argument
     if argument.multiple and _whole(node):
         if argument.token is not None and argument.multiple_token:
             found[Expected(argument, argument.token)] = None
         else:
-            _expect_value(Node(argument), found)
+            _expect_value(ArgumentMatch(argument), found)
         return True
     if argument.token is not None and not node.token_seen:
         found[Expected(argument, argument.token)] = None
@@ -287,7 +292,7 @@ def _expect(node: Node, found: dict[Expected, None]) -> bool:
     return _expect_value(node, found)
 
 
-def _expect_value(node: Node, found: dict[Expected, None]) -> bool:
+def _expect_value(node: ArgumentMatch, found: dict[Expected, None]) -> bool:
     argument = node.argument
     if argument.type == "block":
         return _expect_all(node.children, found)
@@ -301,7 +306,7 @@ def _expect_value(node: Node, found: dict[Expected, None]) -> bool:
     return True
 
 
-def _whole(node: Node) -> bool:
+def _whole(node: ArgumentMatch) -> bool:
     """Tell whether a repeated argument's last round is finished."""
     if not node.matched:
         return False
@@ -315,7 +320,7 @@ def _whole(node: Node) -> bool:
     return node.value_seen
 
 
-def placed(nodes: Sequence[Node]) -> Iterator[Argument]:
+def placed(nodes: Sequence[ArgumentMatch]) -> Iterator[Argument]:
     """Yield every argument and sub-argument; for lists of the tokens a command knows."""
     for node in nodes:
         yield node.argument

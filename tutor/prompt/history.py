@@ -9,6 +9,7 @@ MIGRATE … AUTH.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,6 +49,20 @@ def is_sensitive(argv: Sequence[bytes]) -> bool:
     return False
 
 
+_SHELL_SECRETS = re.compile(
+    r"((?:\brequirepass|\bmasterauth|\bAUTH|(?<!\S)-a|--pass)\s+)(?:'[^']*'|\"[^\"]*\"|\S+)", re.I
+)
+
+
+def redacted(line: str) -> str:
+    """Return a line of a prompt or of a shell as others may see it: without a secret that it tells."""
+    argv = split_args(line) or []
+    skip = 1 if len(argv) > 1 and argv[0].isdigit() else 0
+    if is_sensitive(argv[skip:]):
+        return f"{to_text(argv[skip])} (redacted)"
+    return _SHELL_SECRETS.sub(r"\1(redacted)", line)
+
+
 def _hello_tells(options: list[bytes]) -> bool:
     while options:
         if options[0] == b"auth" and len(options) > 2:
@@ -68,7 +83,7 @@ def _migrate_tells(options: list[bytes]) -> bool:
     return False
 
 
-class History:
+class LineHistory:
     """Lines of a prompt, oldest first in `lines`. Without a path they live in memory only.
 
     A file that cannot be read or written is done without: a prompt works on a read-only disk.

@@ -1,20 +1,20 @@
-"""The wire as a client reads it: bytes in any fragments to reply values, RESP2 and RESP3.
+"""Reply parsing for clients: bytes in any fragments to reply values, RESP2 and RESP3.
 
-The values are those of `engine.resp`, so that a reply has one form on both sides of a connection. hiredis, which
-parses requests for the server, is of no use here: it gives a status and a bulk string as the same `bytes` and a
-double as a `float`, while redis-cli shows the three differently and a double with the server's own digits.
+The values are those of `engine.protocol.resp`, so that a reply has one form on both sides of a connection. hiredis,
+which parses requests for the server, cannot be used here: it returns a status and a bulk string as the same `bytes`
+and a double as a `float`, while redis-cli shows the three differently and a double with the server's own digits.
 
-A reader never looks at a byte twice but for the tail of an unfinished line, so that a reply of any size costs
-O(size) however it arrives.
+A reader scans each byte only once, except for the end of an incomplete line, so a reply of any size costs O(size) in
+any fragments.
 
 https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
 from typing import Any
 
-from engine.errors import ReplyError
-from engine.resp import NULL_ARRAY as NULL_ARRAY
-from engine.resp import Attribute, BigNumber, MapReply, NullArray, Push, SetReply, Status, Verbatim
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import NULL_ARRAY as NULL_ARRAY
+from engine.protocol.resp import Attribute, BigNumber, MapReply, NullArray, Push, SetReply, Status, Verbatim
 
 Reply = Any
 

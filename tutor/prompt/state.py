@@ -5,11 +5,11 @@ server cut shows as "not connected" with the next command.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from engine.errors import ReplyError
-from engine.resp import MapReply, Push
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import MapReply, Push
 from tutor.prompt.replies import is_nil
 
 Reply = Any
@@ -18,11 +18,22 @@ SUBSCRIBE = {b"subscribe", b"psubscribe", b"ssubscribe"}
 UNSUBSCRIBE = {b"unsubscribe", b"punsubscribe", b"sunsubscribe"}
 
 
+_INT64_DIGITS = 19
+
+
 def c_integer(text: bytes | str) -> int:
-    """Read the integer at the head of `text`, 0 if there is none, as C's atoi does."""
+    """Read the integer at the head of `text`, 0 if there is none, as C's strtoll does: within 64 bits."""
     text = text.decode("latin-1") if isinstance(text, bytes) else text
-    found = re.match(r"\s*([+-]?\d+)", text, re.ASCII)
-    return int(found[1]) if found else 0
+    found = re.match(r"\s*([+-]?)0*(\d*)", text, re.ASCII)
+    assert found is not None
+    sign, digits = found.groups()
+    value = int(digits or "0") if len(digits) <= _INT64_DIGITS else 2**63
+    return max(-value, -(2**63)) if sign == "-" else min(value, 2**63 - 1)
+
+
+def c_int(text: bytes | str) -> int:
+    """Read the integer at the head of `text` as C's atoi does: of 64 bits the lowest 32 are left."""
+    return (c_integer(text) + 2**31) % 2**32 - 2**31
 
 
 def format_address(host: str, port: int) -> str:
@@ -61,6 +72,12 @@ class PromptState:
             text += "(subscribed mode)"
         return text + "> "
 
+    def restore(self, earlier: Any) -> None:
+        """Go back to an earlier state, except for whether there is a connection."""
+        for each in fields(self):
+            if each.name != "connected":
+                setattr(self, each.name, getattr(earlier, each.name))
+
     def connection_lost(self) -> None:
         """Forget what belonged to the connection; the database wanted is kept for the next one."""
         self.connected = False
@@ -78,7 +95,7 @@ class PromptState:
             if self.is_confirmation(command, reply):
                 self.subscribed = True
         elif command == b"select" and count == 2 and not failed:
-            self.db = self.wanted_db = c_integer(argv[1])
+            self.db = self.wanted_db = c_int(argv[1])
         elif command == b"multi" and count == 1 and not failed:
             self.in_multi = True
             self.db_before_multi = self.db

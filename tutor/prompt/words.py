@@ -7,7 +7,34 @@ construction; `tokenize` also accepts the unfinished line that completion and co
 
 from dataclasses import dataclass
 
-from engine.resp import split_args as _split
+from engine.protocol.resp import split_args as _split
+
+WORD = 60  # characters: of a name in a message
+LINE = 400  # of a line that is repeated
+
+
+def shorten(text: str, limit: int = WORD) -> str:
+    """Return a text for display: if it is too long (pasted, for example), its beginning and its length."""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
+
+
+def distance(a: str, b: str, most: int = 3) -> int:
+    """Return how many letters must be changed, added, removed or swapped with their neighbor, up to `most` + 1."""
+    if abs(len(a) - len(b)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        now = [i]
+        for j, y in enumerate(b, 1):
+            cost = min(row[j] + 1, now[-1] + 1, row[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, before[j - 2] + 1)
+            now.append(cost)
+        before, row = row, now
+        if min(row) > most:
+            return most + 1
+    return row[-1]
 
 
 def to_bytes(text: str) -> bytes:

@@ -8,8 +8,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.simulation.history import History
-from tutor.lab.comparing import compare
-from tutor.lab.look import Letters
+from tutor.lab.diff import compare
+from tutor.lab.letters import Letters
 from tutor.screens.drawn import content
 
 

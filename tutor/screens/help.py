@@ -34,9 +34,8 @@ class HelpScreen(ModalScreen[None]):
             binding = active.binding
             ours = active.node in (about, about.app) or binding.show
             if ours and binding.description and not binding.key.endswith("tab"):
-                seen.setdefault(binding.action, (binding.description, []))[1].append(
-                    binding.key_display or key_name(binding.key)
-                )
+                told = f"{binding.tooltip}, or {binding.description}" if binding.tooltip else binding.description
+                seen.setdefault(binding.action, (told, []))[1].append(binding.key_display or key_name(binding.key))
         self._keys = [(" ".join(dict.fromkeys(keys)), text) for text, keys in seen.values()]
         self._keys.append(("^P", "commands"))
         if isinstance(about.focused, _terminal()):
@@ -67,7 +66,8 @@ TERMINAL_KEYS = [
     ("^A ^E ^W ^K ^U ^Y", "edit as in a shell"),
     ("^C", "clear the line; stop what runs"),
     ("^L", "clear the terminal"),
-    ("^D", "leave the lesson"),
-    ("PgUp PgDn", "scroll"),
+    ("^D", "leave the lesson (asks first)"),
+    ("PgUp PgDn", "scroll the text"),
+    ("⇧PgUp ⇧PgDn", "scroll the terminal"),
     ("^P", "commands"),
 ]

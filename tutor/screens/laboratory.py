@@ -1,7 +1,7 @@
 """The laboratory: a cluster that stands still until the learner lets time go on, and goes back as easily.
 
 The screen holds a `Stage` (a scenario on a history) and draws it anew after each change: all of it follows from
-the present place of the history alone, so that going back needs no undoing. What can be typed: `tutor.lab.words`.
+the present place of the history alone, so that going back needs no undoing. What can be typed: `tutor.lab.actions`.
 """
 
 import asyncio
@@ -16,25 +16,28 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Key
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
 from textual.worker import Worker
 
+from engine.sentinel.role import SentinelRole
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History, HistoryError
+from engine.simulation.state import look, look_applications, look_beliefs, look_links
 from engine.simulation.world import BEGINNING_US
-from tutor.lab import assist, drawing
-from tutor.lab.account import Account
+from tutor.lab import completer as assist
+from tutor.lab import drawing
+from tutor.lab.actions import carry_out
 from tutor.lab.console import transcript
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.drawing import Text
-from tutor.lab.look import look, look_links
+from tutor.lab.event_log import Account
+from tutor.lab.format import clock
 from tutor.lab.model import ScenarioSpec
-from tutor.lab.sequence import Lanes
-from tutor.lab.stage import SETTLE_US, Stage
-from tutor.lab.telling import clock
-from tutor.lab.words import carry_out
+from tutor.lab.runner import SETTLE_US, Stage
+from tutor.lab.sequence_diagram import Lanes
+from tutor.prompt.words import LINE, shorten
+from tutor.screens.base import TutorScreen
 from tutor.screens.compare import CompareScreen
 from tutor.screens.drawn import Drawn
 from tutor.widgets.header import HeaderBar
@@ -74,7 +77,7 @@ TITLES = {"cluster": "Cluster", "messages": "Messages", "detail": "Bytes and rea
 PANES = tuple(TITLES)
 
 
-class LaboratoryScreen(Screen[None]):
+class LaboratoryScreen(TutorScreen[None]):
     """The laboratory, on one scenario."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
@@ -146,6 +149,7 @@ class LaboratoryScreen(Screen[None]):
         super().__init__()
         self.stage = Stage(spec, history=history)
         self.account = Account(self.stage.history)
+        self.worked = False  # whether something was done that leaving would lose
         self.chosen = -1  # a row; -1: the last
         self.pane = PANES[0]
         self.node = next(iter(self.stage.history.world.hosts), "")
@@ -195,7 +199,7 @@ class LaboratoryScreen(Screen[None]):
     @work(group="lessons")
     async def find_lessons(self) -> None:
         """Find the lessons that the scenario stages; the course may have to be read first."""
-        course = self.app.course  # type: ignore[attr-defined]
+        course = self.app.course
         self.lessons = await asyncio.to_thread(course.lessons_staged, self.stage.spec.id)
         self.refresh_bindings()
         self.draw()
@@ -243,8 +247,16 @@ class LaboratoryScreen(Screen[None]):
         width = max(20, self.query_one("#cluster").size.width - 2)
         letters = self.account.letters
         chosen = self.account.chosen(self._selected())
-        rows, self.owners = drawing.cluster(nodes, letters, self.node, chosen, width)
-        ways = drawing.links(look_links(history.world), chosen)
+        watching = [name for name, host in history.world.hosts.items() if host.role is SentinelRole]
+        rows, self.owners = drawing.cluster(nodes, letters, self.node, chosen, width, watching)
+        if watching:
+            beliefs = look_beliefs(history.world)
+            more, owners = drawing.sentinels(nodes, beliefs, watching, self.node, chosen, width)
+            rows, self.owners = [*rows, [("Sentinels", "strong")], *more], [*self.owners, self.node, *owners]
+        running = drawing.applications(nodes, look_applications(history.world))
+        if running:
+            rows = [*rows, [("Applications", "strong")], *running]
+        ways = drawing.links(look_links(history.world), chosen, [*watching, *history.world.applications])
         self._set("cluster-text", [*rows, [("Links", "strong")], *ways] if ways else rows)
         bar: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, width, chosen)]
         self._set("backlog", bar)
@@ -253,9 +265,9 @@ class LaboratoryScreen(Screen[None]):
         story = drawing.story(spec, self.stage.done, [title for _, title in self.lessons])
         self._set("story-text", story)
         self._set("say", story[:1])
-        self.query_one(Timeline).show(history.place, len(history.happenings), self._marks())
+        self.query_one(Timeline).show(history.place, len(history.trace), self._marks())
         state = f"▶ ×{SPEEDS[self.speed]:g}" if self.playing else "‖ paused"
-        last = len(history.happenings)
+        last = len(history.trace)
         right = f"t {clock(history.world.now_us)} s  event {history.place} of {last}  {state}  {history.branch_name}"
         self.query_one(HeaderBar).show(f"Laboratory › {spec.title}", right)
         narrow = self.has_class("-narrow")
@@ -285,13 +297,13 @@ class LaboratoryScreen(Screen[None]):
         at, count = self._selected(), self.account.count
         first = self.first = max(0, min(max(self.first, at - height + 1), at, count - height))
         shown = self.account.rows[first : min(count, first + height)]
-        times = [clock(history.happenings[row[0]].at_us) for row in shown]
+        times = [clock(history.trace[row[0]].at_us) for row in shown]
         widest = max(map(len, times), default=5)
         world, wide = history.world, self.size.width - 4 if narrow else pane.size.width - 2
-        lanes = Lanes.fitting(shown, list(world.machines), list(world.hosts), widest, wide)
-        rows: list[Text] = [[(lanes.heading(), "strong")]]
+        paths = Lanes.fitting(shown, list(world.machines), list(world.hosts), widest, wide)
+        rows: list[Text] = [[(paths.heading(), "strong")]]
         for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
-            rows.append(lanes.draw(row, time, number == at, self.account.what(number)))
+            rows.append(paths.draw(row, time, number == at, self.account.what(number)))
         self.query_one("#messages-text", Drawn).draw(rows, layout=False)
 
     def _draw_detail(self) -> None:
@@ -370,7 +382,7 @@ class LaboratoryScreen(Screen[None]):
     def action_jump(self, by: int) -> None:
         """Go to where a step began or ended: the one before, or the one after."""
         history = self.stage.history
-        marks = [0, *self._marks(), len(history.happenings)]
+        marks = [0, *self._marks(), len(history.trace)]
         if by < 0:
             self.act("goto", max((mark for mark in marks if mark < history.place), default=0))
         else:
@@ -595,8 +607,11 @@ class LaboratoryScreen(Screen[None]):
                 self._goto_time(text.removeprefix("goto "))
             else:
                 carry_out(history, text, self.stage.spec.clients)
+                self.worked = True
         except (ActionError, HistoryError) as error:
-            self.notify(str(error), title="Not possible; nothing has changed", severity="warning", markup=False)
+            self.notify(
+                shorten(str(error), LINE), title="Not possible; nothing has changed", severity="warning", markup=False
+            )
             return
         if (history.branch_name, history.place) != before and not text.startswith("goto "):
             self.before.append(before)
@@ -626,7 +641,7 @@ class LaboratoryScreen(Screen[None]):
         came_from_one = any(isinstance(screen, LessonScreen) for screen in self.app.screen_stack)
         self.dismiss()
         if not came_from_one:
-            self.app.open_lesson(self.lessons[0][0])  # type: ignore[attr-defined]
+            self.app.open_lesson(self.lessons[0][0])
 
     def action_leave(self) -> None:
         """Leave the prompt, or the laboratory."""
@@ -634,5 +649,14 @@ class LaboratoryScreen(Screen[None]):
             self.set_focus(None)
             self.talk_to("")
             self.draw()
+        elif self.worked:
+            from tutor.screens.dialogs import Choice
+
+            def chosen(choice: str | bool | None) -> None:
+                if choice == "leave":
+                    self.dismiss()
+
+            choices = [("stay", "Stay"), ("leave", "Leave")]
+            self.app.push_screen(Choice("Leave the laboratory?", "What you did here is not kept.", choices), chosen)
         else:
             self.dismiss()

@@ -1,29 +1,34 @@
 """The map of the course: what there is, what is done, what comes next. Nothing is locked."""
 
 import gc
+from collections.abc import Callable
 from typing import ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tutor.screens.view import CourseView, LessonEntry
+from tutor.lesson.view import CourseView, LessonEntry
+from tutor.screens.base import TutorScreen
 from tutor.widgets.header import HeaderBar
 from tutor.widgets.keybar import KeyBar
 
+BURST_SECONDS = 0.03  # keys that follow each other faster were pasted, not typed
+NOT_SAVED = "Your progress is not saved."
 HELP = """\
 The course, chapter by chapter. **Enter** opens the lesson under the bar; the program starts on the one you were in,
 or on the next one. Nothing is locked: take whatever you like, in any order, as often as you like.
 
-`✓` done · `◐` begun · `▸` next · `↻` back for review: you predicted something there that turned out otherwise.
+`✓` done · `»` finished, with tasks skipped · `◐` begun · `▸` next · `↻` back for review: you predicted something
+there that turned out otherwise. **v** asks these questions again.
 
 **s** opens the sandbox, a server of your own without a lesson. **l** opens the laboratory: clusters, step by step.
-**r** opens the reference: every command, and the glossary.
+**r** opens the reference: every command, and the glossary. **/** finds lessons, commands and terms by any word.
 """
 
 
@@ -31,6 +36,8 @@ def mark(lesson: LessonEntry, is_next: bool) -> tuple[str, str]:
     """Return a lesson's mark and its style."""
     if lesson.review:
         return "↻", "$text-warning"
+    if lesson.done and lesson.skipped:
+        return "»", "$text-warning"
     if lesson.done:
         return "✓", "$text-success"
     if is_next:
@@ -43,9 +50,9 @@ def mark(lesson: LessonEntry, is_next: bool) -> tuple[str, str]:
 def state(lesson: LessonEntry, is_next: bool) -> str:
     """Return a lesson's state in words."""
     if lesson.review:
-        return "review"
+        return f"{lesson.missed} to review"
     if lesson.done:
-        return "done"
+        return f"{lesson.skipped} skipped" if lesson.skipped else "done"
     if lesson.started:
         return f"step {min(lesson.step + 1, lesson.steps)} of {lesson.steps}" if lesson.steps else "begun"
     if is_next:
@@ -53,21 +60,23 @@ def state(lesson: LessonEntry, is_next: bool) -> str:
     return f"{lesson.minutes} min" if lesson.minutes else ""
 
 
-class MapScreen(Screen[None]):
+class MapScreen(TutorScreen[None]):
     """The first screen."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     HELP = HELP
     HELP_TITLE = "The map of the course"
     BINDINGS: ClassVar = [
-        Binding("f1,question_mark", "app.help", "help", id="help", key_display="F1"),
+        Binding("f1,question_mark", "app.help", "help", id="help", key_display="F1 ?"),
         Binding("enter", "open", "open", id="map.open", priority=True),
         Binding("s", "app.sandbox", "sandbox", id="map.sandbox"),
         Binding("l", "app.laboratory", "laboratory", id="map.laboratory"),
+        Binding("slash", "app.find", "find", key_display="/", id="map.find"),
+        Binding("v", "review", "review", id="map.review"),
         Binding("r", "app.reference", "reference", id="map.reference"),
         Binding("comma", "app.settings", "settings", key_display=",", id="map.settings"),
-        Binding("q", "app.quit", "quit", id="map.quit"),
-        Binding("escape", "app.quit", "quit", show=False),
+        Binding("q", "ask_to_quit", "quit", id="map.quit"),
+        Binding("escape", "ask_to_quit", "quit", show=False),
     ]
     CSS = """
     MapScreen { background: $background; }
@@ -89,6 +98,10 @@ class MapScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.view = CourseView()
+        self._notice = ""  # the last that was shown
+        self._key_timer: Timer | None = None  # runs from a key that opens something to the opening
+        self._burst = False
+        self._released: events.Key | None = None  # the key that is on its way again
         self._lessons: dict[str, LessonEntry] = {}
 
     def compose(self) -> ComposeResult:
@@ -118,10 +131,10 @@ class MapScreen(Screen[None]):
     @work(thread=True, exclusive=True, group="course")
     def load(self) -> None:
         """Read the course in a thread."""
-        view = self.app.course.view()  # type: ignore[attr-defined]
+        view = self.app.course.view()
         self.app.call_from_thread(self.show, view)
         # What the first lesson needs is read while the learner looks at the map.
-        import tutor.screens.desk.lesson
+        import tutor.lesson.controller
         import tutor.screens.lesson  # noqa: F401
 
         gc.freeze()  # all of that stays: collecting garbage need not go through it again, while a frame waits
@@ -138,9 +151,17 @@ class MapScreen(Screen[None]):
             target = view.next_lesson or chosen
         if target in self._lessons:
             self.lessons.highlighted = self.lessons.get_option_index(target)
-        done = sum(lesson.done for lesson in self._lessons.values())
+        done = sum(lesson.done and not lesson.skipped for lesson in self._lessons.values())
         total = len(self._lessons)
-        self.query_one(HeaderBar).show("Course", f"{done} of {total} lessons done" if total else "")
+        if view.notice and view.notice != self._notice and self.is_current:
+            from tutor.screens.dialogs import Choice
+
+            self._notice = view.notice
+            self.app.push_screen(Choice("Your progress", view.notice, [("ok", "Continue")]))
+        told = [f"{done} of {total} lessons done"] if total else []
+        told += [f"{view.due} to review (v)"] if view.due else []
+        self.query_one(HeaderBar).show("Course", " · ".join(told))
+        self.refresh_bindings()
 
     def _fill(self) -> None:
         lessons = self.lessons
@@ -150,7 +171,7 @@ class MapScreen(Screen[None]):
         for chapter in self.view.chapters:
             if options:
                 options.append(Option("", disabled=True))
-            done = sum(lesson.done for lesson in chapter.lessons)
+            done = sum(lesson.done and not lesson.skipped for lesson in chapter.lessons)
             title = Content.styled(f"{chapter.number}  {chapter.title}", "bold")
             count = f"{done}/{len(chapter.lessons)}" if chapter.lessons else "to come"
             options.append(Option(self._line(title, count, width), disabled=True))
@@ -196,10 +217,14 @@ class MapScreen(Screen[None]):
         facts = [f"about {lesson.minutes} min"] if lesson.minutes else []
         if lesson.steps:
             facts.append(f"{lesson.steps} steps")
-        words = {"done": "done", "review": "a prediction of yours came out otherwise: look again"}
         told = state(lesson, is_next)
-        if told in words or lesson.started:
-            facts.append(words.get(told, told))
+        if lesson.review:
+            facts.append("predictions of yours came out otherwise: v asks again")
+        elif lesson.started:
+            facts.append(told)
+            facts += [f"{lesson.skipped} skipped"] * bool(lesson.skipped and not lesson.done)
+        if lesson.missed and not lesson.review:
+            facts.append(f"{lesson.missed} predicted otherwise")
         verb = "continue" if lesson.started and not lesson.done else "take it again" if lesson.done else "start"
         parts: list[Content | str | tuple[str, str]] = [
             (lesson.title, "bold $text-primary"),
@@ -211,10 +236,75 @@ class MapScreen(Screen[None]):
         about.update(Content.assemble(*parts))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Open a lesson."""
-        if event.option_id:
-            self.app.open_lesson(event.option_id)  # type: ignore[attr-defined]
+        """Open a lesson; one that is back for review asks its questions first, if the learner likes."""
+        lesson = self._lessons.get(event.option_id or "")
+        if lesson is None:
+            return
+        if not (lesson.review and lesson.done):
+            self.app.open_lesson(lesson.id)
+            return
+        from tutor.screens.dialogs import Choice
+
+        def chosen(choice: str | bool | None) -> None:
+            if choice == "review":
+                self.action_review(lesson.id)
+            elif choice == "lesson":
+                self.app.open_lesson(lesson.id)
+
+        count = "the question" if lesson.missed == 1 else f"the {lesson.missed} questions"
+        choices = [("review", f"Answer {count} again"), ("lesson", "Take the whole lesson again")]
+        self.app.push_screen(Choice(lesson.title, "Predictions of yours came out otherwise.", choices), chosen)
+
+    def action_review(self, lesson: str = "") -> None:
+        """Ask again what came out otherwise."""
+        from tutor.screens.review import ReviewScreen
+
+        self.app.push_screen(ReviewScreen(lesson))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the review when there is something to ask."""
+        return bool(self.view.due) if action == "review" else True
+
+    # -- text pasted without the terminal's marks, which arrives as keys
+
+    def on_key(self, event: events.Key) -> None:
+        """Hold a letter back for a moment: when another follows at once, both are ignored, as a paste is."""
+        if event is self._released:
+            self._released = None
+        elif event.is_printable:
+            event.stop()
+
+            def release() -> None:
+                self._released = events.Key(event.key, event.character)
+                self._released.set_sender(self.app)  # it would not get past its sender
+                self.app.post_message(self._released)
+
+            self._hold(release)
+
+    def _hold(self, act: Callable[[], object]) -> None:
+        if self._key_timer is not None:
+            self._key_timer.stop()
+            self._burst = True
+
+        def quiet() -> None:
+            burst, self._burst, self._key_timer = self._burst, False, None
+            if not burst and self.is_current:
+                act()
+
+        self._key_timer = self.set_timer(BURST_SECONDS, quiet)
+
+    def action_ask_to_quit(self) -> None:
+        """Leave the program after a confirmation, because Esc may be pressed once too often."""
+        from tutor.screens.dialogs import Choice
+
+        def chosen(choice: str | bool | None) -> None:
+            if choice == "quit":
+                self.app.exit()
+
+        choices = [("stay", "Stay"), ("quit", "Quit")]
+        text = "Your progress is kept." if self.app.course.saves else NOT_SAVED
+        self.app.push_screen(Choice("Quit redis-tutor?", text, choices), chosen)
 
     def action_open(self) -> None:
         """Open the lesson under the bar."""
-        self.lessons.action_select()
+        self._hold(self.lessons.action_select)

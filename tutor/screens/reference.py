@@ -12,10 +12,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tutor.screens.base import TutorScreen
 from tutor.widgets.header import HeaderBar
 from tutor.widgets.keybar import KeyBar
 
@@ -40,12 +40,12 @@ class Page:
 def command_pages() -> list[Page]:
     """Make the pages of all commands."""
     import engine.node  # noqa: F401 - declares all commands
-    from engine.table import COMMANDS, FLAG_NAMES
+    from engine.table.declarations import FLAG_NAMES, SERVER
     from tutor.prompt import CommandTable
 
     table = CommandTable.load()
     pages = []
-    for command in COMMANDS.values():
+    for command in SERVER.values():
         for each in (command, *(command.subcommands or {}).values()):
             name = each.declared_name
             known = table.find(name.split())
@@ -78,7 +78,7 @@ def _arity(arity: int) -> str:
     return text if arity > 0 else f"{text} or more" if words else "any number of arguments"
 
 
-class ReferenceScreen(Screen[None]):
+class ReferenceScreen(TutorScreen[None]):
     """Search and list left, the page right."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012
@@ -132,7 +132,7 @@ class ReferenceScreen(Screen[None]):
     @work(thread=True)
     def load(self) -> None:
         """Make the pages."""
-        course = self.app.course  # type: ignore[attr-defined]
+        course = self.app.course
         pages = command_pages()
         for term, meaning in course.glossary():
             body = Content.assemble((term, "bold"), "\n\n", meaning)
@@ -175,7 +175,7 @@ class ReferenceScreen(Screen[None]):
             return
         parts: list[Content | str | tuple[str, str]] = [page.body]
         if page.group != "glossary":
-            lessons = self.app.course.lessons_with(page.title)  # type: ignore[attr-defined]
+            lessons = self.app.course.lessons_with(page.title)
             if lessons:
                 parts.append(("lessons ", "$muted"))
                 parts.append(", ".join(title for _, title in lessons))

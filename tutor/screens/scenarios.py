@@ -5,12 +5,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tutor.course.model import Problem
-from tutor.lab.reading import find, names, read_scenario
+from tutor.lab.loader import find, names, read_scenario
+from tutor.lesson.model import Problem
+from tutor.screens.base import TutorScreen
 from tutor.widgets.header import HeaderBar
 from tutor.widgets.keybar import KeyBar
 
@@ -19,7 +19,7 @@ Whole clusters, step by step, forwards and backwards. **Enter** opens the scenar
 """
 
 
-class ScenariosScreen(Screen[None]):
+class ScenariosScreen(TutorScreen[None]):
     """The laboratory's door."""
 
     HELP = HELP
@@ -59,4 +59,4 @@ class ScenariosScreen(Screen[None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Open a scenario."""
         if event.option_id:
-            self.app.action_laboratory(event.option_id)  # type: ignore[attr-defined]
+            self.app.action_laboratory(event.option_id)

@@ -7,28 +7,27 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from tutor.screens.base import Program, TutorDialog
 from tutor.widgets.keybar import key_name
 
 
-def named_bindings() -> list[Binding]:
+def named_bindings(program: type[Program]) -> list[Binding]:
     """Return the keys that can be changed: every binding with an id, once."""
-    from tutor.app import TutorApp
     from tutor.screens.lesson import LessonScreen
     from tutor.screens.map import MapScreen
 
     found: dict[str, Binding] = {}
-    for owner in (LessonScreen, MapScreen, TutorApp):
+    for owner in (LessonScreen, MapScreen, program):
         for binding in owner.BINDINGS:
             if isinstance(binding, Binding) and binding.id and binding.description:
                 found.setdefault(binding.id, binding)
     return list(found.values())
 
 
-class SettingsScreen(ModalScreen[None]):
+class SettingsScreen(TutorDialog[None]):
     """Theme left, keys right."""
 
     BINDINGS: ClassVar = [
@@ -81,8 +80,8 @@ class SettingsScreen(ModalScreen[None]):
         keys = self.query_one("#keys-list", OptionList)
         at = keys.highlighted
         keys.clear_options()
-        chosen = self.app.preferences.keys  # type: ignore[attr-defined]
-        for binding in named_bindings():
+        chosen = self.app.preferences.keys
+        for binding in named_bindings(type(self.app)):
             key = chosen.get(binding.id or "", binding.key)
             name = "press a key …" if self._waiting == binding.id else " ".join(key_name(k) for k in key.split(","))
             text = f"{binding.description} ({(binding.id or '').partition('.')[0]})"
@@ -115,7 +114,7 @@ class SettingsScreen(ModalScreen[None]):
         event.stop()
         event.prevent_default()
         if event.key != "escape":
-            self.app.preferences.keys[self._waiting] = event.key  # type: ignore[attr-defined]
+            self.app.preferences.keys[self._waiting] = event.key
             self._keep()
         self._waiting = None
         self._show_keys()
@@ -125,13 +124,13 @@ class SettingsScreen(ModalScreen[None]):
         """Give a binding its own key again."""
         keys = self.query_one("#keys-list", OptionList)
         if keys.has_focus and keys.highlighted is not None:
-            self.app.preferences.keys.pop(keys.get_option_at_index(keys.highlighted).id, None)  # type: ignore
+            self.app.preferences.keys.pop(keys.get_option_at_index(keys.highlighted).id or "", None)
             self._keep()
             self._show_keys()
 
     def _keep(self) -> None:
-        self.app.preferences.save()  # type: ignore[attr-defined]
-        self.app.set_keymap(self.app.preferences.keys)  # type: ignore[attr-defined]
+        self.app.preferences.save()
+        self.app.set_keymap(self.app.preferences.keys)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a key is waited for, none has another meaning."""

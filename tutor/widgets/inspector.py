@@ -1,22 +1,29 @@
-"""The inspector: what is in the server, what crossed the wire, what happened.
+"""The inspector: what a command did, what is in the server, what crossed the wire, what happened.
 
-Three panes of rows under one border, whose title is the tabs. Marks are a glyph and a word, never a colour alone.
+Four panes of rows under one border, whose title is the tabs. Marks are a glyph and a word, never a colour alone.
 """
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.reactive import var
+from textual.timer import Timer
 
-from tutor.screens.view import EventEntry, KeyEntry, KeysView, WireEntry
-from tutor.widgets.rows import Row, RowView, Span, clean, row
+from tutor.lesson.view import EventEntry, KeyEntry, KeysView, WireEntry
+from tutor.pictures.picture import PictureView
+from tutor.prompt.rows import Row, Span, clean, row
+from tutor.widgets.rows import RowView
 
 MARKS = {"new": "+", "changed": "~", "gone": "-", "same": "=", "": " "}
 LEGEND = {"new": "new", "changed": "changed", "gone": "gone", "same": "looked at, not changed"}
 MARK_STYLE = {"new": "new", "changed": "changed", "gone": "gone", "same": "note", "": "plain"}
 TYPE_WIDTH = 7
+CHANGES = ("new", "changed", "gone")  # styles of what changed in a picture
+FLASH_SECONDS = 0.3
+TICK_SECONDS = 0.5
 
 
 def _fit(text: str, width: int) -> str:
@@ -53,7 +60,7 @@ class KeysPane(RowView):
         if not view.keys and not view.total:
             self.replace([row("No keys yet.", "dim")])
             return
-        names = min(max((len(key.name) for key in view.keys), default=8) + 2, max(12, width // 3))
+        names = min(max((len(clean(key.name)) for key in view.keys), default=8) + 2, max(12, width // 3))
         ttl = max((len(key.ttl) for key in view.keys), default=0)
         encoding = max((len(key.encoding) for key in view.keys), default=0) if width >= 60 else 0
         size = max((len(key.size) for key in view.keys), default=0)
@@ -170,12 +177,63 @@ class EventsPane(RowView):
         self.replace([row("What happens in the server appears here.", "dim")])
 
 
+class PicturePane(RowView):
+    """What the last command was about, drawn as it is now.
+
+    What changed is shown inverted for a moment, where animations are on. A time to live gets shorter by itself.
+    """
+
+    NOTHING = "What you type about is drawn here."
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id, wrapped=False)
+        self.view: PictureView | None = None
+        self._since = 0.0
+        self._ticking: Timer | None = None
+        self.replace([row(self.NOTHING, "dim")])
+
+    def show(self, view: PictureView) -> None:
+        """Show a picture from now on."""
+        self.view = view
+        self._since = monotonic()
+        if self._ticking is not None:
+            self._ticking.stop()
+        self._ticking = self.set_interval(TICK_SECONDS, self._draw) if view.ticks else None
+        moves = view.fresh and self.app.animation_level != "none"
+        self._draw(inverted=moves)
+        if moves:
+            self.set_timer(FLASH_SECONDS, self._draw)
+        self.scroll_home(animate=False, immediate=True)
+
+    def reset(self) -> None:
+        """Show nothing."""
+        self.view = None
+        if self._ticking is not None:
+            self._ticking.stop()
+            self._ticking = None
+        self.replace([row(self.NOTHING, "dim")])
+
+    def on_resize(self, event) -> None:  # type: ignore[no-untyped-def]
+        """Draw for the width."""
+        super().on_resize(event)
+        self._draw()
+
+    def _draw(self, inverted: bool = False) -> None:
+        if self.view is None or not self._width:
+            return
+        picture = self.view.draw(self._width, (monotonic() - self._since) * 1000)
+        self.replace(
+            Row(tuple((text, "cursor" if inverted and style in CHANGES else style) for text, style in line))
+            for line in picture.lines
+        )
+
+
 class Inspector(Container):
-    """Keys, Wire and Events, one at a time."""
+    """Picture, Keys, Wire and Events, one at a time."""
 
     BINDINGS: ClassVar = [("left", "turn(-1)", "tab before"), ("right", "turn(1)", "next tab")]
-    TABS: ClassVar[tuple[str, ...]] = ("keys", "wire", "events")
-    tab: var[str] = var("keys")
+    TABS: ClassVar[tuple[str, ...]] = ("picture", "keys", "wire", "events")
+    tab: var[str] = var("picture")
 
     DEFAULT_CSS = """
     Inspector { border: round $rule; border-title-color: $muted; padding: 0 0 0 1; }
@@ -186,6 +244,7 @@ class Inspector(Container):
 
     def compose(self) -> ComposeResult:
         """Make the panes."""
+        yield PicturePane("picture")
         yield KeysPane("keys")
         yield WirePane("wire")
         yield EventsPane("events")
@@ -208,6 +267,11 @@ class Inspector(Container):
     def action_turn(self, step: int) -> None:
         """Go to the next tab, or the one before."""
         self.screen.action_inspect(self.TABS[(self.TABS.index(self.tab) + step) % len(self.TABS)])  # type: ignore
+
+    @property
+    def picture(self) -> PicturePane:
+        """The pane of the picture."""
+        return self.query_one("#picture", PicturePane)
 
     @property
     def keys(self) -> KeysPane:

@@ -25,6 +25,10 @@ KEYS = {
     "space": "Space",
     "delete": "Del",
     "ctrl+underscore": "^_",
+    "shift+pageup": "⇧PgUp",
+    "shift+pagedown": "⇧PgDn",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
     "left": "←",
     "right": "→",
 }

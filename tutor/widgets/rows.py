@@ -1,14 +1,13 @@
 """A scrolling pane of text rows, drawn line by line.
 
 The terminal and the inspector show thousands of rows that change with every command. Textual's line API draws only
-the rows in sight, and rows wrap here as a terminal wraps them, so a long reply costs what is visible of it. Rows are
-plain data: spans of text with the *name* of a style; the theme decides the colour, and `NO_COLOR` takes it away.
+the rows in sight, and rows wrap here as a terminal wraps them, so a long reply costs what is visible of it. The theme
+decides the color of a style, and `NO_COLOR` takes it away.
 Text can be selected with the mouse and copied.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rich.cells import cell_len, chop_cells
@@ -21,59 +20,9 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-Span = tuple[str, str]  # text, name of the style
-
-STYLES = (
-    "plain",
-    "dim",
-    "strong",
-    "prompt",
-    "command",
-    "argument",
-    "reply",
-    "string",
-    "number",
-    "error",
-    "good",
-    "new",
-    "changed",
-    "gone",
-    "note",
-    "title",
-    "cursor",
-    "ghost",
-    "now",
-    "choice",
-)
+from tutor.prompt.rows import STYLES, Row, Span
 
 _WORDS = re.compile(r"\s*\S+\s*|\s+")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def clean(text: str) -> str:
-    """Make text safe to draw: control characters become visible pictures, a tab some spaces."""
-    text = text.replace("\t", "    ")
-    return _CONTROL.sub(lambda m: chr(0x2400 + ord(m[0])) if ord(m[0]) < 0x20 else "␡", text)
-
-
-@dataclass(slots=True)
-class Row:
-    """One logical line; `data` is handed back when it is clicked."""
-
-    spans: tuple[Span, ...]
-    data: Any = None
-    indent: int = 0  # columns by which continued lines are set in
-    words: bool = False  # broken between words, as prose is
-
-    @property
-    def text(self) -> str:
-        """The row's text without styles."""
-        return "".join(text for text, _ in self.spans)
-
-
-def row(text: str, style: str = "plain", data: Any = None, indent: int = 0) -> Row:
-    """Return a row of one style; a note is prose."""
-    return Row(((text, style),), data, indent, style == "note")
 
 
 def wrap_words(spans: Iterable[Span], width: int, indent: int = 0) -> list[list[Span]]:
@@ -89,7 +38,15 @@ def wrap_words(spans: Iterable[Span], width: int, indent: int = 0) -> list[list[
                 word = word.lstrip()
             lines[-1].append((word, style))
             used += cell_len(word)
-    return [piece for line in lines for piece in wrap(line, width, indent)]
+    return [piece for line in lines for piece in wrap(_trimmed(line), width, indent)]
+
+
+def _trimmed(line: list[Span]) -> list[Span]:
+    """Return a line without the spaces at its end, which would take a line of their own at the edge."""
+    trimmed = list(line)
+    while trimmed and not (text := trimmed[-1][0].rstrip()):
+        trimmed.pop()
+    return [*trimmed[:-1], (text, trimmed[-1][1])] if trimmed else line
 
 
 def wrap(spans: Iterable[Span], width: int, indent: int = 0) -> list[list[Span]]:
@@ -127,6 +84,7 @@ class RowView(ScrollView, can_focus=True):
         color: $foreground;
         overflow-x: hidden;
         overflow-y: auto;
+        scrollbar-gutter: stable;
         scrollbar-size-vertical: 1;
         .rows--plain { color: $foreground; }
         .rows--dim { color: $muted; }

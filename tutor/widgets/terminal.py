@@ -10,40 +10,32 @@ of them (Tab, Ctrl-C, Ctrl-D, Ctrl-W) other meanings. Function keys and Ctrl-P g
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual import events
 from textual.message import Message
 from textual.reactive import var
 from textual.timer import Timer
 
+from tutor.answers import AGAIN, choose, labels
+from tutor.lesson.scrollback import Scrollback
+from tutor.lesson.view import Question
+from tutor.prompt.completer import Completer
+from tutor.prompt.rows import Row, Span, clean, row
+from tutor.prompt.words import LINE, shorten
 from tutor.widgets.line_editor import LineEditor, columns
-from tutor.widgets.rows import Row, RowView, Span, clean, row
+from tutor.widgets.rows import RowView
 
+WINDOW = 1000  # characters of a line that are drawn while it is edited
+WELCOME = (  # each fits into a line of 78 columns
+    "The text says what to try. Below is the prompt of a real server: type there.",
+    "F7 types the next example for you, F2 gives a hint, F4 undoes, F8 goes on.",
+    "You cannot break anything, and nothing is lost. (Gone with the first key.)",
+)
 TYPING_SECONDS = 0.018  # between two characters of a line that is typed for the learner
 
 
-class Assist(Protocol):
-    """What helps with typing: the screenless prompt module, seen from here."""
-
-    def complete(self, text: str) -> Sequence[str]:
-        """Return whole lines that `text` may become."""
-
-    def hint(self, text: str) -> Sequence[Span]:
-        """Return the syntax of the command being typed, as spans; empty when there is none."""
-
-    def ghost(self, text: str) -> str:
-        """Return what the line will probably go on with (from the history); empty when unknown."""
-
-    def highlight(self, text: str) -> Sequence[Span]:
-        """Return the line as spans; joined they are the line again."""
-
-    def keep(self, line: str) -> None:
-        """Remember a line in the history."""
-
-
-class NoAssist:
+class NoCompleter:
     """No help at all."""
 
     def complete(self, text: str) -> Sequence[str]:
@@ -65,18 +57,12 @@ class NoAssist:
     def keep(self, line: str) -> None:
         """Remember nothing."""
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A prediction to be made: choose one of `choices`, or type when there are none."""
-
-    id: str
-    text: str
-    choices: tuple[str, ...] = ()
-    command: str = ""  # what runs once the answer is given
+    def is_command(self, line: str, whole: bool = False) -> bool:
+        """Know no command."""
+        return False
 
 
-class Terminal(RowView):
+class Terminal(RowView, inherit_bindings=False):
     """One terminal with its prompt."""
 
     FOLLOWS: ClassVar[bool] = True
@@ -110,6 +96,13 @@ class Terminal(RowView):
             super().__init__()
             self.terminal, self.question, self.answer = terminal, question, answer
 
+    class PutOff(Message):
+        """A question was put off."""
+
+        def __init__(self, terminal: "Terminal", question: Question) -> None:
+            super().__init__()
+            self.terminal, self.question = terminal, question
+
     class Interrupted(Message):
         """Ctrl-C while a command runs or blocks."""
 
@@ -127,25 +120,54 @@ class Terminal(RowView):
     def __init__(
         self,
         *,
-        assist: Assist | None = None,
+        assist: Completer | None = None,
         history: list[str] | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.channel = ""  # the name under which the screen knows it
-        self.assist: Assist = assist or NoAssist()
+        self._scrollback: Scrollback | None = None
+        self.assist: Completer = assist or NoCompleter()
         self.editor = LineEditor(history, self.assist.keep if assist else None)
         self.question: Question | None = None
         self._choice = 0
+        self._unread = False  # whether the entered answer matches no option
         self._completions: list[str] = []
         self._completing = -1
         self._to_type: deque[tuple[str, str | None]] = deque()  # lines to be typed for the learner
+        self._typed_ahead: deque[tuple[str, str | None]] = deque()  # keys typed before the prompt returned
         self._typing: Timer | None = None
         self._typed_for: str | None = None
         self.secret = False
+        self._welcome: tuple[str, ...] = ()
 
     # -- what it is told
+
+    def end_welcome(self) -> None:
+        """Take the words to a newcomer away."""
+        if self._welcome:
+            self._welcome = ()
+            self._content_changed(follow=True)
+
+    def remember(self, scrollback: Scrollback | None) -> None:
+        """Show what was shown when the lesson was left, and keep what is shown from now on."""
+        if scrollback is not None:
+            super().append(scrollback.rows(self.channel))
+        self._scrollback = scrollback
+
+    def append(self, rows: Iterable[Row], follow: bool = True) -> None:
+        """Add rows at the end, and keep them."""
+        rows = list(rows)
+        super().append(rows, follow)
+        if self._scrollback is not None:
+            self._scrollback.add(self.channel, rows)
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        super().clear()
+        if self._scrollback is not None:
+            self._scrollback.clear(self.channel)
 
     def write(self, rows: Iterable[Row]) -> None:
         """Show output."""
@@ -156,9 +178,15 @@ class Terminal(RowView):
         self.append([row(clean(text), style)])
 
     def ask(self, question: Question | None) -> None:
-        """Put a question in the prompt's place, or take it away."""
-        self.question, self._choice = question, 0
-        self.editor.set("")
+        """Put a question in the prompt's place, or take it away, with what was typed as its answer.
+
+        What is being typed at the prompt stays when a question comes.
+        """
+        if question is None and self.question is None:
+            return
+        if self.question is not None and question != self.question and self._typing is None:
+            self.editor.set("")
+        self.question, self._choice, self._unread = question, 0, False
         self._content_changed(follow=True)
 
     def type_line(self, line: str, typed_for: str | None = None) -> None:
@@ -175,6 +203,11 @@ class Terminal(RowView):
     def is_typing(self) -> bool:
         """Whether lines are being typed for the learner."""
         return self._typing is not None or bool(self._to_type)
+
+    @property
+    def _is_taken(self) -> bool:
+        """Whether the prompt is currently unavailable to the learner."""
+        return self._typing is not None or (bool(self._to_type) and self.question is None)
 
     def stop_typing(self) -> None:
         """Leave the rest of what was to be typed."""
@@ -210,7 +243,11 @@ class Terminal(RowView):
         """Hide the prompt while a command runs; go on with what was to be typed when it is done."""
         self._content_changed(follow=True)
         if not busy:
-            self.call_later(self._type_next)
+            self.call_later(self._go_on)
+
+    def _go_on(self) -> None:
+        self._type_next()
+        self._take_typed_ahead()
 
     def watch_prompt(self) -> None:
         """Show the new prompt."""
@@ -220,11 +257,16 @@ class Terminal(RowView):
 
     def tail(self) -> Sequence[Row]:
         """Return the prompt, what is typed, and the help below it; or the question."""
+        if self._welcome and not self.question:
+            return [*(row(text, "note") for text in self._welcome), *self._prompt_rows()]
+        return self._prompt_rows()
+
+    def _prompt_rows(self) -> Sequence[Row]:
         if self.busy:
             return (Row((("", "plain"), (" ", "cursor"))),)
         if self.question:
             return self._question_rows(self.question)
-        text, at = self.editor.text, self.editor.cursor
+        text, at = self._window(self.editor.text, self.editor.cursor)
         if self.secret:
             text = "*" * len(text)
         if self.editor.searching is not None:
@@ -233,7 +275,7 @@ class Terminal(RowView):
             prompt = self.prompt
         ghost = ""
         if at == len(text) and text and self.editor.searching is None:
-            ghost = self.assist.ghost(text)
+            ghost = self.assist.ghost(text)[:WINDOW]
         spans: list[Span] = [(prompt, "prompt"), *self._with_cursor(text, at, ghost), (ghost[1:], "ghost")]
         rows = [Row(tuple(span for span in spans if span[0]))]
         if self._completions:
@@ -242,9 +284,18 @@ class Terminal(RowView):
             chosen = self._completing
             for line_at, line in enumerate(columns(words, width)[:6]):
                 rows.append(self._completion_row(line, words, chosen, line_at, width))
-        elif not self.is_typing and (hint := self.assist.hint(text)):
+        elif not self.is_typing and len(self.editor.text) <= WINDOW and (hint := self.assist.hint(text)):
             rows.append(Row((("  ", "plain"), *hint), indent=4))
         return rows
+
+    @staticmethod
+    def _window(text: str, at: int) -> tuple[str, int]:
+        """Return the visible part of the edited line around the cursor: a pasted or recalled line may be long."""
+        if len(text) <= WINDOW:
+            return text, at
+        start = max(0, min(at - WINDOW // 2, len(text) - WINDOW))
+        before, end = "…" if start else "", "…" if start + WINDOW < len(text) else ""
+        return before + text[start : start + WINDOW] + end, at - start + len(before)
 
     def _with_cursor(self, text: str, at: int, ghost: str = "") -> list[Span]:
         """Return the line's spans with the cursor's place marked."""
@@ -274,24 +325,27 @@ class Terminal(RowView):
         rows = [Row((("? ", "changed"), (question.text, "strong")), indent=2)]
         if question.command:
             rows.append(Row((("  before you run  ", "dim"), (question.command, "command")), indent=2))
-        for number, choice in enumerate(question.choices):
+        for number, (label, choice) in enumerate(zip(labels(question.choices), question.choices, strict=True)):
             chosen = number == self._choice
             mark = "▸" if chosen else " "
             rows.append(
                 Row(
                     (
-                        (f" {mark} {number + 1}  ", "changed" if chosen else "dim"),
+                        (f" {mark} {label}  ", "changed" if chosen else "dim"),
                         (choice, "strong" if chosen else "plain"),
                     ),
                     data=("choice", number),
                     indent=6,
                 )
             )
-        if question.choices:
-            rows.append(row("  ↑ ↓ or a number, then Enter   (Esc: later)", "dim"))
+        if question.choices and not self.editor.text:
+            kind = "number" if labels(question.choices)[0] == "1" else "letter"
+            rows.append(row(f"  ↑ ↓ or a {kind}, then Enter   (Esc: later)", "dim"))
         else:
-            spans = self._with_cursor(self.editor.text, self.editor.cursor)
+            spans = self._with_cursor(*self._window(self.editor.text, self.editor.cursor))
             rows.append(Row((("  your guess: ", "dim"), *spans)))
+        if self._unread:
+            rows.append(row(f"  {AGAIN}", "changed"))
         return rows
 
     def _edited(self) -> None:
@@ -312,13 +366,46 @@ class Terminal(RowView):
 
     async def on_key(self, event: events.Key) -> None:
         """Take what a terminal takes; let the rest go to the screen."""
-        if self._take(event.key, event.character):
+        if self.take(event):
             event.stop()
             event.prevent_default()
 
+    def take(self, event: events.Key) -> bool:
+        """Handle a key, if a terminal handles it."""
+        self.end_welcome()
+        return self._take(event.key, event.character)
+
+    def _later(self, key: str, character: str | None) -> bool:
+        """Buffer what is typed before the prompt returns, as a terminal does."""
+        if key not in ("enter", "backspace", "tab") and not (character and character.isprintable()):
+            return False
+        self._typed_ahead.append((key, character))
+        return True
+
+    def type_ahead(self, key: str, character: str | None) -> None:
+        """Keep a key that was typed before there was a prompt."""
+        self._later(key, character)
+
+    def welcome(self) -> None:
+        """Say to a newcomer what is what, until the first key."""
+        self._welcome = WELCOME
+        self._content_changed(follow=True)
+
+    def _take_typed_ahead(self) -> None:
+        while self._typed_ahead and not self.busy and not self._is_taken:
+            self._take(*self._typed_ahead.popleft())
+
     def on_paste(self, event: events.Paste) -> None:
         """Insert pasted text; every line but the last is entered."""
-        if self.busy or (self.question and self.question.choices):
+        if self.busy or self._is_taken:
+            for character in event.text.replace("\r\n", "\n").replace("\r", "\n"):
+                self.type_ahead("enter" if character == "\n" else character, character)
+            event.stop()
+            return
+        if self.question:  # an answer has one line
+            self.editor.insert(" ".join(event.text.split()))
+            self._edited()
+            event.stop()
             return
         *whole, last = event.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         for line in whole:
@@ -329,25 +416,23 @@ class Terminal(RowView):
         event.stop()
 
     def _take(self, key: str, character: str | None) -> bool:
-        if self._typing and key not in ("ctrl+c", "escape"):
-            return bool(character) and key not in ("ctrl+p", "ctrl+q")
+        if self._is_taken and key not in ("ctrl+c", "escape"):
+            return self._later(key, character)
         if key == "ctrl+c":
             if self.screen.get_selected_text():
                 return False
+            self._typed_ahead.clear()
             if self.is_typing:
                 self.stop_typing()
                 self.post_message(self.Interrupted(self))
-            elif self.busy:
+            elif self.busy or ("(subscribed mode)" in self.prompt and not self.editor.text):
                 self.post_message(self.Interrupted(self))
             else:
                 self.editor.set("")
             self._edited()
             return True
-        if key in ("pageup", "pagedown"):
-            (self.scroll_page_up if key == "pageup" else self.scroll_page_down)(animate=False)
-            return True
         if self.busy:
-            return character is not None and character.isprintable()
+            return self._later(key, character)
         if self.question:
             return self._take_answer(self.question, key, character)
         if key == "enter":
@@ -381,39 +466,56 @@ class Terminal(RowView):
         return True
 
     def _take_answer(self, question: Question, key: str, character: str | None) -> bool:
-        if not question.choices:
-            if key == "escape":
-                self.put_off()
-            elif key == "enter":
-                if answer := self.editor.text.strip():
-                    self._answer(question, answer)
-            elif not self.editor.key(key, character):
-                return False
-            self._content_changed(follow=True)
-            return True
-        if key in ("up", "down", "tab"):
-            self._choice = (self._choice + (-1 if key == "up" else 1)) % len(question.choices)
-        elif character and character.isdigit() and 1 <= int(character) <= len(question.choices):
-            self._choice = int(character) - 1
-        elif key == "enter":
-            self._answer(question, question.choices[self._choice])
+        """Handle a key of an answer: every printable key, so that no letter triggers a key binding of the screen."""
+        text = self.editor.text
+        if key in ("up", "down", "tab", "shift+tab") and question.choices:
+            step = -1 if key in ("up", "shift+tab") else 1
+            self._choice = (self._choice + step) % len(question.choices)
+            self._unread = False
+            self.editor.set("")
         elif key == "escape":
-            self.put_off()
-        else:
+            if text and question.choices:
+                self.editor.set("")
+                self._unread = False
+            else:
+                self.put_off()
+        elif key == "enter":
+            meant = choose(question.choices, text) if text.strip() else self._choice
+            if question.choices and meant is not None:
+                self._answer(question, question.choices[meant])
+            elif self.assist.is_command(text.strip(), whole=not question.choices):
+                self._submit()  # it runs, and the question stays
+            elif question.choices:
+                self._unread = True
+                self.append(
+                    [Row((("  your guess: ", "dim"), (clean(shorten(text.strip(), LINE)), "plain")), indent=4)]
+                )
+                self.editor.set("")
+            elif text.strip():
+                self._answer(question, text.strip())
+        elif not self.editor.key(key, character):
             return False
+        elif question.choices:
+            self._unread = False
+            meant = choose(question.choices, self.editor.text)
+            self._choice = self._choice if meant is None else meant
         self._content_changed(follow=True)
         return True
 
     def put_off(self) -> None:
         """Take the question away for now."""
+        question = self.question
+        self.editor.set("")
         self.ask(None)
-        self.append([row("  put off; F7 asks it again", "note")])
+        self.append([row("  put off; F7 or the next F8 asks it again", "note")])
+        if question is not None:
+            self.post_message(self.PutOff(self, question))
 
     def _answer(self, question: Question, answer: str) -> None:
         self.question = None
         self.editor.set("")
         self.append([Row((("? ", "changed"), (question.text, "dim")), indent=2)])
-        self.append([Row((("  you say: ", "dim"), (answer, "strong")), indent=2)])
+        self.append([Row((("  you say: ", "dim"), (shorten(answer, LINE), "strong")), indent=2)])
         self.post_message(self.Answered(self, question, answer))
 
     def _submit(self) -> None:
@@ -425,6 +527,7 @@ class Terminal(RowView):
             line = self.editor.take()
         self._completions = []
         self.busy = True  # until whoever carries it out says that it is done
+        shown = shorten(shown, LINE)
         spans = ((shown, "command"),) if self.secret else self.assist.highlight(clean(shown))
         self.append([Row(((self.prompt, "prompt"), *spans))])
         typed_for, self._typed_for = self._typed_for, None

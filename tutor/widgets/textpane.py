@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tutor.screens.view import Block, Example, Hint, Prediction, Prose, Scene, StepView, TaskEntry, Tasks
+from tutor.lesson.view import Block, Example, Hint, Prediction, Prose, Scene, StepView, TaskEntry, Tasks
 
 _CODE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|(?<![\w*])\*([^*\s](?:[^*]*[^*\s])?)\*(?![\w*])|\[([^\]]+)\]\([^)]*\)")
 
@@ -216,7 +216,7 @@ class HintBlock(Static):
         self.set_class(hint is not None, "-shown")
         if hint is None:
             return
-        head = f"Hint {hint.rung} of {hint.of}  " if hint.of else "Hint  "
+        head = f"Hint {hint.level} of {hint.of}  " if hint.of else "Hint  "
         parts: list[Content | str | tuple[str, str]] = [(head, "bold $text-primary"), inline(hint.text)]
         if hint.command:
             parts += ["\n", (f"  {hint.command}", "bold"), ("   F3 types it for you", "$muted")]
@@ -227,9 +227,8 @@ class TextPane(VerticalScroll, can_focus=True):
     """One step's text."""
 
     BINDINGS: ClassVar = [
-        Binding("j,down", "scroll_down", "down", show=False),
-        Binding("k,up", "scroll_up", "up", show=False),
-        Binding("space", "page_down", "page down", show=False),
+        Binding("down", "scroll_down", "down", show=False),
+        Binding("up", "scroll_up", "up", show=False),
     ]
     DEFAULT_CSS = """
     TextPane { padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable; background: $background; }

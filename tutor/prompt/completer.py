@@ -1,11 +1,35 @@
-"""The prompt's mind (tutor.prompt) in the shape that the terminal widget asks for."""
+"""What helps with typing in a terminal, and the prompt core in that shape."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from tutor.prompt import CommandTable, Context, History, complete, highlight, hint, syntax
-from tutor.widgets.rows import Span
+from tutor.prompt import CommandTable, Context, LineHistory, complete, highlight, hint, syntax
+from tutor.prompt.rows import Span
 
-LOOKS = {
+
+class Completer(Protocol):
+    """What helps with typing in a terminal."""
+
+    def complete(self, text: str) -> Sequence[str]:
+        """Return whole lines that `text` may become."""
+
+    def hint(self, text: str) -> Sequence[Span]:
+        """Return the syntax of the command being typed, as spans; empty when there is none."""
+
+    def ghost(self, text: str) -> str:
+        """Return what the line will probably go on with (from the history); empty when unknown."""
+
+    def highlight(self, text: str) -> Sequence[Span]:
+        """Return the line as spans; joined they are the line again."""
+
+    def keep(self, line: str) -> None:
+        """Remember a line in the history."""
+
+    def is_command(self, line: str, whole: bool = False) -> bool:
+        """Return whether a line is a command, mistyped or not, and no answer; if `whole`, only with an argument."""
+
+
+STYLES_OF = {
     "command": "command",
     "unknown": "argument",
     "client": "note",
@@ -21,11 +45,11 @@ LOOKS = {
 }
 
 
-class PromptAssist:
+class PromptCompleter:
     """Completion, hints, history and highlighting for one terminal. `keys` gives names of keys, without waiting."""
 
     def __init__(
-        self, history: History, keys: Callable[[bytes, int], list[bytes]], client_commands: dict[str, str]
+        self, history: LineHistory, keys: Callable[[bytes, int], list[bytes]], client_commands: dict[str, str]
     ) -> None:
         self._history = history
         self._keys = keys
@@ -63,8 +87,19 @@ class PromptAssist:
 
     def highlight(self, text: str) -> Sequence[Span]:
         """Return the line as spans."""
-        return [(part, LOOKS.get(style, "argument")) for style, part in highlight(text, self._known().commands)]
+        return [(part, STYLES_OF.get(style, "argument")) for style, part in highlight(text, self._known().commands)]
 
     def keep(self, line: str) -> None:
         """Remember a line, unless it says a secret."""
         self._history.add(line)
+
+    def is_command(self, line: str, whole: bool = False) -> bool:
+        """See `Completer`."""
+        words = line.split()
+        if len(words) > 1 and words[0].isdigit():  # a number in front repeats the command
+            words = words[1:]
+        if self._known().commands.find(words) is not None:
+            return not whole or len(words) > 1
+        if self._known().commands.means_command(line):
+            return True
+        return line.startswith(":") or words in (["clear"], ["exit"], ["quit"])

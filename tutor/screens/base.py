@@ -1,0 +1,43 @@
+"""What every screen has in common: a program that it can ask for lessons, settings and other screens."""
+
+from typing import TypeVar
+
+from textual import getters
+from textual.app import App
+from textual.screen import ModalScreen, Screen
+
+from tutor.lesson.front_end import Course
+from tutor.screens.preferences import Preferences
+
+Result = TypeVar("Result")
+
+
+class Program(App[None]):
+    """The program as its screens know it; `tutor.app` is the whole of it."""
+
+    course: Course
+    preferences: Preferences
+
+    def open_lesson(self, lesson: str | None) -> object:
+        """Open a lesson, by its ID or file."""
+        raise NotImplementedError
+
+    def action_laboratory(self, scenario: str = "") -> None:
+        """Open the laboratory, on a scenario or on the list of them."""
+        raise NotImplementedError
+
+    def action_reference(self, command: str = "") -> None:
+        """Open the reference."""
+        raise NotImplementedError
+
+
+class TutorScreen(Screen[Result]):
+    """A screen of the program."""
+
+    app = getters.app(Program)
+
+
+class TutorDialog(ModalScreen[Result]):
+    """A screen over another one."""
+
+    app = getters.app(Program)
