@@ -81,12 +81,12 @@ def record(program: Program) -> list[Message]:
         a.execute_command("WAIT", 1, 5000)
         machines.do(actions.Cut("A", "B", "reset"))
         a.execute_command("SET", "meanwhile", 1)
-        wait_for(lambda: a.info("stats")["sync_partial_ok"] == 1 and caught_up(), "the replica continues")
+        wait_for(lambda: a.info("stats")["sync_partial_ok"] >= 1 and caught_up(), "the replica continues")
         b.execute_command("REPLICAOF", "NO", "ONE")
         b.execute_command("SET", "own", "history")
         a.config_set("repl-diskless-sync", "no")
         b.execute_command("REPLICAOF", *machines.here(MASTER).rsplit(":", 1))
-        wait_for(lambda: a.info("stats")["sync_full"] == 2 and caught_up(), "the replica starts anew")
+        wait_for(lambda: a.info("stats")["sync_full"] >= 2 and caught_up(), "the replica starts anew")
         time.sleep(1.2)  # a PING and an ACK
         machines.do(actions.Pause("A"))  # between two commands
         machines.do(actions.Pause("B"))

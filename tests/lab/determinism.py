@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 
 from tests.interpreters import ROOT, others, works
-from tutor.lab.reading import find, names, read_scenario
-from tutor.lab.stage import Stage
+from tutor.lab.loader import find, names, read_scenario
+from tutor.lab.runner import Stage
 
 Hashes = dict[str, str]  # by scenario
 TIMEOUT_S = 600

@@ -1,7 +1,7 @@
 """What a scenario needs of a world, made of real servers: processes, files, and a network that fails as told.
 
 `Machines` takes the actions of the simulated world (`engine.simulation.actions`), so that the words of a scenario
-(`tutor.lab.words`) play on it as they do on a history. Each node has an address of its own in 127.0.0.0/8, which
+(`tutor.lab.actions`) play on it as they do on a history. Each node has an address of its own in 127.0.0.0/8, which
 stands wherever the scenario names the node's address: 172.16.6.18:6379 is here 127.x.6.18 and another port.
 
 A node's power cannot be cut, as the machine's page cache would have to forget: see `simulated_only` in a scenario.
@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,12 +22,16 @@ from typing import Any, NamedTuple
 
 import redis
 
-from engine.resp import encode_command
+from engine.protocol.resp import encode_command
 from engine.simulation import actions
 from engine.simulation.actions import Action, ActionError
+from engine.simulation.state import NO_ID, ApplicationView, BeliefView, MemberView, NodeView, ReplicaView
+from tests.clients.ours import start_ours
+from tests.lab.applications import RealApplication
 from tests.lab.wires import Wires, slim_socket
 from tests.real import Program
-from tutor.lab.look import NO_ID, NodeView, ReplicaView
+from tests.waiting import PATIENCE_S
+from tutor.lesson_server.forkserver import Child
 
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN_S = 20.0
@@ -55,8 +58,9 @@ class Machine:
         self.directory = directory
         self.listener = slim_socket()  # where others find it
         self.port = 0  # where it listens itself
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Child | subprocess.Popen[bytes] | None = None
         self.paused = False
+        self.sentinel = False
         self.client: Any = None
 
     @property
@@ -121,9 +125,12 @@ class Machines:
         self.hosts: dict[str, Machine] = {}
         self.clients: dict[str, Client] = {}
         self.wires = Wires()
+        self.applications: dict[str, RealApplication] = {}
 
     def close(self) -> None:
         """End all processes, and forget everything."""
+        for application in self.applications.values():
+            application.close()
         for client in self.clients.values():
             if client.connection is not None:
                 client.connection.close()
@@ -185,8 +192,41 @@ class Machines:
         os.makedirs(f"{machine.directory}/data")
         self._directives(actions.Directives(action.name, action.directives))
 
+    def _add_sentinel(self, action: actions.AddSentinel) -> None:
+        self._add_host(actions.AddHost(action.name, action.address))
+        self.hosts[action.name].sentinel = True
+        self._directives(actions.Directives(action.name, action.directives))
+
+    def _add_application(self, action: actions.AddApplication) -> None:
+        ip = f"127.{self.network}.201.{1 + len(self.applications)}"
+        self.wires.add(action.name, ip)
+
+        def real(host: str, port: int) -> tuple[str, int]:
+            return self.here(host), self.ports.get(str(port), port)
+
+        self.applications[action.name] = RealApplication(action, ip, real)
+
+    def back(self, address: str) -> str:
+        """Return an address as the scenario names it."""
+        host, _, port = address.rpartition(":")
+        host = host.replace(f"127.{self.network}.", "172.16.")
+        return f"{host}:{next((told for told, here in self.ports.items() if str(here) == port), port)}"
+
     def _directives(self, action: actions.Directives) -> None:
         machine = self.hosts[action.host]
+        if machine.sentinel:
+            own = [
+                f"bind {machine.ip}",
+                f"port {machine.port}",
+                f"bind-source-addr {machine.ip}",
+                f"sentinel announce-ip {machine.ip}",
+                f"sentinel announce-port {machine.listener.getsockname()[1]}",
+                f"dir {machine.directory}/data",
+                "protected-mode no",
+            ]
+            text = "".join(f"{line}\n" for line in (*own, *map(self.here, action.directives)))
+            Path(machine.config).write_text(text)
+            return
         lines = [
             f"bind {machine.ip}",
             f"port {machine.port}",
@@ -202,17 +242,19 @@ class Machines:
         machine = self.hosts[action.host]
         if machine.state != "down":
             raise ActionError(f"the server of {action.host} runs already")
-        ours = [sys.executable, "-m", "tutor", "serve"]
-        command = [*(ours if self.program is None else [self.program.path]), machine.config]
         with open(f"{machine.directory}/log", "ab") as log:
-            environment = os.environ | {"PYTHONPATH": str(ROOT)}
-            machine.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
-            )
+            if self.program is None:
+                words = [machine.config, *(["--sentinel"] if machine.sentinel else [])]
+                machine.process = start_ours(words, log.fileno())
+            else:
+                command = [self.program.path, machine.config, *(["--sentinel"] if machine.sentinel else [])]
+                machine.process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                )
         machine.paused = False
         password = re.search(r"^requirepass (\S+)", Path(machine.config).read_text(), re.M)
         machine.client = redis.Redis(
-            machine.ip, machine.port, password=password and password[1], socket_timeout=10, protocol=2
+            machine.ip, machine.port, password=password and password[1], socket_timeout=PATIENCE_S, protocol=2
         )
         end = time.monotonic() + STARTS_WITHIN_S
         while time.monotonic() < end and machine.state == "up":
@@ -222,7 +264,7 @@ class Machines:
             time.sleep(0.01)
         raise ActionError(f"{action.host} does not start: {machine.log[-500:]}")
 
-    def _process(self, name: str) -> subprocess.Popen[bytes]:
+    def _process(self, name: str) -> "Child | subprocess.Popen[bytes]":
         machine = self.hosts[name]
         if machine.process is None or machine.state == "down":
             raise ActionError(f"the server of {name} does not run")
@@ -269,7 +311,7 @@ class Machines:
         number = len(self.clients)
         ip = f"127.{self.network}.{200 + number // 250}.{1 + number % 250}"
         self.wires.add(action.client, ip)
-        sock = socket.create_connection(machine.listener.getsockname(), timeout=5, source_address=(ip, 0))
+        sock = socket.create_connection(machine.listener.getsockname(), timeout=PATIENCE_S, source_address=(ip, 0))
         sock.setblocking(False)
         self.clients[action.client] = Client(sock)
 
@@ -279,7 +321,7 @@ class Machines:
             raise ActionError(f"the client {action.client} is not connected")
         data = encode_command([self.here(word.decode("latin-1")).encode("latin-1") for word in self._words(action)])
         sock.setblocking(True)
-        sock.settimeout(10)
+        sock.settimeout(PATIENCE_S)
         sock.sendall(data)
         sock.setblocking(False)
 
@@ -301,15 +343,17 @@ class Machines:
     # --- what is so ---------------------------------------------------------------------------------------------
 
     def look(self) -> dict[str, NodeView]:
-        """Return every node, as `tutor.lab.look` does of a simulated world."""
+        """Return every node, as `engine.simulation.state` does of a simulated world."""
         return {name: self._look(machine) for name, machine in self.hosts.items()}
 
     def _look(self, machine: Machine) -> NodeView:
         if machine.state != "up":
             return NodeView(machine.name, machine.address, machine.state)
+        if machine.sentinel:
+            return NodeView(machine.name, machine.address, "up", "sentinel")
         told = machine.client.info("everything")
         replica = told["role"] == "slave"
-        master = f"{told['master_host']}:{told['master_port']}" if replica else ""
+        master = self.back(f"{told['master_host']}:{told['master_port']}") if replica else ""
         seen = [told[field] for field in told if _REPLICA.fullmatch(field)]
         backlog = None
         if told["repl_backlog_active"]:
@@ -324,14 +368,53 @@ class Machines:
             backlog, told["sync_full"], told["sync_partial_ok"], told["sync_partial_err"],
         )  # fmt: skip
 
+    def beliefs(self) -> dict[tuple[str, str], BeliefView]:
+        """Return what each Sentinel that runs believes, as far as it can be asked."""
+        found: dict[tuple[str, str], BeliefView] = {}
+        for name, machine in self.hosts.items():
+            if not machine.sentinel or machine.state != "up":
+                continue
+            tilt = bool(machine.client.info("sentinel")["sentinel_tilt"])
+            for master, told in machine.client.sentinel_masters().items():
+                said = machine.client.sentinel_master(master)
+                others = [MemberView("sentinel", "", "", "")] * told["num-other-sentinels"]
+                replicas = [MemberView("slave", "", "", "")] * told["num-slaves"]
+                at = machine.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", master)
+                host, port = (each.decode() if isinstance(each, bytes) else str(each) for each in at)
+                found[name, master] = BeliefView(
+                    name, "", master, self.back(f"{host}:{port}"), told["flags"], told["quorum"], 0, 0, 0,
+                    told["config-epoch"], "", 0, said.get("failover-state", "none"), 0, (*replicas, *others), tilt,
+                )  # fmt: skip
+        return found
+
+    def running(self) -> dict[str, ApplicationView]:
+        """Return every application."""
+        views: dict[str, ApplicationView] = {}
+        for name, real in self.applications.items():
+            with real.lock:
+                app = real.app
+                numbers, view = list(app.acknowledged), ApplicationView(
+                    name, app.does, app.target, app.address, bool(app.sentinels), 0, app.failed, app.error, {}
+                )  # fmt: skip
+            target = self.back(view.target) if view.target else ""
+            missing: dict[str, int] = {}
+            for host, machine in self.hosts.items():
+                if not machine.sentinel and machine.state == "up":
+                    held = {int(each) for each in machine.client.lrange(name, 0, -1)}
+                    missing[host] = sum(number not in held for number in numbers)
+            views[name] = view._replace(acknowledged=len(numbers), target=target, missing=missing)
+        return views
+
     def data_of(self, name: str) -> dict[bytes, object]:
         """Return the strings of a node's first database."""
         client = self.hosts[name].client
-        return {key: client.get(key) for key in client.keys("*")} if self.hosts[name].state == "up" else {}
+        if self.hosts[name].state != "up" or self.hosts[name].sentinel:
+            return {}
+        return {key: client.get(key) for key in client.keys("*") if client.type(key) in (b"string", "string")}
 
     def digest_of(self, name: str) -> str:
         """Return the DEBUG DIGEST of a node; nothing when it does not run."""
-        if self.hosts[name].state != "up":
+        if self.hosts[name].state != "up" or self.hosts[name].sentinel:
             return ""
         answer = self.hosts[name].client.execute_command("DEBUG", "DIGEST")
         return str(answer.decode() if isinstance(answer, bytes) else answer)

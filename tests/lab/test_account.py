@@ -3,10 +3,10 @@
 import pytest
 
 from tutor.lab import drawing
-from tutor.lab.account import Account
-from tutor.lab.reading import find, read_scenario
-from tutor.lab.stage import Stage
-from tutor.lab.words import carry_out
+from tutor.lab.actions import carry_out
+from tutor.lab.event_log import Account
+from tutor.lab.loader import find, read_scenario
+from tutor.lab.runner import Stage
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def test_every_row_opens_and_names_its_cause(stage):
     assert account.count == len(account.rows) > 50
     for at, (number, kind, source, target, _) in enumerate(account.rows):
         opened = text(account.opened(at))
-        happening = stage.history.happenings[number]
-        assert (f"because of event {happening.cause}: " in opened) == (happening.cause >= 0)
+        event = stage.history.trace[number]
+        assert (f"because of event {event.cause}: " in opened) == (event.cause >= 0)
         if kind == ">":
-            assert opened.startswith(f"{source} ──▶ {target}  {len(happening.data)} B")
+            assert opened.startswith(f"{source} ──▶ {target}  {len(event.data)} B")
             chosen = account.chosen(at)
             assert (chosen.source, chosen.target) == (source, target)
             if account.what(at) == "stream":

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rdb.writer import write
-from engine.resp import encode_command
-from tests.unit.test_rdb_files import filled
+from engine.persistence.rdb.writer import write
+from engine.protocol.resp import encode_command
+from tests.persistence.test_rdb_files import filled
 from tutor.lab.explain import Conversation
 
 RDB = b"".join(write(filled([(0, b"k", b"v", None)])))

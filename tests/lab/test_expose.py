@@ -15,6 +15,7 @@ import redis
 
 from tests.real import client_program, find_servers, missing
 from tests.replication.servers import Server, wait_for
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 READS_OUR_SNAPSHOTS = [
@@ -45,7 +46,7 @@ class Exposed:
                 self.ports[found[1]] = int(found[2])
 
     def client(self, name):
-        return redis.Redis(port=self.ports[name], socket_timeout=10)
+        return redis.Redis(port=self.ports[name], socket_timeout=PATIENCE_S)
 
     def type(self, line):
         self.process.stdin.write(line + "\n")
@@ -61,7 +62,7 @@ class Exposed:
         self.process.send_signal(how)
         self.process.stdin.close()
         rest = self.process.stdout.read()
-        return self.process.wait(20), rest
+        return self.process.wait(PATIENCE_S), rest
 
 
 @contextlib.contextmanager
@@ -198,7 +199,7 @@ def test_a_clean_end(shown, how):
 def run(*words):
     command = [sys.executable, "-m", "tutor", "lab", *words]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=30)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=PATIENCE_S)
     return ended.returncode, ended.stderr
 
 

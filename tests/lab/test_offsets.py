@@ -12,10 +12,12 @@ Checked after every step of every scenario, for each node that has a backlog:
 import pytest
 
 from engine.replication.master import ONLINE
-from engine.simulation.happenings import Delivered, Dialled, Exited, Sent
+from engine.simulation.trace import Delivered, Dialled, Exited, Sent
 from tutor.lab.explain import Conversation, words_of
-from tutor.lab.reading import find, names, read_scenario
-from tutor.lab.stage import Stage
+from tutor.lab.loader import find, names, read_scenario
+from tutor.lab.runner import Stage
+
+pytestmark = pytest.mark.long
 
 
 class Wire:
@@ -48,19 +50,19 @@ class Counter:
         self.place = {}  # node: how far its stream went over any wire, to it or from it
         self.checks = 0
 
-    def take(self, happenings):
-        for happening in happenings:
-            if isinstance(happening, Dialled):
-                self.diallers[happening.link] = happening.source
-            elif isinstance(happening, Exited):
-                self.place.pop(happening.host, None)
-            elif isinstance(happening, (Sent, Delivered)):
-                is_sent = isinstance(happening, Sent)
-                from_dialler = happening.source == self.diallers[happening.link]
-                wire = (self.sent if is_sent else self.arrived).setdefault(happening.link, Wire())
-                wire.feed(from_dialler, happening.data)
+    def take(self, trace):
+        for event in trace:
+            if isinstance(event, Dialled):
+                self.diallers[event.link] = event.source
+            elif isinstance(event, Exited):
+                self.place.pop(event.host, None)
+            elif isinstance(event, (Sent, Delivered)):
+                is_sent = isinstance(event, Sent)
+                from_dialler = event.source == self.diallers[event.link]
+                wire = (self.sent if is_sent else self.arrived).setdefault(event.link, Wire())
+                wire.feed(from_dialler, event.data)
                 if not from_dialler and wire.at >= 0:
-                    self.place[happening.source if is_sent else happening.target] = wire.at
+                    self.place[event.source if is_sent else event.target] = wire.at
 
     def compare(self):
         for name, host in self.world.hosts.items():
@@ -71,7 +73,7 @@ class Counter:
             assert backlog.end == offset + 1
             followed = self.followers_agree(name, node, offset)
             place = self.place.get(name)
-            if node.is_replica and place is not None and node.replica.transfer is None:
+            if node.config.is_replica and place is not None and node.replica.transfer is None:
                 assert place == offset
                 self.checks += 1
             elif not followed and place is not None and backlog.covers(place + 1):
@@ -81,10 +83,10 @@ class Counter:
         followers = 0
         for number, connection in self.world.links.items():
             wire = self.sent.get(number)
-            client = node.clients.get(connection.target_link) if connection.target == name else None
+            client = node.links.get(connection.target_link) if connection.target == name else None
             if wire is None or client is None or client.id not in node.master.replicas:
                 continue
-            if not connection.broken and client.extra.state == ONLINE:
+            if not connection.broken and client.replica.state == ONLINE:
                 assert wire.at + connection.backward.unsent_bytes == offset
                 followers += 1
         self.checks += followers
@@ -106,7 +108,7 @@ def test_offsets_are_the_bytes_on_the_wire(name):
     shown = 0
     while stage.next_step is not None:
         stage.step()
-        counter.take(stage.history.happenings[shown : stage.history.place])
+        counter.take(stage.history.trace[shown : stage.history.place])
         shown = stage.history.place
         counter.compare()
     assert counter.checks

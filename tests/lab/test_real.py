@@ -5,7 +5,7 @@ import pytest
 from tests.lab.machines import can_host
 from tests.lab.real import play_all
 from tests.real import server_program
-from tutor.lab.reading import find, names, read_scenario
+from tutor.lab.loader import find, names, read_scenario
 
 LONGEST_S = 4.5  # what the steps of a scenario wait in all
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from engine.simulation.happenings import Dialled, Sent
+from engine.simulation.trace import Dialled, Sent
 from tests.lab.explained import explained
 from tutor.commandline import cli
-from tutor.course.model import Problem
+from tutor.lab.loader import find, names, parse_scenario, read_scenario
 from tutor.lab.play import story
-from tutor.lab.reading import find, names, parse_scenario, read_scenario
-from tutor.lab.stage import Stage
+from tutor.lab.runner import Stage
+from tutor.lesson.model import Problem
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,16 +34,16 @@ def test_scenario(name):
     again, _, second = played(name)
     assert second == text
     assert again.history.digest() == stage.history.digest()
-    explained(messages(stage.history.happenings), whole=False)
+    explained(messages(stage.history.trace), whole=False)
 
 
-def messages(happenings):
+def messages(trace):
     diallers = {}
-    for happening in happenings:
-        if isinstance(happening, Dialled):
-            diallers[happening.link] = happening.source
-        elif isinstance(happening, Sent):
-            yield happening.link, diallers[happening.link] == happening.source, happening.data
+    for event in trace:
+        if isinstance(event, Dialled):
+            diallers[event.link] = event.source
+        elif isinstance(event, Sent):
+            yield event.link, diallers[event.link] == event.source, event.data
 
 
 def test_equal_in_other_processes():
@@ -98,7 +100,7 @@ steps:
         ("172.16.6.18:6379", "here", 5, "not an address"),
         ("title: One\n", "", 1, "title"),
         ("app: A", "app: B", 6, "there is no node B"),
-        ("id: one", "id: [", 3, "not YAML"),
+        ("id: one", "id: [", 1, "not YAML"),
         ("  - say: It writes.\n", "  - speak: It writes.\n", 8, "unknown field"),
     ],
 )
@@ -121,3 +123,27 @@ def test_a_difference_is_told():
     spec = parse_scenario(GOOD.replace("state: down", "state: up, size: 3"), "one.yaml")
     stage = Stage(spec)
     assert stage.step() == ["step 1: A: state is down, expected up", "step 1: A: size is 0, expected 3"]
+
+
+@pytest.mark.parametrize(
+    "content, line, reason",
+    [
+        (b"a: &a [x, x]\nb: &b [*a, *a]\nid: *b\n", 1, "YAML reads `&a` as an anchor"),
+        (b"id: " + b"[" * 50_000, 1, "nested deeper than"),
+        (GOOD.replace("id: one", "id: no").encode(), 1, "reads `no` as false"),
+        (b"id: one\n\ttitle: x\n", 2, "a tab indents this line"),
+        (b"id: one\ntitle: \xff\n", 2, "not UTF-8"),
+        (b"id: one\ntitle: \0\n", 2, "a NUL byte"),
+        (b"#" * 2_000_000, 1, "larger than 1 MB"),
+        (b"", 1, "expected fields"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_with_its_line(tmp_path, content, line, reason):
+    path = tmp_path / "scenario.yaml"
+    path.write_bytes(content)
+    with pytest.raises(Problem) as caught:
+        read_scenario(path)
+    assert caught.value.line == line
+    assert reason in caught.value.text and "\n" not in caught.value.text
+    path.write_bytes(GOOD.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert read_scenario(path) == parse_scenario(GOOD, "one.yaml")

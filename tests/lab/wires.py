@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.simulation.network import LOST, SEGMENT_BYTES, SILENT, UP, WINDOW_BYTES
+from tests.waiting import PATIENCE_S
 
 DIAL_AFTER_S = 0.02  # a call goes on after this: a cut that follows on a reset at once finds it not yet made
 # What the kernel holds on a way counts too, and would be megabytes: small buffers, and small segments, by whose size
@@ -41,7 +42,7 @@ def slim_socket() -> socket.socket:
     return sock
 
 
-class Lane:
+class Path:
     """One direction of the path between two hosts."""
 
     def __init__(self) -> None:
@@ -61,13 +62,13 @@ class Way:
         self.size_bytes = 0
         self.ended = False
 
-    def take(self, data: bytes, lane: Lane, now: float) -> None:
+    def take(self, data: bytes, path: Path, now: float) -> None:
         """Put bytes, or the end, on the way."""
-        leaves = max(now, lane.free_at)
-        if lane.bytes_per_s:
-            leaves += len(data) / lane.bytes_per_s
-            lane.free_at = leaves
-        self.waiting.append((leaves + lane.latency_s, data))
+        leaves = max(now, path.free_at)
+        if path.bytes_per_s:
+            leaves += len(data) / path.bytes_per_s
+            path.free_at = leaves
+        self.waiting.append((leaves + path.latency_s, data))
         self.size_bytes += len(data)
 
 
@@ -103,7 +104,7 @@ class Wires:
     """All paths between hosts, in a thread of their own."""
 
     def __init__(self) -> None:
-        self.lanes: dict[tuple[str, str], Lane] = {}
+        self.paths: dict[tuple[str, str], Path] = {}
         self.hosts: dict[str, str] = {}  # name by IP
         self.listeners: dict[socket.socket, str] = {}
         self.targets: dict[str, tuple[str, int]] = {}  # where a host's server really listens
@@ -120,7 +121,7 @@ class Wires:
         """End everything."""
         self.running = False
         self.wake.send(b"!")
-        self.thread.join(5)
+        self.thread.join(PATIENCE_S)
         for wire in self.wires:
             for host in list(wire.ends):
                 wire.close(host)
@@ -142,8 +143,8 @@ class Wires:
         """See `actions.SetLink`."""
         with self.lock:
             for ends in ((a, b), (b, a)):
-                lane = self.lane(*ends)
-                lane.latency_s, lane.bytes_per_s, lane.free_at = latency_us / 1e6, bytes_per_s, 0.0
+                path = self.path(*ends)
+                path.latency_s, path.bytes_per_s, path.free_at = latency_us / 1e6, bytes_per_s, 0.0
 
     def cut(self, a: str, b: str, kind: str, direction: str) -> None:
         """See `actions.Cut`."""
@@ -151,11 +152,11 @@ class Wires:
             if kind == "silent":
                 for ends, name in (((a, b), "a-b"), ((b, a), "b-a")):
                     if direction in ("both", name):
-                        self.lane(*ends).state = SILENT
+                        self.path(*ends).state = SILENT
                 return
             told = {"both": (a, b), "a-b": (b,), "b-a": (a,)}[direction]
             if kind == "half-open":
-                self.lane(a, b).state = self.lane(b, a).state = LOST
+                self.path(a, b).state = self.path(b, a).state = LOST
                 told = told if direction != "both" else ()
             for wire in self._between(a, b):
                 wire.broken = True
@@ -166,12 +167,12 @@ class Wires:
     def heal(self, a: str, b: str) -> None:
         """See `actions.Heal`."""
         with self.lock:
-            self.lane(a, b).state = self.lane(b, a).state = UP
+            self.path(a, b).state = self.path(b, a).state = UP
         self.wake.send(b"!")
 
-    def lane(self, source: str, target: str) -> Lane:
+    def path(self, source: str, target: str) -> Path:
         """Return one direction of a path."""
-        return self.lanes.setdefault((source, target), Lane())
+        return self.paths.setdefault((source, target), Path())
 
     def _between(self, a: str, b: str) -> list[Wire]:
         return [wire for wire in self.wires if {wire.forward.source, wire.forward.target} == {a, b}]
@@ -216,7 +217,7 @@ class Wires:
         return readers, writers, None if next_at is None else max(0.0, next_at - now)
 
     def _passes(self, way: Way) -> bool:
-        return self.lane(way.source, way.target).state == UP
+        return self.path(way.source, way.target).state == UP
 
     def _reads(self, wire: Wire, way: Way) -> bool:
         if way.ended:
@@ -237,7 +238,7 @@ class Wires:
         far = slim_socket()
         try:
             far.bind((ip, 0))  # so that the host sees who it is that calls
-            far.settimeout(5)
+            far.settimeout(PATIENCE_S)
             far.connect(self.targets[target])
         except OSError:
             far.close()
@@ -291,7 +292,7 @@ class Wires:
             for tap in self.taps:
                 tap(wire, way is wire.forward, data)
         way.ended = not data
-        way.take(data, self.lane(way.source, way.target), now)
+        way.take(data, self.path(way.source, way.target), now)
 
     def _write(self, wire: Wire, host: str, now: float) -> None:
         """Give an end what has arrived for it."""

@@ -6,6 +6,6 @@ model      what a scenario is
 reading    a YAML file → a scenario, or what is wrong with it, and where
 words      what somebody types (`cut A B reset`) → actions
 stage      a scenario on a history
-telling    happenings → lines of text
+telling    trace → lines of text
 play       the command line
 """

@@ -1,6 +1,6 @@
 """What a learner can do to a cluster: one table, from which keys, footer, help and palette are made.
 
-Each control is a line as `tutor.lab.words` reads it, with places for the chosen node and what goes with it:
+Each control is a line as `tutor.lab.actions` reads it, with places for the chosen node and what goes with it:
 {a} the chosen node, {b} another one, {at} and {port} where that one listens, {client} a client, {new} and {free} a
 node that is not there yet and an address for it. The line is put into the prompt: the learner may change it first.
 """
@@ -46,7 +46,7 @@ def fill(line: str, world: World, node: str, clients: dict[str, str]) -> str:
     """Return a control's line for the chosen node."""
     others = [name for name in world.hosts if name != node]
     followed = world.hosts[node].node if node in world.hosts else None
-    address = followed.replica.master if followed is not None and followed.is_replica else ""
+    address = followed.replica.master if followed is not None and followed.config.is_replica else ""
     by_address = {host.address: name for name, host in world.hosts.items()}
     other = by_address.get(address) or (others[0] if others else node)
     at, _, port = world.hosts[other].address.rpartition(":") if other in world.hosts else ("", "", "")

@@ -4,9 +4,13 @@ Nodes that differ in history show another letter; the offset of each stands in t
 are what the eye finds first.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
-from tutor.lab.look import Letters, LinkView, NodeView
+from engine.simulation.application import WRITING
+from engine.simulation.network import LATENCY_US
+from engine.simulation.state import ApplicationView, BeliefView, LinkView, NodeView
+from tutor.lab.letters import Letters
 from tutor.lab.model import ScenarioSpec
 
 Text = list[tuple[str, str]]  # text and its style: "", strong, dim, good, bad, accent
@@ -31,9 +35,14 @@ NOTHING = Chosen()
 
 
 def cluster(
-    nodes: dict[str, NodeView], letters: Letters, selected: str, chosen: Chosen = NOTHING, width: int = 0
+    nodes: dict[str, NodeView],
+    letters: Letters,
+    selected: str,
+    chosen: Chosen = NOTHING,
+    width: int = 0,
+    sentinels: Collection[str] = (),
 ) -> tuple[list[Text], list[str]]:
-    """Draw the nodes, replicas below their masters; returns the rows, and whose each of them is.
+    """Draw the servers, replicas below their masters; returns the rows, and whose each of them is.
 
     What fits beside each other in `width` columns stands in one row.
     """
@@ -43,6 +52,8 @@ def cluster(
     newest: dict[str, int] = {}  # of each history
     for node in nodes.values():
         newest[node.replid] = max(newest.get(node.replid, 0), node.offset)
+
+    nodes = {name: node for name, node in nodes.items() if node.role != "sentinel" and name not in sentinels}
 
     def draw(node: NodeView, depth: int) -> None:
         indent = "   " * depth
@@ -94,6 +105,89 @@ def cluster(
     return rows, owners
 
 
+def sentinels(
+    nodes: dict[str, NodeView],
+    beliefs: list[BeliefView],
+    names: Collection[str],
+    selected: str,
+    chosen: Chosen = NOTHING,
+    width: int = 0,
+) -> tuple[list[Text], list[str]]:
+    """Draw what each Sentinel believes; returns the rows, and whose each of them is."""
+    rows: list[Text] = []
+    owners: list[str] = []
+    by_address = {node.address: name for name, node in nodes.items()}
+    ids = {belief.run_id: belief.sentinel for belief in beliefs}
+    for name in names:
+        node = nodes[name]
+        glyph, style = {"down": ("○ down ", "bad"), "paused": ("‖ paused ", "accent")}.get(node.state, ("● ", "good"))
+        mark = "▸" if name == selected else " "
+        rows.append([(mark, "dim"), (glyph, style), (f"{name} ", "strong"), (node.address, "dim"),
+                     *chosen.mark(name)])  # fmt: skip
+        for belief in beliefs:
+            if belief.sentinel == name:
+                rows += _flowing(_belief(belief, by_address, ids), "   ", width)
+        owners += [name] * (len(rows) - len(owners))
+    return rows, owners
+
+
+def _belief(belief: BeliefView, by_address: dict[str, str], ids: dict[str, str]) -> list[Text]:
+    flags = belief.flags.split(",")
+    master = by_address.get(belief.address, belief.address)
+    head: Text = [(f"{belief.master}: ", ""), (master, "strong")]
+    head += [(f" {flag}", "bad") for flag in ("s_down", "o_down") if flag in flags]
+    pieces = [head, [(f"config {belief.config_epoch}, epoch {belief.current_epoch}", "accent")]]
+    if belief.tilt:
+        pieces.append([("TILT: acts on nothing", "bad")])
+    if "s_down" in flags:
+        enough = belief.agree >= belief.quorum
+        agree = f"down: {_bar(belief.agree, belief.voters)}"
+        pieces.append([(f"{agree} of {belief.voters}, quorum {belief.quorum}", "bad" if enough else "")])
+    if belief.vote:
+        pieces.append([(f"voted {ids.get(belief.vote, belief.vote[:8])} in {belief.vote_epoch}", "")])
+    if belief.failover_state != "none":
+        pieces.append([(f"failover {belief.failover_epoch}: {belief.failover_state}", "accent")])
+    if belief.failover_state == "wait_start":
+        mine = (belief.run_id, belief.failover_epoch)
+        votes = sum((member.vote, member.vote_epoch) == mine for member in belief.members)
+        votes += (belief.vote, belief.vote_epoch) == mine
+        needed = max(belief.voters // 2 + 1, belief.quorum)
+        pieces.append([(f"votes: {_bar(votes, belief.voters)}, needs {needed}", "accent")])
+    peers: Text = [("knows", "dim")]
+    for member in belief.members:
+        down = "s_down" in member.flags
+        name = by_address.get(member.address, member.address)
+        peers.append((f" {name}{' s_down' if down else ''}", "bad" if down else "dim"))
+    pieces.append(peers)
+    return pieces
+
+
+def _bar(count: int, whole: int) -> str:
+    return f"{'■' * count}{'□' * (whole - count)} {count}"
+
+
+def applications(nodes: dict[str, NodeView], views: list[ApplicationView]) -> list[Text]:
+    """Draw the applications: where they write, and what came of it."""
+    by_address = {node.address: name for name, node in nodes.items()}
+    rows: list[Text] = []
+    for view in views:
+        where = by_address.get(view.target, view.target)
+        writes = view.does == WRITING
+        does = f"writes to {where}" if writes else view.does + (f" {where}" if where else "")
+        line: Text = [(f" {view.name} ", "strong"), ("asks Sentinel" if view.asks else "fixed address", "dim")]
+        line.append((f"  {does}", "good" if writes else ""))
+        line += [(f"  {view.error}", "bad")] if view.error else []
+        rows.append(line)
+        line = [
+            (f"   {view.acknowledged} acknowledged", ""),
+            (f"  {view.failed} failed", "bad" if view.failed else "dim"),
+        ]
+        lost = [f"{name} lacks {count}" for name, count in view.missing.items() if count]
+        line += [(f"  {', '.join(lost)}", "bad")] if lost else []
+        rows.append(line)
+    return rows
+
+
 def _flowing(pieces: list[Text], indent: str, width: int) -> list[Text]:
     """Return pieces in rows, as many in each as fit."""
     rows: list[Text] = []
@@ -117,10 +211,17 @@ def _lag(replica: NodeView, master: NodeView | None) -> int | None:
     return None
 
 
-def links(views: list[LinkView], chosen: Chosen = NOTHING) -> list[Text]:
-    """Draw the ways between machines: latency, bandwidth, what is under way, and what is wrong."""
+def links(views: list[LinkView], chosen: Chosen = NOTHING, many: Collection[str] = ()) -> list[Text]:
+    """Draw the ways between machines: latency, bandwidth, what is under way, and what is wrong.
+
+    Those of machines that talk to all others are left out as long as nothing is remarkable about them.
+    """
     rows: list[Text] = []
     for view in views:
+        ends = {view.a, view.b}
+        ordinary = view.whole and view.latency_us == LATENCY_US and not view.bytes_per_s
+        if ordinary and ends != {chosen.source, chosen.target} and not ends.isdisjoint(many):
+            continue
         stroke = ("───" if view.connected else "┄┄┄") if view.whole else "─✂─"
         line: Text = [(f" {view.a} {stroke} {view.b}", "" if view.whole else "bad")]
         if view.whole:

@@ -12,8 +12,8 @@ The replication protocol: https://redis.io/docs/latest/operate/oss_and_stack/man
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from engine.rdb.explain import Span, show
-from engine.rdb.explain import explain as explain_rdb
+from tutor.explain.rdb import Span, show
+from tutor.explain.rdb import explain as explain_rdb
 
 LONGEST_SUMMARY = 44
 

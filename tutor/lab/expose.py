@@ -18,16 +18,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from engine.simulation import happenings as hp
+from engine.simulation import trace
 from engine.simulation.actions import Action, ActionError
-from engine.simulation.happenings import Happening
+from engine.simulation.gateway import WAITING_BYTES_MAX, Gateway
 from engine.simulation.history import FIRST, Branch, Place
 from engine.simulation.network import DOWN
-from engine.simulation.outside import WAITING_BYTES_MAX, Outside
+from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US, World
+from tutor.lab.actions import carry_out
 from tutor.lab.model import ScenarioSpec
-from tutor.lab.stage import Stage
-from tutor.lab.words import carry_out
+from tutor.lab.runner import Stage
 
 HERE = "127.0.0.1"
 FIRST_PORT = 7001
@@ -48,18 +48,18 @@ class Present:
     @property
     def place(self) -> int:
         """How much has happened of what is kept."""
-        return len(self.world.happenings)
+        return len(self.world.trace)
 
     @property
-    def happenings(self) -> list[Happening]:
+    def trace(self) -> list[TraceEvent]:
         """What has happened and is kept."""
-        return self.world.happenings
+        return self.world.trace
 
-    def do(self, action: Action) -> list[Happening]:
+    def do(self, action: Action) -> list[TraceEvent]:
         """Do something. Raises ActionError."""
         return self.world.do(action)
 
-    def run(self, until_us: int) -> list[Happening]:
+    def run(self, until_us: int) -> list[TraceEvent]:
         """Have everything happen that is due until a time."""
         return self.world.run(until_us)
 
@@ -91,7 +91,7 @@ class Line:
 
 
 class Exposition:
-    """A world on real ports: sockets on this side, `Outside` on the other."""
+    """A world on real ports: sockets on this side, `Gateway` on the other."""
 
     def __init__(self, stage: Stage, first_port: int, tell: Callable[[str], None]) -> None:
         self.stage = stage
@@ -105,9 +105,9 @@ class Exposition:
         self.last_link = 0
         self.typing = b""  # a line that is not complete
         self.ahead_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
-        self.world.happenings.clear()
+        self.world.trace.clear()
         self.world.observers.append(self._told)
-        self.outside = Outside(self.world, self)
+        self.gateway = Gateway(self.world, self)
         try:
             for name in self.world.hosts:
                 self._open(name)
@@ -146,7 +146,7 @@ class Exposition:
         if name not in self.ports:
             self.ports[name] = listener.getsockname()[1]
             self.next_port += bool(self.next_port)
-            self.outside.ports[self.ports[name]] = name
+            self.gateway.ports[self.ports[name]] = name
         self.listeners[name] = listener
         self.selector.register(listener, selectors.EVENT_READ, lambda _: self._accept(name))
 
@@ -179,7 +179,7 @@ class Exposition:
         except OSError:
             return
         line = self._line(sock)
-        self.outside.connect(line.link, name, port)
+        self.gateway.connect(line.link, name, port)
 
     def _line(self, sock: socket.socket) -> Line:
         sock.setblocking(False)
@@ -202,14 +202,14 @@ class Exposition:
             except OSError:
                 data = b""
             if data:
-                self.outside.send(line.link, data)
+                self.gateway.send(line.link, data)
             else:
                 self._drop(line)
 
     def _drop(self, line: Line) -> None:
         """A real connection has ended."""
         self._forget(line)
-        self.outside.end(line.link)
+        self.gateway.end(line.link)
 
     def _forget(self, line: Line) -> None:
         if self.lines.pop(line.link, None) is not None:
@@ -232,7 +232,7 @@ class Exposition:
             return
         self._watch(line)
         if full and len(line.out) < WAITING_BYTES_MAX:
-            self.outside.read_on(line.link)
+            self.gateway.read_on(line.link)
 
     def _watch(self, line: Line) -> None:
         """Have the selector look for what a line waits for now."""
@@ -248,7 +248,7 @@ class Exposition:
         else:
             self.selector.modify(line.sock, events, lambda mask: self._ready(line, mask))
 
-    # --- Door: what the simulated side wants ----------------------------------------------------------------------
+    # --- Sockets: what the simulated side wants --------------------------------------------------------------------
 
     def dial(self, port: int) -> int:
         """Connect to a real port; returns the link, 0 when nobody listens there."""
@@ -301,7 +301,7 @@ class Exposition:
             for key, mask in events:
                 key.data(mask)
             world.run(self.now_us)
-            world.happenings.clear()
+            world.trace.clear()
             self._follow_states()
 
     def _typed(self, typed: int) -> None:
@@ -319,13 +319,13 @@ class Exposition:
             except ActionError as error:
                 self.tell(f"{error}")
 
-    def _told(self, happening: Happening) -> None:
-        match happening:
-            case hp.Logged(host=host, level=level, text=text) if level in "*#":
+    def _told(self, event: TraceEvent) -> None:
+        match event:
+            case trace.Logged(host=host, level=level, text=text) if level in "*#":
                 self.tell(f"{host} {level} {text}")
-            case hp.Exited(host=host, reason=reason):
+            case trace.Exited(host=host, reason=reason):
                 self.tell(f"{host} ends: {reason}")
-            case hp.Delivered(target=target, data=data) if target in self.world.clients:
+            case trace.Delivered(target=target, data=data) if target in self.world.clients:
                 self.tell(f"{target} < {data.decode('utf-8', 'replace').strip()}")
 
 

@@ -20,6 +20,23 @@ class NodeSpec(_Strict):
     started: bool = True
 
 
+class SentinelSpec(_Strict):
+    """A Sentinel: where it is, the lines of its sentinel.conf after those that all have, and whether it runs."""
+
+    address: str
+    config: tuple[str, ...] = ()
+    started: bool = True
+
+
+class ApplicationSpec(_Strict):
+    """An application that writes at a steady rate: it asks Sentinels for a master, or writes to a fixed node."""
+
+    asks: tuple[str, ...] = ()  # Sentinels
+    master: str = "mymaster"
+    writes_to: str = ""  # a node, if it does not ask
+    period_ms: int = 200
+
+
 class LinkSpec(_Strict):
     """A link that is not as the others are (0.5 ms, no limit of bandwidth)."""
 
@@ -47,6 +64,26 @@ class Expect(_Strict):
     second_id: bool | None = None  # whether it remembers a former history
     keys: dict[str, Scalar | None] = {}  # strings of the first database; null: it is not there
     size: int | None = None  # keys in all
+    follows: str | None = None  # the node that a replica follows
+    # Of a Sentinel: what it believes about the master `of`, by default the first one that it watches.
+    of: str = ""
+    master: str | None = None  # the node that it takes for the master
+    s_down: bool | None = None
+    o_down: bool | None = None
+    failover: str | None = None  # the state of a failover that it leads: none, wait_start, …
+    epoch: int | None = None  # of its configuration of the master
+    epoch_above: int | None = None
+    voted_for: str | None = None  # a Sentinel; "" if it does not know any more
+    vote_epoch: int | None = None  # of its last vote
+    sentinels: int | None = None  # others that it knows
+    known_replicas: int | None = None
+    tilt: bool | None = None
+    # Of an application:
+    target: str | None = None  # the node that it writes to; none while it has none
+    acknowledged_above: int | None = None
+    failed_above: int | None = None
+    error: str | None = None  # what its last error contains; "" for none
+    missing: dict[str, int | bool] = {}  # node: acknowledged writes that it does not have, or whether there are any
 
 
 class StepSpec(_Strict):
@@ -70,6 +107,9 @@ class ScenarioSpec(_Strict):
     summary: str
     nodes: dict[str, NodeSpec]
     steps: tuple[StepSpec, ...]
+    sentinels: dict[str, SentinelSpec] = {}
+    sentinel_config: tuple[str, ...] = ()  # of all Sentinels
+    applications: dict[str, ApplicationSpec] = {}
     clients: dict[str, str] = {}  # and whom they talk to
     links: tuple[LinkSpec, ...] = ()
     seed: int = 1

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.simulation.history import History, HistoryError
-from tutor.course.model import Problem
-from tutor.lab.look import look
+from engine.simulation.state import look, look_applications, look_beliefs
+from tutor.lab.format import Teller, application_line, belief_line, line_of, node_line
+from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec
-from tutor.lab.reading import find, names, read_scenario
-from tutor.lab.stage import Stage
-from tutor.lab.telling import Teller, line_of, node_line
-from tutor.lab.words import PROMPT
+from tutor.lab.runner import Stage, spec_of
+from tutor.lesson.model import Problem
 
 WIDTH = 78
 _GAP = re.compile(r"^ +| {2,}")
@@ -82,6 +81,10 @@ def story(stage: Stage, wrong: list[str]) -> Iterator[str]:
         yield ""
         for node in look(history.world).values():
             yield "    " + node_line(node, teller.letters)
+        for belief in look_beliefs(history.world):
+            yield "    " + belief_line(belief)
+        for view in look_applications(history.world):
+            yield "    " + application_line(view)
         for problem in problems:
             yield f"    NOT AS EXPECTED: {problem}"
         wrong += problems
@@ -91,9 +94,9 @@ def story(stage: Stage, wrong: list[str]) -> Iterator[str]:
 
 def lines(teller: Teller, history: History, first: int) -> Iterator[str]:
     """Yield the lines for what happened from a place on."""
-    for happening in history.happenings[first : history.place]:
-        for row in teller.rows(happening):
-            yield line_of(row, happening.at_us)
+    for event in history.trace[first : history.place]:
+        for row in teller.rows(event):
+            yield line_of(row, event.at_us)
 
 
 def fitted(line: str) -> list[str]:
@@ -120,9 +123,8 @@ def kept(file: str) -> tuple[ScenarioSpec, History] | None:
     except HistoryError as error:
         print(f"redis-tutor: {file}: {error}", file=sys.stderr)
         return None
-    clients = {name: client.host for name, client in history.world.clients.items() if not name.startswith(PROMPT)}
     summary = history.warning or "A history that was kept. Go back in it, and branch off where you like."
-    return ScenarioSpec(id="", title=Path(file).name, summary=summary, nodes={}, steps=(), clients=clients), history
+    return spec_of(history, Path(file).name, summary), history
 
 
 def reopen(file: str) -> int:

@@ -1,20 +1,24 @@
-"""Happenings → lines of text: the laboratory without a screen, readable in a pipe and equal at every run.
+"""Trace → lines of text: the laboratory without a screen, readable in a pipe and equal at every run.
 
 An acknowledgement that says what the one before it said is left out, and so is what a node does inside (commands,
-keys): the messages tell it.
+keys): the messages tell it. What Sentinels and applications do all the time (PING, INFO, hello messages, writes) is
+shown when it differs from what was said before.
 """
 
 import re
 from collections.abc import Iterator
 
-from engine import events
-from engine.simulation import happenings as hp
-from engine.simulation.happenings import Happening
+from engine.observe import events
+from engine.simulation import actions, trace
+from engine.simulation.state import ApplicationView, BeliefView, NodeView
+from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US
+from tutor.lab.actions import told
 from tutor.lab.explain import Conversation, Part
-from tutor.lab.look import Letters, NodeView
-from tutor.lab.words import told
+from tutor.lab.letters import Letters
+from tutor.lab.routine import Routine, said_by_sentinel
 
+_PLACE = re.compile(r"\b[0-9a-f]{40}\b|\b\d+\.\d+\.\d+\.\d+[: ]\d+\b")
 _ID = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{4,39}…")
 
 Row = tuple[int, str, str, str, str]  # number, glyph, source, target, text
@@ -26,7 +30,7 @@ def clock(at_us: int) -> str:
 
 
 class Teller:
-    """Reads happenings in order and tells what a learner wants to know of them."""
+    """Reads events in order and tells what a learner wants to know of them."""
 
     def __init__(self, letters: Letters | None = None) -> None:
         self.letters = letters or Letters()
@@ -34,61 +38,97 @@ class Teller:
         self.diallers: dict[int, str] = {}
         self.parts: dict[int, list[Part]] = {}  # number of a Sent → what was complete with it
         self.acks: dict[int, str] = {}
+        self.routine = Routine()
+        self.names: dict[str, str] = {}  # of Sentinels by their IDs, of machines by their addresses
 
-    def rows(self, happening: Happening) -> Iterator[Row]:
-        """Yield what there is to show of a happening: number, kind of line, who, to whom, text."""
-        number = happening.number
-        match happening:
-            case hp.Acted(action=action):
+    def rows(self, event: TraceEvent) -> Iterator[Row]:
+        """Yield what there is to show of an event: number, kind of line, who, to whom, text."""
+        number = event.number
+        match event:
+            case trace.Acted(action=action):
+                self._acted(action)
                 yield number, "!", "", "", told(action)
-            case hp.Dialled(link=link, source=source, target=target):
+            case trace.Dialled(link=link, source=source, target=target):
                 self.diallers[link] = source
-            case hp.Opened(source=source, target=target):
-                yield number, "+", source, target, "connected"
-            case hp.Refused(source=source, target=target, reason=reason):
-                yield number, "x", source, target, reason
-            case hp.Hungup(source=source, target=target, reset=reset):
-                yield number, "x", source, target, "connection reset" if reset else "connection closed"
-            case hp.Sent():
-                yield from self._sent(happening)
-            case hp.Dropped(source=source, target=target, data=data):
+                self.routine.dialled(link, source, target)
+            case trace.Opened(source=source, target=target):
+                if self.routine.is_news(source, target, "connected"):
+                    yield number, "+", source, target, "connected"
+            case trace.Refused(source=source, target=target, reason=reason):
+                if self.routine.is_news(source, target, reason):
+                    yield number, "x", source, target, reason
+            case trace.Hungup(source=source, target=target, reset=reset):
+                if reset or source not in self.routine.keys or self.routine.is_news(source, target, "closed"):
+                    yield number, "x", source, target, "connection reset" if reset else "connection closed"
+            case trace.Sent():
+                yield from self._sent(event)
+            case trace.Dropped(source=source, target=target, data=data):
                 yield number, "x", source, target, f"{len(data)} B lost"
-            case hp.Started(host=host):
+            case trace.Started(host=host):
                 yield number, "*", host, "", "starts"
-            case hp.Exited(host=host, reason=reason):
+            case trace.Exited(host=host, reason=reason):
                 yield number, "*", host, "", f"ends: {reason}"
-            case hp.Disk(host=host, operation="power cut", size_bytes=size):
+            case trace.DiskUsed(host=host, operation="power cut", size_bytes=size):
                 yield number, "*", host, "", f"power cut: {size} B that were not fsynced are gone"
-            case hp.NodeEvent(host=host, event=event):
-                for text in self.why(event):
+            case trace.NodeEvent(host=host, event=node_event):
+                for text in self.why(node_event):
                     yield number, "?", host, "", text
 
-    def _sent(self, sent: hp.Sent) -> Iterator[Row]:
+    def _sent(self, sent: trace.Sent) -> Iterator[Row]:
         conversation = self.conversations.setdefault(sent.link, Conversation())
         parts = conversation.feed(self.diallers.get(sent.link) == sent.source, sent.data)
         self.parts[sent.number] = parts
+        if self.routine.hides(sent, parts):
+            return
         size = f"{len(sent.data)} B"
         if not parts:
             yield sent.number, ">", sent.source, sent.target, f"… {size}"
             return
         if all(part.kind == "ack" for part in parts):
-            if self.acks.get(sent.link) == parts[-1].summary:
+            if self.acks.get(sent.link) == parts[-1].summary or self.routine.keys:
                 return
             self.acks[sent.link] = parts[-1].summary
         for part in parts[:3]:
+            if not part.summary:
+                continue
             where = f"  offset {part.before} → {part.after}" if part.after >= 0 else ""
             yield (
                 sent.number,
                 ">",
                 sent.source,
                 sent.target,
-                f"{self.lettered(part.summary)}  {len(part.data)} B{where}",
+                f"{self._summary(sent.link, part)}  {len(part.data)} B{where}",
             )
         if len(parts) > 3:
             last = parts[-1]
             where = f"  offset {parts[3].before} → {last.after}" if last.after >= 0 else ""
             rest = sum(len(part.data) for part in parts[3:])
             yield sent.number, ">", sent.source, sent.target, f"and {len(parts) - 3} more  {rest} B{where}"
+
+    def _summary(self, link: int, part: Part) -> str:
+        said = said_by_sentinel(part.data) if link in self.routine.links else ""
+        return self.named(said) if said else self.lettered(part.summary)
+
+    def _acted(self, action: object) -> None:
+        match action:
+            case actions.AddHost(name=name, address=address):
+                self.names[address] = name
+            case actions.AddSentinel(name=name, address=address):
+                self.names[address] = name
+                self.routine.busy[name] = None
+            case actions.AddApplication(name=name):
+                self.routine.busy[name] = None
+                self.routine.keys[name] = None
+
+    def named(self, text: str) -> str:
+        """Return what a Sentinel says with the machines' names in place of addresses and IDs."""
+        found = re.fullmatch(r"sentinel ([0-9a-f]{40}) (\S+) (\d+) @.*", text)
+        if found and f"{found[2]}:{found[3]}" in self.names:
+            self.names[found[1]] = self.names[f"{found[2]}:{found[3]}"]
+        return _PLACE.sub(self._named, text)
+
+    def _named(self, match: re.Match[str]) -> str:
+        return self.names.get(match[0].replace(" ", ":"), match[0])
 
     def why(self, event: events.Event) -> Iterator[str]:
         """Yield the reasons that an event of a node gives."""
@@ -125,6 +165,13 @@ class Teller:
                 yield f"asks its master: {self.lettered(reason)}"
             case events.ResyncFinished(how=how, replid=replid, offset=offset, keys=keys):
                 yield f"{how} resynchronization done: {name(replid)} {offset}, {keys} keys"
+            case events.SentinelDecided(question=question, conditions=conditions, answer=answer):
+                yield self.named(question)
+                for condition in conditions:
+                    yield f"  {'✓' if condition.holds else '✗'} {self.named(condition.text)}"
+                yield f"  → {self.named(answer)}"
+            case events.SentinelEvent(kind=kind, text=text):
+                yield f"{kind} {self.named(text)}"
             case events.LinkStateChanged(state=state, before=before, reason=reason) if reason and (
                 before == "connected" or state == "connected"
             ):
@@ -157,6 +204,8 @@ def node_line(node: NodeView, letters: Letters) -> str:
     """Return a node in one line."""
     if node.state == "down":
         return f"{node.name} {node.address}  down"
+    if node.role == "sentinel":
+        return f"{node.name} {node.address}  Sentinel" + ("  paused" if node.state == "paused" else "")
     told = f"{node.name} {node.address}  {node.role}"
     if node.role == "replica":
         told += f" of {node.master}, link {node.link}"
@@ -167,3 +216,19 @@ def node_line(node: NodeView, letters: Letters) -> str:
     if node.backlog:
         told += f"  backlog {node.backlog[0]}–{node.backlog[1]}"
     return told + ("  paused" if node.state == "paused" else "")
+
+
+def belief_line(belief: BeliefView) -> str:
+    """Return what a Sentinel believes in one line."""
+    told = f"{belief.sentinel} takes {belief.address} for {belief.master} ({belief.flags})"
+    told += f"  config {belief.config_epoch}, epoch {belief.current_epoch}"
+    if belief.failover_state != "none":
+        told += f"  failover {belief.failover_state}"
+    return told + ("  TILT" if belief.tilt else "")
+
+
+def application_line(view: ApplicationView) -> str:
+    """Return what an application does in one line."""
+    told = f"{view.name} {view.does}: {view.acknowledged} writes acknowledged, {view.failed} failed"
+    lost = ", ".join(f"{name} lacks {count}" for name, count in view.missing.items() if count)
+    return told + (f"; {lost}" if lost else "") + (f"  ({view.error})" if view.error else "")

@@ -1,6 +1,6 @@
-"""The sequence diagram: time downwards, a lane for each machine, what was said on the arrow between two of them.
+"""The sequence diagram: time downwards, a path for each machine, what was said on the arrow between two of them.
 
-The lanes take no more than two fifths of the room, so that what was said stays readable: they become narrower when
+The paths take no more than two fifths of the room, so that what was said stays readable: they become narrower when
 there are more of them, and clients that say nothing in what is shown have none.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tutor.lab.drawing import Text
-from tutor.lab.telling import Row
+from tutor.lab.format import Row
 
 WIDEST, NARROWEST = 8, 4
 
@@ -22,7 +22,7 @@ STROKES = {
 
 
 class Lanes(NamedTuple):
-    """Who has a lane, how wide each is, and the columns that the time takes."""
+    """Who has a path, how wide each is, and the columns that the time takes."""
 
     names: list[str]
     width: int = WIDEST
@@ -32,7 +32,7 @@ class Lanes(NamedTuple):
     def fitting(
         cls, rows: Sequence[Row], machines: Sequence[str], nodes: Sequence[str], time: int, room: int
     ) -> "Lanes":
-        """Return the lanes for rows that are shown in so many columns."""
+        """Return the paths for rows that are shown in so many columns."""
         speaking = {name for _, _, source, target, _ in rows for name in (source, target)}
         names = [name for name in machines if name in nodes or name in speaking]
         width = room * 2 // 5 // len(names) if names else WIDEST
@@ -43,7 +43,7 @@ class Lanes(NamedTuple):
         return " " * (self.time + 4) + "".join(f"{name[: self.width - 1]:<{self.width}}" for name in self.names)
 
     def draw(self, row: Row, time: str, chosen: bool, what: str = "") -> Text:
-        """Draw a happening in its lanes: an arrow from one to the other, then what it was; `what` are the bytes."""
+        """Draw a event in its paths: an arrow from one to the other, then what it was; `what` are the bytes."""
         _, kind, source, target, text = row
         head: Text = [("▸ " if chosen else "  ", "accent"), (f"{time:>{self.time}}  ", "dim")]
         if kind == "!":

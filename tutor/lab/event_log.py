@@ -5,11 +5,11 @@ It is read once, as far as the history has gone, beyond the present place too; g
 
 from bisect import bisect_left, bisect_right
 
-from engine.simulation.happenings import Delivered, Sent
 from engine.simulation.history import History
+from engine.simulation.trace import Delivered, Sent
 from tutor.lab.drawing import NOTHING, Chosen, Text
-from tutor.lab.look import Letters
-from tutor.lab.telling import Row, Teller
+from tutor.lab.format import Row, Teller
+from tutor.lab.letters import Letters
 
 PARTS_MAX = 20  # of a message that is opened
 SPANS_MAX = 60  # of each of them
@@ -27,7 +27,7 @@ class Account:
         self.branch = history.branch_name
         self.teller = Teller()
         self.rows: list[Row] = []
-        self.happened = 0  # happenings that are in `rows`
+        self.happened = 0  # events that are in `rows`
 
     @property
     def letters(self) -> Letters:
@@ -39,9 +39,9 @@ class Account:
         if history is not self.history or history.branch_name != self.branch:
             self.history, self.branch = history, history.branch_name
             self.teller, self.rows, self.happened = Teller(self.letters), [], 0
-        for happening in history.happenings[self.happened :]:
-            self.rows += self.teller.rows(happening)
-        self.happened = len(history.happenings)
+        for event in history.trace[self.happened :]:
+            self.rows += self.teller.rows(event)
+        self.happened = len(history.trace)
 
     @property
     def count(self) -> int:
@@ -49,7 +49,7 @@ class Account:
         return bisect_left(self.rows, self.history.place, key=_number)
 
     def rows_of(self, number: int) -> list[Row]:
-        """Return what there is to show of a happening."""
+        """Return what there is to show of an event."""
         first = bisect_left(self.rows, number, key=_number)
         return self.rows[first : bisect_right(self.rows, number, first, key=_number)]
 
@@ -76,12 +76,10 @@ class Account:
         if at < 0:
             return [[("Nothing has happened yet.", "dim")]]
         number = self.rows[at][0]
-        happening = self.history.happenings[number]
-        rows = self._bytes(happening) if isinstance(happening, Sent) else self._told(number)
-        if happening.cause >= 0:
-            rows.append(
-                [("because of event ", "dim"), (f"{happening.cause}: {self._because(happening.cause)}", "dim")]
-            )
+        event = self.history.trace[number]
+        rows = self._bytes(event) if isinstance(event, Sent) else self._told(number)
+        if event.cause >= 0:
+            rows.append([("because of event ", "dim"), (f"{event.cause}: {self._because(event.cause)}", "dim")])
         return rows
 
     def _bytes(self, sent: Sent) -> list[Text]:
@@ -105,7 +103,7 @@ class Account:
         return heading + [[(line[4], "")] for line in lines]
 
     def _because(self, number: int) -> str:
-        cause = self.history.happenings[number]
+        cause = self.history.trace[number]
         if isinstance(cause, Delivered):
             said = next(iter(self.rows_of(cause.sent)), None)
             return f"{said[2]} said {said[4]}" if said else "what had arrived"

@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
-from engine.digest import entry_digest
-from engine.simulation.happenings import Happening
+from engine.keyspace.digest import key_digest
 from engine.simulation.history import History
+from engine.simulation.state import NodeView, look
+from engine.simulation.trace import TraceEvent
 from tutor.lab.drawing import Text
-from tutor.lab.look import Letters, NodeView, look
-from tutor.lab.telling import Teller, clock
+from tutor.lab.format import Teller, clock
+from tutor.lab.letters import Letters
 
 KEYS_SHOWN = 6
 Keys = dict[tuple[int, bytes], bytes]  # database and key: digest of the value
@@ -39,9 +40,7 @@ def _end(history: History, name: str) -> End:
     for host in world.hosts.values():
         if host.node is not None:
             data[host.name] = {
-                (db.index, key): entry_digest(entry)
-                for db in host.node.space.databases
-                for key, entry in db.entries.items()
+                (db.index, key): key_digest(db, key) for db in host.node.space.databases for key in db.positions
             }
     return End(name, world.now_us, look(world), data)
 
@@ -106,13 +105,13 @@ def _keys(name: str, ends: tuple[End, End]) -> list[Text]:
     return rows
 
 
-def _told(happening: Happening | None) -> str:
-    if happening is None:
+def _told(event: TraceEvent | None) -> str:
+    if event is None:
         return "ends there"
-    rows = list(Teller().rows(happening))
-    what = rows[0] if rows else (0, "", getattr(happening, "host", ""), "", type(happening).__name__.lower())
+    rows = list(Teller().rows(event))
+    what = rows[0] if rows else (0, "", getattr(event, "host", ""), "", type(event).__name__.lower())
     who = f"{what[2]} → {what[3]}: " if what[3] else f"{what[2]}: " if what[2] else ""
-    return f"{clock(happening.at_us)} s  {who}{what[4]}"
+    return f"{clock(event.at_us)} s  {who}{what[4]}"
 
 
 __all__ = ["End", "compare"]

@@ -1,8 +1,10 @@
-"""What somebody types to change a world: `cut A B reset`, `crash A`, `app> SET k v`. Scenarios are written in it too.
+"""The commands that change a world: `cut A B reset`, `crash A`, `app> SET k v`. Scenarios also use them.
 
 start A · crash A (SIGKILL) · stop A (SIGTERM) · pause A · continue A · plug A (power cut) · wipe A
 cut A B [silent | reset | half-open] [both | a-b | b-a] · heal A B · slow A B MILLISECONDS [BYTES-PER-SECOND]
-add C 172.16.6.59:6379 ["directive value" …] · directives A ["directive value" …]
+add C 172.16.6.59:6379 ["directive value" …] · add-sentinel S4 172.16.6.104:26379 ["directive value" …]
+directives A ["directive value" …]
+clock A SECONDS    A's wall clock is so far ahead of the others from now on (or behind: -3600)
 NAME> COMMAND …    a command: from a client of that name, or at the prompt of that node
 write NAME COUNT [BYTES]    so many SETs of values of that size
 close NAME · wait SECONDS
@@ -11,7 +13,7 @@ close NAME · wait SECONDS
 import shlex
 
 from engine.simulation import actions
-from engine.simulation.actions import Action, ActionError
+from engine.simulation.actions import PROMPT, Action, ActionError
 from engine.simulation.history import History
 from tutor.prompt.words import split_args
 
@@ -29,15 +31,17 @@ USAGE = {
     "cut": "cut A B [silent | reset | half-open] [both | a-b | b-a]",
     "heal": "heal A B",
     "slow": "slow A B MILLISECONDS [BYTES-PER-SECOND]",
+    "clock": "clock NODE SECONDS",
     "add": "add NEW ADDRESS [DIRECTIVE …]",
+    "add-sentinel": "add-sentinel NEW ADDRESS [DIRECTIVE …]",
     "directives": "directives NODE [DIRECTIVE …]",
     "write": "write NAME COUNT [BYTES]",
     "close": "close CLIENT",
     "wait": "wait SECONDS",
     "goto": "goto SECONDS",
 }
-NAMES = (*VERBS, "cut", "heal", "slow", "add", "directives", "write", "close", "wait")
-PROMPT = "@"  # begins the name of the client that stands for a node's prompt
+NAMES = (*VERBS, "cut", "heal", "slow", "clock", "add", "add-sentinel", "directives", "write", "close", "wait")
+CLOCK_DIGITS = 9  # of the seconds that a clock is off: some thirty years
 
 
 def carry_out(history: History, text: str, clients: dict[str, str]) -> None:
@@ -46,7 +50,7 @@ def carry_out(history: History, text: str, clients: dict[str, str]) -> None:
     if prompt and " " not in name.strip():
         argv = split_args(command.strip())
         if not argv:
-            raise ActionError("a command is missing, or its quotes are not closed")
+            raise ActionError("a command is missing, or its quotes are unbalanced")
         speak(history, name.strip(), tuple(argv), clients)
         return
     try:
@@ -94,8 +98,12 @@ def action_of(verb: str, words: list[str]) -> Action:
         return actions.Heal(*words)
     if verb == "slow" and len(words) in (3, 4) and all(word.isdigit() for word in words[2:]):
         return actions.SetLink(words[0], words[1], int(words[2]) * 1000, int(words[3]) if len(words) > 3 else 0)
+    if verb == "clock" and len(words) == 2 and words[1].removeprefix("-").isdigit() and len(words[1]) <= CLOCK_DIGITS:
+        return actions.SetClock(words[0], int(words[1]) * 1_000_000)
     if verb == "add" and len(words) >= 2:
         return actions.AddHost(words[0], words[1], tuple(words[2:]))
+    if verb == "add-sentinel" and len(words) >= 2:
+        return actions.AddSentinel(words[0], words[1], tuple(words[2:]))
     if verb == "directives" and words:
         return actions.Directives(words[0], tuple(words[1:]))
     if verb == "close" and len(words) == 1:
@@ -110,8 +118,14 @@ def told(action: Action) -> str:
     match action:
         case actions.AddHost(name, address, directives):
             return " ".join([f"add {name} {address}", *(f'"{line}"' for line in directives)])
+        case actions.AddSentinel(name, address, directives):
+            return " ".join([f"add-sentinel {name} {address}", *(f'"{line}"' for line in directives)])
+        case actions.AddApplication(name, sentinels, master, address, _):
+            return f"{name} asks {' '.join(sentinels)} for {master}" if sentinels else f"{name} writes to {address}"
         case actions.SetLink(a, b, latency_us, speed):
             return f"slow {a} {b} {latency_us // 1000}" + (f" {speed}" if speed else "")
+        case actions.SetClock(host, offset_us):
+            return f"clock {host} {offset_us // 1_000_000}"
         case actions.Cut(a, b, kind, direction):
             return f"cut {a} {b} {kind}" + ("" if direction == "both" else f" {direction}")
         case actions.Heal(a, b):

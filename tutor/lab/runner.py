@@ -9,14 +9,30 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from engine.simulation import actions
-from engine.simulation.happenings import Delivered, Happening, Logged
+from engine.simulation.actions import PROMPT
+from engine.simulation.application import WRITING
 from engine.simulation.history import History
-from tutor.lab.look import NodeView, data_of, look
+from engine.simulation.state import (
+    ApplicationView,
+    BeliefView,
+    NodeView,
+    data_of,
+    look,
+    look_applications,
+    look_beliefs,
+)
+from engine.simulation.trace import Delivered, Logged, TraceEvent
+from tutor.lab.actions import carry_out
 from tutor.lab.model import Expect, ScenarioSpec, StepSpec
-from tutor.lab.words import PROMPT, carry_out
 
 SECOND_US = 1_000_000
 SETTLE_US = 20_000  # after the actions of a step: what was sent has arrived and was answered
+
+
+def spec_of(history: History, title: str, summary: str) -> ScenarioSpec:
+    """Return a scenario without steps for a history that has come from elsewhere."""
+    clients = {name: client.host for name, client in history.world.clients.items() if not name.startswith(PROMPT)}
+    return ScenarioSpec(id="", title=title, summary=summary, nodes={}, steps=(), clients=clients)
 
 
 class Span(NamedTuple):
@@ -45,11 +61,22 @@ class Stage:
         """Yield what is done before the first step of a scenario."""
         for name, node in spec.nodes.items():
             yield actions.AddHost(name, node.address, node.config)
+        for name, sentinel in spec.sentinels.items():
+            yield actions.AddSentinel(name, sentinel.address, (*spec.sentinel_config, *sentinel.config))
+        for name, application in spec.applications.items():
+            yield actions.AddApplication(
+                name,
+                tuple(spec.sentinels[each].address for each in application.asks),
+                application.master,
+                spec.nodes[application.writes_to].address if application.writes_to else "",
+                application.period_ms * 1000,
+            )
         for link in spec.links:
             yield actions.SetLink(*link.between, link.latency_ms * 1000, link.bytes_per_s)
-        for name, node in spec.nodes.items():
-            if node.started:
-                yield actions.Start(name)
+        running = [name for name, node in spec.nodes.items() if node.started]
+        running += [name for name, sentinel in spec.sentinels.items() if sentinel.started]
+        for name in running:
+            yield actions.Start(name)
 
     @property
     def spans(self) -> list[Span]:
@@ -102,7 +129,7 @@ class Stage:
             while list(differences(history, step.until)) and history.world.now_us < end_us:
                 history.run(min(end_us, max(history.world.deadline(), history.world.now_us + 1000)))
         self.spans.append(Span(began, history.place))
-        fresh = history.happenings[began : history.place]
+        fresh = history.trace[began : history.place]
         wrong = [*differences(history, step.until), *differences(history, step.expect)]
         wrong += unheard(step, lambda client: _heard(fresh, client), lambda host: _logged(fresh, host))
         return [f"step {number}: {text}" for text in wrong]
@@ -112,24 +139,44 @@ class Stage:
         return hashlib.sha256(self.history.digest().encode()).hexdigest()[:16]
 
 
+class Found(NamedTuple):
+    """What is so in a world, simulated or real."""
+
+    nodes: dict[str, NodeView]
+    beliefs: dict[tuple[str, str], BeliefView]  # by Sentinel and master
+    applications: dict[str, ApplicationView]
+
+
 def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
     """Tell what is not as expected."""
+    if not expected:
+        return iter(())
     world = history.world
-    return unmet(expected, look(world), lambda name: data_of(world, name)) if expected else iter(())
+    found = Found(
+        look(world),
+        {(belief.sentinel, belief.master): belief for belief in look_beliefs(world)},
+        {view.name: view for view in look_applications(world)},
+    )
+    return unmet(expected, found, lambda name: data_of(world, name))
 
 
-def unmet(
-    expected: dict[str, Expect], nodes: dict[str, NodeView], data_of: Callable[[str], dict[bytes, object]]
-) -> Iterator[str]:
+def unmet(expected: dict[str, Expect], found: Found, data_of: Callable[[str], dict[bytes, object]]) -> Iterator[str]:
     """Tell what of nodes, simulated or real, is not as expected; `data_of` returns what a node holds."""
+    nodes = found.nodes
     for name, expect in expected.items():
+        if name in found.applications:
+            yield from _unmet_by_application(expect, found.applications[name], nodes)
+            continue
         node = nodes.get(name)
+        if node is not None and node.role == "sentinel":
+            yield from _unmet_by_sentinel(expect, node, found)
+            continue
         if node is None:
             yield f"there is no node {name}"
             continue
-        for field, wanted, found in _compared(expect, node, nodes):
-            if wanted != found:
-                yield f"{name}: {field} is {found}, expected {wanted}"
+        for field, wanted, value in _compared(expect, node, nodes):
+            if wanted != value:
+                yield f"{name}: {field} is {value}, expected {wanted}"
         if expect.offset_above is not None and node.offset <= expect.offset_above:
             yield f"{name}: offset is {node.offset}, expected more than {expect.offset_above}"
         if expect.other_id is not None and node.replid == nodes[expect.other_id].replid:
@@ -143,6 +190,55 @@ def unmet(
             yield f"{name}: the data differs from that of {expect.same_data}"
 
 
+def _names(nodes: dict[str, NodeView]) -> dict[str, str]:
+    return {node.address: name for name, node in nodes.items()}
+
+
+def _unmet_by_sentinel(expect: Expect, node: NodeView, found: Found) -> Iterator[str]:
+    name = node.name
+    if expect.state is not None and expect.state != node.state:
+        yield f"{name}: state is {node.state}, expected {expect.state}"
+    beliefs = [belief for (sentinel, _), belief in found.beliefs.items() if sentinel == name]
+    belief = next((each for each in beliefs if not expect.of or each.master == expect.of), None)
+    if belief is None:
+        yield f"{name}: watches no master {expect.of}"
+        return
+    ids = {each.run_id: each.sentinel for each in found.beliefs.values()}
+    flags = belief.flags.split(",")
+    kinds = [member.kind for member in belief.members]
+    so = {
+        "master": _names(found.nodes).get(belief.address, belief.address), "s_down": "s_down" in flags,
+        "o_down": "o_down" in flags, "failover": belief.failover_state, "epoch": belief.config_epoch,
+        "voted_for": ids.get(belief.vote, belief.vote), "vote_epoch": belief.vote_epoch,
+        "sentinels": kinds.count("sentinel"),
+        "known_replicas": kinds.count("slave"), "tilt": belief.tilt,
+    }  # fmt: skip
+    for field, value in so.items():
+        wanted = getattr(expect, field)
+        if wanted is not None and wanted != value:
+            yield f"{name}: {field} is {value}, expected {wanted}"
+    if expect.epoch_above is not None and belief.config_epoch <= expect.epoch_above:
+        yield f"{name}: epoch is {belief.config_epoch}, expected more than {expect.epoch_above}"
+
+
+def _unmet_by_application(expect: Expect, app: ApplicationView, nodes: dict[str, NodeView]) -> Iterator[str]:
+    name = app.name
+    if expect.target is not None:
+        target = _names(nodes).get(app.target, app.target) if app.does == WRITING else ""
+        if target != expect.target:
+            yield f"{name}: it writes to {target or 'no node'}, expected {expect.target or 'no node'}"
+    for field, value in (("acknowledged", app.acknowledged), ("failed", app.failed)):
+        above = getattr(expect, f"{field}_above")
+        if above is not None and value <= above:
+            yield f"{name}: {field} is {value}, expected more than {above}"
+    if expect.error is not None and (expect.error not in app.error or bool(expect.error) != bool(app.error)):
+        yield f"{name}: error is {app.error!r}, expected {expect.error!r}"
+    for node, wanted in expect.missing.items():
+        lost = app.missing.get(node)
+        if lost is None or (bool(lost) != wanted if isinstance(wanted, bool) else lost != wanted):
+            yield f"{name}: {node} lacks {lost} of its acknowledged writes, expected {wanted}"
+
+
 def _compared(expect: Expect, node: NodeView, nodes: dict[str, NodeView]) -> Iterator[tuple[str, Any, Any]]:
     link = ("up" if node.link == "up" else "down") if node.role == "replica" else ""
     found = {
@@ -154,6 +250,8 @@ def _compared(expect: Expect, node: NodeView, nodes: dict[str, NodeView]) -> Ite
         wanted = getattr(expect, field)
         if wanted is not None:
             yield field, wanted, value
+    if expect.follows is not None:
+        yield "master", expect.follows, _names(nodes).get(node.master, node.master)
     if expect.same_offset is not None:
         yield "offset", nodes[expect.same_offset].offset, node.offset
     if expect.same_id is not None:
@@ -177,9 +275,9 @@ def unheard(step: StepSpec, heard: Callable[[str], bytes], logged: Callable[[str
             yield f"{host} did not log {wanted!r}"
 
 
-def _heard(fresh: list[Happening], client: str) -> bytes:
+def _heard(fresh: list[TraceEvent], client: str) -> bytes:
     return b"".join(h.data for h in fresh if isinstance(h, Delivered) and h.target in (client, PROMPT + client))
 
 
-def _logged(fresh: list[Happening], host: str) -> str:
+def _logged(fresh: list[TraceEvent], host: str) -> str:
     return "\n".join(h.text for h in fresh if isinstance(h, Logged) and h.host == host)

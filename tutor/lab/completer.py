@@ -1,15 +1,15 @@
 """What helps with typing in the laboratory: completion and hints for actions, and for commands at a node.
 
-Actions follow their usage line (`tutor.lab.words.USAGE`); commands are completed as at every prompt of the program,
+Actions follow their usage line (`tutor.lab.actions.USAGE`); commands are completed as at every prompt of the program,
 with the names of the node's own keys.
 """
 
 import re
 from functools import cache
 
+from engine.simulation.state import data_of
 from engine.simulation.world import World
-from tutor.lab.look import data_of
-from tutor.lab.words import NAMES, USAGE
+from tutor.lab.actions import NAMES, USAGE
 from tutor.prompt import CommandTable, Context, complete, inline_hint
 
 _CHOICES = re.compile(r"\[([^\]]+)\]|(\S+)")
