@@ -2,10 +2,10 @@
 
 import pytest
 
-from tutor.course import transcript
-from tutor.course.catalogue import read_course
-from tutor.course.model import Exchange, Problem
-from tutor.course.reading import Problems, parse_lesson
+from tutor.lesson import transcript
+from tutor.lesson.catalogue import read_course
+from tutor.lesson.model import Exchange, Problem
+from tutor.lesson.reading import Problems, parse_lesson
 
 HEAD = """---
 id: a-lesson
@@ -69,9 +69,11 @@ def test_a_missing_field_is_named():
         ("## Step\n", 10, "the step 'Step' is empty"),
         ("## S\n\n```redis nowhere\n127.0.0.1:6379> PING\nPONG\n```\n", 12, "neither a marker nor a terminal"),
         ("## S\n\n```redis\n127.0.0.1:6379> TIME\n<<clock>>\n```\n", 14, "unknown marker <<clock>>"),
+        ("## S\n\n```redis\n127.0.0.1:6379> TIME\n<<number:now>>\n```\n", 14, "does not fit the value that it shows"),
+        ("## S\n\n```redis\n127.0.0.1:6379> TIME\n<<1..5:6>>\n```\n", 14, "does not fit the value that it shows"),
         ("## S\n\n```redis\n```\n", 13, "the transcript is empty"),
-        ("## S\n\n> **Predict.** What?\n", 12, "**Predict.** wants its <details>"),
-        ("## S\n\n> **Your turn.** Do.\n\n<details>\n\nx\n", 12, "<details> is never closed"),
+        ("## S\n\n> **Predict.** What?\n", 12, "**Predict.** needs its <details>"),
+        ("## S\n\n> **Your turn.** Do.\n\n<details>\n\nx\n", 14, "<details> is never closed"),
         ("## S\n\n> **Predict.** A?\n>\n> 1. x\n\n<details>\n\n**Answer: 3.** y\n\n</details>\n", 12, "answer '3'"),
         ("## S\n\n" + TASK.format(spec="check: {key: x}\nsolution: SET x 1"), 17, "missing field `hints`"),
         ("## S\n\n" + TASK.format(spec="check: {kez: x}\nsolution: S\nhints: [a]"), 17, "unknown field `kez`"),
@@ -106,8 +108,8 @@ def test_a_broken_file_leaves_the_others_alone(tmp_path):
     assert "lessons/2-x/bytes.md:1: not UTF-8" in told
     assert "lessons/2-x/good.md:12: the link to ../none.md leads nowhere" in told
     assert "lessons/2-x/good.md:12: the glossary has no term 'kez'" in told
-    assert "lessons/2-x/twin.md:2: the id 'a-lesson' is lessons/2-x/good.md's already" in told
-    assert "lessons/2-x/twin.md:4: there is no chapter 9" in told
+    assert "lessons/2-x/twin.md:2: the id 'a-lesson' is already used by lessons/2-x/good.md" in told
+    assert "lessons/2-x/twin.md:4: chapter: there is no chapter 9" in told
 
 
 def test_a_transcript():
@@ -132,10 +134,31 @@ def test_a_transcript():
         ("# A\n<<lines>>\n", "# B\n", False),
         ('"<<hex>>"\n', '"12ab"\n', True),
         ("x.y <<text>>\n", "xzy a\n", False),
+        ("redis_version:<<text:7.2.4>>\n", "redis_version:8.0.0\n", True),
+        ("(integer) <<number:42>>\n", "(integer) 7\n", True),
+        ("(integer) <<57..60:58>>\n", "(integer) 61\n", False),
+        ("<<offset:   7>>  ff\n", "     123  ff\n", True),
     ],
 )
 def test_markers(expected, printed, same):
     assert transcript.matches(expected, printed) is same
+
+
+@pytest.mark.parametrize(
+    "expected, reads",
+    [
+        ("a\n<<lines>>\nb\n", "a\n...\nb\n"),
+        ("(integer) <<57..60>>\n", "(integer) 60\n"),
+        ("(integer) <<57..60:58>>\n", "(integer) 58\n"),
+        ("v:<<text:7.2.4>>, <<text:a > b: c>>\n", "v:7.2.4, a > b: c\n"),
+        ("<<offset:   7>>  ff\n", "   7  ff\n"),
+        ('"<<number>> <<float>> <<hex>> <<text>>"\n', '"1 1.0 0 ..."\n'),
+    ],
+)
+def test_what_a_learner_reads(expected, reads):
+    (exchange,) = transcript.parse("127.0.0.1:6379> X\n" + expected, "f", 1)
+    assert (exchange.reply, exchange.expected) == (reads, expected)
+    assert transcript.matches(expected, reads) or "<<" not in expected
 
 
 def test_unordered():

@@ -1,11 +1,15 @@
 """Lessons on machines: several servers, a shell, restarts, a power cut, and the way back."""
 
+from pathlib import Path
+
 import pytest
 
-from tutor.course.reading import Problems, parse_lesson
-from tutor.course.session import Session, TaskDone
-from tutor.course.several import MachinesServer
-from tutor.course.shell import Shell
+from tutor.lesson.machines import RealMachine
+from tutor.lesson.model import ServerSpec
+from tutor.lesson.multi_server import MachinesServer
+from tutor.lesson.reading import Problems, parse_lesson
+from tutor.lesson.session import Session, TaskDone
+from tutor.lesson.shell import Shell
 
 TEXT = """---
 id: two
@@ -62,8 +66,8 @@ def test_two_servers_and_back_again(server):
     assert session.run_example(LESSON.steps[0].examples[0])[0].text == "redis.conf\n"
     events = session.show()
     assert any(isinstance(event, TaskDone) for event in events)
-    assert server.peek([b"ROLE"], 0, "redis02")[:3] == [b"slave", b"172.16.6.18", 6379]
-    assert server.peek([b"ROLE"], 0, "redis01")[2][0][:2] == [b"172.16.6.57", b"6379"]
+    assert server.inspect([b"ROLE"], 0, "redis02")[:3] == [b"slave", b"172.16.6.18", 6379]
+    assert server.inspect([b"ROLE"], 0, "redis01")[2][0][:2] == [b"172.16.6.57", b"6379"]
     session.submit("shell", "pkill -9 redis-server")
     assert server.prompt("redis01") == "not connected> "
     assert session.submit("redis01", "GET a")[0].text == (
@@ -74,9 +78,9 @@ def test_two_servers_and_back_again(server):
     session.undo()
     assert not server.machines.find("redis01").running
     session.reset_step()
-    assert server.peek([b"GET", b"a"], 0, "redis02") is None
+    assert server.inspect([b"GET", b"a"], 0, "redis02") is None
     assert session.submit("redis02", "REPLICAOF 172.16.6.99 6379")[0].text == "OK\n"
-    assert server.peek([b"INFO", b"replication"], 0, "redis02")
+    assert server.inspect([b"INFO", b"replication"], 0, "redis02")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +131,27 @@ def test_the_shell_knows_files(server):
     assert shell.run("ls note") == "ls: cannot access 'note': No such file or directory\n"
 
 
+def test_a_dump_reaches_another_hosts_data_folder_by_way_of_a_home_folder(server):
+    here, there = Shell(server.machines, "redis01"), Shell(server.machines, "redis02")
+    here.run("echo data > dump.copy")
+    denied = here.run("scp dump.copy ubuntu@172.16.6.57:/var/lib/redis/")
+    assert denied == 'scp: dest open "/var/lib/redis/": Permission denied\n'
+    assert here.run("scp dump.copy ubuntu@172.16.6.57:/home/ubuntu").startswith("dump.copy  100%")
+    assert there.run("ls /home/ubuntu") == "dump.copy\n"
+    assert "copy" not in there.run("ls")
+    assert there.run("sudo mv /home/ubuntu/dump.copy /var/lib/redis/moved") == ""
+    assert there.run("cat moved") == "data\n"
+    assert there.run("ls /home/ubuntu") == ""
+    assert "No such file" in there.run("cat /home/ubuntu/../x")
+    there.run("rm moved")
+    here.run("rm dump.copy")
+
+
+def test_the_shell_prints_the_version_of_the_server(server):
+    version = Shell(server.machines, "redis01").run("redis-server -v")
+    assert version.startswith("Redis server v=7.2.4 sha=00000000:0 malloc=")
+
+
 @pytest.mark.parametrize(
     "old, new, told",
     [
@@ -141,3 +166,37 @@ def test_what_is_wrong_is_told(old, new, told):
     with pytest.raises(Problems) as caught:
         parse_lesson(TEXT.replace(old, new), "two.md")
     assert told in str(caught.value)
+
+
+def test_a_server_that_the_learner_cannot_start_comes_back_by_itself():
+    server = MachinesServer(LESSON, seed=1)
+    try:
+        session = Session(LESSON, server)
+        session.open()
+        session.submit("redis02", "REPLICAOF 172.16.6.18 6379")
+        session.submit("redis01", "SET a 1")
+        assert server.execute("redis02", [b"GET", b"a"]) == [b"1"]
+        session.submit("redis02", "SHUTDOWN")
+        (told,) = server.notices()
+        assert told == "The server redis02 has shut down. It was restarted with the same data."
+        session.submit("redis01", "SET b 2")  # the replica follows again
+        assert server.execute("redis02", [b"MGET", b"a", b"b"]) == [[b"1", b"2"]]
+        session.undo()
+        assert server.execute("redis02", [b"MGET", b"a", b"b"]) == [[b"1", None]]
+        session.submit("redis01", "SHUTDOWN")  # this one has a shell, and is started there
+        assert server.notices() == []
+        assert server.inspect([b"GET", b"a"], server="redis01").text.startswith(b"the server of redis01 does not run")
+        session.submit("shell", "systemctl start redis-server")
+        assert server.execute("redis01", [b"GET", b"a"]) == [b"1"]
+    finally:
+        server.close()
+
+
+def test_a_file_that_a_server_removes_while_it_is_listed_is_none(tmp_path, monkeypatch):
+    ports, addresses = {6379: 7000, 26379: 7001}, {"172.16.6.18": "127.0.0.1"}
+    machine = RealMachine("redis01", ServerSpec(address="172.16.6.18"), tmp_path, "none", ports, addresses)
+    machine.write("dump.rdb", b"x")
+    listed = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: [*listed(self, pattern), self / "temp-1.rdb"])
+    assert machine.files() == {"dump.rdb": 1}
+    assert machine._sizes() == {str(machine.folder / "dump.rdb"): 1}

@@ -2,13 +2,12 @@
 
 import pytest
 
+from tests.lessons.conversing import converse
 from tests.lessons.test_format import HEAD, problems
 from tests.lessons.test_session import LESSON
-from tutor.course.catalogue import read_course
-from tutor.course.reading import parse_lesson
-from tutor.course.server import EngineServer
-from tutor.lab.reading import find, names, read_scenario
-from tutor.plain import Plain
+from tutor.lab.loader import find, names, read_scenario
+from tutor.lesson.catalogue import installed_course
+from tutor.lesson.reading import parse_lesson
 
 QUOTE = "> **In the laboratory.** {}\n"
 WHOLE = "[A reset,\n> partial resync](../scenarios/04-partial-resync.yaml): watch `PSYNC`.\n> Then go back."
@@ -16,7 +15,7 @@ NO_LESSON: dict[str, str] = {}  # scenarios that no lesson leads to, with the re
 
 
 def scenes():
-    lessons = read_course().lessons
+    lessons = installed_course().lessons
     return [(lesson, scene) for lesson in lessons for step in lesson.steps for scene in step.scenes]
 
 
@@ -47,13 +46,7 @@ def test_a_scene_without_a_scenario_is_told_with_its_line(said):
 
 
 def test_the_plain_mode_tells_a_scenario():
-    server = EngineServer(LESSON.terminals, seed=1)
-    lines, written = ["", ":lab", ":lab full-resync", ":lab nonsense", ":quit"], []
-    try:
-        Plain(LESSON, server, lambda prompt: lines.pop(0), written.append).run()
-    finally:
-        server.close()
-    text = "\n".join(written)
+    text = converse(LESSON, "", ":lab", ":lab full-resync", ":lab nonsense", ":quit")
     assert "This step is not staged in the laboratory." in text
     assert "First contact, full resync\n==========================\n" in text
     assert "+FULLRESYNC" in text

@@ -4,10 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutor.course.progress import Progress
-from tutor.course.reading import parse_lesson
-from tutor.course.server import EngineServer, ForeignServer
-from tutor.course.session import (
+from tests.waiting import PATIENCE_S
+from tutor.lesson.journal import LessonJournal
+from tutor.lesson.progress import Progress
+from tutor.lesson.reading import parse_lesson
+from tutor.lesson.server import EngineServer, ForeignServer
+from tutor.lesson.session import (
+    Diagnosed,
     Differs,
     ExampleRan,
     Foreseen,
@@ -23,8 +26,7 @@ from tutor.course.session import (
     only_looks,
 )
 
-LESSON = parse_lesson(
-    """---
+TEXT = """---
 id: sample
 title: Sample
 chapter: 2
@@ -102,9 +104,8 @@ hints: [Remove it.]
 ```
 
 </details>
-""",
-    "sample.md",
-)
+"""
+LESSON = parse_lesson(TEXT, "sample.md")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def kinds(events):
 
 
 def get(session, key):
-    return session.server.peek([b"GET", key.encode()])
+    return session.server.inspect([b"GET", key.encode()])
 
 
 def test_the_way_through(session):
@@ -137,32 +138,32 @@ def test_the_way_through(session):
     assert session.predict(step.predictions[0], "2").right
     assert session.due is None
     assert kinds(session.submit("alice", "set user:1 Ada")) == [TaskDone]
-    assert kinds(session.submit("alice", "GET user:1")) == []
+    assert kinds(session.submit("alice", "GET user:1")) == [Diagnosed]  # in another terminal than the task says
     assert kinds(session.submit("bob", "GET user:1")) == [TaskDone, StepDone]
     assert kinds(session.next()) == [StepEntered]
-    assert session.server.peek([b"LLEN", b"list"]) == 3
+    assert session.server.inspect([b"LLEN", b"list"]) == 3
     assert kinds(session.submit("alice", "LTRIM list 9 9")) == [TaskDone, StepDone]  # a route nobody thought of
     assert session.steps_done == (True, True)
     assert kinds(session.next()) == [LessonDone]
 
 
-def test_the_ladder(session):
+def test_the_levels_of_hints(session):
     first = session.hint()
-    assert (first.text, first.rung, first.of, first.lines) == ("Think of a.", 1, 3, ())
+    assert (first.text, first.level, first.of, first.lines) == ("Think of a.", 1, 3, ())
     assert session.hint().text == "`SET key value`"
     assert session.hint().lines == (("alice", "SET user:1 Ada"),)
-    assert session.hint().rung == 3
+    assert session.hint().level == 3
 
 
 @pytest.mark.parametrize(
     "typed, nudge",
     [
         ("STE user:1 Ada", "Did you mean `SET`?"),
-        ("SET user:1", "too few or too many"),
-        ("SET user1 Ada", "You used the key `user1`"),
-        ("SET USER:1 Ada", "You used the key `USER:1`"),
+        ("SET user:1", "The value is missing"),
+        ("SET user1 Ada", "Look at the key once more: you typed `user1`"),
+        ("SET USER:1 Ada", "`USER:1` and `user:1` are different"),
         ("RPUSH user:1 Ada", "holds a list, and the task wants a string"),
-        ("SET user:1 Ad", "does not hold what the task wants"),
+        ("SET user:1 Ad", "Look at the value once more"),
         ("SET user:1 Bob", "That is another name."),
         ("LPOP a", ""),
     ],
@@ -211,12 +212,12 @@ def test_reset_and_back(session):
     session.next()
     session.submit("alice", "FLUSHALL")
     assert kinds(session.reset_step()) == [WentBack, StepEntered]
-    assert session.server.peek([b"LLEN", b"list"]) == 3
+    assert session.server.inspect([b"LLEN", b"list"]) == 3
     assert kinds(session.back()) == [WentBack, StepEntered]
     assert get(session, "extra") == b"1"
     assert session.task_done(LESSON.steps[0].tasks[1])
     assert kinds(session.reset_lesson()) == [WentBack, StepEntered]
-    assert session.server.peek([b"DBSIZE"]) == 0
+    assert session.server.inspect([b"DBSIZE"]) == 0
     assert not session.task_done(LESSON.steps[0].tasks[0])
     assert kinds(session.back()) == [Nothing]
 
@@ -224,7 +225,7 @@ def test_reset_and_back(session):
 def test_a_skipped_step_is_done_for_the_next(session):
     session.next()
     assert get(session, "user:1") == b"Ada"
-    assert session.server.peek([b"LLEN", b"list"]) == 3
+    assert session.server.inspect([b"LLEN", b"list"]) == 3
 
 
 def test_resuming(server):
@@ -287,7 +288,7 @@ def test_free_play_never_breaks_a_lesson(server, lines):
         session.hint()
     while not isinstance(session.undo()[0], Nothing):
         pass
-    assert server.peek([b"DBSIZE"]) == 0
+    assert server.inspect([b"DBSIZE"]) == 0
     assert session.state.done == frozenset()
     session.submit("alice", "SET user:1 Ada")
     assert session.task_done(LESSON.steps[0].tasks[0])
@@ -296,7 +297,7 @@ def test_free_play_never_breaks_a_lesson(server, lines):
 def test_checks_leave_no_trace(session):
     session.submit("alice", "CONFIG RESETSTAT")
     session.submit("alice", "SET user:1 Bob")
-    stats = session.server.peek([b"INFO", b"commandstats"])
+    stats = session.server.inspect([b"INFO", b"commandstats"])
     text = getattr(stats, "text", stats)
     assert b"cmdstat_type" not in text and b"cmdstat_get:" not in text
 
@@ -334,29 +335,54 @@ def test_progress_is_kept(server, tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["progress.json"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"version": 99}', b'{"version": 1, "lessons": 3}', b"\xff"])
-def test_damaged_progress_is_set_aside(tmp_path, damage):
-    path = tmp_path / "progress.json"
-    path.write_bytes(damage)
-    progress = Progress(path)
-    assert progress.kept.lessons == {}
-    assert "was damaged" in progress.notice
-    assert (tmp_path / "progress.damaged-1.json").read_bytes() == damage
-    progress.save()
-    assert Progress(path).notice == ""
+def resumed(server, tmp_path):
+    """Open the lesson as the next program does: with the progress and the journal that the last one left."""
+    server.renew(LESSON.terminals)
+    progress = Progress(tmp_path / "progress.json")
+    session = Session(LESSON, server, progress.recorder(LESSON), LessonJournal("sample", tmp_path))
+    taken = progress.of("sample")
+    session.open(*(taken.resume if taken else (0,)))
+    return session
 
 
-def test_progress_that_cannot_be_written_harms_nothing(tmp_path):
-    (tmp_path / "file").write_text("")
-    progress = Progress(tmp_path / "file" / "progress.json")
-    progress.save()
-    assert "cannot be kept" in progress.notice
+def test_a_task_that_was_done_stays_done_when_the_lesson_is_resumed(server, tmp_path):
+    session = resumed(server, tmp_path)
+    first, second = LESSON.steps[0].tasks
+    session.submit("alice", "SET user:1 Ada")
+    session.submit("alice", "SET user:1 Bob")
+    assert session.task_done(first)
+    path = tmp_path / "sample.jsonl"  # the command that did it does not do it this time
+    path.write_text(path.read_text().replace("user:1 Ada", "user:1 Eve"))
+    session = resumed(server, tmp_path)
+    assert get(session, "user:1") == b"Bob"
+    assert session.task_done(first) and session.open_task is second
+    session.submit("alice", "SET user:1 Ada")
+    session.submit("bob", "GET user:1")
+    assert session.task_done(second)
+    session.next()
+    session.back()
+    session = resumed(server, tmp_path)
+    assert session.step.number == 1 and session.open_task is None
+    session.next()
+    session = resumed(server, tmp_path)
+    assert session.task_done(first, 0) and session.steps_done == (True, False)
+
+
+@pytest.mark.parametrize("way", ["undo", "reset_step", "reset_lesson"])
+def test_a_task_that_was_taken_back_is_open_when_the_lesson_is_resumed(server, tmp_path, way):
+    session = resumed(server, tmp_path)
+    first, _ = LESSON.steps[0].tasks
+    session.submit("alice", "SET user:1 Ada")
+    assert resumed(server, tmp_path).task_done(first)
+    session = resumed(server, tmp_path)
+    getattr(session, way)()
+    assert resumed(server, tmp_path).open_task is first
 
 
 def test_a_foreign_server_goes_back_as_far_as_commands_can(real_server):
     foreign = ForeignServer(LESSON.terminals, real_server.host, real_server.port)
     try:
-        foreign.peek([b"FLUSHALL"])
+        foreign.inspect([b"FLUSHALL"])
         session = Session(LESSON, foreign)
         session.open()
         session.submit("alice", "SET keep 1 EX 1000")
@@ -364,11 +390,74 @@ def test_a_foreign_server_goes_back_as_far_as_commands_can(real_server):
         session.submit("bob", "HSET h f v")
         session.submit("alice", "FLUSHALL")
         session.undo()
-        assert foreign.peek([b"HGET", b"h", b"f"], 3) == b"v"
-        assert 0 < foreign.peek([b"TTL", b"keep"]) <= 1000
+        assert foreign.inspect([b"HGET", b"h", b"f"], 3) == b"v"
+        assert 0 < foreign.inspect([b"TTL", b"keep"]) <= 1000
         assert foreign.prompt("bob") == "127.0.0.1:6379[3]> "
         session.reset_lesson()
-        assert foreign.peek([b"DBSIZE"]) == 0
+        assert foreign.inspect([b"DBSIZE"]) == 0
     finally:
-        foreign.peek([b"FLUSHALL"])
+        foreign.inspect([b"FLUSHALL"])
         foreign.close()
+
+
+def test_a_command_waits_if_the_server_says_so_and_not_if_its_reply_is_late(server, monkeypatch):
+    monkeypatch.setattr("tutor.prompt.conversation.PATIENCE_SECONDS", 0.0)
+    server.renew(("alice", "bob"))
+    server.execute("alice", [b"RPUSH", b"list", b"x"])
+    for _ in range(20):
+        server.execute("alice", [b"RPUSH", b"list", b"x"])
+        assert server.execute("bob", [b"BLPOP", b"list", b"0"]) == [[b"list", b"x"]]
+        assert not server.waiting("bob")
+    assert server.execute("bob", [b"BLPOP", b"empty", b"0"]) == []
+    assert server.waiting("bob")
+    server.execute("alice", [b"RPUSH", b"empty", b"y"])
+    assert server.arrived("bob", PATIENCE_S) == [[b"empty", b"y"]]
+
+
+BACK = """---
+id: back
+title: Back
+chapter: 2
+order: 1
+minutes: 5
+wrong_idea: none
+---
+
+## One
+
+```redis
+127.0.0.1:6379> RPUSH jobs a
+(integer) 1
+```
+
+> **Your turn.** The job is done. Remove it.
+
+<details><summary>x</summary>
+
+```yaml task
+check: {key: jobs, missing: true}
+solution: LPOP jobs
+hints:
+  - Take it out.
+  - The syntax is `LPOP key`.
+```
+
+</details>
+"""
+
+
+def test_a_task_is_not_done_because_its_check_held_from_the_start():
+    server = EngineServer(["redis"])
+    try:
+        session = Session(parse_lesson(BACK, "back.md"), server)
+        session.open()
+        assert not [each for each in session.submit("redis", "SET other 1") if isinstance(each, TaskDone)]
+        session.submit("redis", "RPUSH jobs a", "example1")
+        assert session.open_task is not None
+        assert [each for each in session.submit("redis", "DEL jobs") if isinstance(each, TaskDone)]
+        session.undo()
+        session.undo()
+        assert session.open_task is not None
+        assert not [each for each in session.submit("redis", "SET other 2") if isinstance(each, TaskDone)]
+    finally:
+        server.close()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tutor.course import verify
-from tutor.course.reading import parse_lesson
+from tutor import verify
+from tutor.lesson.reading import parse_lesson
 
 LESSON = """---
 id: sample
@@ -69,6 +69,8 @@ def test_a_lesson_that_holds():
         ("hint: That is 3.", "when: {key: zz}\n    hint: That is 3.",
          "sample.md:24: the wrong attempt `SET b 3` gets no hint: expected 'That is 3.'"),
         ("[Think.]", "['Try set  B 2!']", "sample.md:24: the hint 'Try set  B 2!' contains the solution `SET b 2`"),
+        ('"1"', '"<<number>>"',
+         "sample.md:15: the marker <<number>> shows the learner no value: write <<number:VALUE>>"),
         ("hint: That is 3.", "hint: 'No, SET b 2.'", "contains the solution `SET b 2`"),
     ],
 )  # fmt: skip
