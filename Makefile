@@ -1,36 +1,69 @@
-# redis-tutor: everything needs only Python 3.11 or newer with venv, git and make.
+# redis-tutor on Linux, macOS and WSL: needs only Python 3.11 or newer with venv, and make.
 
-PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+$(error redis-tutor runs on Linux, on macOS and in WSL (the Windows Subsystem for Linux), not on Windows)
+endif
+
 VENV := .venv
 BIN := $(VENV)/bin
+MESSAGES := $(VENV)/pip.log
 
-.PHONY: tutor test lint types verify bench clean
+# The Python that you name (make PYTHON=python3.13), or the first one in PATH that is new enough.
+ASKED := $(filter command environment,$(firstword $(origin PYTHON)))
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+ifeq ($(ASKED),)
+PYTHON := $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+    $$each -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$each && break; done)
+endif
+VERSION := import sys; print(sys.version_info[:2])
+
+.PHONY: tutor test lint types verify bench clean FORCE
 
 tutor: $(VENV)/ready
-	@$(BIN)/redis-tutor
+	@$(BIN)/python -m tutor
 
-test: $(VENV)/ready
-	$(BIN)/python -m pytest -n auto
+test: $(VENV)/ready-to-test
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
-lint: $(VENV)/ready
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+lint: $(VENV)/ready-to-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
-types: $(VENV)/ready
-	$(BIN)/mypy
+types: $(VENV)/ready-to-test
+	$(BIN)/python -m mypy
 
 verify: $(VENV)/ready
-	$(BIN)/redis-tutor verify
+	$(BIN)/python -m tutor verify
 
-bench: $(VENV)/ready
+bench: $(VENV)/ready-to-test
 	$(BIN)/python -m tests.benchmarks
 
-$(VENV)/ready: pyproject.toml requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit("redis-tutor needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+$(VENV)/ready: $(VENV)/made pyproject.toml requirements.lock
+	$(call install,requirements.lock)
 	@touch $@
+
+$(VENV)/ready-to-test: $(VENV)/made pyproject.toml requirements-test.lock
+	$(call install,requirements-test.lock)
+	@touch $(VENV)/ready $@
+
+define install
+	@echo "redis-tutor: installing $(1) into $(VENV)"
+	@{ $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(1) && \
+	   $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; } >$(MESSAGES) 2>&1 || \
+	{ echo "redis-tutor: pip could not install them. Is the network reachable? See $(MESSAGES)." >&2; exit 1; }
+endef
+
+# Made again when its Python is gone, or is another version than the one that you name.
+$(VENV)/made: FORCE
+	@now=$$($(BIN)/python -c 'import pip; $(VERSION)' 2>/dev/null); \
+	if [ -n "$$now" ] && { [ -z "$(ASKED)" ] || [ "$$now" = "$$("$(PYTHON)" -c '$(VERSION)' 2>/dev/null)" ]; }; \
+	    then [ -e $@ ] || touch $@; exit 0; fi; \
+	"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \
+	    { echo "redis-tutor needs Python 3.11 or newer$(if $(ASKED),: $(PYTHON) is not,, and PATH has none)." >&2; exit 1; }; \
+	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "redis-tutor needs the venv module, which $(PYTHON) lacks. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	"$(PYTHON)" -m venv --clear $(VENV) && touch $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
