@@ -5,6 +5,8 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ import pytest
 from tests.lessons.test_session import LESSON, TEXT
 from tests.prompt.screen import Terminal
 from tests.screens.test_real_terminal import children_of, program
-from tests.waiting import wait_until
-from tutor.lesson.journal import IN_USE, LessonJournal
+from tests.waiting import PATIENCE_S, wait_until
+from tutor.lesson.journal import LessonJournal
 from tutor.lesson.progress import Progress
 from tutor.lesson.reading import parse_lesson
 from tutor.lesson.scrollback import MOST_ROWS, Scrollback
@@ -172,15 +174,13 @@ def test_a_line_that_came_to_nothing_is_not_kept(servers, tmp_path):
 def test_a_second_window_keeps_nothing_and_says_so(tmp_path):
     first = LessonJournal("sample", tmp_path)
     first.begin("0 One")
-    child = os.fork()
-    if child == 0:
-        try:
-            second = LessonJournal("sample", tmp_path)
-            second.note(terminal="redis", line="SET a 2")
-            os._exit(0 if second.notice == IN_USE and not second.writes and second.step == "0 One" else 1)
-        finally:
-            os._exit(2)
-    assert os.waitpid(child, 0)[1] == 0
+    window = (
+        "import sys; from pathlib import Path; from tutor.lesson.journal import IN_USE, LessonJournal\n"
+        "second = LessonJournal('sample', Path(sys.argv[1]))\n"
+        "second.note(terminal='redis', line='SET a 2')\n"
+        "assert second.notice == IN_USE and not second.writes and second.step == '0 One'"
+    )
+    subprocess.run([sys.executable, "-c", window, tmp_path], check=True, timeout=PATIENCE_S)
     first.note(terminal="redis", line="SET a 1")
     assert [entry["line"] for entry in LessonJournal("sample", tmp_path).entries] == ["SET a 1"]
 
