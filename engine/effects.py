@@ -216,14 +216,14 @@ class Debug(NamedTuple):
     """Start debugging a script over a link (with `run_now`): from then on only `Converse` reads it.
 
     With `forked` a child takes over the link with a copy of the process; the parent loses the link, and the child
-    exits with its `EndDebug`. The result is a `Debugging` or an OSError.
+    exits with its `EndDebug`. The result is a `DebugStarted` or an OSError.
     """
 
     link: int
     forked: bool
 
 
-class Debugging(NamedTuple):
+class DebugStarted(NamedTuple):
     """The result of `Debug`: the child's process ID, 0 in the process of the script; the duration of the fork."""
 
     pid: int = 0

@@ -39,14 +39,14 @@ from engine.cluster.receiving import Receiver
 from engine.cluster.role import OwnRole
 from engine.cluster.routing import Routing
 from engine.cluster.sending import Sender
-from engine.cluster.state import ClusterState, Peer
+from engine.cluster.state import ClusterNode, ClusterState
 from engine.config import Config, MasterAddress
 from engine.effects import Exit, Lock, Output, Read, Rename, Sync, Unlink, Write
 from engine.keyspace.databases import Keyspace
 from engine.keyspace.slots import SLOTS, key_slot
 from engine.links import Dialer
 from engine.replication import Replication
-from engine.replication.replica import Replica
+from engine.replication.replica import ReplicaRole
 from engine.replication.roles import Roles
 from engine.timers import Clock, Timers
 from engine.values.rng import Rng
@@ -75,7 +75,7 @@ class Cluster:
         pauses: Pauses,
         ending: Ending,
         replication: Replication,
-        replica: Replica,
+        replica: ReplicaRole,
         roles: Roles,
     ) -> None:
         self.config = config
@@ -141,7 +141,7 @@ class Cluster:
             return [f"Loading the cluster node config from {path}: {error.strerror}"]
         now_ms = self.clock.now_ms
         if data:
-            reader = nodes_conf.Reader(self.state, now_ms, config.tls_cluster)
+            reader = nodes_conf.NodesConfReader(self.state, now_ms, config.tls_cluster)
             try:
                 reader.read(data)
             except NodesConfError as error:
@@ -338,7 +338,7 @@ class Cluster:
     def _ping_someone(self) -> None:
         """Ping, of some nodes, the one that was heard of longest ago."""
         peers = list(self.state.nodes.values())
-        chosen: Peer | None = None
+        chosen: ClusterNode | None = None
         for _ in range(RANDOM_PEERS):
             peer = peers[self.rng.below(len(peers))]
             if peer.link is None or peer.ping_sent_ms or peer.flags & (st.MYSELF | st.HANDSHAKE):

@@ -6,7 +6,7 @@ What is sent in a round leaves at its end, after nodes.conf is saved: a vote tha
 from collections.abc import Callable
 
 from engine.cluster.messages import BadMessageError, Framing
-from engine.cluster.state import Peer
+from engine.cluster.state import ClusterNode
 from engine.config import Config
 from engine.effects import Hangup, Output
 from engine.links import Dialer
@@ -34,7 +34,7 @@ class BusLink:
         "unsent_bytes",
     )
 
-    def __init__(self, bus: "Bus", link: int, peer: Peer | None, peer_address: str = "") -> None:
+    def __init__(self, bus: "Bus", link: int, peer: ClusterNode | None, peer_address: str = "") -> None:
         self.bus = bus
         self.link = link
         self.peer = peer  # at the other end; not known at first where it made the connection
@@ -129,7 +129,7 @@ class Bus:
         made = self.links[link] = BusLink(self, link, None, peer)
         return made
 
-    def dial(self, peer: Peer) -> None:
+    def dial(self, peer: ClusterNode) -> None:
         """Connect to a node."""
         made = BusLink(self, 0, peer)
         peer.link = made
@@ -158,7 +158,7 @@ class Bus:
         """Tell whether a link is still there."""
         return link.link in self.links
 
-    def belongs_to(self, link: BusLink, peer: Peer) -> None:
+    def belongs_to(self, link: BusLink, peer: ClusterNode) -> None:
         """Record which node is at the other end of an accepted link; its former link was probably lost."""
         if peer.inbound is not None:
             self.drop(peer.inbound)
@@ -178,12 +178,12 @@ class Bus:
             if peer.inbound is link:
                 peer.inbound = None
 
-    def drop_all(self, peer: Peer) -> None:
+    def drop_all(self, peer: ClusterNode) -> None:
         """Close the links of a node."""
         self.drop(peer.link)
         self.drop(peer.inbound)
 
-    def enforce_limit(self, peer: Peer) -> None:
+    def enforce_limit(self, peer: ClusterNode) -> None:
         """Close links of a node on which more waits than `cluster-link-sendbuf-limit` allows."""
         limit = self.config.cluster_link_sendbuf_limit
         if not limit:

@@ -24,7 +24,7 @@ from engine.cluster.messages import Message
 from engine.cluster.ownership import Ownership
 from engine.cluster.role import OwnRole
 from engine.cluster.sending import Sender
-from engine.cluster.state import ClusterState, ManualFailover, Peer
+from engine.cluster.state import ClusterNode, ClusterState, ManualFailover
 from engine.config import Config
 from engine.effects import Output
 from engine.timers import Clock
@@ -87,7 +87,7 @@ class Election:
 
     # --- voting -------------------------------------------------------------------------------------------------
 
-    def asked_for_vote(self, candidate: Peer, request: Message) -> None:
+    def asked_for_vote(self, candidate: ClusterNode, request: Message) -> None:
         """A replica asks for our vote."""
         state, now_ms = self.state, self.clock.now_ms
         myself = state.myself
@@ -104,7 +104,7 @@ class Election:
         self.sender.send(candidate.link, self.sender.message(ms.AUTH_ACK))
         self.output.log("*", f"Failover auth granted to {candidate.shown} for epoch {state.current_epoch}")
 
-    def _refusal(self, candidate: Peer, request: Message) -> str:
+    def _refusal(self, candidate: ClusterNode, request: Message) -> str:
         """Return why a replica does not get our vote, or ""."""
         state, master, name = self.state, candidate.master, candidate.shown
         if request.current_epoch < state.current_epoch:
@@ -131,7 +131,7 @@ class Election:
             return f"{name}: slot {slot} epoch ({owner.config_epoch}) > reqEpoch ({request.config_epoch})"
         return ""
 
-    def voted(self, voter: Peer, epoch: int) -> None:
+    def voted(self, voter: ClusterNode, epoch: int) -> None:
         """A master has voted for us, in its epoch."""
         if voter.is_master and voter.slots and epoch >= self.epoch:
             self.votes += 1
@@ -271,7 +271,7 @@ class Election:
             self.pauses.end(PURPOSE)
         self.state.manual = ManualFailover()
 
-    def requested(self, replica: Peer) -> None:
+    def requested(self, replica: ClusterNode) -> None:
         """One of our replicas wants to take over: pause clients, and tell it where we stand."""
         self.end_manual()
         manual = self.state.manual

@@ -9,7 +9,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#failu
 
 from engine.cluster import state as st
 from engine.cluster.sending import Sender
-from engine.cluster.state import ClusterState, Peer
+from engine.cluster.state import ClusterNode, ClusterState
 from engine.config import Config
 from engine.effects import Output
 from engine.timers import Clock
@@ -35,20 +35,20 @@ class Failures:
 
     # --- reports ------------------------------------------------------------------------------------------------
 
-    def report(self, failing: Peer, reporter: Peer) -> None:
+    def report(self, failing: ClusterNode, reporter: ClusterNode) -> None:
         """A master says that it cannot reach a node."""
         if reporter.name not in failing.reports:
             self.output.log("-", f"Node {reporter.shown} reported node {failing.shown} as not reachable.")
         failing.reports[reporter.name] = self.clock.now_ms
         self.mark_if_failing(failing)
 
-    def withdraw(self, peer: Peer, reporter: Peer) -> None:
+    def withdraw(self, peer: ClusterNode, reporter: ClusterNode) -> None:
         """A master says that it can reach a node."""
         if peer.reports.pop(reporter.name, None) is not None:
             self.count_reports(peer)
             self.output.log("-", f"Node {reporter.shown} reported node {peer.shown} is back online.")
 
-    def count_reports(self, peer: Peer) -> int:
+    def count_reports(self, peer: ClusterNode) -> int:
         """Return how many masters lately said that they cannot reach a node."""
         oldest_ms = self.clock.now_ms - self.config.cluster_node_timeout * REPORT_VALIDITY_FACTOR
         for name in [name for name, told_ms in peer.reports.items() if told_ms < oldest_ms]:
@@ -57,7 +57,7 @@ class Failures:
 
     # --- FAIL ---------------------------------------------------------------------------------------------------
 
-    def mark_if_failing(self, peer: Peer) -> None:
+    def mark_if_failing(self, peer: ClusterNode) -> None:
         """Take a node to be down, if it does not answer us either and the majority of masters agrees."""
         state = self.state
         if not peer.flags & st.PFAIL or peer.failed:
@@ -69,19 +69,19 @@ class Failures:
         self._set_failed(peer)
         self.sender.fail(peer.name)
 
-    def told(self, sender: Peer, name: str) -> None:
+    def told(self, sender: ClusterNode, name: str) -> None:
         """A node says that the majority takes another to be down."""
         failing = self.state.find(name)
         if failing is not None and not failing.flags & (st.FAIL | st.MYSELF):
             self.output.log("*", f"FAIL message received from {sender.shown} about {failing.shown}")
             self._set_failed(failing)
 
-    def _set_failed(self, peer: Peer) -> None:
+    def _set_failed(self, peer: ClusterNode) -> None:
         peer.flags = peer.flags & ~st.PFAIL | st.FAIL
         peer.failed_ms = self.clock.now_ms
         self.state.changed(evaluate=True)
 
-    def answered(self, peer: Peer) -> None:
+    def answered(self, peer: ClusterNode) -> None:
         """A node has answered our ping: it is no longer PFAIL, and perhaps no longer FAIL."""
         if peer.flags & st.PFAIL:
             peer.flags &= ~st.PFAIL

@@ -9,7 +9,7 @@ https://redis.io/docs/latest/commands/cluster-nodes/
 """
 
 from engine.cluster import state as st
-from engine.cluster.state import ClusterState, Peer, is_name, ranges
+from engine.cluster.state import ClusterNode, ClusterState, is_name, ranges
 from engine.keyspace.slots import SLOTS
 from engine.protocol.resp import split_args
 
@@ -24,7 +24,7 @@ class NodesConfError(Exception):
         self.line = line
 
 
-def describe(state: ClusterState, peer: Peer, tls: bool = False, for_file: bool = False) -> str:
+def describe(state: ClusterState, peer: ClusterNode, tls: bool = False, for_file: bool = False) -> str:
     """Return the line of a node, with the port that clients of a kind of connection use."""
     address = f"{peer.ip}:{peer.client_port(tls)}@{peer.bus_port}"
     if peer.hostname or for_file:
@@ -69,7 +69,7 @@ def write(state: ClusterState) -> bytes:
     return "".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
-class Reader:
+class NodesConfReader:
     """Reads nodes.conf into a state that knows no node yet."""
 
     def __init__(self, state: ClusterState, now_ms: int, tls: bool) -> None:
@@ -145,7 +145,7 @@ class Reader:
             else:
                 self.unknown.append(name)
 
-    def _peer(self, name: str) -> Peer:
+    def _peer(self, name: str) -> ClusterNode:
         """Return the node of a name, which is known from here on."""
         if not is_name(name):
             raise ValueError(f"{name!r} is no name of a node")
@@ -155,7 +155,7 @@ class Reader:
             self.state.add(peer)
         return peer
 
-    def _address(self, peer: Peer, text: str) -> None:
+    def _address(self, peer: ClusterNode, text: str) -> None:
         address, *more = text.split(",")
         peer.hostname = more[0] if more else ""
         told = set()
@@ -194,7 +194,7 @@ class Reader:
             peer.tls_port = port
         peer.bus_port = _port(bus_port) if at else peer.client_port(self.tls) + st.BUS_PORT_OFFSET
 
-    def _flags(self, peer: Peer, text: str) -> None:
+    def _flags(self, peer: ClusterNode, text: str) -> None:
         for name in text.split(","):
             flag = _FLAGS.get(name.lower())
             if flag is None:
@@ -207,7 +207,7 @@ class Reader:
                     raise ValueError("a second node has the flag myself")
                 self.state.myself = peer
 
-    def _slots(self, peer: Peer, word: str) -> None:
+    def _slots(self, peer: ClusterNode, word: str) -> None:
         if word[0] == "[":
             slot_text, arrow, rest = word[1:].partition("-")
             if not arrow or rest[:2] not in (">-", "<-") or rest[-1] != "]":

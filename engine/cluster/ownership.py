@@ -13,7 +13,7 @@ from collections.abc import Callable
 from engine.clients.propagation import Propagation
 from engine.cluster import state as st
 from engine.cluster.role import OwnRole
-from engine.cluster.state import ClusterState, Peer
+from engine.cluster.state import ClusterNode, ClusterState
 from engine.config import Config
 from engine.effects import Output
 from engine.keyspace.databases import Keyspace
@@ -71,7 +71,7 @@ class Ownership:
 
     # --- claims -------------------------------------------------------------------------------------------------
 
-    def claimed(self, claimer: Peer, epoch: int, slots: int) -> None:
+    def claimed(self, claimer: ClusterNode, epoch: int, slots: int) -> None:
         """A node claims slots under an epoch: take over what is newer than what we know."""
         state = self.state
         myself = state.myself
@@ -120,7 +120,7 @@ class Ownership:
         for slot in with_keys:
             self.delete_keys(slot)
 
-    def set_master(self, master: Peer) -> None:
+    def set_master(self, master: ClusterNode) -> None:
         """Become the replica of a node. This one serves no slots."""
         state = self.state
         myself = state.myself
@@ -136,11 +136,11 @@ class Ownership:
         self.role.follow(master.ip, self.replication_port(master))
         self.end_manual_failover()
 
-    def replication_port(self, peer: Peer) -> int:
+    def replication_port(self, peer: ClusterNode) -> int:
         """Return the port at which a node is replicated."""
         return peer.client_port(self.config.tls_replication)
 
-    def set_as_master(self, peer: Peer) -> None:
+    def set_as_master(self, peer: ClusterNode) -> None:
         """A node that was a replica is a master now."""
         state = self.state
         if peer.is_master:
@@ -167,7 +167,7 @@ class Ownership:
         self.output.log("*", f"New configEpoch set to {myself.config_epoch}")
         return True
 
-    def resolve_collision(self, other: Peer) -> None:
+    def resolve_collision(self, other: ClusterNode) -> None:
         """Take a new epoch if another master has the same, and the greater name."""
         state = self.state
         myself = state.myself

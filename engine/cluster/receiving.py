@@ -21,7 +21,7 @@ from engine.cluster.messages import BadMessageError, Message
 from engine.cluster.ownership import Ownership
 from engine.cluster.role import OwnRole
 from engine.cluster.sending import Sender
-from engine.cluster.state import ClusterState, Peer
+from engine.cluster.state import ClusterNode, ClusterState
 from engine.config import Config
 from engine.effects import Output
 from engine.timers import Clock
@@ -90,7 +90,7 @@ class Receiver:
         elif sender is not None:
             self._other(link, message, sender)
 
-    def _sender(self, link: BusLink, message: Message) -> Peer | None:
+    def _sender(self, link: BusLink, message: Message) -> ClusterNode | None:
         """Return the node that a message comes from, if we know it."""
         if link.peer is not None and not link.peer.in_handshake:
             return link.peer
@@ -99,7 +99,7 @@ class Receiver:
             self.bus.belongs_to(link, sender)
         return sender
 
-    def _note_header(self, sender: Peer, message: Message) -> None:
+    def _note_header(self, sender: ClusterNode, message: Message) -> None:
         """Take over what the header of every message tells."""
         state = self.state
         state.current_epoch = max(state.current_epoch, message.current_epoch)
@@ -116,7 +116,7 @@ class Receiver:
         ):
             self.election.paused_at(message.offset)
 
-    def _other(self, link: BusLink, message: Message, sender: Peer) -> None:
+    def _other(self, link: BusLink, message: Message, sender: ClusterNode) -> None:
         """Take a message of a node that we know, which is no PING, PONG or MEET."""
         state = self.state
         kind = message.kind
@@ -145,7 +145,7 @@ class Receiver:
 
     # --- PING, PONG, MEET ---------------------------------------------------------------------------------------
 
-    def _ping(self, link: BusLink, message: Message, sender: Peer | None) -> None:
+    def _ping(self, link: BusLink, message: Message, sender: ClusterNode | None) -> None:
         kind = message.kind
         state = self.state
         if kind != ms.PONG:
@@ -202,7 +202,7 @@ class Receiver:
         state.changed()
         self._gossip(message, None)
 
-    def _met_before(self, link: BusLink, message: Message, sender: Peer) -> None:
+    def _met_before(self, link: BusLink, message: Message, sender: ClusterNode) -> None:
         """The node at the end of a handshake is one that we know."""
         self.output.log("-", f"Handshake: we already know node {sender.shown}, updating the address if needed.")
         if self._update_address(sender, link, message):
@@ -210,7 +210,7 @@ class Receiver:
         assert link.peer is not None
         self.forget(link.peer)
 
-    def _shake_hands(self, peer: Peer, message: Message) -> None:
+    def _shake_hands(self, peer: ClusterNode, message: Message) -> None:
         """The node at the end of a handshake tells its name."""
         if not st.is_name(message.sender):
             return
@@ -235,18 +235,18 @@ class Receiver:
         self.bus.drop(link)
         self.state.changed()
 
-    def forget(self, peer: Peer) -> None:
+    def forget(self, peer: ClusterNode) -> None:
         """Forget a node, and close its links."""
         self.bus.drop_all(peer)
         self.state.remove(peer)
 
-    def _set_ports(self, peer: Peer, message: Message) -> None:
+    def _set_ports(self, peer: ClusterNode, message: Message) -> None:
         peer.port, peer.tls_port = message.port, message.other_port
         if self.config.tls_cluster:
             peer.port, peer.tls_port = peer.tls_port, peer.port
         peer.bus_port = message.bus_port
 
-    def _update_address(self, peer: Peer, link: BusLink, message: Message) -> bool:
+    def _update_address(self, peer: ClusterNode, link: BusLink, message: Message) -> bool:
         """Take over the address that a message comes from; returns whether it is another than before."""
         if link is peer.link:
             return False
@@ -266,7 +266,7 @@ class Receiver:
             self.role.follow(peer.ip, self.ownership.replication_port(peer))
         return True
 
-    def _note_role(self, sender: Peer, message: Message) -> None:
+    def _note_role(self, sender: ClusterNode, message: Message) -> None:
         """Take over whether the sender is a master or a replica, and of whom."""
         state = self.state
         if not message.master:
@@ -285,7 +285,7 @@ class Receiver:
             self._set_shard(sender, master.shard_id)
             state.changed()
 
-    def _note_slots(self, sender: Peer, message: Message) -> None:
+    def _note_slots(self, sender: ClusterNode, message: Message) -> None:
         """Take over the slots that the sender claims, or tell it who serves them now."""
         state = self.state
         owner = sender if sender.is_master else sender.master
@@ -308,7 +308,7 @@ class Receiver:
                 self.sender.update(sender.link, other)
                 return
 
-    def _gossip(self, message: Message, sender: Peer | None) -> None:
+    def _gossip(self, message: Message, sender: ClusterNode | None) -> None:
         """Take over what a message says of other nodes. Without a sender that we know, it is believed for a MEET."""
         state, now_ms = self.state, self.clock.now_ms
         failing = st.FAIL | st.PFAIL
@@ -348,7 +348,7 @@ class Receiver:
                 peer.ip, peer.port, peer.tls_port, peer.bus_port = seen.ip, port, tls_port, seen.bus_port
                 peer.flags &= ~st.NOADDR
 
-    def _note_extensions(self, message: Message, sender: Peer) -> None:
+    def _note_extensions(self, message: Message, sender: ClusterNode) -> None:
         """Take over the names and the shard of the sender, and whom it has forgotten."""
         state = self.state
         hostname = nodename = shard_id = ""
@@ -373,7 +373,7 @@ class Receiver:
                 state.changed()
         self._set_shard(sender, shard_id if st.is_name(shard_id) else sender.top_master.shard_id)
 
-    def _also_forget(self, name: str, ttl_s: int, sender: Peer) -> None:
+    def _also_forget(self, name: str, ttl_s: int, sender: ClusterNode) -> None:
         """Forget a node that another has forgotten."""
         state = self.state
         peer = state.find(name)
@@ -385,7 +385,7 @@ class Receiver:
         self.forget(peer)
         state.changed(evaluate=True)
 
-    def _set_shard(self, peer: Peer, shard_id: str) -> None:
+    def _set_shard(self, peer: ClusterNode, shard_id: str) -> None:
         """Move a node to a shard, and us with it if it is our master."""
         state = self.state
         if state.set_shard(peer, shard_id):

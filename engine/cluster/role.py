@@ -2,7 +2,7 @@
 
 from engine.config import Config
 from engine.replication import Replication
-from engine.replication.replica import REPL_STATE_CONNECTED, Replica
+from engine.replication.replica import REPL_STATE_CONNECTED, ReplicaRole
 from engine.replication.roles import Roles
 from engine.timers import Clock
 
@@ -11,7 +11,7 @@ class OwnRole:
     """Whether this node is a replica, of whom, and how far it is."""
 
     def __init__(
-        self, config: Config, clock: Clock, replication: Replication, replica: Replica, roles: Roles
+        self, config: Config, clock: Clock, replication: Replication, replica: ReplicaRole, roles: Roles
     ) -> None:
         self.config = config
         self.clock = clock

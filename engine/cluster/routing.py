@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from engine.clients import client as flags
 from engine.clients.client import BLOCKED_LIST, BLOCKED_STREAM, BLOCKED_ZSET, Client
-from engine.cluster.state import ClusterState, Peer
+from engine.cluster.state import ClusterNode, ClusterState
 from engine.config import Config
 from engine.keyspace.databases import Database, Keyspace
 from engine.keyspace.slots import key_slot
@@ -75,7 +75,7 @@ class Routing:
         state = self.state
         shard = command.name in _SHARD_COMMANDS
         slot = -1
-        owner: Peer | None = None
+        owner: ClusterNode | None = None
         first = b""
         moving = importing = several = False
         missing = existing = 0
@@ -157,7 +157,7 @@ class Routing:
         elif command_flags & WRITE:
             raise redirection(DOWN_READS_ONLY)
 
-    def _redirect(self, kind: bytes, ctx: Client, slot: int, peer: Peer) -> ReplyError:
+    def _redirect(self, kind: bytes, ctx: Client, slot: int, peer: ClusterNode) -> ReplyError:
         port = peer.client_port(self.is_tls(ctx))
         return redirection(b"%b %d %b:%d" % (kind, slot, self.endpoint(peer).encode("latin-1", "replace"), port))
 
@@ -165,7 +165,7 @@ class Routing:
         """Return whether a client gets the TLS ports."""
         return ctx.kind == "tls" if ctx.link else self.config.tls_cluster
 
-    def endpoint(self, peer: Peer) -> str:
+    def endpoint(self, peer: ClusterNode) -> str:
         """Return the endpoint that clients get (`cluster-preferred-endpoint-type`)."""
         preferred = self.config.cluster_preferred_endpoint_type
         if preferred == "hostname":

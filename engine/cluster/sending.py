@@ -9,7 +9,7 @@ from engine.cluster import state as st
 from engine.cluster.bus import Bus, BusLink
 from engine.cluster.messages import Gossip, Message
 from engine.cluster.role import OwnRole
-from engine.cluster.state import ClusterState, Peer
+from engine.cluster.state import ClusterNode, ClusterState
 from engine.config import Config
 from engine.timers import Clock
 from engine.values.rng import Rng
@@ -97,7 +97,7 @@ class Sender:
         peers = list(state.nodes.values())
         fresh = len(peers) - 2
         wanted = min(max(len(peers) // 10, 3), fresh)
-        chosen: dict[str, Peer] = {}
+        chosen: dict[str, ClusterNode] = {}
         for _ in range(wanted * 3):
             if fresh <= 0 or len(chosen) >= wanted:
                 break
@@ -118,7 +118,7 @@ class Sender:
             gossip += [self._seen(peer) for peer in failing[: self.pfail_nodes]]
         return gossip
 
-    def _seen(self, peer: Peer) -> Gossip:
+    def _seen(self, peer: ClusterNode) -> Gossip:
         port, other_port = peer.port, peer.tls_port
         if self.config.tls_cluster:
             port, other_port = other_port, port
@@ -169,7 +169,7 @@ class Sender:
         message.about = name
         self.broadcast(message)
 
-    def update(self, link: BusLink | None, owner: Peer) -> None:
+    def update(self, link: BusLink | None, owner: ClusterNode) -> None:
         """Tell a node that another serves its slots."""
         if link is None:
             return

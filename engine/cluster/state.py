@@ -85,7 +85,7 @@ def to_bytes(slots: int) -> bytes:
     return slots.to_bytes(SLOTS_BYTES, "little")
 
 
-class Peer:
+class ClusterNode:
     """A node of the cluster, as this one knows it. Times are in ms since 1970; 0 means never."""
 
     __slots__ = (
@@ -123,8 +123,8 @@ class Peer:
         self.created_ms = now_ms
         self.config_epoch = 0
         self.slots = 0
-        self.master: Peer | None = None
-        self.replicas: list[Peer] = []
+        self.master: ClusterNode | None = None
+        self.replicas: list[ClusterNode] = []
         self.ip = ""
         self.port = 0  # for clients: TCP
         self.tls_port = 0
@@ -174,7 +174,7 @@ class Peer:
         return self.slots.bit_count()
 
     @property
-    def top_master(self) -> "Peer":
+    def top_master(self) -> "ClusterNode":
         """The master of its shard: itself, or the one that it replicates."""
         peer = self
         seen = {peer.name}
@@ -208,7 +208,7 @@ class ManualFailover:
 
     def __init__(self) -> None:
         self.end_ms = 0  # 0: none is under way
-        self.replica: Peer | None = None  # on the master: the replica that is to take over
+        self.replica: ClusterNode | None = None  # on the master: the replica that is to take over
         self.master_offset = -1  # on the replica: where the master stands still; -1: not known yet
         self.can_start = False
 
@@ -229,21 +229,21 @@ class Due:
 class ClusterState:
     """The nodes that a node knows, and the slots."""
 
-    myself: Peer
+    myself: ClusterNode
 
     def __init__(self, rng: Rng) -> None:
         self._rng = rng
         self.due = Due()
         self.manual = ManualFailover()
-        self.nodes: dict[str, Peer] = {}
-        self.shards: dict[str, list[Peer]] = {}
+        self.nodes: dict[str, ClusterNode] = {}
+        self.shards: dict[str, list[ClusterNode]] = {}
         self.current_epoch = 0
         self.last_vote_epoch = 0
         self.ok = False  # the cluster is up, as far as this node can tell
         self.size = 1  # masters that serve slots
-        self.owners: list[Peer | None] = [None] * SLOTS
-        self.migrating: dict[int, Peer] = {}  # slots of ours, and to whom they are moving
-        self.importing: dict[int, Peer] = {}
+        self.owners: list[ClusterNode | None] = [None] * SLOTS
+        self.migrating: dict[int, ClusterNode] = {}  # slots of ours, and to whom they are moving
+        self.importing: dict[int, ClusterNode] = {}
         self.unclaimed = 0  # slots that their owner no longer claims and no other node does
         self.released = 0  # slots that lost their owner since their channels were last checked
         self.forgotten: dict[str, int] = {}  # names, and until when (in s) they are not learned from gossip
@@ -254,22 +254,22 @@ class ClusterState:
         """Return a random name."""
         return self._rng.hex(40).decode()
 
-    def new_peer(self, name: str | None, flags: int, now_ms: int) -> Peer:
+    def new_peer(self, name: str | None, flags: int, now_ms: int) -> ClusterNode:
         """Make a node that is not known yet, and does not become known by this; a name is made up if need be."""
-        return Peer(self.new_name() if name is None else name, self.new_name(), flags, now_ms)
+        return ClusterNode(self.new_name() if name is None else name, self.new_name(), flags, now_ms)
 
-    def add(self, peer: Peer) -> None:
+    def add(self, peer: ClusterNode) -> None:
         """Know a node from now on."""
         self.nodes[peer.name] = peer
 
-    def rename(self, peer: Peer, name: str) -> None:
+    def rename(self, peer: ClusterNode, name: str) -> None:
         """Give a node its real name."""
         del self.nodes[peer.name]
         peer.name = name
         self.nodes[name] = peer
         self.join_shard(peer)
 
-    def remove(self, peer: Peer) -> None:
+    def remove(self, peer: ClusterNode) -> None:
         """Forget a node: its slots, its reports, its place among masters and replicas. Its links are not touched."""
         for slots in (self.importing, self.migrating):
             for slot in [slot for slot, other in slots.items() if other is peer]:
@@ -284,13 +284,13 @@ class ClusterState:
             self.remove_replica(peer.master, peer)
         del self.nodes[peer.name]
 
-    def join_shard(self, peer: Peer) -> None:
+    def join_shard(self, peer: ClusterNode) -> None:
         """Add a node to the shard whose ID it has."""
         shard = self.shards.setdefault(peer.shard_id, [])
         if peer not in shard:
             shard.append(peer)
 
-    def leave_shard(self, peer: Peer) -> None:
+    def leave_shard(self, peer: ClusterNode) -> None:
         """Remove a node from its shard."""
         shard = self.shards.get(peer.shard_id)
         if shard is not None:
@@ -299,7 +299,7 @@ class ClusterState:
             if not shard:
                 del self.shards[peer.shard_id]
 
-    def set_shard(self, peer: Peer, shard_id: str) -> bool:
+    def set_shard(self, peer: ClusterNode, shard_id: str) -> bool:
         """Move a node to a shard; returns whether it was in another."""
         if peer.shard_id == shard_id:
             return False
@@ -309,14 +309,14 @@ class ClusterState:
         return True
 
     @staticmethod
-    def add_replica(master: Peer, replica: Peer) -> None:
+    def add_replica(master: ClusterNode, replica: ClusterNode) -> None:
         """Note that a node is a master's replica."""
         if replica not in master.replicas:
             master.replicas.append(replica)
             master.flags |= MIGRATE_TO
 
     @staticmethod
-    def remove_replica(master: Peer, replica: Peer) -> None:
+    def remove_replica(master: ClusterNode, replica: ClusterNode) -> None:
         """Note that a node is no longer a master's replica."""
         if replica in master.replicas:
             master.replicas.remove(replica)
@@ -330,12 +330,12 @@ class ClusterState:
         due.evaluate |= evaluate
         due.fsync |= fsync
 
-    def find(self, name: bytes | str) -> Peer | None:
+    def find(self, name: bytes | str) -> ClusterNode | None:
         """Return the node with a name, or None."""
         return self.nodes.get(name.decode("latin-1") if isinstance(name, bytes) else name)
 
     @property
-    def my_master(self) -> Peer:
+    def my_master(self) -> ClusterNode:
         """The node that serves the slots of this one: itself, or its master."""
         myself = self.myself
         return myself.master if myself.is_replica and myself.master is not None else myself
@@ -347,7 +347,7 @@ class ClusterState:
 
     # --- slots --------------------------------------------------------------------------------------------------
 
-    def assign(self, slot: int, peer: Peer) -> bool:
+    def assign(self, slot: int, peer: ClusterNode) -> bool:
         """Assign an unassigned slot to a node. Returns False if the slot is assigned."""
         if self.owners[slot] is not None:
             return False
@@ -369,7 +369,7 @@ class ClusterState:
         self.released |= bit
         return True
 
-    def release_all(self, peer: Peer) -> None:
+    def release_all(self, peer: ClusterNode) -> None:
         """Unassign all slots of a node."""
         for slot in members(peer.slots):
             self.owners[slot] = None
@@ -386,9 +386,9 @@ class ClusterState:
         """Return whether no node claims a slot now."""
         return self.owners[slot] is None or bool(self.unclaimed >> slot & 1)
 
-    def runs(self) -> Iterator[tuple[int, int, Peer]]:
+    def runs(self) -> Iterator[tuple[int, int, ClusterNode]]:
         """Yield each run of slots that one node serves: its first and last slot, and the node."""
-        owner: Peer | None = None
+        owner: ClusterNode | None = None
         first = 0
         for slot, peer in enumerate(self.owners):
             if peer is not owner:

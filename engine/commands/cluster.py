@@ -9,7 +9,7 @@ from engine.clients import client as flags
 from engine.cluster import Cluster, nodes_conf
 from engine.cluster import state as st
 from engine.cluster.bus import BusLink
-from engine.cluster.state import Peer
+from engine.cluster.state import ClusterNode
 from engine.keyspace.slots import SLOTS, key_slot
 from engine.protocol.errors import SYNTAX, ReplyError, subcommand_syntax, wrong_arity
 from engine.protocol.numbers import parse_integer
@@ -50,7 +50,7 @@ def _slot(arg: bytes) -> int:
     return integer(arg, BAD_SLOT, 0, SLOTS - 1)
 
 
-def _known(cluster: Cluster, name: bytes, error: bytes = b"ERR Unknown node %b") -> Peer:
+def _known(cluster: Cluster, name: bytes, error: bytes = b"ERR Unknown node %b") -> ClusterNode:
     """Return the node with a name; raises an error that shows it."""
     peer = cluster.state.find(name)
     if peer is None:
@@ -225,14 +225,14 @@ def setslot(ctx: Context, cluster: Cluster, argv: Argv) -> Reply:
     return OK
 
 
-def _master(cluster: Cluster, name: bytes, error: bytes) -> Peer:
+def _master(cluster: Cluster, name: bytes, error: bytes) -> ClusterNode:
     peer = _known(cluster, name, error)
     if peer.is_replica:
         raise ReplyError(NOT_A_MASTER)
     return peer
 
 
-def _set_owner(cluster: Cluster, slot: int, owner: Peer) -> None:
+def _set_owner(cluster: Cluster, slot: int, owner: ClusterNode) -> None:
     """Let a node serve a slot from now on; what moved it here or away is over."""
     state, config = cluster.state, cluster.config
     myself = state.myself
@@ -506,7 +506,7 @@ def links(ctx: Context, cluster: Cluster, argv: Argv) -> Reply:
     ]
 
 
-def _link(link: BusLink, peer: Peer) -> dict[bytes, Reply]:
+def _link(link: BusLink, peer: ClusterNode) -> dict[bytes, Reply]:
     events = b"r" if link.established else b""
     return {
         b"direction": b"from" if link.inbound else b"to",
@@ -518,7 +518,7 @@ def _link(link: BusLink, peer: Peer) -> dict[bytes, Reply]:
     }
 
 
-def _offset(cluster: Cluster, peer: Peer) -> int:
+def _offset(cluster: Cluster, peer: ClusterNode) -> int:
     return cluster.role.offset if peer is cluster.state.myself else peer.offset
 
 
@@ -539,7 +539,7 @@ def slots(ctx: Context, cluster: Cluster, argv: Argv) -> Reply:
     return reply
 
 
-def _endpoint(ctx: Context, cluster: Cluster, peer: Peer) -> Reply:
+def _endpoint(ctx: Context, cluster: Cluster, peer: ClusterNode) -> Reply:
     """Return where clients reach a node, and what else is known of that."""
     preferred = cluster.config.cluster_preferred_endpoint_type
     endpoint = None if preferred == "unknown-endpoint" else _text(cluster.routing.endpoint(peer))
@@ -568,7 +568,7 @@ def shards(ctx: Context, cluster: Cluster, argv: Argv) -> Reply:
     return reply
 
 
-def _details(cluster: Cluster, peer: Peer) -> dict[bytes, Reply]:
+def _details(cluster: Cluster, peer: ClusterNode) -> dict[bytes, Reply]:
     details: dict[bytes, Reply] = {b"id": peer.name.encode()}
     if peer.port:
         details[b"port"] = peer.port

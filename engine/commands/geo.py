@@ -19,7 +19,7 @@ from engine.values.zset import ScoreRange, ZSetValue
 _NO_MEMBER = b"ERR could not decode requested zset member"
 
 
-class Found:
+class FoundMember:
     """A place found by a search."""
 
     __slots__ = ("distance_m", "lat", "lon", "member", "score")
@@ -247,11 +247,11 @@ def _options(search: Search, argv: Argv, at: int, kind: int, value: ZSetValue | 
         at += 1
 
 
-def _find(value: ZSetValue, search: Search) -> list[Found]:
+def _find(value: ZSetValue, search: Search) -> list[FoundMember]:
     """Return the places in the area, in the order of the cells."""
     shape = search.shape
     limit = search.count if search.any else 0
-    found: list[Found] = []
+    found: list[FoundMember] = []
     for cell in geohash.cells(shape):
         if limit and len(found) >= limit:
             break
@@ -261,7 +261,7 @@ def _find(value: ZSetValue, search: Search) -> list[Found]:
             lon, lat = geohash.decode(score)
             metres = shape.distance_m(lon, lat)
             if metres is not None:
-                found.append(Found(member, score, lon, lat, metres))
+                found.append(FoundMember(member, score, lon, lat, metres))
             if limit and len(found) >= limit:
                 break
     return found
@@ -295,7 +295,7 @@ def _search(ctx: Context, value: ZSetValue | None, search: Search, kind: int, na
     return _reply(ctx, found, search)
 
 
-def _reply(ctx: Context, found: list[Found], search: Search) -> Reply:
+def _reply(ctx: Context, found: list[FoundMember], search: Search) -> Reply:
     if not (search.dist or search.hash or search.coord):
         return [place.member for place in found]
     reply: list[Reply] = []
@@ -311,7 +311,7 @@ def _reply(ctx: Context, found: list[Found], search: Search) -> Reply:
     return reply
 
 
-def _store(ctx: Context, key: bytes, found: list[Found], search: Search, kind: int) -> Reply:
+def _store(ctx: Context, key: bytes, found: list[FoundMember], search: Search, kind: int) -> Reply:
     if not found:
         return _remove(ctx, key)
     to_metres = search.shape.to_metres

@@ -78,7 +78,7 @@ class _LineError(Exception):
     """The reason why the current line is invalid."""
 
 
-class Reader:
+class ConfigReader:
     """Parses text into a configuration. Directives that were read before an invalid line stay."""
 
     def __init__(self, config: Config, surroundings: Surroundings) -> None:
@@ -285,7 +285,7 @@ def load_config(
     """
     if not command_line.given:
         return
-    reader = Reader(config, surroundings)
+    reader = ConfigReader(config, surroundings)
     text = b""
     if command_line.config_file is not None:
         text = reader.text_of(command_line.config_file)
@@ -298,5 +298,5 @@ def load_config(
 def parse(text: bytes, surroundings: Surroundings | None = None) -> Config:
     """Return the configuration that a redis.conf describes; raises `FatalConfigError`."""
     config = Config()
-    Reader(config, surroundings or Surroundings()).read(text)
+    ConfigReader(config, surroundings or Surroundings()).read(text)
     return config

@@ -87,7 +87,7 @@ LFU_INIT_VAL = 5
 LRU_CLOCK_MAX = (1 << 32) - 1  # seconds; an access clock is 32 bits wide
 
 
-class Observer(Protocol):
+class KeyspaceObserver(Protocol):
     """Notified of key changes; implemented by `KeyspaceEvents`."""
 
     def key_modified(self, db: "Database", key: bytes) -> None:
@@ -133,7 +133,7 @@ class Keyspace:
         self.notify_mask = 0  # classes that notify-keyspace-events selects; 0 unless K or E is given
         self.notify_misses = False
         self.attended = False  # True if a client watches or tracks keys: `modified` then notifies the observer
-        self.observer: Observer | None = None
+        self.observer: KeyspaceObserver | None = None
         self.databases = [(database or Database)(self, i) for i in range(count)]
         # Keys that clients of a writable replica gave a time to live, unknown to the master.
         self.own_expiring: dict[tuple[int, bytes], None] = {}

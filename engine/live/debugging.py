@@ -13,7 +13,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from engine.effects import Converse, Debug, Debugging, Effect, EndDebug, Log, Stall
+from engine.effects import Converse, Debug, DebugStarted, Effect, EndDebug, Log, Stall
 from engine.live.forking import fork
 from engine.live.snapshots import become_child
 
@@ -51,11 +51,11 @@ class Debuggers:
 
     # --- the session of this process ------------------------------------------------------------------------------
 
-    def _begin(self, effect: Debug) -> Debugging:
+    def _begin(self, effect: Debug) -> DebugStarted:
         connection = self.loop.links[effect.link]
         if not effect.forked:
             self._send(connection, b"")
-            return Debugging()
+            return DebugStarted()
         return self._fork(connection)
 
     def _converse(self, effect: Converse) -> bytes:
@@ -109,20 +109,20 @@ class Debuggers:
 
     # --- children -------------------------------------------------------------------------------------------------
 
-    def _fork(self, connection: "LiveConnection") -> Debugging:
+    def _fork(self, connection: "LiveConnection") -> DebugStarted:
         """Fork a child that keeps the connection; the parent loses it. Raises OSError."""
         loop = self.loop
         pid, fd, took_us = fork()
         if not pid:
             self._become_child(connection)
-            return Debugging()
+            return DebugStarted()
         loop.poller.forget(connection.fd)
         del loop.connections[connection.fd], loop.links[connection.link]
         connection.sock.close()
         self.pids[pid] = fd
         loop.hooks[fd] = lambda: self._ended(pid)
         loop.poller.set(fd, True, False, new=True)
-        return Debugging(pid, took_us)
+        return DebugStarted(pid, took_us)
 
     def _become_child(self, kept: "LiveConnection") -> None:
         loop = self.loop

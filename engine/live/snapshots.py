@@ -119,7 +119,7 @@ def become_child(loop: "Loop") -> None:
         listener.close()
 
 
-class Teller:
+class ProgressReporter:
     """Reports the progress of a child to its parent, about once a second: records in a pipe."""
 
     def __init__(self, node: "Node", fd: int, name: str, log: Callable[[str, str], None]) -> None:
@@ -233,19 +233,21 @@ class Children:
             incremental = node.config.rdb_save_incremental_fsync
             if effect.kind == "aof":
                 incremental = node.config.aof_rewrite_incremental_fsync
-            teller = Teller(node, writing, "AOF rewrite" if effect.kind == "aof" else "RDB", self.loop.logger)
+            reporter = ProgressReporter(
+                node, writing, "AOF rewrite" if effect.kind == "aof" else "RDB", self.loop.logger
+            )
 
             def step() -> None:
                 if delay is not None:
                     delay()
-                teller.tell()
+                reporter.tell()
 
             write_file(effect.path, effect.kind, chunks, step, sync=incremental)
             if effect.kind == "aof":
                 self.loop.logger("*", f"Successfully created the temporary AOF base file {effect.path}")
             else:
                 self.loop.logger("*", "DB saved on disk")
-            teller.tell(last=True)
+            reporter.tell(last=True)
         except OSError as error:
             told = f"Write error writing append only file on disk: {error.strerror}"
             if isinstance(error, SnapshotError) and effect.kind != "aof":

@@ -71,7 +71,7 @@ def library_error(error: ReplyError) -> str:
     return f"Failed loading library, {error.text.removeprefix(b'ERR ').decode(errors='replace')}"
 
 
-class Child:
+class SnapshotChild:
     """What the node knows about the child that writes a snapshot: its progress, and its memory cost.
 
     Pages that either process changes after the fork are copied: `cow_bytes` is the size of these copies.
@@ -187,7 +187,7 @@ class Persistence:
         self.save_scheduled = False
         self.next_snapshot = 1
         self.last_cow_bytes = 0
-        self.child = Child()
+        self.child = SnapshotChild()
         self.keys_loaded = 0
         self.keys_expired = 0
         self.disk_error_logged_ms = 0  # of the last log line about writes executed without being saved

@@ -45,8 +45,8 @@ from engine.timers import Clock
 from engine.values.rng import Rng
 
 if TYPE_CHECKING:
-    from engine.replication.master import Master
-    from engine.replication.replica import Replica
+    from engine.replication.master import MasterRole
+    from engine.replication.replica import ReplicaRole
 
 NO_ID = b"0" * 40
 
@@ -57,8 +57,8 @@ NO_LOCAL_AOF = b"ERR WAITAOF cannot be used when numlocal is set but appendonly 
 class Replication(StreamOffsets):
     """The replication state of a node."""
 
-    master: "Master"
-    replica: "Replica"
+    master: "MasterRole"
+    replica: "ReplicaRole"
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from engine.clients.pauses import Pauses
 from engine.effects import Output
 from engine.observe.events import Events, FailoverChanged
 from engine.replication import Replication
-from engine.replication.master import Master
+from engine.replication.master import MasterRole
 from engine.replication.roles import Roles
 from engine.timers import NEVER_US, Clock
 
@@ -22,7 +22,7 @@ NO_FAILOVER, WAITING, IN_PROGRESS = "no-failover", "waiting-for-sync", "failover
 PURPOSE = b"failover"
 
 
-class Failover:
+class CoordinatedFailover:
     """The failover of a node, if there is one."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Failover:
         events: Events,
         pauses: Pauses,
         replication: Replication,
-        master: Master,
+        master: MasterRole,
         roles: Roles,
     ) -> None:
         self.clock = clock
@@ -96,7 +96,7 @@ class Failover:
         """Handle the target's reply to PSYNC. Returns False if it refused, which makes the node a master again."""
         if self.state == IN_PROGRESS:
             if not accepted:
-                self.abort("Failover target rejected psync request")
+                self.abort("CoordinatedFailover target rejected psync request")
                 return False
             self._end("the target accepted: it is the master now")
         return True

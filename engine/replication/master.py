@@ -42,7 +42,7 @@ from engine.values.rng import Rng
 
 if TYPE_CHECKING:
     from engine.replication import Replication
-    from engine.replication.failover import Failover
+    from engine.replication.failover import CoordinatedFailover
 
 EOF_MARK_BYTES = 40
 PIECE_BYTES = 1 << 20  # of a snapshot's file, sent in one piece
@@ -89,12 +89,12 @@ def decide(replication: "Replication", replid: bytes, offset: int) -> Decision:
     return Decision(early and late, conditions)
 
 
-class Master:
+class MasterRole:
     """The replicas of a node."""
 
     target = PROPAGATE_REPLICAS
 
-    failover: "Failover"
+    failover: "CoordinatedFailover"
 
     def __init__(
         self,
@@ -663,4 +663,4 @@ def _link(client: Client) -> ReplicaLink:
     return client.replica
 
 
-__all__ = ["Master", "decide"]
+__all__ = ["MasterRole", "decide"]

@@ -42,8 +42,8 @@ from engine.values.rng import Rng
 
 if TYPE_CHECKING:
     from engine.replication import Replication
-    from engine.replication.failover import Failover
-    from engine.replication.master import Master
+    from engine.replication.failover import CoordinatedFailover
+    from engine.replication.master import MasterRole
 
 REPL_STATE_NONE = "none"
 REPL_STATE_CONNECT = "connect"
@@ -62,10 +62,10 @@ UNSENT_BYTES_MAX = 1 << 16  # pending output to the master above which no acknow
 AOF_TRIES = 10
 
 
-class Replica:
+class ReplicaRole:
     """The node in its role as a replica."""
 
-    failover: "Failover"
+    failover: "CoordinatedFailover"
     update_role: Callable[[], None]  # called after a change of the link's state
 
     def __init__(
@@ -83,10 +83,10 @@ class Replica:
         ending: Ending,
         aof: AppendOnlyFile,
         replication: "Replication",
-        master: "Master",
+        master: "MasterRole",
         new_master: Callable[[int, int, str], Client],
-        new_transfer: Callable[["Replica", bytes, int], Transfer],
-        new_stream: Callable[["Replica"], MasterStream],
+        new_transfer: Callable[["ReplicaRole", bytes, int], Transfer],
+        new_stream: Callable[["ReplicaRole"], MasterStream],
     ) -> None:
         self.config = config
         self.clock = clock
@@ -375,14 +375,14 @@ class Replica:
         """The expected reply will not arrive."""
         self.output.log("#", f"Failed to read response from the server: {why}")
         if self.state != REPL_STATE_RECEIVE_PSYNC_REPLY:
-            self.lost("Master did not respond to command during SYNC handshake")
+            self.lost("MasterRole did not respond to command during SYNC handshake")
         elif self.failover.answered(False):
-            self.lost("Master did not reply to PSYNC, will try later")
+            self.lost("MasterRole did not reply to PSYNC, will try later")
 
     def _send_handshake(self, line: bytes) -> None:
         """Send all options of the handshake in one write; the replies arrive one by one."""
         config = self.config
-        self.output.log("*", "Master replied to PING, replication can continue...")
+        self.output.log("*", "MasterRole replied to PING, replication can continue...")
         port = config.replica_announce_port or (config.tls_port if config.tls_replication else config.port)
         user = [config.masteruser.encode()] if config.masteruser else []
         address = config.replica_announce_ip.encode()
@@ -628,7 +628,7 @@ def _kind_of(line: bytes) -> str:
     return next(kind for kind, head in _HEADS if line.startswith(head))
 
 
-Action = Callable[[Replica, bytes], None]
+Action = Callable[[ReplicaRole, bytes], None]
 
 
 class HandshakeStep(NamedTuple):
@@ -638,7 +638,7 @@ class HandshakeStep(NamedTuple):
     goes_on: bool = False
 
 
-def _nothing(replica: Replica, line: bytes) -> None:
+def _nothing(replica: ReplicaRole, line: bytes) -> None:
     pass
 
 
@@ -657,7 +657,7 @@ def _row(steps: dict[tuple[str, ...], HandshakeStep]) -> dict[str, HandshakeStep
 def _replconf(option: str) -> dict[str, HandshakeStep]:
     """Return the row for a REPLCONF, which the master may not support."""
 
-    def note(replica: Replica, line: bytes) -> None:
+    def note(replica: ReplicaRole, line: bytes) -> None:
         replica.output.log("*", f"(Non critical) Master does not understand REPLCONF {option}: {shown(line)}")
 
     return _row({_ERRORS: HandshakeStep(note, goes_on=True), _OTHERS: HandshakeStep(_nothing, goes_on=True)})
@@ -667,7 +667,7 @@ HANDSHAKE: dict[str, dict[str, HandshakeStep]] = {
     REPL_STATE_RECEIVE_PING_REPLY: _row(
         {
             (POSITIVE, FULLRESYNC, CONTINUE, DENIED, NOT_PERMITTED): HandshakeStep(
-                Replica._send_handshake, goes_on=True
+                ReplicaRole._send_handshake, goes_on=True
             ),
             (NEWLINE, NOT_NOW, ERR, ERROR, NOISE): _fails("Error reply to PING from master: '{}'"),
         }
@@ -684,8 +684,8 @@ HANDSHAKE: dict[str, dict[str, HandshakeStep]] = {
     REPL_STATE_RECEIVE_PSYNC_REPLY: _row(
         {
             (NEWLINE,): HandshakeStep(_nothing),
-            (FULLRESYNC,): HandshakeStep(Replica._full_resync),
-            (CONTINUE,): HandshakeStep(Replica._partial_resync),
+            (FULLRESYNC,): HandshakeStep(ReplicaRole._full_resync),
+            (CONTINUE,): HandshakeStep(ReplicaRole._partial_resync),
             (NOT_NOW,): _fails("Master is currently unable to PSYNC but should be in the future: {}", "*"),
             (ERR, NOT_PERMITTED): _falls_back("Master does not support PSYNC or is in error state (reply: {})", "*"),
             (DENIED, ERROR, POSITIVE, NOISE): _falls_back("Unexpected reply to PSYNC from master: {}"),
@@ -694,4 +694,4 @@ HANDSHAKE: dict[str, dict[str, HandshakeStep]] = {
 }
 
 
-__all__ = ["HANDSHAKE", "REPL_STATE_CONNECTED", "REPL_STATE_NONE", "REPL_STATE_TRANSFER", "Replica"]
+__all__ = ["HANDSHAKE", "REPL_STATE_CONNECTED", "REPL_STATE_NONE", "REPL_STATE_TRANSFER", "ReplicaRole"]

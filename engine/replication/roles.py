@@ -12,8 +12,8 @@ from engine.observe.events import Events, RoleChanged
 from engine.persistence.aof.log import AppendOnlyFile
 from engine.protocol.errors import ReplyError
 from engine.replication import Replication
-from engine.replication.master import Master
-from engine.replication.replica import REPL_STATE_CONNECTED, Replica
+from engine.replication.master import MasterRole
+from engine.replication.replica import REPL_STATE_CONNECTED, ReplicaRole
 from engine.timers import Clock
 
 
@@ -31,8 +31,8 @@ class Roles:
         pauses: Pauses,
         aof: AppendOnlyFile,
         replication: Replication,
-        master: Master,
-        replica: Replica,
+        master: MasterRole,
+        replica: ReplicaRole,
     ) -> None:
         self.config = config
         self.clock = clock

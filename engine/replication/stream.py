@@ -27,7 +27,7 @@ from engine.timers import Clock
 
 if TYPE_CHECKING:
     from engine.replication import Replication
-    from engine.replication.replica import Replica
+    from engine.replication.replica import ReplicaRole
 
 TURN_BYTES = 16 * 1024  # size of the commands of a turn; a longer command has a turn to itself
 _COUNT_BYTES_MAX = 32  # of the first line of a command
@@ -47,7 +47,7 @@ class MasterStream:
         pauses: Pauses,
         dispatch: Dispatch,
         replication: "Replication",
-        replica: "Replica",
+        replica: "ReplicaRole",
     ) -> None:
         self.clock = clock
         self.output = output

@@ -31,7 +31,7 @@ from engine.timers import Clock
 
 if TYPE_CHECKING:
     from engine.replication import Replication
-    from engine.replication.replica import Replica
+    from engine.replication.replica import ReplicaRole
 
 _ENDING = "the process ends"
 _FAILED = "Failed trying to load the MASTER synchronization DB from socket, check server logs."
@@ -52,7 +52,7 @@ class Transfer:
         scripting: Scripting,
         replication: "Replication",
         facts: Callable[[], dict[str, Any]],
-        replica: "Replica",
+        replica: "ReplicaRole",
         replid: bytes,
         offset: int,
     ) -> None:
@@ -76,7 +76,7 @@ class Transfer:
         self._mark = b""
         self._unread = bytearray()  # possibly the beginning of a line or of the marker
         self._tail = b""  # the last bytes that were passed to the parser, shorter than the marker
-        self._target: _File | _Parser | None = None
+        self._target: _DiskTransfer | _DisklessTransfer | None = None
 
     def receive(self, data: bytes) -> bytes | None:
         """Process input. Returns the bytes after the snapshot when it is loaded, None before.
@@ -93,7 +93,7 @@ class Transfer:
         self._unread.clear()
         if not self._mark:
             rest = self._until_size(data, target)
-        elif isinstance(target, _Parser):
+        elif isinstance(target, _DisklessTransfer):
             rest = self._until_loaded(data, target)
         else:
             rest = self._until_mark(data, target)
@@ -139,18 +139,18 @@ class Transfer:
             self.output.log(
                 "*", f"MASTER <-> REPLICA sync: receiving {self.size_bytes} bytes from master to {target}"
             )
-        self._target = _Parser(self) if parser else _File(self)
+        self._target = _DisklessTransfer(self) if parser else _DiskTransfer(self)
 
     # Each of these passes data to the target and returns the bytes after the snapshot; None while it is incomplete.
 
-    def _until_size(self, data: bytes, target: "_File | _Parser") -> bytes | None:
+    def _until_size(self, data: bytes, target: "_DiskTransfer | _DisklessTransfer") -> bytes | None:
         left = self.size_bytes - self.read_bytes
         self._feed(data[:left], target)
-        if isinstance(target, _Parser):
+        if isinstance(target, _DisklessTransfer):
             target.loader.rest = b""  # anything may follow a snapshot that is shorter than its announced size
         return data[left:] if self.read_bytes == self.size_bytes else None
 
-    def _until_mark(self, data: bytes, target: "_File") -> bytes | None:
+    def _until_mark(self, data: bytes, target: "_DiskTransfer") -> bytes | None:
         at = data.find(self._mark)
         if at >= 0:
             self._feed(data[:at], target)
@@ -160,7 +160,7 @@ class Transfer:
         self._feed(data[:kept], target)
         return None
 
-    def _until_loaded(self, data: bytes, target: "_Parser") -> bytes | None:
+    def _until_loaded(self, data: bytes, target: "_DisklessTransfer") -> bytes | None:
         """Pass data to the parser, which detects the end of the snapshot; the marker must follow."""
         seam = self._tail + data[: len(self._mark) - 1]
         self._tail = data[1 - len(self._mark) :] if len(data) >= len(self._mark) else seam[1 - len(self._mark) :]
@@ -175,7 +175,7 @@ class Transfer:
         self.read_bytes -= len(rest)
         return rest[len(self._mark) :]
 
-    def _feed(self, data: bytes, target: "_File | _Parser") -> None:
+    def _feed(self, data: bytes, target: "_DiskTransfer | _DisklessTransfer") -> None:
         if data:
             self.read_bytes += len(data)
             target.feed(data)
@@ -216,7 +216,7 @@ class Transfer:
             raise PeerError(_FAILED) from None
 
 
-class _File:
+class _DiskTransfer:
     """Stores the snapshot in a file and loads it when complete; the file then stays as our own snapshot."""
 
     def __init__(self, transfer: Transfer) -> None:
@@ -285,7 +285,7 @@ class _File:
             self.transfer.output.effects.append(Unlink(self.path))
 
 
-class _Parser:
+class _DisklessTransfer:
     """Loads the snapshot while it is received."""
 
     def __init__(self, transfer: Transfer) -> None:

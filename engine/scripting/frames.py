@@ -56,7 +56,7 @@ def _remembered(code: bytes) -> bytes | None:
 
 
 def _rewritten(code: bytes) -> bytes | None:
-    main = _Reader(code).function()
+    main = _BytecodeReader(code).function()
     if not main.changes:
         return None
     out = [code[:_HEADER]]
@@ -64,7 +64,7 @@ def _rewritten(code: bytes) -> bytes | None:
     return b"".join(out)
 
 
-class _Reader:
+class _BytecodeReader:
     """Reads functions from dumped code."""
 
     def __init__(self, code: bytes) -> None:

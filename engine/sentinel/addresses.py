@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from engine.protocol.caches import cleared_when_idle
-from engine.sentinel.settings import Settings
+from engine.sentinel.settings import SentinelSettings
 
 PORT_MAX = 65535
 
@@ -51,7 +51,7 @@ def same(a: Address, b: Address) -> bool:
 class Addresses:
     """Makes and compares addresses as the settings demand."""
 
-    def __init__(self, settings: Settings, lookup: Lookup, log: Callable[[str, str], None]) -> None:
+    def __init__(self, settings: SentinelSettings, lookup: Lookup, log: Callable[[str, str], None]) -> None:
         self.settings = settings
         self.lookup = lookup
         self.log = log

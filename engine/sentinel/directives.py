@@ -38,7 +38,7 @@ _UNSIGNED_MAX = (1 << 64) - 1
 NO_SUCH_MASTER = "No such master with specified name."
 
 
-class Line(NamedTuple):
+class DirectiveLine(NamedTuple):
     """A line of the file: its number, its text, and its words behind `sentinel`."""
 
     number: int
@@ -49,7 +49,7 @@ class Line(NamedTuple):
 class LineError(Exception):
     """A line is wrong; `text` says why."""
 
-    def __init__(self, line: Line, text: str) -> None:
+    def __init__(self, line: DirectiveLine, text: str) -> None:
         super().__init__(text)
         self.line = line
         self.text = text
@@ -83,11 +83,11 @@ def yes_or_no(text: str) -> bool | None:
     return {"yes": True, "no": False}.get(text.lower())
 
 
-def read_lines(watched: Watched, lines: list[Line], machine: ScriptFiles) -> None:
+def read_lines(watched: Watched, lines: list[DirectiveLine], machine: ScriptFiles) -> None:
     """Read the `sentinel` lines of a file. Raises LineError."""
-    reader = _Reader(watched, machine)
+    reader = _DirectiveReader(watched, machine)
 
-    def turn(line: Line) -> int:
+    def turn(line: DirectiveLine) -> int:
         name = to_str(line.argv[0]).lower()
         return 0 if name in _GLOBAL_FIRST else 1 if name == "monitor" else 2
 
@@ -98,7 +98,7 @@ def read_lines(watched: Watched, lines: list[Line], machine: ScriptFiles) -> Non
             raise LineError(line, str(error)) from None
 
 
-class _Reader:
+class _DirectiveReader:
     def __init__(self, watched: Watched, machine: ScriptFiles) -> None:
         self.watched = watched
         self.settings = watched.settings
@@ -228,35 +228,35 @@ class _Reader:
 
 
 class _Directive(NamedTuple):
-    read: Callable[[_Reader, list[str]], None]
+    read: Callable[[_DirectiveReader, list[str]], None]
     counts: tuple[int, ...]  # of arguments
 
 
 _DIRECTIVES = {
-    "monitor": _Directive(_Reader.monitor, (4,)),
-    "down-after-milliseconds": _Directive(_Reader.down_after, (2,)),
-    "failover-timeout": _Directive(_Reader.failover_timeout, (2,)),
-    "parallel-syncs": _Directive(_Reader.parallel_syncs, (2,)),
-    "notification-script": _Directive(_Reader.notification_script, (2,)),
-    "client-reconfig-script": _Directive(_Reader.client_reconfig_script, (2,)),
-    "auth-pass": _Directive(_Reader.auth_pass, (2,)),
-    "auth-user": _Directive(_Reader.auth_user, (2,)),
-    "config-epoch": _Directive(_Reader.config_epoch, (2,)),
-    "leader-epoch": _Directive(_Reader.leader_epoch, (2,)),
-    "known-slave": _Directive(_Reader.known_replica, (3,)),
-    "known-replica": _Directive(_Reader.known_replica, (3,)),
-    "known-sentinel": _Directive(_Reader.known_sentinel, (3, 4)),
-    "rename-command": _Directive(_Reader.rename_command, (3,)),
-    "master-reboot-down-after-period": _Directive(_Reader.reboot_down_after, (2,)),
-    "current-epoch": _Directive(_Reader.current_epoch, (1,)),
-    "myid": _Directive(_Reader.my_id, (1,)),
-    "announce-ip": _Directive(_Reader.announce_ip, (1,)),
-    "announce-port": _Directive(_Reader.announce_port, (1,)),
-    "deny-scripts-reconfig": _Directive(_Reader.deny_scripts_reconfig, (1,)),
-    "sentinel-user": _Directive(_Reader.user, (1,)),
-    "sentinel-pass": _Directive(_Reader.password, (1,)),
-    "resolve-hostnames": _Directive(_Reader.resolve_hostnames, (1,)),
-    "announce-hostnames": _Directive(_Reader.announce_hostnames, (1,)),
+    "monitor": _Directive(_DirectiveReader.monitor, (4,)),
+    "down-after-milliseconds": _Directive(_DirectiveReader.down_after, (2,)),
+    "failover-timeout": _Directive(_DirectiveReader.failover_timeout, (2,)),
+    "parallel-syncs": _Directive(_DirectiveReader.parallel_syncs, (2,)),
+    "notification-script": _Directive(_DirectiveReader.notification_script, (2,)),
+    "client-reconfig-script": _Directive(_DirectiveReader.client_reconfig_script, (2,)),
+    "auth-pass": _Directive(_DirectiveReader.auth_pass, (2,)),
+    "auth-user": _Directive(_DirectiveReader.auth_user, (2,)),
+    "config-epoch": _Directive(_DirectiveReader.config_epoch, (2,)),
+    "leader-epoch": _Directive(_DirectiveReader.leader_epoch, (2,)),
+    "known-slave": _Directive(_DirectiveReader.known_replica, (3,)),
+    "known-replica": _Directive(_DirectiveReader.known_replica, (3,)),
+    "known-sentinel": _Directive(_DirectiveReader.known_sentinel, (3, 4)),
+    "rename-command": _Directive(_DirectiveReader.rename_command, (3,)),
+    "master-reboot-down-after-period": _Directive(_DirectiveReader.reboot_down_after, (2,)),
+    "current-epoch": _Directive(_DirectiveReader.current_epoch, (1,)),
+    "myid": _Directive(_DirectiveReader.my_id, (1,)),
+    "announce-ip": _Directive(_DirectiveReader.announce_ip, (1,)),
+    "announce-port": _Directive(_DirectiveReader.announce_port, (1,)),
+    "deny-scripts-reconfig": _Directive(_DirectiveReader.deny_scripts_reconfig, (1,)),
+    "sentinel-user": _Directive(_DirectiveReader.user, (1,)),
+    "sentinel-pass": _Directive(_DirectiveReader.password, (1,)),
+    "resolve-hostnames": _Directive(_DirectiveReader.resolve_hostnames, (1,)),
+    "announce-hostnames": _Directive(_DirectiveReader.announce_hostnames, (1,)),
 }
 
 

@@ -41,7 +41,7 @@ RECONF_INFO_PERIOD_MS = 1000
 IGNORE = "ignore"  # the kind of a request whose reply says nothing
 
 
-class Connection:
+class InstanceConnection:
     """One of the connections (see `engine.links.LinkHandler`)."""
 
     def __init__(self, links: "Links", instance: Instance) -> None:
@@ -114,16 +114,16 @@ class Connection:
         raise NotImplementedError
 
 
-class CommandConnection(Connection):
+class CommandConnection(InstanceConnection):
     """The connection for commands."""
 
     def ask(self, kind: str, instance: Instance, *argv: str | bytes) -> None:
-        """See `Connection`."""
+        """See `InstanceConnection`."""
         self.link.pending_commands += 1
         super().ask(kind, instance, *argv)
 
     def answered(self, kind: str, instance: Instance, reply: Any) -> None:
-        """See `Connection`."""
+        """See `InstanceConnection`."""
         self.link.pending_commands -= 1
         if kind != IGNORE and not instance.released:
             self.links.answers[kind](instance, reply)
@@ -134,7 +134,7 @@ class CommandConnection(Connection):
             self.links.give_up(self)
 
 
-class PubSubConnection(Connection):
+class PubSubConnection(InstanceConnection):
     """The connection that listens."""
 
     def answered(self, kind: str, instance: Instance, reply: Any) -> None:
@@ -209,7 +209,7 @@ class Links:
             with suppress(AddressError):  # the old one may do
                 instance.address = self.watched.addresses.make(instance.address.host, instance.address.port)
 
-    def _connect(self, instance: Instance, kind: type[Connection], name: str) -> Connection | None:
+    def _connect(self, instance: Instance, kind: type[InstanceConnection], name: str) -> InstanceConnection | None:
         address = instance.address
         if not address.ip:
             self.notices.about(".", f"-{name}-link-reconnection", instance, "#Failed to establish connection")
@@ -220,7 +220,7 @@ class Links:
         )
         return connection
 
-    def _introduce(self, instance: Instance, connection: Connection, name: str) -> None:
+    def _introduce(self, instance: Instance, connection: InstanceConnection, name: str) -> None:
         """Log in, and say who this is."""
         if isinstance(instance, Peer):
             user, password = self.settings.user, self.settings.password
@@ -232,12 +232,12 @@ class Links:
             connection.ask(IGNORE, instance, "AUTH", *((user, password) if user else (password,)))
         connection.ask(IGNORE, instance, "CLIENT", "SETNAME", f"sentinel-{self.settings.my_id[:8]}-{name}")
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: InstanceConnection) -> None:
         """A connection has ended."""
         if connection.is_open:
             self.give_up(connection)
 
-    def give_up(self, connection: Connection) -> None:
+    def give_up(self, connection: InstanceConnection) -> None:
         """End a connection."""
         link = connection.link
         connection.is_open = False
@@ -253,7 +253,7 @@ class Links:
         """End both connections of a link."""
         for connection in (link.commands, link.pubsub):
             if connection is not None:
-                assert isinstance(connection, Connection)
+                assert isinstance(connection, InstanceConnection)
                 self.give_up(connection)
 
     def close_data(self, master: Master) -> None:
@@ -279,14 +279,14 @@ class Links:
             and now_ms - link.waiting_since_ms > instance.down_after_ms // 2
             and now_ms - link.last_pong_ms > instance.down_after_ms // 2
         ):
-            assert isinstance(link.commands, Connection)
+            assert isinstance(link.commands, InstanceConnection)
             self.give_up(link.commands)
         if (
             link.pubsub is not None
             and now_ms - link.pubsub_since_ms > periods.min_link_reconnect_period
             and now_ms - link.heard_ms > periods.publish_period * 3
         ):
-            assert isinstance(link.pubsub, Connection)
+            assert isinstance(link.pubsub, InstanceConnection)
             self.give_up(link.pubsub)
 
     # --- sending ------------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ class Links:
         connection = instance.link.commands
         if connection is None:
             return False
-        assert isinstance(connection, Connection)
+        assert isinstance(connection, InstanceConnection)
         connection.ask(kind, instance, *argv)
         return True
 
@@ -313,7 +313,7 @@ class Links:
         connection = instance.link.commands
         if instance.link.disconnected or connection is None:
             return
-        assert isinstance(connection, Connection)
+        assert isinstance(connection, InstanceConnection)
         settings, config, master = self.settings, self.config, instance.master
         if not settings.announce_ip and not connection.local:
             return  # it does not know its own address yet

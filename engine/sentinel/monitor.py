@@ -21,7 +21,7 @@ from engine.sentinel.information import Information
 from engine.sentinel.instances import UPDATE_CONFIG, Instance, Master
 from engine.sentinel.links import Links
 from engine.sentinel.notices import Notices
-from engine.sentinel.scripts import Scripts
+from engine.sentinel.scripts import ScriptQueue
 from engine.sentinel.settings import ID_DIGITS
 from engine.sentinel.votes import Votes
 from engine.sentinel.watched import Watched
@@ -53,7 +53,7 @@ class Monitor:
         watched.clock = clock
         watched.addresses.lookup = self.look_up
         watched.addresses.log = output.log
-        self.scripts = Scripts(self.settings.periods, clock, output)
+        self.scripts = ScriptQueue(self.settings.periods, clock, output)
         self.notices = Notices(watched.addresses, clock, output, pubsub, events, self.scripts)
         self.scripts.event = self.notices.tell
         self.file = ConfigurationFile(watched, output)

@@ -16,7 +16,7 @@ from engine.effects import Output
 from engine.observe.events import Condition, Events, SentinelDecided, SentinelEvent
 from engine.sentinel.addresses import Address, Addresses
 from engine.sentinel.instances import Instance, Master
-from engine.sentinel.scripts import Scripts
+from engine.sentinel.scripts import ScriptQueue
 from engine.timers import Clock
 
 
@@ -30,7 +30,7 @@ class Notices:
         output: Output,
         pubsub: PubSub,
         events: Events,
-        scripts: Scripts,
+        scripts: ScriptQueue,
     ) -> None:
         self.addresses = addresses
         self.clock = clock

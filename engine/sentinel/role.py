@@ -5,10 +5,10 @@ from engine.config import Config, Surroundings, fatal_line
 from engine.config.kinds import to_bytes
 from engine.node import Node
 from engine.sentinel.addresses import Addresses
-from engine.sentinel.directives import Line, LineError, read_lines
+from engine.sentinel.directives import DirectiveLine, LineError, read_lines
 from engine.sentinel.process import SentinelNode
 from engine.sentinel.settings import PORT as SENTINEL_PORT
-from engine.sentinel.settings import Settings
+from engine.sentinel.settings import SentinelSettings
 from engine.sentinel.watched import Watched
 from engine.table.declarations import SENTINEL
 from engine.timers import Clock
@@ -23,7 +23,7 @@ class SentinelRole(Role):
     state_in_file = True
 
     def __init__(self) -> None:
-        self.lines: list[Line] = []
+        self.lines: list[DirectiveLine] = []
         self.watched: Watched | None = None
 
     def defaults(self, config: Config) -> None:
@@ -34,12 +34,12 @@ class SentinelRole(Role):
     def take_line(self, number: int, text: bytes, argv: list[bytes]) -> bool:
         """See `Role`."""
         if len(argv) > 1:
-            self.lines.append(Line(number, text, argv[1:]))
+            self.lines.append(DirectiveLine(number, text, argv[1:]))
         return True
 
     def configured(self, surroundings: Surroundings, now: int) -> None:
         """See `Role`."""
-        settings = Settings()
+        settings = SentinelSettings()
         addresses = Addresses(settings, surroundings.resolve, surroundings.log)
         self.watched = Watched(settings, addresses, Clock(now, 0))
         try:

@@ -37,7 +37,7 @@ class Job:
         return self.pid != 0
 
 
-class Scripts:
+class ScriptQueue:
     """The queue of a Sentinel."""
 
     event: Callable[[str, str, str], None]  # tells of a script: level, type, text

@@ -39,7 +39,7 @@ class Periods:
 _PERIODS = {name.replace("_", "-").encode(): name for name in vars(Periods())}
 
 
-class Settings:
+class SentinelSettings:
     """The global configuration, and the state that is kept with it."""
 
     def __init__(self) -> None:

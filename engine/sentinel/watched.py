@@ -16,7 +16,7 @@ from engine.sentinel.instances import (
     Peer,
     Replica,
 )
-from engine.sentinel.settings import Settings
+from engine.sentinel.settings import SentinelSettings
 from engine.timers import Clock
 
 
@@ -27,7 +27,7 @@ def keep_nothing(link: InstanceLink) -> None:
 class Watched:
     """The masters, by name."""
 
-    def __init__(self, settings: Settings, addresses: Addresses, clock: Clock) -> None:
+    def __init__(self, settings: SentinelSettings, addresses: Addresses, clock: Clock) -> None:
         self.settings = settings
         self.addresses = addresses
         self.clock = clock

@@ -41,9 +41,9 @@ from engine.persistence.aof.log import AppendOnlyFile
 from engine.persistence.snapshots import Persistence
 from engine.protocol.resp import BatchParser
 from engine.replication import Replication
-from engine.replication.failover import Failover
-from engine.replication.master import Master
-from engine.replication.replica import Replica
+from engine.replication.failover import CoordinatedFailover
+from engine.replication.master import MasterRole
+from engine.replication.replica import ReplicaRole
 from engine.replication.roles import Roles
 from engine.replication.stream import MasterStream
 from engine.replication.transfer import Transfer
@@ -55,7 +55,7 @@ from engine.timers import Clock, Timers
 from engine.values.rng import Rng, Secret
 
 
-class Process(Protocol):
+class FactsSource(Protocol):
     """The process that hosts a server."""
 
     def facts(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Server:
 
     program = "Redis"  # as the log calls it
     keeps_data = True
-    world: Process
+    world: FactsSource
 
     def __init__(self, config: Config, seed: int, now: int, clock_offset_us: int, table: CommandTable) -> None:
         self.config = config
@@ -300,7 +300,7 @@ class Server:
     def _make_roles(self) -> None:
         """Create the components of replication."""
         config = self.config
-        self.master = Master(
+        self.master = MasterRole(
             config,
             self.clock,
             self.rng,
@@ -338,7 +338,7 @@ class Server:
             self.dispatch,
             self.replication,
         )
-        self.replica: Replica = Replica(
+        self.replica: ReplicaRole = ReplicaRole(
             config,
             self.clock,
             self.rng,
@@ -370,7 +370,7 @@ class Server:
             self.master,
             self.replica,
         )
-        self.failover = Failover(
+        self.failover = CoordinatedFailover(
             self.clock, self.output, self.events, self.pauses, self.replication, self.master, self.roles
         )
 

@@ -13,8 +13,8 @@ from engine.observe.latency import LatencyMonitor
 from engine.observe.stats import Rates, Stats
 from engine.persistence.aof.log import AppendOnlyFile
 from engine.persistence.snapshots import Persistence
-from engine.replication.master import Master
-from engine.replication.replica import REPL_STATE_NONE, Replica
+from engine.replication.master import MasterRole
+from engine.replication.replica import REPL_STATE_NONE, ReplicaRole
 from engine.server.shutdown import Shutdown
 from engine.timers import Clock, Timers
 
@@ -38,8 +38,8 @@ class Cron:
         ending: Ending,
         persistence: Persistence,
         aof: AppendOnlyFile,
-        master: Master,
-        replica: Replica,
+        master: MasterRole,
+        replica: ReplicaRole,
         shutdown: Shutdown,
     ) -> None:
         self.config = config

@@ -171,7 +171,7 @@ class OpenClient(NamedTuple):
     ip: str = ""
 
 
-class Command(NamedTuple):
+class SendCommand(NamedTuple):
     """Send a command from a client."""
 
     client: str
@@ -211,7 +211,7 @@ Action = (
     | Cut
     | Heal
     | OpenClient
-    | Command
+    | SendCommand
     | RawBytes
     | CloseClient
 )
@@ -238,11 +238,12 @@ ACTIONS: dict[str, type] = {
         Cut,
         Heal,
         OpenClient,
-        Command,
+        SendCommand,
         RawBytes,
         CloseClient,
     )
 }
+ACTIONS["Command"] = SendCommand  # its name in files of earlier versions
 
 
 class ActionError(Exception):

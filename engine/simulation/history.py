@@ -57,7 +57,7 @@ class Input(NamedTuple):
         return line | {"pauses": self.pauses} if self.pauses else line
 
 
-class Place(NamedTuple):
+class HistoryPosition(NamedTuple):
     """A moment: the number of events that have `happened`, of steps and of actions."""
 
     happened: int
@@ -69,7 +69,7 @@ class Place(NamedTuple):
 class WorldCheckpoint(NamedTuple):
     """The world at a place; the nodes by host, with the version of their state."""
 
-    place: Place
+    place: HistoryPosition
     world: bytes
     nodes: dict[str, tuple[int, bytes]]
 
@@ -85,18 +85,18 @@ class Comparison(NamedTuple):
 class Branch:
     """One course of events."""
 
-    def __init__(self, name: str, parent: str, fork: Place) -> None:
+    def __init__(self, name: str, parent: str, fork: HistoryPosition) -> None:
         self.name = name
         self.parent = parent
         self.fork = fork  # where it branched off its parent
         self.inputs: list[Input] = []
-        self.places: list[Place] = []
+        self.places: list[HistoryPosition] = []
         self.counts = array("q")  # of `places`
         self.chains: list[bytes] = []
         self.trace: list[TraceEvent] = []
         self.checkpoints: list[WorldCheckpoint] = []
 
-    def copy_until(self, name: str, place: Place) -> "Branch":
+    def copy_until(self, name: str, place: HistoryPosition) -> "Branch":
         """Return a branch that is equal up to a place."""
         branch = Branch(name, self.name, place)
         index = bisect_left(self.counts, place.happened) + 1
@@ -109,7 +109,7 @@ class Branch:
         return branch
 
 
-def _not_after(first: Place, second: Place) -> bool:
+def _not_after(first: HistoryPosition, second: HistoryPosition) -> bool:
     return first.steps <= second.steps and first.inputs <= second.inputs
 
 
@@ -120,7 +120,7 @@ class History:
         self.seed = seed
         self.observed = observed
         self.world = World(seed, observed)
-        self.branch_now = Branch(FIRST, "", Place(0, 0, 0, 0))
+        self.branch_now = Branch(FIRST, "", HistoryPosition(0, 0, 0, 0))
         self.branches: dict[str, Branch] = {FIRST: self.branch_now}
         self.at = 0  # index of the current place
         self.inputs_done = 0
@@ -273,7 +273,7 @@ class History:
 
     def _note_place(self) -> None:
         world, branch = self.world, self.branch_now
-        place = Place(world.count, world.steps, self.inputs_done, world.now_us)
+        place = HistoryPosition(world.count, world.steps, self.inputs_done, world.now_us)
         if branch.places and branch.places[-1].happened == place.happened:
             # The clock advanced without an event: the same place, later.
             branch.places[-1] = place
@@ -466,7 +466,7 @@ class History:
                 if "branch" in line:
                     name = line["branch"]
                     if line["parent"]:
-                        history._open_branch(name, line["parent"], Place(*line["fork"]), different)
+                        history._open_branch(name, line["parent"], HistoryPosition(*line["fork"]), different)
                 elif name not in different:
                     history.again(line)
             except _DifferentError:
@@ -486,7 +486,7 @@ class History:
                 history.goto(place)
         return history
 
-    def _open_branch(self, name: str, parent: str, fork: Place, different: dict[str, None]) -> None:
+    def _open_branch(self, name: str, parent: str, fork: HistoryPosition, different: dict[str, None]) -> None:
         origin = self.branches.get(parent)
         if origin is None:
             raise HistoryError(f"there is no branch {parent}")

@@ -396,15 +396,15 @@ class World:
         client.host = action.host
         client.connection = self.network.connect(action.client, CLIENT_LINK, host.ip, host.port).number
 
-    def _check_command(self, action: Any) -> None:
+    def _check_send_command(self, action: Any) -> None:
         if action.client not in self.clients:
             raise ActionError(f"there is no client {action.client}")
         if not self.clients[action.client].connection:
             raise ActionError(f"the client {action.client} is not connected")
 
-    _check_raw_bytes = _check_close_client = _check_command
+    _check_raw_bytes = _check_close_client = _check_send_command
 
-    def _do_command(self, action: actions.Command) -> None:
+    def _do_send_command(self, action: actions.SendCommand) -> None:
         self.clients[action.client].send(encode_command(list(action.argv)))
 
     def _do_raw_bytes(self, action: actions.RawBytes) -> None:

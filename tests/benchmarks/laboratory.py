@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-from engine.simulation.actions import AddHost, Command, OpenClient, Start
+from engine.simulation.actions import AddHost, OpenClient, SendCommand, Start
 from engine.simulation.history import History
 from engine.values.rng import Rng
 
@@ -28,14 +28,14 @@ def build() -> History:
         history.do(AddHost(replica, f"172.16.6.{57 + number}:6379", ("replicaof 172.16.6.18 6379",)))
     history.do(Start("master"))
     history.do(OpenClient("client", "master"))
-    history.do(Command("client", (b"DEBUG", b"POPULATE", b"%d" % KEYS)))
+    history.do(SendCommand("client", (b"DEBUG", b"POPULATE", b"%d" % KEYS)))
     for number in range(4):
         history.do(Start(f"replica{number}"))
     history.run(history.world.now_us + 3_000_000)
     full = history.place  # each key that was made is an event, too: those are not counted
     rng = Rng(2)
     while history.place < full + HAPPENINGS:
-        history.do(Command("client", (b"SET", b"key:%d" % rng.below(KEYS), b"%d" % rng.next64())))
+        history.do(SendCommand("client", (b"SET", b"key:%d" % rng.below(KEYS), b"%d" % rng.next64())))
         history.run(history.world.now_us + 20_000)
     return history
 
@@ -90,7 +90,7 @@ def main() -> int:
     history.end()
     live: list[float] = []
     for _ in range(300):
-        history.do(Command("client", (b"SET", b"key:%d" % rng.below(KEYS), b"x")))
+        history.do(SendCommand("client", (b"SET", b"key:%d" % rng.below(KEYS), b"x")))
         timed(live, history.step)
     kept = [
         shown("any of 10,000 happenings", anywhere, 100),

@@ -2,7 +2,7 @@
 
 from engine.cluster import Cluster
 from engine.keyspace.slots import SLOTS
-from engine.simulation.actions import AddHost, Command, OpenClient, Start
+from engine.simulation.actions import AddHost, OpenClient, SendCommand, Start
 from engine.simulation.trace import Delivered, Logged
 from engine.simulation.world import World
 
@@ -89,7 +89,7 @@ class SimulatedCluster:
     def ask(self, name: str, *words: str) -> bytes:
         """Give a command to a node; returns what is answered within a tenth of a second."""
         client, before = self.client(name), len(self.world.trace)
-        self.world.do(Command(client, tuple(word.encode() for word in words)))
+        self.world.do(SendCommand(client, tuple(word.encode() for word in words)))
         self.run(0.1)
         return b"".join(
             event.data

@@ -6,7 +6,7 @@ import pytest
 
 from engine.cluster import nodes_conf
 from engine.cluster import state as st
-from engine.cluster.nodes_conf import NodesConfError, Reader
+from engine.cluster.nodes_conf import NodesConfError, NodesConfReader
 from engine.cluster.state import ClusterState
 from engine.values.rng import Rng
 
@@ -19,7 +19,7 @@ VARS = "vars currentEpoch 5 lastVoteEpoch 4"
 
 def read(text: str | bytes, tls: bool = False) -> ClusterState:
     state = ClusterState(Rng(1))
-    Reader(state, NOW_MS, tls).read(text if isinstance(text, bytes) else text.encode())
+    NodesConfReader(state, NOW_MS, tls).read(text if isinstance(text, bytes) else text.encode())
     return state
 
 
@@ -77,7 +77,7 @@ def test_which_port_is_meant() -> None:
 
 
 def test_blank_lines_and_unknown_variables_are_skipped() -> None:
-    reader = Reader(ClusterState(Rng(1)), NOW_MS, tls=False)
+    reader = NodesConfReader(ClusterState(Rng(1)), NOW_MS, tls=False)
     reader.read(f"\n\n{LINE}\nvars currentEpoch 5 color 7\n\n\n".encode())
     assert reader.unknown == ["color"]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.cluster import state as st
-from engine.cluster.state import Peer
+from engine.cluster.state import ClusterNode
 from engine.keyspace.slots import SLOTS, key_slot
 from engine.protocol.resp import encode_command
 from tests.inprocess import InProcess, Parsed
@@ -18,7 +18,7 @@ TRYAGAIN = b"-TRYAGAIN Multiple keys request during rehashing of slot"
 DOWN = b"-CLUSTERDOWN The cluster is down"
 
 
-class ClusterNode(InProcess):
+class RoutingNode(InProcess):
     """A master that knows another: all slots but one are its own."""
 
     def __init__(self, **configuration: Any) -> None:
@@ -34,7 +34,7 @@ class ClusterNode(InProcess):
         cluster.state.ok = True
         self.settle()
 
-    def add(self, name: str, ip: str, port: int, flags: int) -> Peer:
+    def add(self, name: str, ip: str, port: int, flags: int) -> ClusterNode:
         state = self.cluster.state
         peer = state.new_peer(name, flags, 0)
         peer.ip, peer.port, peer.bus_port = ip, port, port + 10000
@@ -49,8 +49,8 @@ class ClusterNode(InProcess):
 
 
 @pytest.fixture
-def node() -> ClusterNode:
-    return ClusterNode()
+def node() -> RoutingNode:
+    return RoutingNode()
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def node() -> ClusterNode:
         "OBJECT ENCODING {b}", "MIGRATE h 1 {b} 0 9", "RESTORE-ASKING {b} 0 x", "FCALL f 1 {b}",
     ],
 )  # fmt: skip
-def test_another_node_serves_the_slot(node: ClusterNode, text: str) -> None:
+def test_another_node_serves_the_slot(node: RoutingNode, text: str) -> None:
     assert node.do(text) == MOVED
 
 
 @pytest.mark.parametrize("text", ["PING", "DBSIZE", "SCAN 0", "KEYS *", "PUBLISH {b} m", "CLUSTER KEYSLOT {b}"])
-def test_commands_without_keys_run_everywhere(node: ClusterNode, text: str) -> None:
+def test_commands_without_keys_run_everywhere(node: RoutingNode, text: str) -> None:
     assert not str(node.do(text)).startswith("b'-")
 
 
@@ -74,17 +74,17 @@ def test_commands_without_keys_run_everywhere(node: ClusterNode, text: str) -> N
     "text",
     ["MGET {a} x", "MSET {a} 1 y 2", "SUNIONSTORE {a} x", "DEL {a} x", "SSUBSCRIBE {a} x", "LMOVE {a} x LEFT LEFT"],
 )
-def test_keys_of_several_slots(node: ClusterNode, text: str) -> None:
+def test_keys_of_several_slots(node: RoutingNode, text: str) -> None:
     assert node.do(text) == CROSSSLOT
 
 
-def test_nobody_serves_the_slot(node: ClusterNode) -> None:
+def test_nobody_serves_the_slot(node: RoutingNode) -> None:
     node.cluster.state.release(B)
     assert node.do("GET {b}") == b"-CLUSTERDOWN Hash slot not served"
 
 
 def test_the_cluster_is_down() -> None:
-    node = ClusterNode()
+    node = RoutingNode()
     node.cluster.state.ok = False
     assert node.do("GET {a}") == DOWN
     assert node.do("PING") == b"+PONG"
@@ -96,7 +96,7 @@ def test_the_cluster_is_down() -> None:
     assert node.do("SPUBLISH {a} m", 2) == DOWN
 
 
-def test_a_slot_that_moves_away(node: ClusterNode) -> None:
+def test_a_slot_that_moves_away(node: RoutingNode) -> None:
     assert node.do("SET {a}1 v") == b"+OK"
     node.cluster.state.migrating[A] = node.other
     ask = b"-ASK %d 10.0.0.2:7001" % A
@@ -109,7 +109,7 @@ def test_a_slot_that_moves_away(node: ClusterNode) -> None:
     assert node.do("MIGRATE h 1 {a}2 0 9") == b"+NOKEY"
 
 
-def test_a_slot_that_moves_here(node: ClusterNode) -> None:
+def test_a_slot_that_moves_here(node: RoutingNode) -> None:
     node.cluster.state.importing[B] = node.other
     assert node.do("GET {b}") == MOVED
     assert node.do("ASKING") == b"+OK"
@@ -126,7 +126,7 @@ def test_a_slot_that_moves_here(node: ClusterNode) -> None:
     assert node.do("GET {b}") == MOVED
 
 
-def test_transactions(node: ClusterNode) -> None:
+def test_transactions(node: RoutingNode) -> None:
     assert node.do("MULTI") == b"+OK"
     assert node.do("GET {b}") == MOVED
     assert node.do("EXEC") == b"-EXECABORT Transaction discarded because of previous errors."
@@ -142,7 +142,7 @@ def test_transactions(node: ClusterNode) -> None:
     assert node.do("EXEC") == b"-ERR EXEC without MULTI"
 
 
-def test_a_replica_serves_who_asks_for_it(node: ClusterNode) -> None:
+def test_a_replica_serves_who_asks_for_it(node: RoutingNode) -> None:
     state = node.cluster.state
     for slot in list(st.members(state.myself.slots)):
         state.release(slot)
@@ -181,17 +181,17 @@ def test_a_replica_serves_who_asks_for_it(node: ClusterNode) -> None:
         ),
     ],
 )
-def test_scripts(node: ClusterNode, script: bytes, keys: bytes, reply: bytes) -> None:
+def test_scripts(node: RoutingNode, script: bytes, keys: bytes, reply: bytes) -> None:
     assert node.run(1, b"EVAL", script, b"1", keys) == [reply]
 
 
-def test_a_script_while_the_cluster_is_down(node: ClusterNode) -> None:
+def test_a_script_while_the_cluster_is_down(node: RoutingNode) -> None:
     node.cluster.state.ok = False
     reply = node.run(1, b"EVAL", b"return redis.pcall('get', 'x').err", b"0")
     assert reply == [b"$ERR Script attempted to execute a command while the cluster is down"]
 
 
-def test_a_pipeline_runs_each_command_where_it_belongs(node: ClusterNode) -> None:
+def test_a_pipeline_runs_each_command_where_it_belongs(node: RoutingNode) -> None:
     requests = [
         b"SET {a} v",
         b"GET {a}",
@@ -208,7 +208,7 @@ def test_a_pipeline_runs_each_command_where_it_belongs(node: ClusterNode) -> Non
     assert node.take(1) == [b"+OK", b"$v", MOVED, b"+PONG", CROSSSLOT, wrong, MOVED, b"$v"]
 
 
-def test_blocked_clients_are_redirected(node: ClusterNode) -> None:
+def test_blocked_clients_are_redirected(node: RoutingNode) -> None:
     assert node.run(1, b"BLPOP", b"{a}", b"0") == []
     state = node.cluster.state
     state.release(A)
@@ -231,7 +231,7 @@ def test_blocked_clients_are_redirected(node: ClusterNode) -> None:
     assert node.take(1) == [DOWN]
 
 
-def test_shard_channels_end_with_the_slot(node: ClusterNode) -> None:
+def test_shard_channels_end_with_the_slot(node: RoutingNode) -> None:
     node.run(1, b"SSUBSCRIBE", b"{a}")
     state = node.cluster.state
     state.release(A)
@@ -245,7 +245,7 @@ def test_shard_channels_end_with_the_slot(node: ClusterNode) -> None:
     [("hostname", "b.example.com", b"b.example.com"), ("hostname", "", b"?"), ("unknown-endpoint", "", b"")],
 )
 def test_what_clients_are_told_to_connect_to(kind: str, hostname: str, endpoint: bytes) -> None:
-    node = ClusterNode(cluster_preferred_endpoint_type=kind)
+    node = RoutingNode(cluster_preferred_endpoint_type=kind)
     node.other.hostname = hostname
     assert node.do("GET {b}") == b"-MOVED %d %b:7001" % (B, endpoint)
 
@@ -280,11 +280,11 @@ def test_what_clients_are_told_to_connect_to(kind: str, hostname: str, endpoint:
         ),
     ],
 )  # fmt: skip
-def test_what_is_refused(node: ClusterNode, text: str, error: str) -> None:
+def test_what_is_refused(node: RoutingNode, text: str, error: str) -> None:
     assert node.do(text) == b"-" + error.encode()
 
 
-def test_keys_of_a_slot(node: ClusterNode) -> None:
+def test_keys_of_a_slot(node: RoutingNode) -> None:
     for number in range(3):
         node.do(f"SET {{a}}{number} v")
     assert node.do(f"CLUSTER COUNTKEYSINSLOT {A}") == b":3"
@@ -297,7 +297,7 @@ def test_keys_of_a_slot(node: ClusterNode) -> None:
     assert node.do("GET {a}") == b"-MOVED %d 10.0.0.2:7001" % A
 
 
-def test_keys_are_deleted_when_another_master_takes_their_slot(node: ClusterNode) -> None:
+def test_keys_are_deleted_when_another_master_takes_their_slot(node: RoutingNode) -> None:
     node.do("SET {a} v")
     node.cluster.ownership.claimed(node.other, 99, node.other.slots | 1 << A)
     node.settle()

@@ -12,7 +12,7 @@ from random import Random
 
 from engine.cluster import nodes_conf
 from engine.cluster.messages import MEET, Extension, Gossip, Message
-from engine.cluster.nodes_conf import Reader
+from engine.cluster.nodes_conf import NodesConfReader
 from engine.cluster.state import ClusterState, to_bytes
 from engine.config import Config
 from engine.effects import Exit, Hangup, Log, Send
@@ -341,7 +341,7 @@ def bus(rng: Random, target: Target) -> None:
             raise FindingError(f"the slots of {peer.name} are wrong")
         if peer.master is not None and peer not in peer.master.replicas:
             raise FindingError(f"{peer.name} is no replica of its master")
-    Reader(ClusterState(Rng(1)), 0, tls=False).read(nodes_conf.write(state))
+    NodesConfReader(ClusterState(Rng(1)), 0, tls=False).read(nodes_conf.write(state))
 
 
 def _message(rng: Random, known: list[str]) -> Message:

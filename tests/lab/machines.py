@@ -315,7 +315,7 @@ class Machines:
         sock.setblocking(False)
         self.clients[action.client] = Client(sock)
 
-    def _command(self, action: actions.Command) -> None:
+    def _send_command(self, action: actions.SendCommand) -> None:
         sock = self.clients[action.client].connection
         if sock is None:
             raise ActionError(f"the client {action.client} is not connected")
@@ -325,7 +325,7 @@ class Machines:
         sock.sendall(data)
         sock.setblocking(False)
 
-    def _words(self, action: actions.Command) -> list[bytes]:
+    def _words(self, action: actions.SendCommand) -> list[bytes]:
         """Return a command's words; an address's port follows its host as a word of its own."""
         words = list(action.argv)
         for index, word in enumerate(words[:-1]):

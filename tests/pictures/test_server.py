@@ -9,7 +9,7 @@ import pytest
 from engine.inspection import inspect
 from engine.observe.events import CommandExecuted
 from engine.protocol.errors import ReplyError
-from engine.simulation.actions import AddHost, Command, Crash, Cut, Heal, OpenClient, PullPlug, Start
+from engine.simulation.actions import AddHost, Crash, Cut, Heal, OpenClient, PullPlug, SendCommand, Start
 from engine.simulation.world import World
 from tests.pictures.drawing import WIDTHS, Watched, written
 from tutor.pictures.clients import draw_clients, read_clients
@@ -283,7 +283,7 @@ class Machines:
         self.world.run(self.world.now_us + int(seconds * SECOND))
 
     def type(self, name: str, line: str) -> None:
-        self.world.do(Command(f"to-{name}", tuple(words(line))))
+        self.world.do(SendCommand(f"to-{name}", tuple(words(line))))
         self.run(0.01)
 
     def inspect_all(self, name: str) -> Callable[[Any], list[Any]]:

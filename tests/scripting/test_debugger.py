@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.clients.client import LUA_DEBUG
-from engine.effects import Converse, Debug, Debugging, EndDebug, KillDebuggers
+from engine.effects import Converse, Debug, DebugStarted, EndDebug, KillDebuggers
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import encode_command
 from engine.scripting.debugger import LEAST_MAXLEN, c_integer, for_people, parse
@@ -20,7 +20,7 @@ class TalkingWorld(StillWorld):
     def __init__(self, *said):
         self.said = [line if isinstance(line, bytes) else encode_command(line.encode().split()) for line in said]
         self.told = []
-        self.begins = Debugging()
+        self.begins = DebugStarted()
         self.now = 0
 
     def facts(self):
@@ -80,7 +80,7 @@ def test_what_a_synchronous_session_changes_is_propagated():
 def test_the_parent_of_a_forked_session_only_forgets_the_client():
     drive = Drive()
     drive.world = TalkingWorld()
-    drive.world.begins = Debugging(4711, 100)
+    drive.world.begins = DebugStarted(4711, 100)
     drive.node.attach(drive.world)
     drive(b"SCRIPT DEBUG YES")
     assert drive([b"EVAL", b"return redis.call('set', KEYS[1], ARGV[1])", b"1", b"key", b"arg"]) == b""

@@ -5,7 +5,7 @@ from typing import Any, cast
 from engine.protocol.replies import ReplyReader
 from engine.sentinel.instances import Master
 from engine.sentinel.monitor import Monitor
-from engine.simulation.actions import AddHost, AddSentinel, Command, OpenClient, Start
+from engine.simulation.actions import AddHost, AddSentinel, OpenClient, SendCommand, Start
 from engine.simulation.trace import Delivered, Logged
 from engine.simulation.world import World
 
@@ -90,7 +90,7 @@ class Group:
             self.world.do(OpenClient(client, host))
             self.run(0.1)
         before = len(self.world.trace)
-        self.world.do(Command(client, tuple(word.encode() for word in words)))
+        self.world.do(SendCommand(client, tuple(word.encode() for word in words)))
         self.run(seconds)
         data = b"".join(e.data for e in self.world.trace[before:] if isinstance(e, Delivered) and e.target == client)
         return ReplyReader()(bytearray(data))

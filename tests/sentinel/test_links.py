@@ -10,7 +10,7 @@ from engine.boot import read_config
 from engine.config import parse_command_line
 from engine.protocol.resp import encode_command
 from engine.sentinel.instances import Master
-from engine.sentinel.links import Connection
+from engine.sentinel.links import InstanceConnection
 from engine.sentinel.process import SentinelNode
 from engine.sentinel.role import SentinelRole
 from tests.sentinel.test_directives import Files
@@ -191,7 +191,7 @@ def test_an_endless_reply_takes_no_more_memory_than_one_may() -> None:
     commands, _ = watching.open_links()
     watching.says(commands, b"+OK\r\n+PONG\r\n")
     connection = watching.master.link.commands
-    assert isinstance(connection, Connection)
+    assert isinstance(connection, InstanceConnection)
     watching.pass_time(0.3)
     for _ in range(40):
         if not connection.is_open:

@@ -11,7 +11,7 @@ from engine import effects as fx
 from engine.config import Config
 from engine.effects import Output
 from engine.live.programs import Programs
-from engine.sentinel.scripts import QUEUE_MAX, RUNNING_MAX, Scripts
+from engine.sentinel.scripts import QUEUE_MAX, RUNNING_MAX, ScriptQueue
 from engine.sentinel.settings import Periods
 from engine.timers import Clock
 from tests.waiting import wait_until
@@ -44,7 +44,7 @@ class Queue:
         self.output = Output(Config())
         self.machine = Machine()
         self.output.attach(self.machine)
-        self.scripts = Scripts(Periods(), self.clock, self.output)
+        self.scripts = ScriptQueue(Periods(), self.clock, self.output)
         self.events: list[str] = []
         self.scripts.event = lambda level, kind, text: self.events.append(f"{level} {kind} {text}")
 

@@ -12,7 +12,6 @@ from engine.replication.replica import REPL_STATE_CONNECTED
 from engine.simulation.actions import (
     ActionError,
     AddHost,
-    Command,
     Continue,
     Crash,
     Cut,
@@ -20,6 +19,7 @@ from engine.simulation.actions import (
     OpenClient,
     Pause,
     PullPlug,
+    SendCommand,
     SetLink,
     Start,
     Terminate,
@@ -79,7 +79,7 @@ class Plan:
     def command(self, client, *argv, what=None):
         argv = tuple(word if isinstance(word, bytes) else str(word).encode() for word in argv)
         self.promises.ask(client, what, self.world.now_us)
-        if not self.do(Command(client, argv)):
+        if not self.do(SendCommand(client, argv)):
             self.promises.asked[client].pop()
             if what is not None:
                 del self.promises.sent[what]

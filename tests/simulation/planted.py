@@ -14,16 +14,21 @@ from engine.persistence.aof.log import AppendOnlyFile
 from engine.replication import Replication
 from engine.replication import master as master_module
 from engine.replication.backlog import Backlog
-from engine.replication.failover import Failover
-from engine.replication.master import Condition, Decision, Master
-from engine.replication.replica import Replica
+from engine.replication.failover import CoordinatedFailover
+from engine.replication.master import Condition, Decision, MasterRole
+from engine.replication.replica import ReplicaRole
 from engine.replication.stream import MasterStream
 from engine.simulation.disk import Disk
 from engine.simulation.host import Host
 
-since, pass_on, send, feed = Backlog.since, Replication.pass_on, Master.send, Master.feed
-put_online, shift_id, answer, psync = Master._put_online, Replication.shift_id, Replica._answer, Replica._psync
-apply, receive, flush, run_now = MasterStream.receive, Replica._take_snapshot, AppendOnlyFile.flush, Host.run_now
+since, pass_on, send, feed = Backlog.since, Replication.pass_on, MasterRole.send, MasterRole.feed
+put_online, shift_id, answer, psync = (
+    MasterRole._put_online,
+    Replication.shift_id,
+    ReplicaRole._answer,
+    ReplicaRole._psync,
+)
+apply, receive, flush, run_now = MasterStream.receive, ReplicaRole._take_snapshot, AppendOnlyFile.flush, Host.run_now
 file_effect = Host._file
 
 
@@ -186,20 +191,20 @@ PLANTED = {
     "any ID accepted": ("cluster", master_module, "decide", grant(any_id_accepted)),
     "an overrun backlog accepted": ("cluster", master_module, "decide", grant(overrun_backlog_accepted)),
     "an offset of the future accepted": ("cluster", master_module, "decide", grant(future_offset_accepted)),
-    "asking for the byte that one has": ("cluster", Replica, "_psync", asks_for_what_it_has),
-    "an offset off by one": ("cluster", Master, "send", offset_one_too_far),
+    "asking for the byte that one has": ("cluster", ReplicaRole, "_psync", asks_for_what_it_has),
+    "an offset off by one": ("cluster", MasterRole, "send", offset_one_too_far),
     "pings not passed on": ("cluster", Replication, "pass_on", pings_not_passed_on),
     "bytes passed on twice": ("cluster", Replication, "pass_on", passed_on_twice),
     "promoted without a new ID": ("cluster", Replication, "shift_id", promoted_without_a_new_id),
     "the old history valid for too long": ("cluster", Replication, "shift_id", old_history_valid_too_long),
-    "the stream during a snapshot lost": ("cluster", Master, "_put_online", stream_during_snapshot_lost),
-    "the stream during a snapshot sent twice": ("cluster", Master, "_put_online", stream_during_snapshot_twice),
-    "old keys kept at a full resync": ("cluster", Replica, "_take_snapshot", old_keys_kept_at_full_resync),
+    "the stream during a snapshot lost": ("cluster", MasterRole, "_put_online", stream_during_snapshot_lost),
+    "the stream during a snapshot sent twice": ("cluster", MasterRole, "_put_online", stream_during_snapshot_twice),
+    "old keys kept at a full resync": ("cluster", ReplicaRole, "_take_snapshot", old_keys_kept_at_full_resync),
     "replicas expire keys by themselves": ("cluster", MasterStream, "receive", replicas_expire_by_themselves),
     "a random choice replicated as it is": ("cluster", Client, "rewrite", random_choice_replicated_as_it_is),
-    "the database of the stream not said": ("cluster", Master, "feed", database_not_said),
-    "the new ID of +CONTINUE ignored": ("cluster", Replica, "_answer", new_id_ignored),
-    "FAILOVER does not wait for the target": ("failover", Failover, "update", failover_does_not_wait),
+    "the database of the stream not said": ("cluster", MasterRole, "feed", database_not_said),
+    "the new ID of +CONTINUE ignored": ("cluster", ReplicaRole, "_answer", new_id_ignored),
+    "FAILOVER does not wait for the target": ("failover", CoordinatedFailover, "update", failover_does_not_wait),
     "an fsync lost": ("power", Host, "run_now", fsync_lost),
     "the background fsync lost": ("power", AppendOnlyFile, "_sync_in_background", background_fsync_lost),
     "answered before it is written": ("power", AppendOnlyFile, "flush", answered_before_it_is_written),

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.report.replication import info as replication_info
-from engine.simulation.actions import AddHost, Command, Continue, OpenClient, Pause, SetClock, Start
+from engine.simulation.actions import AddHost, Continue, OpenClient, Pause, SendCommand, SetClock, Start
 from engine.simulation.history import History
 from engine.simulation.trace import Delivered
 from engine.simulation.world import World
@@ -30,7 +30,7 @@ def pair(*offsets: int) -> World:
 def ask(world: World, client: str, *words: str) -> bytes:
     """Give a command; return what the client hears within a second."""
     before = len(world.trace)
-    world.do(Command(client, tuple(word.encode() for word in words)))
+    world.do(SendCommand(client, tuple(word.encode() for word in words)))
     world.run(world.now_us + SECOND)
     return b"".join(h.data for h in world.trace[before:] if isinstance(h, Delivered) and h.target == client)
 
@@ -90,10 +90,10 @@ def test_a_history_with_a_clock_that_is_set_plays_again() -> None:
     history.do(Start("a"))
     history.do(OpenClient("c", "a"))
     history.run(history.world.now_us + SECOND)
-    history.do(Command("c", (b"SET", b"k", b"v", b"EX", b"60")))
+    history.do(SendCommand("c", (b"SET", b"k", b"v", b"EX", b"60")))
     history.do(SetClock("a", -DAYS))
     history.run(history.world.now_us + SECOND)
-    history.do(Command("c", (b"PEXPIRETIME", b"k")))
+    history.do(SendCommand("c", (b"PEXPIRETIME", b"k")))
     history.run(history.world.now_us + SECOND)
     again = History.decode(history.encode())
     assert again.digest() == history.digest()

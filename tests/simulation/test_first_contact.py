@@ -6,7 +6,6 @@ from engine.report.replication import info as replication_info
 from engine.simulation.actions import (
     ActionError,
     AddHost,
-    Command,
     Continue,
     Crash,
     Cut,
@@ -15,6 +14,7 @@ from engine.simulation.actions import (
     OpenClient,
     Pause,
     PullPlug,
+    SendCommand,
     SetLink,
     Start,
     Terminate,
@@ -37,7 +37,7 @@ def pair(seed=7, observed=False, master=(), replica=()):
 
 
 def say(world, *words, client="c"):
-    world.do(Command(client, tuple(word.encode() for word in words)))
+    world.do(SendCommand(client, tuple(word.encode() for word in words)))
 
 
 def wait(world, seconds=2.0):
@@ -247,7 +247,7 @@ def test_script_of_many_commands_takes_little_time():
     [
         (Start("a"), "runs already"),
         (Crash("z"), "no host z"),
-        (Command("z", (b"PING",)), "no client z"),
+        (SendCommand("z", (b"PING",)), "no client z"),
         (AddHost("d", "172.16.6.18:6379"), "is taken"),
         (Continue("a"), "not stopped"),
         (Cut("a", "b", "badly"), "silent, reset or half-open"),

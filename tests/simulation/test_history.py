@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine.simulation.actions import ActionError, AddHost, Command, Crash, Cut, OpenClient, Start
+from engine.simulation.actions import ActionError, AddHost, Crash, Cut, OpenClient, SendCommand, Start
 from engine.simulation.history import History, HistoryError
 
 SECOND = 1_000_000
@@ -20,9 +20,9 @@ def told():
     history.do(Start("b"))
     history.do(OpenClient("c", "a"))
     for i in range(30):
-        history.do(Command("c", (b"SADD", b"s", b"%d" % i, b"x%d" % i)))
-        history.do(Command("c", (b"SPOP", b"s")))
-        history.do(Command("c", (b"EVAL", b"return redis.call('incr', KEYS[1])", b"1", b"n")))
+        history.do(SendCommand("c", (b"SADD", b"s", b"%d" % i, b"x%d" % i)))
+        history.do(SendCommand("c", (b"SPOP", b"s")))
+        history.do(SendCommand("c", (b"EVAL", b"return redis.call('incr', KEYS[1])", b"1", b"n")))
         history.run(history.world.now_us + 300_000)
         if i == 10:
             history.do(Cut("a", "b", "reset"))
@@ -71,7 +71,7 @@ def test_acting_in_the_past_starts_a_branch(told):
     history = opened(told)
     history.goto(400)
     fork = history.place
-    history.do(Command("c", (b"SET", b"other", b"1")))
+    history.do(SendCommand("c", (b"SET", b"other", b"1")))
     history.run(history.world.now_us + SECOND)
     assert history.branch_name == "branch 2"
     end = state(history)
@@ -92,7 +92,7 @@ def test_branch_at_the_end_and_quiet_time(told):
     history.switch("main")
     history.run(history.world.now_us + 10_000)
     history.switch("quiet")
-    history.do(Command("c", (b"PING",))) if history.world.clients["c"].connection else history.do(
+    history.do(SendCommand("c", (b"PING",))) if history.world.clients["c"].connection else history.do(
         OpenClient("c", "a")
     )
     history.run(history.world.now_us + SECOND)

@@ -82,7 +82,7 @@ def speak(history: History, name: str, argv: tuple[bytes, ...], clients: dict[st
     known = world.clients.get(client)
     if known is None or not known.connection:
         history.do(actions.OpenClient(client, host))
-    history.do(actions.Command(client, argv))
+    history.do(actions.SendCommand(client, argv))
 
 
 def action_of(verb: str, words: list[str]) -> Action:
@@ -134,7 +134,7 @@ def told(action: Action) -> str:
             return f"{client} connects to {host}"
         case actions.CloseClient(client):
             return f"close {client}"
-        case actions.Command(client, argv):
+        case actions.SendCommand(client, argv):
             return f"{client}> " + b" ".join(argv[:6]).decode("utf-8", "replace")[:60]
         case actions.Directives(host, directives):
             return " ".join([f"directives {host}", *(f'"{line}"' for line in directives)])

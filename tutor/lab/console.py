@@ -8,7 +8,7 @@ import re
 
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import Push, Reply
-from engine.simulation.actions import PROMPT, Command
+from engine.simulation.actions import PROMPT, SendCommand
 from engine.simulation.history import History
 from engine.simulation.trace import Acted, Delivered, Hungup
 from tutor.lab.drawing import Text
@@ -29,7 +29,7 @@ def transcript(history: History, name: str, shown_as: str) -> list[Text]:
     rows: list[Text] = []
     for event in history.trace[: history.place]:
         match event:
-            case Acted(action=Command(client=who, argv=argv)) if who == client:
+            case Acted(action=SendCommand(client=who, argv=argv)) if who == client:
                 said.asked.append(list(argv))
                 typed = b" ".join(argv).decode("utf-8", "replace")
                 rows.append([(f"{shown_as}> ", "accent"), (shorten(typed, LINE), "strong")])

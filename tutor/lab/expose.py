@@ -21,7 +21,7 @@ from typing import Any
 from engine.simulation import trace
 from engine.simulation.actions import Action, ActionError
 from engine.simulation.gateway import WAITING_BYTES_MAX, Gateway
-from engine.simulation.history import FIRST, Branch, Place
+from engine.simulation.history import FIRST, Branch, HistoryPosition
 from engine.simulation.network import DOWN
 from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US, World
@@ -42,7 +42,7 @@ class Present:
     branch_name = FIRST
 
     def __init__(self, seed: int, beginning_us: int = BEGINNING_US) -> None:
-        self.branches = {FIRST: Branch(FIRST, "", Place(0, 0, 0, 0))}
+        self.branches = {FIRST: Branch(FIRST, "", HistoryPosition(0, 0, 0, 0))}
         self.world = World(seed, observed=False, beginning_us=beginning_us)
 
     @property

@@ -78,7 +78,7 @@ def load_files(aof: "AppendOnlyFile") -> bool:
 
 def _load_file(aof: "AppendOnlyFile", name: str, last: bool) -> None:
     started = aof.clock.stopwatch()
-    file = _File(aof, name, last)
+    file = _LoadingFile(aof, name, last)
     size = file.load()
     aof.current_size += file.found_bytes  # as in Redis, including the truncated part
     base = aof.manifest.base is not None and aof.manifest.base.name == name
@@ -124,7 +124,7 @@ def _upgrade(aof: "AppendOnlyFile") -> None:
     )
 
 
-class _File:
+class _LoadingFile:
     """One file being loaded."""
 
     def __init__(self, aof: "AppendOnlyFile", name: str, last: bool) -> None:
