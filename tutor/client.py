@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.protocol.resp import Push, encode_command
-from tutor.prompt.replies import INCOMPLETE, ProtocolError, ReplyReader
+from tutor.prompt.replies import INCOMPLETE, NotRespError, ReplyParser
 
 if TYPE_CHECKING:
     import ssl
@@ -91,7 +91,7 @@ class Connection:
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self.on_push: Callable[[Push], None] | None = None
-        self._reader = ReplyReader()
+        self._reader = ReplyParser()
 
     @classmethod
     def tcp(cls, host: str, port: int, *, timeout: float | None = None, tls: TLS | None = None) -> "Connection":
@@ -152,7 +152,7 @@ class Connection:
         """Return a reply or push that has arrived whole, or INCOMPLETE. Raises LinkError for bad bytes."""
         try:
             return self._reader.next()
-        except ProtocolError as error:
+        except NotRespError as error:
             raise LinkError(str(error), reset=False) from error
 
     def receive(self) -> int:

@@ -28,7 +28,7 @@ from tutor.lesson.reading import Problems
 from tutor.lesson.view import Block, Example, Hint, Prediction, Prose, Question, Scene, StepView, Tasks
 from tutor.lesson_server.parent import HostError
 from tutor.pictures.picture import PictureView
-from tutor.prompt import CommandTable
+from tutor.prompt import CommandDocs
 from tutor.prompt.markdown import one_line, to_plain
 from tutor.prompt.rows import Row
 from tutor.prompt.words import LINE, shorten
@@ -260,7 +260,7 @@ class Plain:
 
     @staticmethod
     def _is_for_redis(prediction: model.Prediction, answer: str) -> bool:
-        meant = CommandTable.load().means_command(answer)
+        meant = CommandDocs.load().means_command(answer)
         if prediction.read(answer):
             return meant and not prediction.options
         return meant or is_command(answer.split()[0])

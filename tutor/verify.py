@@ -52,7 +52,7 @@ class Proof:
     wrong: int = 0
 
 
-class _Walk:
+class _LessonWalk:
     """One lesson, from its first step to its last, on one server."""
 
     def __init__(self, lesson: Lesson, server: Server, where: str, goes_back: bool) -> None:
@@ -357,7 +357,7 @@ def _changes(line: str) -> str:
 def prove_on_engine(lesson: Lesson) -> Proof:
     """Prove a lesson's transcripts, checks and wrong attempts on this engine."""
     with _ours(lesson) as server:
-        return _Walk(lesson, server, "this engine", True).walk()
+        return _LessonWalk(lesson, server, "this engine", True).walk()
 
 
 @contextlib.contextmanager
@@ -409,13 +409,13 @@ def prove_on_real(lesson: Lesson, program: str, name: str) -> Proof:
     if lesson.on_machines:
         machines = MachinesServer(lesson, program)
         try:
-            return _Walk(lesson, machines, name, False).walk()
+            return _LessonWalk(lesson, machines, name, False).walk()
         finally:
             machines.close()
     with real_server(program, lesson.arguments) as (host, port):
         server = ForeignServer(lesson.terminals, host, port, keeps=False)
         try:
-            return _Walk(lesson, server, name, False).walk()
+            return _LessonWalk(lesson, server, name, False).walk()
         finally:
             server.close()
 

@@ -16,13 +16,13 @@ from typing import TextIO
 
 from tests.real import free_port
 from tests.waiting import PATIENCE_S
-from tutor.lesson_server.forkserver import Child, ForkServer
+from tutor.lesson_server.forkserver import ForkedProcess, ForkServer
 
 ROOT = Path(__file__).parents[2]
 _servers = ForkServer("engine.live.server")
 
 
-def start_ours(arguments: list[str], output: int) -> Child:
+def start_ours(arguments: list[str], output: int) -> ForkedProcess:
     """Start our server with redis-server's arguments; it writes to the descriptor `output`."""
     with open(os.devnull) as null:
         return _servers.start(arguments, [null.fileno(), output, output], os.getcwd(), dict(os.environ))
@@ -33,7 +33,7 @@ class Served:
     """A running server."""
 
     port: int
-    process: "Child | subprocess.Popen[bytes]"
+    process: "ForkedProcess | subprocess.Popen[bytes]"
     log: list[str]
     reader: threading.Thread  # of what the log goes on to say; it ends with the server
 
@@ -46,7 +46,7 @@ def serve(*arguments: str, forked: bool = True) -> Iterator[Served]:
         words = ["--port", str(port), "--save", "", "--dir", directory, *arguments]
         reading, writing = os.pipe()
         output: TextIO = os.fdopen(reading)
-        process: Child | subprocess.Popen[bytes]
+        process: ForkedProcess | subprocess.Popen[bytes]
         try:
             if forked:
                 process = start_ours(words, writing)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tutor.lab.explain import Conversation, Part
+from tutor.lab.explain import LinkDecoder, Part
 
 Message = tuple[int, bool, bytes]  # connection, whether from the one who dialled, bytes
 
@@ -12,11 +12,11 @@ def explained(messages: Iterable[Message], whole: bool = True) -> dict[tuple[int
 
     With `whole` nothing may be waiting for more at the end.
     """
-    conversations: dict[int, Conversation] = {}
+    conversations: dict[int, LinkDecoder] = {}
     sent: dict[tuple[int, bool], bytearray] = {}
     parts: dict[tuple[int, bool], list[Part]] = {}
     for link, ours, data in messages:
-        conversation = conversations.setdefault(link, Conversation())
+        conversation = conversations.setdefault(link, LinkDecoder())
         sent.setdefault((link, ours), bytearray()).extend(data)
         parts.setdefault((link, ours), []).extend(conversation.feed(ours, data))
     for (link, ours), data in sent.items():

@@ -31,7 +31,7 @@ from tests.lab.applications import RealApplication
 from tests.lab.wires import Wires, slim_socket
 from tests.real import Program
 from tests.waiting import PATIENCE_S
-from tutor.lesson_server.forkserver import Child
+from tutor.lesson_server.forkserver import ForkedProcess
 
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN_S = 20.0
@@ -58,7 +58,7 @@ class Machine:
         self.directory = directory
         self.listener = slim_socket()  # where others find it
         self.port = 0  # where it listens itself
-        self.process: Child | subprocess.Popen[bytes] | None = None
+        self.process: ForkedProcess | subprocess.Popen[bytes] | None = None
         self.paused = False
         self.sentinel = False
         self.client: Any = None
@@ -264,7 +264,7 @@ class Machines:
             time.sleep(0.01)
         raise ActionError(f"{action.host} does not start: {machine.log[-500:]}")
 
-    def _process(self, name: str) -> "Child | subprocess.Popen[bytes]":
+    def _process(self, name: str) -> "ForkedProcess | subprocess.Popen[bytes]":
         machine = self.hosts[name]
         if machine.process is None or machine.state == "down":
             raise ActionError(f"the server of {name} does not run")

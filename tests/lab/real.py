@@ -28,7 +28,7 @@ from tests.real import Program, examine, find_servers
 from tutor.lab.actions import carry_out
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec, StepSpec
-from tutor.lab.runner import Found, Stage, unheard, unmet
+from tutor.lab.runner import Findings, Stage, unheard, unmet
 
 SLACK_S = 10.0
 LOOK_AGAIN_S = 0.05
@@ -135,7 +135,7 @@ class RealStage:
         nodes = machines.look()
         for wanted in (step.until, step.expect):
             if wanted:
-                so = Found(nodes, machines.beliefs(), machines.running())
+                so = Findings(nodes, machines.beliefs(), machines.running())
                 yield from unmet(wanted, so, machines.data_of)
         if self.spec.sentinels:
             return  # how often replicas were connected again, and what was written, depends on the moment

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from engine.persistence.rdb.writer import write
 from engine.protocol.resp import encode_command
 from tests.persistence.test_rdb_files import filled
-from tutor.lab.explain import Conversation
+from tutor.lab.explain import LinkDecoder
 
 RDB = b"".join(write(filled([(0, b"k", b"v", None)])))
 MARK = b"m" * 40
@@ -40,7 +40,7 @@ def check(conversation, parts, data, from_dialler=False):
 
 @given(st.sampled_from([SIZED, MARKED]), st.lists(st.integers(0, 1000), max_size=8), st.integers(0, 1000))
 def test_a_full_resynchronization(data, cuts, end):
-    conversation = Conversation()
+    conversation = LinkDecoder()
     conversation.feed(True, ASKED)
     data = data[: len(data) - end % len(data)]
     check(conversation, parts_of(conversation, data, cuts), data)
@@ -48,12 +48,12 @@ def test_a_full_resynchronization(data, cuts, end):
 
 def test_what_the_parts_say():
     for data, kinds in ((SIZED, ["size", "snapshot"]), (MARKED, ["size", "snapshot", "mark"])):
-        conversation = Conversation()
+        conversation = LinkDecoder()
         conversation.feed(True, ASKED)
         parts = [part for part in conversation.feed(False, data) if part.kind not in ("reply", "newline")]
         assert [part.kind for part in parts] == ["fullresync", *kinds, "stream", "stream", "stream"]
         assert (parts[-3].before, parts[-1].after) == (100, 100 + len(STREAM))
-    conversation = Conversation()
+    conversation = LinkDecoder()
     conversation.feed(True, encode_command([b"PSYNC", ID, b"986"]))
     parts = conversation.feed(False, CONTINUED)
     assert [part.kind for part in parts] == ["continue", "stream", "stream", "stream"]
@@ -62,7 +62,7 @@ def test_what_the_parts_say():
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=5), st.booleans())
 def test_any_bytes(data, cuts, from_dialler):
-    conversation = Conversation()
+    conversation = LinkDecoder()
     parts = parts_of(conversation, data, cuts, from_dialler)
     check(conversation, parts, data, from_dialler)
 
@@ -70,7 +70,7 @@ def test_any_bytes(data, cuts, from_dialler):
 @given(st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=4), max_size=5), st.lists(st.integers(0, 500)))
 def test_commands(commands, cuts):
     data = b"".join(map(encode_command, commands))
-    conversation = Conversation()
+    conversation = LinkDecoder()
     parts = parts_of(conversation, data, cuts, True)
     assert len(parts) == len(commands)
     check(conversation, parts, data, True)
@@ -78,7 +78,7 @@ def test_commands(commands, cuts):
 
 def test_replies():
     data = b"*2\r\n$1\r\na\r\n*1\r\n:5\r\n$-1\r\n*-1\r\n%1\r\n+k\r\n,1.5\r\n-ERR no\r\n"
-    conversation = Conversation()
+    conversation = LinkDecoder()
     parts = conversation.feed(False, data)
     assert [part.summary for part in parts][:2] == ["2 elements", "(nil)"]
     check(conversation, parts, data)

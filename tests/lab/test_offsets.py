@@ -13,7 +13,7 @@ import pytest
 
 from engine.replication.master import ONLINE
 from engine.simulation.trace import Delivered, Dialled, Exited, Sent
-from tutor.lab.explain import Conversation, words_of
+from tutor.lab.explain import LinkDecoder, words_of
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.runner import Stage
 
@@ -24,7 +24,7 @@ class Wire:
     """A stream as one end sees it: bytes that were sent, or those that have arrived."""
 
     def __init__(self):
-        self.conversation = Conversation()
+        self.conversation = LinkDecoder()
         self.asked = self.at = -1
 
     def feed(self, from_dialler, data):
@@ -94,7 +94,7 @@ class Counter:
 
     def rest_is_whole(self, backlog, place, offset):
         data = backlog.since(place + 1)
-        conversation = Conversation()
+        conversation = LinkDecoder()
         parts = conversation.feed(True, data)
         assert conversation.rest(True) is None
         assert place + sum(len(part.data) for part in parts) == offset

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import PATIENCE_S, wait_until
-from tutor.lesson_server.forkserver import Child, ForkServer
+from tutor.lesson_server.forkserver import ForkedProcess, ForkServer
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +39,12 @@ class Waiting:
     def __init__(self, servers: ForkServer) -> None:
         stdin, self.input = os.pipe()
         self.output, stdout = os.pipe()
-        self.child: Child = servers.start(["wait"], [stdin, stdout, 2])
+        self.child: ForkedProcess = servers.start(["wait"], [stdin, stdout, 2])
         os.close(stdin)
         os.close(stdout)
         assert os.read(self.output, 100) == b"waiting\n"
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> ForkedProcess:
         return self.child
 
     def __exit__(self, *_: object) -> None:

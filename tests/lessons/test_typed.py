@@ -162,5 +162,5 @@ def test_every_command_of_a_solution_can_be_parsed(lesson):
         for task in step.tasks:
             for line in task.solution:
                 words = [word.decode() for word in words_of(line)]
-                if "> " not in line and typed.CommandTable.load().find(words):
+                if "> " not in line and typed.CommandDocs.load().find(words):
                     assert typed.parse(words) is not None, line

@@ -21,7 +21,7 @@ from tutor.pictures.readings import read_key
 from tutor.pictures.replication import draw_replication, read_machine
 from tutor.pictures.scripts import Call, draw_script
 from tutor.pictures.sets import draw_sets, operands, read_sets
-from tutor.pictures.slots import ALONE, Range, draw_slots, slot_of
+from tutor.pictures.slots import ALONE, SlotRange, draw_slots, slot_of
 from tutor.pictures.subscriptions import draw_subscriptions, read_subscriptions
 from tutor.pictures.transactions import draw_transaction, read_transaction
 
@@ -245,7 +245,11 @@ def test_slots(snapshot: Snapshot) -> None:
     assert [slot_of(each) for each in (b"foo", b"{user:1}.name", b"{user:1}.age", b"{}x", b"a{")] == [
         12182, slot_of(b"user:1"), slot_of(b"user:1"), slot_of(b"{}x"), slot_of(b"a{"),
     ]  # fmt: skip
-    three = (Range(0, 5460, "172.16.6.18"), Range(5461, 10922, "172.16.6.57"), Range(10923, 16383, "172.16.6.58"))
+    three = (
+        SlotRange(0, 5460, "172.16.6.18"),
+        SlotRange(5461, 10922, "172.16.6.57"),
+        SlotRange(10923, 16383, "172.16.6.58"),
+    )
 
     def scenes() -> Iterator[tuple[str, Callable[[int], Picture]]]:
         for ranges, typed in ((ALONE, "MGET a b c"), (three, "MGET {user:1}.name {user:1}.age")):

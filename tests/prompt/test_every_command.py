@@ -6,7 +6,7 @@ import pytest
 
 from engine.commands import load_all
 from engine.table.declarations import SERVER, Command
-from tutor.prompt import CommandTable, complete, hint, syntax
+from tutor.prompt import CommandDocs, complete, hint, syntax
 from tutor.screens.reference import Page, command_pages
 
 load_all()
@@ -14,8 +14,8 @@ EVERY = [command for one in SERVER.values() for command in (one, *(one.subcomman
 
 
 @cache
-def table() -> CommandTable:
-    return CommandTable.load()
+def table() -> CommandDocs:
+    return CommandDocs.load()
 
 
 @cache

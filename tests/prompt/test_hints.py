@@ -9,25 +9,25 @@ import pytest
 from tests.prompt.driver import run_real
 from tests.real import RealServer, client_program
 from tutor.client import Connection
-from tutor.prompt import CommandTable, hint, inline_hint, quote, syntax, to_bytes
+from tutor.prompt import CommandDocs, hint, inline_hint, quote, syntax, to_bytes
 from tutor.prompt.grammar import expected, match
 
 _VALUES = {"integer": ["3", "-1", "x", "2.5"], "double": ["2.5", "inf", "3", "x"], "unix-time": ["17"]}
 
 
-def docs_of(server: RealServer) -> CommandTable:
+def docs_of(server: RealServer) -> CommandDocs:
     connection = Connection.tcp(server.host, server.port)
-    table = CommandTable.from_docs(connection.call("COMMAND", "DOCS"))
+    table = CommandDocs.from_docs(connection.call("COMMAND", "DOCS"))
     connection.close()
     return table
 
 
 @pytest.fixture(scope="module")
-def table(real_server: RealServer) -> CommandTable:
+def table(real_server: RealServer) -> CommandDocs:
     return docs_of(real_server)
 
 
-def walk(choose: random.Random, table: CommandTable) -> str:
+def walk(choose: random.Random, table: CommandDocs) -> str:
     """Return a line that mostly follows the grammar of some command."""
     command = choose.choice(list(table))
     words: list[str] = []
@@ -48,7 +48,7 @@ def walk(choose: random.Random, table: CommandTable) -> str:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_lines_as_the_real_client_hints(
-    seed: int, table: CommandTable, real_server: RealServer, tmp_path: Path
+    seed: int, table: CommandDocs, real_server: RealServer, tmp_path: Path
 ) -> None:
     program = client_program()
     if program.version < (7, 2):
@@ -86,7 +86,7 @@ def test_hint_of_our_own_table() -> None:
     assert hint("nonsense ") is None
 
 
-def test_last_word_counts_after_a_space(table: CommandTable) -> None:
+def test_last_word_counts_after_a_space(table: CommandDocs) -> None:
     assert hint("GET abc", table) == "key"
     assert hint("GET abc ", table) == ""
     assert inline_hint("GET", table) == ""
@@ -96,15 +96,15 @@ def test_last_word_counts_after_a_space(table: CommandTable) -> None:
 
 
 def test_hints_for_an_older_server() -> None:
-    table = CommandTable.load().for_version((6, 0, 16))
+    table = CommandDocs.load().for_version((6, 0, 16))
     assert hint("set k v ", table) == "[NX|XX] [EX seconds|PX milliseconds|KEEPTTL]"
     assert hint("getdel ", table) is None
     assert hint("get ", table) == "key"
-    assert hint("client kill ", CommandTable.load().for_version((7, 0, 15))) == hint("client kill ")
-    assert CommandTable.load().for_version((7, 2, 4)).find(["getdel"]) is not None
+    assert hint("client kill ", CommandDocs.load().for_version((7, 0, 15))) == hint("client kill ")
+    assert CommandDocs.load().for_version((7, 2, 4)).find(["getdel"]) is not None
 
 
-def test_bottom_line(table: CommandTable) -> None:
+def test_bottom_line(table: CommandDocs) -> None:
     assert syntax("get", table) == "GET key"
     assert syntax("config", table).startswith("CONFIG GET|HELP")
     assert syntax("config get", table) == "CONFIG GET parameter [parameter ...]"

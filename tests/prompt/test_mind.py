@@ -25,13 +25,13 @@ from engine.protocol.resp import (
     encode_command,
 )
 from tutor.prompt import (
-    CommandTable,
-    Context,
+    CommandDocs,
+    CompletionContext,
     Double,
     LineHistory,
     OutputMode,
     PromptState,
-    ReplyReader,
+    ReplyParser,
     complete,
     format_reply,
     help_text,
@@ -47,13 +47,13 @@ from tutor.prompt import (
     tokenize,
     unquote,
 )
-from tutor.prompt.replies import INCOMPLETE, ProtocolError
+from tutor.prompt.replies import INCOMPLETE, NotRespError
 from tutor.prompt.words import spell
 
 
 @pytest.fixture(scope="module")
-def table() -> CommandTable:
-    return CommandTable.load()
+def table() -> CommandDocs:
+    return CommandDocs.load()
 
 
 def test_no_screen_in_the_mind_and_nothing_heavy_at_the_start() -> None:
@@ -88,7 +88,7 @@ replies = st.recursive(
 
 
 def read_all(data: bytes, sizes: list[int]) -> list[Any]:
-    reader = ReplyReader()
+    reader = ReplyParser()
     found: list[Any] = []
     at = 0
     while at < len(data):
@@ -135,9 +135,9 @@ def test_attributes_belong_to_the_next_value() -> None:
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 400\r\n", b"H", b":x\r\n", b"$x\r\n", b"#x\r\n", b",x\r\n", b"*x\r\n"])
 def test_what_is_not_resp(data: bytes) -> None:
-    reader = ReplyReader()
+    reader = ReplyParser()
     reader.feed(data)
-    with pytest.raises(ProtocolError):
+    with pytest.raises(NotRespError):
         reader.next()
 
 
@@ -223,11 +223,11 @@ def test_bytes_survive() -> None:
 # --- completion ---------------------------------------------------------------------------------------------------
 
 
-def offers(text: str, table: CommandTable, **more: Any) -> list[str]:
-    return [one.text for one in complete(text, None, Context(commands=table, **more))]
+def offers(text: str, table: CommandDocs, **more: Any) -> list[str]:
+    return [one.text for one in complete(text, None, CompletionContext(commands=table, **more))]
 
 
-def test_commands(table: CommandTable) -> None:
+def test_commands(table: CommandDocs) -> None:
     assert offers("hg", table) == ["hget", "hgetall"]
     assert offers("HG", table) == ["HGET", "HGETALL"]
     assert offers("config re", table) == ["resetstat", "rewrite"]
@@ -235,7 +235,7 @@ def test_commands(table: CommandTable) -> None:
     assert offers("nonsense ", table) == []
 
 
-def test_keywords_follow_the_grammar(table: CommandTable) -> None:
+def test_keywords_follow_the_grammar(table: CommandDocs) -> None:
     assert offers("SET k v ", table)[:4] == ["NX", "XX", "GET", "EX"]
     assert offers("set k v nx ", table)[:2] == ["GET", "EX"]
     assert offers("set k v ex ", table) == []
@@ -245,7 +245,7 @@ def test_keywords_follow_the_grammar(table: CommandTable) -> None:
     assert offers("zadd k ", table)[:2] == ["NX", "XX"]
 
 
-def test_keys_where_the_grammar_has_keys(table: CommandTable) -> None:
+def test_keys_where_the_grammar_has_keys(table: CommandDocs) -> None:
     def keys(prefix: bytes, limit: int) -> list[bytes]:
         return [key for key in (b"user:1", b"user 2", b"caf\xc3\xa9", b"\xff") if key.startswith(prefix)]
 
@@ -257,30 +257,30 @@ def test_keys_where_the_grammar_has_keys(table: CommandTable) -> None:
     assert offers("get user:", table) == []
 
 
-def test_help_topics_and_client_commands(table: CommandTable) -> None:
+def test_help_topics_and_client_commands(table: CommandDocs) -> None:
     assert "@hash" in offers("help @", table)
     assert offers("HELP CONFIG RE", table) == ["CONFIG RESETSTAT", "CONFIG REWRITE"]
     assert offers(":s", table, client_commands={":set hints": "", ":why": ""}) == [":set hints"]
     assert offers(":set h", table, client_commands={":set hints": ""}) == [":set hints"]
 
 
-def test_completion_replaces_the_word_at_the_cursor(table: CommandTable) -> None:
-    (one,) = complete("lpop key; rest", 3, Context(commands=table))[:1]
+def test_completion_replaces_the_word_at_the_cursor(table: CommandDocs) -> None:
+    (one,) = complete("lpop key; rest", 3, CompletionContext(commands=table))[:1]
     assert (one.start, one.text) == (0, "lpop")
 
 
 @given(st.text(max_size=30))
 def test_completion_takes_anything(text: str) -> None:
-    table = CommandTable.from_docs([b"get", [b"arguments", [[b"name", b"key", b"type", b"key"]]]])
+    table = CommandDocs.from_docs([b"get", [b"arguments", [[b"name", b"key", b"type", b"key"]]]])
     for cursor in range(len(text) + 1):
-        complete(text, cursor, Context(commands=table))
+        complete(text, cursor, CompletionContext(commands=table))
     assert "".join([part for _, part in highlight(text, table)]) == text
 
 
 # --- colours ------------------------------------------------------------------------------------------------------
 
 
-def test_colours(table: CommandTable) -> None:
+def test_colours(table: CommandDocs) -> None:
     def styles(text: str) -> list[tuple[str, str]]:
         return [(style, part) for style, part in highlight(text, table) if style]
 
@@ -301,7 +301,7 @@ def test_colours(table: CommandTable) -> None:
 # --- help ---------------------------------------------------------------------------------------------------------
 
 
-def test_help(table: CommandTable) -> None:
+def test_help(table: CommandDocs) -> None:
     assert "GET key\n" in plain(help_text([b"get"], table))
     assert "\x1b" not in plain(help_text([b"@hash"], table))
     assert plain(help_text([b"nonsense"], table)) == "\n"

@@ -17,7 +17,7 @@ import redis
 from tests.clients.ours import start_ours
 from tests.real import Program, free_port
 from tests.waiting import PATIENCE_S, wait_until
-from tutor.lesson_server.forkserver import Child
+from tutor.lesson_server.forkserver import ForkedProcess
 
 ROOT = Path(__file__).parents[2]
 OURS = None  # stands for our own server where a `Program` is asked for
@@ -36,7 +36,7 @@ class Server:
         self.directory = tempfile.TemporaryDirectory(prefix="replication-")
         self.port = free_port()
         self.arguments = list(arguments)
-        self.process: Child | subprocess.Popen[bytes] | None = None
+        self.process: ForkedProcess | subprocess.Popen[bytes] | None = None
         self.password: str | None = None
         self.start()
 

@@ -13,7 +13,7 @@ from tests.screens.driving import screen_text, type_line, until
 from tutor.app import TutorApp
 from tutor.lesson.controller import LessonController
 from tutor.lesson.sandbox import Sandbox
-from tutor.screens.dialogs import Choice
+from tutor.screens.dialogs import ChoiceDialog
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.map import MapScreen
@@ -355,8 +355,8 @@ async def test_the_laboratory_opens_the_learners_own_servers_with_their_history(
         await enter(pilot, "SET mine 2")
         await pilot.press("f12")
         if not isinstance(app.screen, LaboratoryScreen):  # the step has a scenario as well
-            await until(pilot, lambda: isinstance(app.screen, Choice | LaboratoryScreen), "the choice")
-        if isinstance(app.screen, Choice):
+            await until(pilot, lambda: isinstance(app.screen, ChoiceDialog | LaboratoryScreen), "the choice")
+        if isinstance(app.screen, ChoiceDialog):
             await pilot.press("enter")
         laboratory = await until(
             pilot, lambda: isinstance(app.screen, LaboratoryScreen) and app.screen, "the laboratory"

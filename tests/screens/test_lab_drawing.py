@@ -5,7 +5,7 @@ from engine.simulation.state import look, look_links
 from tutor.lab import completer as assist
 from tutor.lab import drawing
 from tutor.lab.actions import carry_out
-from tutor.lab.drawing import Chosen
+from tutor.lab.drawing import ChosenMessage
 from tutor.lab.letters import Letters
 from tutor.lab.loader import find, read_scenario
 from tutor.lab.runner import SETTLE_US, Stage
@@ -29,11 +29,11 @@ def text(rows: list[drawing.Text]) -> str:
     return "\n".join("".join(part for part, _ in row) for row in rows)
 
 
-def nodes_text(stage: Stage, chosen: Chosen = drawing.NOTHING) -> str:
+def nodes_text(stage: Stage, chosen: ChosenMessage = drawing.NOTHING) -> str:
     return text(drawing.cluster(look(stage.history.world), Letters(), "A", chosen)[0])
 
 
-def links_text(stage: Stage, chosen: Chosen = drawing.NOTHING) -> str:
+def links_text(stage: Stage, chosen: ChosenMessage = drawing.NOTHING) -> str:
     return text(drawing.links(look_links(stage.history.world), chosen))
 
 
@@ -85,20 +85,20 @@ def test_the_chosen_message_is_marked_at_both_ends_and_in_the_backlog() -> None:
     do(stage, "app> SET k v")
     nodes = look(stage.history.world)
     end = nodes["A"].offset
-    chosen = Chosen("A", "B", end - 27, end)
+    chosen = ChosenMessage("A", "B", end - 27, end)
     assert "A 172.16.6.18:6379  master  ▷ sends" in nodes_text(stage, chosen)
     assert "B 172.16.6.57:6379  replica  ◁ gets" in nodes_text(stage, chosen)
     assert "A ─── B  0.5 ms  ◂ the message" in links_text(stage, chosen)
     bar = drawing.backlog(nodes, 60, chosen)
     assert f"the message, {end - 27} → {end} ▲" in text(bar)
     assert bar[1][1] == ("█", "accent")
-    assert "A 172.16.6.18:6379  master  ◆ here" in nodes_text(stage, Chosen("A"))
+    assert "A 172.16.6.18:6379  master  ◆ here" in nodes_text(stage, ChosenMessage("A"))
 
 
 def test_a_message_that_has_left_the_backlog_is_told_to_be_gone() -> None:
     stage = staged("backlog-overrun", 2)
     assert "◂ the message, 0 → 23, is gone" in text(
-        drawing.backlog(look(stage.history.world), 60, Chosen("A", "B", 0, 23))
+        drawing.backlog(look(stage.history.world), 60, ChosenMessage("A", "B", 0, 23))
     )
 
 

@@ -15,7 +15,7 @@ from tests.clients.ours import start_ours
 from tests.real import Program, find_servers, free_port, missing
 from tests.replication.servers import wait_for
 from tests.waiting import PATIENCE_S
-from tutor.lesson_server.forkserver import Child
+from tutor.lesson_server.forkserver import ForkedProcess
 
 NAME = "mymaster"
 
@@ -42,7 +42,7 @@ class LiveSentinel:
         self.port = free_port()
         head = (f"port {self.port}", "bind 127.0.0.1", f"dir {self.folder}", f"logfile {self.folder}/log")
         self.file.write_text("".join(f"{line}\n" for line in (*head, *lines)))
-        self.process: Child | subprocess.Popen[bytes]
+        self.process: ForkedProcess | subprocess.Popen[bytes]
         self.start()
 
     def start(self) -> None:

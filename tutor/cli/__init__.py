@@ -19,7 +19,7 @@ import os
 import signal
 import sys
 
-from tutor.cli.options import Exit, Options, complain, fail, parse
+from tutor.cli.options import CliExit, Options, complain, fail, parse
 from tutor.cli.session import CliSession
 from tutor.client import LinkError
 from tutor.prompt import unquote
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     """Run redis-cli with these arguments (the program's name not among them); return the exit status."""
     try:
         return _main(argv)
-    except Exit as leaving:
+    except CliExit as leaving:
         return leaving.status
     except KeyboardInterrupt:
         return _interrupted()
@@ -155,7 +155,7 @@ def _command(session: CliSession) -> int:
 
 
 def read_script(options: Options) -> list[bytes]:
-    """Return the EVAL that --eval asks for, of the file as it is now. Raises Exit."""
+    """Return the EVAL that --eval asks for, of the file as it is now. Raises CliExit."""
     assert options.eval_file is not None
     try:
         with open(options.eval_file, "rb") as file:

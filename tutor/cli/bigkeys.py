@@ -55,7 +55,7 @@ def _database_size(connection: Connection) -> int:
     return reply
 
 
-class _Walk:
+class _KeyspaceWalk:
     """A walk over the keyspace: how far it is, and when to rest."""
 
     def __init__(self, session: CliSession, title: str) -> None:
@@ -109,7 +109,7 @@ def find_big_keys(session: CliSession) -> int:
     """Print the biggest key of each type as it is found, and a summary: by elements, or by memory."""
     by_memory = session.options.mode == "memkeys"
     types = _known_types()
-    walk = _Walk(session, "biggest")
+    walk = _KeyspaceWalk(session, "biggest")
     key_bytes = 0
     for keys in walk:
         kinds = [_kind(types, reply) for reply in _types(walk.connection, keys)]
@@ -189,7 +189,7 @@ def _sizes(
 
 def find_hot_keys(session: CliSession) -> int:
     """Print the keys with the highest access counters; the server must keep them (maxmemory-policy *lfu)."""
-    walk = _Walk(session, "hot")
+    walk = _KeyspaceWalk(session, "hot")
     hottest: list[tuple[int, str]] = []  # the coolest first
     for keys in walk:
         replies = _pipeline(walk.connection, [[b"OBJECT", b"FREQ", key] for key in keys])

@@ -19,7 +19,7 @@ from tutor.prompt.help import VERSION
 from tutor.prompt.state import c_int, c_integer
 
 
-class Exit(Exception):  # noqa: N818  (not an error)
+class CliExit(Exception):  # noqa: N818  (not an error)
     """Leave with this status; what was to be said has been said."""
 
     def __init__(self, status: int) -> None:
@@ -34,10 +34,10 @@ def complain(text: str) -> None:
     sys.stderr.flush()
 
 
-def fail(text: str, status: int = 1) -> Exit:
-    """Complain; return the Exit to raise."""
+def fail(text: str, status: int = 1) -> CliExit:
+    """Complain; return the CliExit to raise."""
     complain(text)
-    return Exit(status)
+    return CliExit(status)
 
 
 @dataclass(slots=True)
@@ -268,7 +268,7 @@ _FLAGS: dict[str, Setter] = {
 
 
 def parse(argv: list[str], *, on_terminal: bool) -> Options:
-    """Read the command line. Raises Exit after --help, --version and for what cannot be understood."""
+    """Read the command line. Raises CliExit after --help, --version and for what cannot be understood."""
     options = Options()
     options.output = OutputMode.STANDARD if on_terminal else OutputMode.RAW
     options.show_pushes = on_terminal
@@ -282,10 +282,10 @@ def parse(argv: list[str], *, on_terminal: bool) -> Options:
             continue
         if word in ("--help", "-h"):
             print(usage(), end="")
-            raise Exit(0)
+            raise CliExit(0)
         if word in ("-v", "--version"):
             print(f"redis-cli {VERSION}")
-            raise Exit(0)
+            raise CliExit(0)
         if word == "-2":
             only_resp2 = True
         elif word == "--tls":
@@ -354,7 +354,7 @@ def _decode_percent(text: str) -> str:
 
 
 def parse_uri(uri: str, options: Options) -> None:
-    """Read `redis[s]://[[user:]password@][host[:port]][/db]` into the options. Raises Exit if it is not one."""
+    """Read `redis[s]://[[user:]password@][host[:port]][/db]` into the options. Raises CliExit if it is not one."""
     scheme, colon, rest = uri.partition("://")
     if not colon or scheme.lower() not in ("redis", "rediss"):
         raise fail("Invalid URI scheme")

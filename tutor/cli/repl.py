@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from tutor.cli.debugger import PROMPT, Restart, tell_end
-from tutor.cli.options import Exit
+from tutor.cli.options import CliExit
 from tutor.cli.session import CliSession
 from tutor.prompt import OutputMode, split_args, to_text
 from tutor.prompt.history import dotfile
@@ -30,7 +30,7 @@ class Repl:
         return PROMPT if self.session.debugging.active else self.session.state.prompt()
 
     def run_line(self, line: str | bytes) -> None:
-        """Do what a line says, then show messages while subscribed. Raises Exit for quit."""
+        """Do what a line says, then show messages while subscribed. Raises CliExit for quit."""
         self._run(line)
         if self.session.state.subscribed and self.session.connection is not None:
             self.session.wait_for_messages()
@@ -52,7 +52,7 @@ class Repl:
             return
         command = argv[0].lower()
         if command in (b"quit", b"exit"):
-            raise Exit(0)
+            raise CliExit(0)
         if command == b":peek" and len(argv) == 2 and session.interruptible:
             from tutor.cli.peek import peek
 
@@ -123,7 +123,7 @@ def _count(word: bytes) -> int | None:
 
 
 def run(session: CliSession) -> None:
-    """Read and run commands until the input ends. Raises Exit."""
+    """Read and run commands until the input ends. Raises CliExit."""
     session.interactive = True
     session.connect()
     if not sys.stdin.isatty():

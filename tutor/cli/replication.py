@@ -23,7 +23,7 @@ _MARK_SIZE = 40
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class _SnapshotHeader:
     """What a primary says before a snapshot: its size, or the mark that ends it; or that none comes."""
 
     partial: bool = False
@@ -55,21 +55,21 @@ def _line(session: CliSession) -> bytes:
             return line.rstrip(b"\r")
 
 
-def _header(session: CliSession) -> _Header:
+def _header(session: CliSession) -> _SnapshotHeader:
     line = _line(session)
     if line.startswith(b"-"):
         raise fail(f"SYNC with master failed: {to_text(line)}")
     if line.startswith((b"+FULLRESYNC", b"+CONTINUE")):
         complain(f"PSYNC replied {to_text(line)}")
         if line.startswith(b"+CONTINUE"):
-            return _Header(partial=True)
+            return _SnapshotHeader(partial=True)
         line = _line(session)
     if line.startswith(b"$EOF:") and len(line) >= 5 + _MARK_SIZE:
-        return _Header(mark=line[5 : 5 + _MARK_SIZE])
-    return _Header(size=max(0, c_integer(line[1:])))
+        return _SnapshotHeader(mark=line[5 : 5 + _MARK_SIZE])
+    return _SnapshotHeader(size=max(0, c_integer(line[1:])))
 
 
-def _payload(session: CliSession, header: _Header) -> Iterator[bytes]:
+def _payload(session: CliSession, header: _SnapshotHeader) -> Iterator[bytes]:
     """Yield the snapshot's bytes. Raises Exit if they end too early."""
     assert session.connection is not None
     missing = header.size

@@ -16,10 +16,10 @@ from typing import Any
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import Push
 from tutor.cli.debugger import Debugging
-from tutor.cli.options import Exit, Options, complain
+from tutor.cli.options import CliExit, Options, complain
 from tutor.client import Connection, LinkError, TLSError
 from tutor.prompt import (
-    CommandTable,
+    CommandDocs,
     OutputMode,
     PromptState,
     format_invalidate,
@@ -56,7 +56,7 @@ class CliSession:
         self._shutting_down = False
         self._redirected = False
         self._asking = False
-        self._docs: CommandTable | None = None
+        self._docs: CommandDocs | None = None
 
     # --- output -------------------------------------------------------------------------------------------------
 
@@ -69,7 +69,7 @@ class CliSession:
         except BrokenPipeError:
             # whoever read us has left; nothing is left to say, not even at the interpreter's end
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            raise Exit(1) from None
+            raise CliExit(1) from None
 
     def say(self, text: str) -> None:
         """Write a line to standard output."""
@@ -240,7 +240,7 @@ class CliSession:
         complain(f"Error: {error}")
         if not (self.interactive and error.reset):
             self.close()
-            raise Exit(1)
+            raise CliExit(1)
         self.close()
 
     def _send_asking(self) -> None:
@@ -333,7 +333,7 @@ class CliSession:
                 return reply
             if self.options.exit_on_error and not self.interactive:
                 complain(to_text(reply.text))
-                raise Exit(1)
+                raise CliExit(1)
         self.show(reply, verbatim)
         return reply
 
@@ -373,10 +373,10 @@ class CliSession:
                         connection.receive()
         except LinkError as error:
             complain(f"Error: {error}")
-            raise Exit(1) from None
+            raise CliExit(1) from None
         except KeyboardInterrupt:
             if not self.connect(force=True):
-                raise Exit(1) from None
+                raise CliExit(1) from None
 
     @staticmethod
     def _wait(connection: Connection) -> bool | None:
@@ -397,14 +397,14 @@ class CliSession:
             text = plain(text)
         self.write(text.encode("utf-8", "surrogateescape"))
 
-    def docs(self) -> CommandTable:
+    def docs(self) -> CommandDocs:
         """Return the commands of the server at the other end, else our own: HELP speaks of what can be used."""
         if self._docs is None and not self.state.in_multi and not self.state.subscribed:
             self.connect(quiet=True)
             if self.connection is not None:
                 with contextlib.suppress(LinkError, ValueError):
-                    self._docs = CommandTable.from_docs(self.connection.call("COMMAND", "DOCS"))
-        return self._docs or CommandTable.load()
+                    self._docs = CommandDocs.from_docs(self.connection.call("COMMAND", "DOCS"))
+        return self._docs or CommandDocs.load()
 
 
 def _reading() -> bytes:

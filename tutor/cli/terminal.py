@@ -38,10 +38,10 @@ from tutor.cli.session import CliSession
 from tutor.client import Connection, LinkError
 from tutor.ending import by_signal
 from tutor.prompt import (
-    Command,
-    CommandTable,
+    CommandDoc,
+    CommandDocs,
     Completion,
-    Context,
+    CompletionContext,
     LineHistory,
     complete,
     highlight,
@@ -132,14 +132,14 @@ class Lookup:
                 break
         return sorted(found)[:limit]
 
-    def values(self, command: Command, argument: Argument, prefix: str) -> list[str]:
+    def values(self, command: CommandDoc, argument: Argument, prefix: str) -> list[str]:
         """Return the names of parameters, for CONFIG GET and CONFIG SET."""
         if command.name not in ("CONFIG GET", "CONFIG SET") or argument.name != "parameter":
             return []
         reply = self._ask(b"CONFIG", b"GET", to_bytes(prefix) + b"*")
         return sorted(to_text(name) for name in (elements(reply) or [])[::2])
 
-    def command(self, name: bytes) -> Command | None:
+    def command(self, name: bytes) -> CommandDoc | None:
         """Return what the server knows of a command that our table does not have: a module's, a newer version's.
 
         The server is only asked about names it has told itself: what is half typed may be no command at all.
@@ -150,7 +150,7 @@ class Lookup:
         if name.lower() not in self._names:
             return None
         try:
-            table = CommandTable.from_docs(self._ask(b"COMMAND", b"DOCS", name))
+            table = CommandDocs.from_docs(self._ask(b"COMMAND", b"DOCS", name))
         except (ValueError, KeyError):
             return None
         return next(iter(table.top()), None)
@@ -190,7 +190,7 @@ class Lookup:
 
 
 class _Completer(Completer):
-    def __init__(self, context: Context, debugging: Debugging) -> None:
+    def __init__(self, context: CompletionContext, debugging: Debugging) -> None:
         self.context = context
         self.debugging = debugging
 
@@ -213,7 +213,7 @@ def _meta(one: Completion) -> str:
 
 
 class _Lexer(Lexer):
-    def __init__(self, commands: CommandTable) -> None:
+    def __init__(self, commands: CommandDocs) -> None:
         self.commands = commands
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
@@ -292,7 +292,7 @@ class TerminalPrompt:
 
     def __init__(self, session: CliSession) -> None:
         self.session = session
-        self.commands = CommandTable(CommandTable.load().top())
+        self.commands = CommandDocs(CommandDocs.load().top())
         self._asked: set[str] = set()
         self._version: tuple[int, ...] | None = None
         self.repl = Repl(session)
@@ -302,7 +302,7 @@ class TerminalPrompt:
         self.coloured = not os.environ.get("NO_COLOR")
         if self.coloured:
             session.paint = self._paint
-        context = Context(self.commands, self.lookup.keys, self.lookup.values, CLIENT_COMMANDS)
+        context = CompletionContext(self.commands, self.lookup.keys, self.lookup.values, CLIENT_COMMANDS)
         lexer = _Lexer(self.commands)
         self.editor: PromptSession[str] = PromptSession(
             message=self.message,

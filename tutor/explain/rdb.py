@@ -101,10 +101,10 @@ def _id(raw: bytes) -> str:
     return f"{int.from_bytes(raw[:8], 'big')}-{int.from_bytes(raw[8:16], 'big')}"
 
 
-Block = Callable[["_Walk", bytes, int], None]
+Block = Callable[["_RdbWalk", bytes, int], None]
 
 
-class _Walk:
+class _RdbWalk:
     """Goes through the bytes and notes spans. `base` is the offset of the first byte."""
 
     def __init__(self, data: bytes, base: int = 0, place: str = "") -> None:
@@ -135,7 +135,7 @@ class _Walk:
         if first < 0xC0:
             self.length(f"{field}: length", "bytes that follow")
             if block is not None:
-                inner = _Walk(text, self.base + self.p, self.place)
+                inner = _RdbWalk(text, self.base + self.p, self.place)
                 block(inner, text, len(text))
                 self.spans += inner.spans
                 self.p = end
@@ -151,7 +151,7 @@ class _Walk:
             self.length(f"{field}: size", "bytes when decompressed")
             inside: tuple[Span, ...] = ()
             if block is not None:
-                inner = _Walk(text, 0, self.place)
+                inner = _RdbWalk(text, 0, self.place)
                 block(inner, text, len(text))
                 inside = tuple(inner.spans)
             self.note(end - self.p, field, meaning or "compressed", show(text), inside)
@@ -182,7 +182,7 @@ def _listpack_form(first: int) -> str:
 def _listpack(names: Callable[[list[bytes]], list[str]]) -> Block:
     """Return what notes a listpack; `names` gives each element's name."""
 
-    def note(walk: _Walk, data: bytes, size: int) -> None:
+    def note(walk: _RdbWalk, data: bytes, size: int) -> None:
         offsets: list[int] = []
         layouts.scan_listpack(data, offsets)
         items = layouts.read_listpack(data)
@@ -229,7 +229,7 @@ def _stream_names(items: list[bytes]) -> list[str]:
 
 
 def _ziplist(names: Callable[[list[bytes]], list[str]]) -> Block:
-    def note(walk: _Walk, data: bytes, size: int) -> None:
+    def note(walk: _RdbWalk, data: bytes, size: int) -> None:
         offsets: list[int] = []
         items = layouts.read_ziplist(data, offsets)
         walk.note(4, "ziplist: bytes", "size of the whole ziplist, little-endian", str(size))
@@ -246,7 +246,7 @@ def _ziplist(names: Callable[[list[bytes]], list[str]]) -> Block:
     return note
 
 
-def _zipmap(walk: _Walk, data: bytes, size: int) -> None:
+def _zipmap(walk: _RdbWalk, data: bytes, size: int) -> None:
     items = layouts.read_zipmap(data)
     walk.note(1, "zipmap: count", "fields (254: too many to tell)", str(data[0]))
     for i, item in enumerate(items):
@@ -260,7 +260,7 @@ def _zipmap(walk: _Walk, data: bytes, size: int) -> None:
     walk.note(1, "zipmap: end", "always", "FF")
 
 
-def _intset(walk: _Walk, data: bytes, size: int) -> None:
+def _intset(walk: _RdbWalk, data: bytes, size: int) -> None:
     values, _ = layouts.read_intset(data)
     width = data[0]
     walk.note(4, "intset: width", "bytes of each integer, little-endian", str(width))
@@ -272,13 +272,13 @@ def _intset(walk: _Walk, data: bytes, size: int) -> None:
 # --- values -----------------------------------------------------------------------------------------------------
 
 
-def _strings(walk: _Walk, count_name: str, *names: str) -> None:
+def _strings(walk: _RdbWalk, count_name: str, *names: str) -> None:
     for _ in range(walk.length(count_name)):
         for name in names:
             walk.string(name)
 
 
-def _zset(walk: _Walk, kind: int) -> None:
+def _zset(walk: _RdbWalk, kind: int) -> None:
     for _ in range(walk.length("members")):
         walk.string("member")
         if kind == objects.ZSET_2:
@@ -289,7 +289,7 @@ def _zset(walk: _Walk, kind: int) -> None:
             walk.note(end - walk.p, "score", "length and text (253 nan, 254 inf, 255 -inf)", repr(score))
 
 
-def _quicklist(walk: _Walk, kind: int) -> None:
+def _quicklist(walk: _RdbWalk, kind: int) -> None:
     for _ in range(walk.length("nodes")):
         if kind == objects.LIST_QUICKLIST:
             walk.string("node", "a ziplist", _ziplist(_numbered("element")))
@@ -301,7 +301,7 @@ def _quicklist(walk: _Walk, kind: int) -> None:
             walk.string("node", "a listpack", _listpack(_numbered("element")))
 
 
-def _stream(walk: _Walk, kind: int) -> None:
+def _stream(walk: _RdbWalk, kind: int) -> None:
     for _ in range(walk.length("nodes", "listpacks that hold the entries")):
         key, _ = read_string(walk.data, walk.p)
         walk.string("node: master ID", f"128 bits, big-endian: {_id(key)}")
@@ -336,13 +336,13 @@ def _stream(walk: _Walk, kind: int) -> None:
         walk.place = place
 
 
-def _module(walk: _Walk, kind: int) -> None:
+def _module(walk: _RdbWalk, kind: int) -> None:
     identity, _ = read_length(walk.data, walk.p)
     walk.length("module", f"type {module_name(identity).decode()!r}, version {identity & 1023}")
     _module_values(walk)
 
 
-def _module_values(walk: _Walk) -> None:
+def _module_values(walk: _RdbWalk) -> None:
     while True:
         opcode = walk.length("module: opcode", "0 end, 1 and 2 integers, 3 float, 4 double, 5 string")
         if opcode == 0:
@@ -357,7 +357,7 @@ def _module_values(walk: _Walk) -> None:
             raise CorruptRdbError(f"Unknown module opcode {opcode}", walk.p)
 
 
-_VALUES: dict[int, Callable[[_Walk, int], object]] = {
+_VALUES: dict[int, Callable[[_RdbWalk, int], object]] = {
     objects.STRING: lambda walk, kind: walk.string("value"),
     objects.LIST: lambda walk, kind: _strings(walk, "elements", "element"),
     objects.SET: lambda walk, kind: _strings(walk, "members", "member"),
@@ -398,13 +398,13 @@ _AUX_MEANINGS = {
 }
 
 
-def _auxiliary(walk: _Walk) -> None:
+def _auxiliary(walk: _RdbWalk) -> None:
     walk.note(1, "opcode", "an auxiliary field: name and value", "AUX")
     name = walk.string("aux: name")
     walk.string("aux: value", _AUX_MEANINGS.get(name, ""))
 
 
-def _expiry(walk: _Walk, kind: int) -> None:
+def _expiry(walk: _RdbWalk, kind: int) -> None:
     if kind == EXPIRETIME_MS:
         walk.note(1, "opcode", "the key after it expires", "EXPIRETIME_MS")
         walk.milliseconds("expires at", "time to die")
@@ -415,18 +415,18 @@ def _expiry(walk: _Walk, kind: int) -> None:
     walk.note(4, "expires at", "Unix time in seconds, little-endian", _when(seconds * 1000))
 
 
-def _select(walk: _Walk) -> int:
+def _select(walk: _RdbWalk) -> int:
     walk.note(1, "opcode", "keys of another database follow", "SELECTDB")
     return walk.length("database", "its number")
 
 
-def _sizes(walk: _Walk) -> None:
+def _sizes(walk: _RdbWalk) -> None:
     walk.note(1, "opcode", "how many keys there are, so that tables can be made large enough", "RESIZEDB")
     walk.length("keys")
     walk.length("keys with an expiry")
 
 
-def _module_aux(walk: _Walk) -> None:
+def _module_aux(walk: _RdbWalk) -> None:
     walk.note(1, "opcode", "data of a module", "MODULE_AUX")
     identity, _ = read_length(walk.data, walk.p)
     walk.length("module", f"type {module_name(identity).decode()!r}")
@@ -440,7 +440,7 @@ def explain(data: bytes, base: int = 0) -> Iterator[Span]:
 
     `base` is added to offsets: where the file begins in a larger one.
     """
-    walk = _Walk(data, base)
+    walk = _RdbWalk(data, base)
     try:
         yield from _file(walk)
     except CorruptRdbError as error:
@@ -452,7 +452,7 @@ def explain(data: bytes, base: int = 0) -> Iterator[Span]:
             yield Span(base + start, data[start:], "not readable", what, show(data[start:]), walk.place)
 
 
-def _file(walk: _Walk) -> Iterator[Span]:
+def _file(walk: _RdbWalk) -> Iterator[Span]:
     data = walk.data
     magic, _ = read_raw(data, 0, 9)
     if magic[:5] != b"REDIS" or not magic[5:].isdigit():
@@ -505,7 +505,7 @@ def _file(walk: _Walk) -> Iterator[Span]:
     walk.spans.clear()
 
 
-def _key(walk: _Walk, kind: int, db: int) -> None:
+def _key(walk: _RdbWalk, kind: int, db: int) -> None:
     """Note a key with its value."""
     name = TYPE_NAMES.get(kind)
     values = _VALUES.get(kind)

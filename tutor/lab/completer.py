@@ -10,14 +10,14 @@ from functools import cache
 from engine.simulation.state import data_of
 from engine.simulation.world import World
 from tutor.lab.actions import NAMES, USAGE
-from tutor.prompt import CommandTable, Context, complete, inline_hint
+from tutor.prompt import CommandDocs, CompletionContext, complete, inline_hint
 
 _CHOICES = re.compile(r"\[([^\]]+)\]|(\S+)")
 
 
 @cache
-def _commands() -> CommandTable:
-    return CommandTable.load()
+def _commands() -> CommandDocs:
+    return CommandDocs.load()
 
 
 def split(text: str, talking: str) -> tuple[str, str, str]:
@@ -53,7 +53,7 @@ def completions(text: str, talking: str, world: World, clients: dict[str, str]) 
             known = data_of(world, node) if node in world.hosts else {}
             return sorted(key for key in known if key.startswith(prefix))[:limit]
 
-        offers = complete(rest, len(rest), Context(_commands(), keys))
+        offers = complete(rest, len(rest), CompletionContext(_commands(), keys))
         return [before + rest[: each.start] + each.text for each in offers]
     colon = ":" if rest.startswith(":") else ""
     words = rest.removeprefix(":").split(" ")

@@ -13,7 +13,7 @@ from engine.simulation.history import History
 from engine.simulation.trace import Acted, Delivered, Hungup
 from tutor.lab.drawing import Text
 from tutor.prompt.formatting import format_invalidate, format_reply, is_invalidate, prints_raw
-from tutor.prompt.replies import INCOMPLETE, ProtocolError, ReplyReader
+from tutor.prompt.replies import INCOMPLETE, NotRespError, ReplyParser
 from tutor.prompt.state import SUBSCRIBE, UNSUBSCRIBE, PromptState
 from tutor.prompt.words import LINE, shorten
 
@@ -46,7 +46,7 @@ class _Conversation:
 
     def __init__(self) -> None:
         self.asked: list[list[bytes]] = []
-        self._reader = ReplyReader()
+        self._reader = ReplyParser()
         self._state = PromptState()
         self._confirmed = 0  # channels of the first command in `asked`
         self._monitoring = False
@@ -62,7 +62,7 @@ class _Conversation:
         while True:
             try:
                 reply = self._reader.next()
-            except ProtocolError as error:
+            except NotRespError as error:
                 self._streaming = True
                 return [*rows, [(str(error), "bad")]]
             if reply is INCOMPLETE:

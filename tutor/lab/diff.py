@@ -7,7 +7,7 @@ from engine.simulation.history import History
 from engine.simulation.state import NodeView, look
 from engine.simulation.trace import TraceEvent
 from tutor.lab.drawing import Text
-from tutor.lab.format import Teller, clock
+from tutor.lab.format import EventFormatter, clock
 from tutor.lab.letters import Letters
 
 KEYS_SHOWN = 6
@@ -108,7 +108,7 @@ def _keys(name: str, ends: tuple[End, End]) -> list[Text]:
 def _told(event: TraceEvent | None) -> str:
     if event is None:
         return "ends there"
-    rows = list(Teller().rows(event))
+    rows = list(EventFormatter().rows(event))
     what = rows[0] if rows else (0, "", getattr(event, "host", ""), "", type(event).__name__.lower())
     who = f"{what[2]} → {what[3]}: " if what[3] else f"{what[2]}: " if what[2] else ""
     return f"{clock(event.at_us)} s  {who}{what[4]}"

@@ -16,7 +16,7 @@ from tutor.lab.model import ScenarioSpec
 Text = list[tuple[str, str]]  # text and its style: "", strong, dim, good, bad, accent
 
 
-class Chosen(NamedTuple):
+class ChosenMessage(NamedTuple):
     """The chosen message, as every pane marks it: who sends and who gets it, and the stream's bytes in it."""
 
     source: str = ""
@@ -31,14 +31,14 @@ class Chosen(NamedTuple):
         return [("  ◁ gets", "accent")] if name == self.target else []
 
 
-NOTHING = Chosen()
+NOTHING = ChosenMessage()
 
 
 def cluster(
     nodes: dict[str, NodeView],
     letters: Letters,
     selected: str,
-    chosen: Chosen = NOTHING,
+    chosen: ChosenMessage = NOTHING,
     width: int = 0,
     sentinels: Collection[str] = (),
 ) -> tuple[list[Text], list[str]]:
@@ -110,7 +110,7 @@ def sentinels(
     beliefs: list[BeliefView],
     names: Collection[str],
     selected: str,
-    chosen: Chosen = NOTHING,
+    chosen: ChosenMessage = NOTHING,
     width: int = 0,
 ) -> tuple[list[Text], list[str]]:
     """Draw what each Sentinel believes; returns the rows, and whose each of them is."""
@@ -211,7 +211,7 @@ def _lag(replica: NodeView, master: NodeView | None) -> int | None:
     return None
 
 
-def links(views: list[LinkView], chosen: Chosen = NOTHING, many: Collection[str] = ()) -> list[Text]:
+def links(views: list[LinkView], chosen: ChosenMessage = NOTHING, many: Collection[str] = ()) -> list[Text]:
     """Draw the ways between machines: latency, bandwidth, what is under way, and what is wrong.
 
     Those of machines that talk to all others are left out as long as nothing is remarkable about them.
@@ -250,7 +250,7 @@ def _wrong(view: LinkView) -> str:
     return f"{source} to {target} {words[state]}"
 
 
-def backlog(nodes: dict[str, NodeView], width: int, chosen: Chosen = NOTHING) -> list[Text]:
+def backlog(nodes: dict[str, NodeView], width: int, chosen: ChosenMessage = NOTHING) -> list[Text]:
     """Draw the backlog of each master that has one, where its replicas stand in it, and the chosen message."""
     rows: list[Text] = []
     by_address = {node.address: node for node in nodes.values()}

@@ -7,8 +7,8 @@ from bisect import bisect_left, bisect_right
 
 from engine.simulation.history import History
 from engine.simulation.trace import Delivered, Sent
-from tutor.lab.drawing import NOTHING, Chosen, Text
-from tutor.lab.format import Row, Teller
+from tutor.lab.drawing import NOTHING, ChosenMessage, Text
+from tutor.lab.format import EventFormatter, Row
 from tutor.lab.letters import Letters
 
 PARTS_MAX = 20  # of a message that is opened
@@ -25,22 +25,22 @@ class Account:
     def __init__(self, history: History) -> None:
         self.history = history
         self.branch = history.branch_name
-        self.teller = Teller()
+        self.formatter = EventFormatter()
         self.rows: list[Row] = []
         self.happened = 0  # events that are in `rows`
 
     @property
     def letters(self) -> Letters:
         """The letters of the replication IDs."""
-        return self.teller.letters
+        return self.formatter.letters
 
     def read(self, history: History) -> None:
         """Take in what has happened since; another history, or another branch of it, is read from its beginning."""
         if history is not self.history or history.branch_name != self.branch:
             self.history, self.branch = history, history.branch_name
-            self.teller, self.rows, self.happened = Teller(self.letters), [], 0
+            self.formatter, self.rows, self.happened = EventFormatter(self.letters), [], 0
         for event in history.trace[self.happened :]:
-            self.rows += self.teller.rows(event)
+            self.rows += self.formatter.rows(event)
         self.happened = len(history.trace)
 
     @property
@@ -56,20 +56,20 @@ class Account:
     def what(self, at: int) -> str:
         """Return what the bytes of a row are (`tutor.lab.explain.Part.kind`); "" for what is no message."""
         number = self.rows[at][0]
-        parts = self.teller.parts.get(number)
+        parts = self.formatter.parts.get(number)
         if not parts:
             return ""
         return parts[min(at - bisect_left(self.rows, number, key=_number), len(parts) - 1)].kind
 
-    def chosen(self, at: int) -> Chosen:
+    def chosen(self, at: int) -> ChosenMessage:
         """Return a row as every pane marks it; -1: none."""
         if at < 0:
             return NOTHING
         number, _, source, target, _ = self.rows[at]
-        streamed = [part for part in self.teller.parts.get(number, ()) if part.after >= 0]
+        streamed = [part for part in self.formatter.parts.get(number, ()) if part.after >= 0]
         if not streamed:
-            return Chosen(source, target)
-        return Chosen(source, target, streamed[0].before, streamed[-1].after)
+            return ChosenMessage(source, target)
+        return ChosenMessage(source, target, streamed[0].before, streamed[-1].after)
 
     def opened(self, at: int) -> list[Text]:
         """Return all of a row: a message's bytes, or a decision's reasons, and what it came from; -1: none."""
@@ -83,7 +83,7 @@ class Account:
         return rows
 
     def _bytes(self, sent: Sent) -> list[Text]:
-        parts = self.teller.parts.get(sent.number, [])
+        parts = self.formatter.parts.get(sent.number, [])
         rows: list[Text] = [[(f"{sent.source} ──▶ {sent.target}  ", "strong"), (f"{len(sent.data)} B", "dim")]]
         for part in parts[:PARTS_MAX]:
             if part.after >= 0:

@@ -1,6 +1,6 @@
 """Every byte between nodes and clients, with its meaning.
 
-A `Conversation` is one connection. `feed(from_dialler, data)` takes bytes as they were sent, cut anywhere, and
+A `LinkDecoder` is one connection. `feed(from_dialler, data)` takes bytes as they were sent, cut anywhere, and
 returns the parts that are complete with them: a command, a reply, `+FULLRESYNC`, a snapshot, a command of the
 replication stream with its offset before and after. The spans of the parts follow each other without gap or overlap
 from the first byte of a direction on; what is not complete yet is in `rest`, and what cannot be read is one part that
@@ -67,7 +67,7 @@ class _Direction:
         self.offset = -1
 
 
-class Conversation:
+class LinkDecoder:
     """One connection, both directions."""
 
     def __init__(self) -> None:

@@ -78,7 +78,7 @@ def staged(spec: ScenarioSpec, steps: int, now_us: int) -> Stage:
     return stage
 
 
-class Line:
+class ExposedConnection:
     """A real connection."""
 
     def __init__(self, link: int, sock: socket.socket) -> None:
@@ -101,7 +101,7 @@ class Exposition:
         self.listeners: dict[str, socket.socket] = {}
         self.ports: dict[str, int] = {}
         self.next_port = first_port
-        self.lines: dict[int, Line] = {}
+        self.lines: dict[int, ExposedConnection] = {}
         self.last_link = 0
         self.typing = b""  # a line that is not complete
         self.ahead_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
@@ -181,15 +181,15 @@ class Exposition:
         line = self._line(sock)
         self.gateway.connect(line.link, name, port)
 
-    def _line(self, sock: socket.socket) -> Line:
+    def _line(self, sock: socket.socket) -> ExposedConnection:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.last_link += 1
-        line = self.lines[self.last_link] = Line(self.last_link, sock)
+        line = self.lines[self.last_link] = ExposedConnection(self.last_link, sock)
         self._watch(line)
         return line
 
-    def _ready(self, line: Line, mask: int) -> None:
+    def _ready(self, line: ExposedConnection, mask: int) -> None:
         if line.link not in self.lines:
             return
         if mask & selectors.EVENT_WRITE:
@@ -206,18 +206,18 @@ class Exposition:
             else:
                 self._drop(line)
 
-    def _drop(self, line: Line) -> None:
+    def _drop(self, line: ExposedConnection) -> None:
         """A real connection has ended."""
         self._forget(line)
         self.gateway.end(line.link)
 
-    def _forget(self, line: Line) -> None:
+    def _forget(self, line: ExposedConnection) -> None:
         if self.lines.pop(line.link, None) is not None:
             if line.watched:
                 self.selector.unregister(line.sock)
             line.sock.close()
 
-    def _flush(self, line: Line) -> None:
+    def _flush(self, line: ExposedConnection) -> None:
         full = len(line.out) >= WAITING_BYTES_MAX
         try:
             sent = line.sock.send(line.out)
@@ -234,7 +234,7 @@ class Exposition:
         if full and len(line.out) < WAITING_BYTES_MAX:
             self.gateway.read_on(line.link)
 
-    def _watch(self, line: Line) -> None:
+    def _watch(self, line: ExposedConnection) -> None:
         """Have the selector look for what a line waits for now."""
         reading = not line.held and not line.ending
         events = (selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if line.out else 0)

@@ -14,7 +14,7 @@ from engine.simulation.state import ApplicationView, BeliefView, NodeView
 from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US
 from tutor.lab.actions import told
-from tutor.lab.explain import Conversation, Part
+from tutor.lab.explain import LinkDecoder, Part
 from tutor.lab.letters import Letters
 from tutor.lab.routine import Routine, said_by_sentinel
 
@@ -29,12 +29,12 @@ def clock(at_us: int) -> str:
     return f"{(at_us - BEGINNING_US) / 1_000_000:.3f}"
 
 
-class Teller:
+class EventFormatter:
     """Reads events in order and tells what a learner wants to know of them."""
 
     def __init__(self, letters: Letters | None = None) -> None:
         self.letters = letters or Letters()
-        self.conversations: dict[int, Conversation] = {}
+        self.conversations: dict[int, LinkDecoder] = {}
         self.diallers: dict[int, str] = {}
         self.parts: dict[int, list[Part]] = {}  # number of a Sent → what was complete with it
         self.acks: dict[int, str] = {}
@@ -75,7 +75,7 @@ class Teller:
                     yield number, "?", host, "", text
 
     def _sent(self, sent: trace.Sent) -> Iterator[Row]:
-        conversation = self.conversations.setdefault(sent.link, Conversation())
+        conversation = self.conversations.setdefault(sent.link, LinkDecoder())
         parts = conversation.feed(self.diallers.get(sent.link) == sent.source, sent.data)
         self.parts[sent.number] = parts
         if self.routine.hides(sent, parts):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.simulation.history import History, HistoryError
 from engine.simulation.state import look, look_applications, look_beliefs
-from tutor.lab.format import Teller, application_line, belief_line, line_of, node_line
+from tutor.lab.format import EventFormatter, application_line, belief_line, line_of, node_line
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.runner import Stage, spec_of
@@ -66,7 +66,7 @@ def play(name: str, save: str | None = None) -> int:
 def story(stage: Stage, wrong: list[str]) -> Iterator[str]:
     """Yield the lines of a scenario; `wrong` gets what is not as expected."""
     spec, history = stage.spec, stage.history
-    teller = Teller()
+    formatter = EventFormatter()
     yield spec.title
     yield "=" * len(spec.title)
     yield from textwrap.wrap(spec.summary, WIDTH)
@@ -76,11 +76,11 @@ def story(stage: Stage, wrong: list[str]) -> Iterator[str]:
         yield from textwrap.wrap(step.say, WIDTH, initial_indent=f"{number}. ", subsequent_indent="   ")
         yield ""
         problems = stage.step()
-        yield from lines(teller, history, shown)
+        yield from lines(formatter, history, shown)
         shown = history.place
         yield ""
         for node in look(history.world).values():
-            yield "    " + node_line(node, teller.letters)
+            yield "    " + node_line(node, formatter.letters)
         for belief in look_beliefs(history.world):
             yield "    " + belief_line(belief)
         for view in look_applications(history.world):
@@ -92,10 +92,10 @@ def story(stage: Stage, wrong: list[str]) -> Iterator[str]:
     yield f"{len(spec.steps)} steps, {history.place} events, history {stage.digest()}"
 
 
-def lines(teller: Teller, history: History, first: int) -> Iterator[str]:
+def lines(formatter: EventFormatter, history: History, first: int) -> Iterator[str]:
     """Yield the lines for what happened from a place on."""
     for event in history.trace[first : history.place]:
-        for row in teller.rows(event):
+        for row in formatter.rows(event):
             yield line_of(row, event.at_us)
 
 
@@ -134,13 +134,13 @@ def reopen(file: str) -> int:
         return 1
     history = opened[1]
     history.end()
-    teller = Teller()
-    for line in lines(teller, history, 0):
+    formatter = EventFormatter()
+    for line in lines(formatter, history, 0):
         for part in fitted(line):
             print(part)
     print()
     for node in look(history.world).values():
-        print(node_line(node, teller.letters))
+        print(node_line(node, formatter.letters))
     if history.warning:
         print(f"redis-tutor: {file}: {history.warning}", file=sys.stderr)
         return 1

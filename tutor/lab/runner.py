@@ -35,7 +35,7 @@ def spec_of(history: History, title: str, summary: str) -> ScenarioSpec:
     return ScenarioSpec(id="", title=title, summary=summary, nodes={}, steps=(), clients=clients)
 
 
-class Span(NamedTuple):
+class StepSpan(NamedTuple):
     """The places at which a step began and ended."""
 
     began: int
@@ -48,7 +48,7 @@ class Stage:
     def __init__(self, spec: ScenarioSpec, seed: int | None = None, history: Any = None) -> None:
         self.spec = spec
         self.history: History = history or History(spec.seed if seed is None else seed)
-        self._spans: dict[str, list[Span]] = {}  # by branch: where its steps began and ended
+        self._spans: dict[str, list[StepSpan]] = {}  # by branch: where its steps began and ended
         self.begin()
 
     def begin(self) -> None:
@@ -79,17 +79,17 @@ class Stage:
             yield actions.Start(name)
 
     @property
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[StepSpan]:
         """Where the steps of the present branch began and ended; what happened before it left its parent counts."""
         return self._spans_of(self.history.branch_name)
 
-    def _spans_of(self, name: str) -> list[Span]:
+    def _spans_of(self, name: str) -> list[StepSpan]:
         spans = self._spans.get(name)
         if spans is None:
             branch = self.history.branches[name]
             fork = branch.fork.happened
             inherited = self._spans_of(branch.parent) if branch.parent else []
-            spans = [Span(span.began, min(span.ended, fork)) for span in inherited if span.began < fork]
+            spans = [StepSpan(span.began, min(span.ended, fork)) for span in inherited if span.began < fork]
             self._spans[name] = spans
         return spans
 
@@ -128,7 +128,7 @@ class Stage:
             end_us = history.world.now_us + int(step.within * SECOND_US)
             while list(differences(history, step.until)) and history.world.now_us < end_us:
                 history.run(min(end_us, max(history.world.deadline(), history.world.now_us + 1000)))
-        self.spans.append(Span(began, history.place))
+        self.spans.append(StepSpan(began, history.place))
         fresh = history.trace[began : history.place]
         wrong = [*differences(history, step.until), *differences(history, step.expect)]
         wrong += unheard(step, lambda client: _heard(fresh, client), lambda host: _logged(fresh, host))
@@ -139,7 +139,7 @@ class Stage:
         return hashlib.sha256(self.history.digest().encode()).hexdigest()[:16]
 
 
-class Found(NamedTuple):
+class Findings(NamedTuple):
     """What is so in a world, simulated or real."""
 
     nodes: dict[str, NodeView]
@@ -152,7 +152,7 @@ def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
     if not expected:
         return iter(())
     world = history.world
-    found = Found(
+    found = Findings(
         look(world),
         {(belief.sentinel, belief.master): belief for belief in look_beliefs(world)},
         {view.name: view for view in look_applications(world)},
@@ -160,7 +160,9 @@ def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
     return unmet(expected, found, lambda name: data_of(world, name))
 
 
-def unmet(expected: dict[str, Expect], found: Found, data_of: Callable[[str], dict[bytes, object]]) -> Iterator[str]:
+def unmet(
+    expected: dict[str, Expect], found: Findings, data_of: Callable[[str], dict[bytes, object]]
+) -> Iterator[str]:
     """Tell what of nodes, simulated or real, is not as expected; `data_of` returns what a node holds."""
     nodes = found.nodes
     for name, expect in expected.items():
@@ -194,7 +196,7 @@ def _names(nodes: dict[str, NodeView]) -> dict[str, str]:
     return {node.address: name for name, node in nodes.items()}
 
 
-def _unmet_by_sentinel(expect: Expect, node: NodeView, found: Found) -> Iterator[str]:
+def _unmet_by_sentinel(expect: Expect, node: NodeView, found: Findings) -> Iterator[str]:
     name = node.name
     if expect.state is not None and expect.state != node.state:
         yield f"{name}: state is {node.state}, expected {expect.state}"

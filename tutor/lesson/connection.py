@@ -13,7 +13,7 @@ from typing import Any
 from engine.protocol.errors import ReplyError
 from tutor.client import Connection, LinkError
 from tutor.prompt import PromptState
-from tutor.prompt.conversation import Conversation
+from tutor.prompt.conversation import ReplyTracker
 
 Reply = Any
 
@@ -24,7 +24,7 @@ class TerminalConnection:
     def __init__(self, connect: Callable[[], socket.socket], state: PromptState) -> None:
         self.connect = connect
         self.state = state
-        self.conversation = Conversation(state)
+        self.conversation = ReplyTracker(state)
         self.connection: Connection | None = None
 
     def open(self, timeout_s: float | None = None) -> Connection:
@@ -72,11 +72,11 @@ class TerminalConnection:
             else:
                 pushed(reply)
 
-    def saved(self) -> tuple[PromptState, Conversation]:
+    def saved(self) -> tuple[PromptState, ReplyTracker]:
         """Return what it is in the middle of, for `restore`."""
         return copy.deepcopy((self.state, self.conversation))
 
-    def restore(self, saved: tuple[PromptState, Conversation]) -> None:
+    def restore(self, saved: tuple[PromptState, ReplyTracker]) -> None:
         """Be in the middle of what was saved, with the connection that there is."""
         self.state, self.conversation = copy.deepcopy(saved)
         self.state.connected = self.connection is not None

@@ -34,7 +34,7 @@ from tutor.lesson_server.parent import Bytes, HostError, LessonServer, Recovered
 from tutor.pictures.picture import PictureView
 from tutor.pictures.readings import Inspections
 from tutor.pictures.subjects import SUBJECTS
-from tutor.prompt import CommandTable, LineHistory, PromptState, split_args, to_text
+from tutor.prompt import CommandDocs, LineHistory, PromptState, split_args, to_text
 from tutor.prompt.completer import PromptCompleter
 from tutor.prompt.conversation import BLOCKING, PATIENCE_SECONDS
 from tutor.prompt.rows import Row
@@ -662,7 +662,7 @@ def _read_tables() -> None:
     """Read the command table, so that the first key typed does not wait for it."""
     import engine.node  # noqa: F401 - declares all commands
 
-    CommandTable.load()
+    CommandDocs.load()
 
 
 def _word(word: bytes) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.model import Example, Prediction, Prose, Task
-from tutor.prompt.commands import CommandTable
+from tutor.prompt.commands import CommandDocs
 from tutor.prompt.markdown import one_line
 from tutor.prompt.words import LINE, shorten
 
@@ -138,7 +138,7 @@ def _lessons(course: Catalogue) -> Iterable[_Entry]:
 
 
 def _commands() -> Iterable[_Entry]:
-    for command in CommandTable.load():
+    for command in CommandDocs.load():
         name = command.name.lower()
         fields = ((name, 9.0), (command.summary.lower(), 3.0), (command.group.replace("-", " ").lower(), 2.0))
         yield _Entry("command", command.name, command.name, command.summary, fields)

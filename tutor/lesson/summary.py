@@ -8,7 +8,7 @@ from typing import Any
 
 from tutor.lesson.model import Lesson
 from tutor.lesson.progress import Taken
-from tutor.prompt.commands import CommandTable
+from tutor.prompt.commands import CommandDocs
 from tutor.prompt.markdown import one_line
 from tutor.prompt.words import shorten
 
@@ -91,7 +91,7 @@ def skipped_in(lesson: Lesson, taken: Taken | None) -> int:
 
 
 def _commands(lines: Iterable[str]) -> tuple[str, ...]:
-    table, found = CommandTable.load(), {}
+    table, found = CommandDocs.load(), {}
     for line in lines:
         words = re.sub(r"^\d+ +", "", line.strip()).split()
         known = table.find(words)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.table.declarations import Command as Declaration
-from tutor.prompt import CommandTable, split_args, to_text
+from tutor.prompt import CommandDocs, split_args, to_text
 from tutor.prompt.grammar import Argument, is_number
 
 _NAMES = {"SLAVEOF": "REPLICAOF"}
@@ -51,7 +51,7 @@ def parse(words: Sequence[str], pattern: bool = False) -> Parsed | None:
 
 
 def _parse(words: Sequence[str], pattern: bool, open_ended: bool) -> Parsed | None:
-    found = CommandTable.load().find(words)
+    found = CommandDocs.load().find(words)
     if found is None or found[0].is_container:
         return None
     command, length = found
@@ -68,7 +68,7 @@ def _parse(words: Sequence[str], pattern: bool, open_ended: bool) -> Parsed | No
 
 def _canonical(name: str) -> str:
     base = name.removesuffix("_RO")
-    return _NAMES.get(name, base if base != name and CommandTable.load().find([base]) else name)
+    return _NAMES.get(name, base if base != name and CommandDocs.load().find([base]) else name)
 
 
 class _Reader:

@@ -25,7 +25,7 @@ from tutor.pictures.keys import draw_key
 from tutor.pictures.memory import draw_memory, read_memory
 from tutor.pictures.persistence import Layers, draw_layers, read_layers
 from tutor.pictures.picture import Picture, PictureView
-from tutor.pictures.readings import Argv, Inspections, Key, StringValue, read_key
+from tutor.pictures.readings import Argv, Inspections, Key, StringExcerpt, read_key
 from tutor.pictures.replication import draw_replication, read_machine
 from tutor.pictures.scripts import Call, draw_script
 from tutor.pictures.sets import draw_sets, operands, read_sets
@@ -279,7 +279,7 @@ class Watcher:
         return " ".join(said[: SAID + 1])
 
     def _draw(self, place: Place, before: Key | None, now: Key, width: int, argv: Argv) -> Picture:
-        if isinstance(now.value, StringValue) and now.value.hll and argv and argv[0].lower().startswith(b"pf"):
+        if isinstance(now.value, StringExcerpt) and now.value.hll and argv and argv[0].lower().startswith(b"pf"):
             known = self._kept.elements.get(place)
             return draw_hll(before, now, width, argv, len(known) if known is not None else None)
         return draw_key(before, now, width, argv)

@@ -48,7 +48,7 @@ HANGUP_SECONDS = 1.0  # from the end of the control channel to the end of the pr
 WENT_BACK = ReplyError(b"ERR the lesson's server went back in time; connect again")
 
 
-class Outbox:
+class EventQueue:
     """Events on their way to the tutor: so many in a window of time, and of the rest their number."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -105,7 +105,7 @@ class HostedLoop(Loop):
         super().__init__(journal, lambda level, text: None)
         self.journal = journal
         self.channel = channel
-        self.outbox = Outbox(channel)
+        self.outbox = EventQueue(channel)
         self.terminals: dict[str, str] = {}  # the addresses of adopted connections and their terminals
         self.hooks[channel.fileno()] = self._control
         self.poller.set(channel.fileno(), True, False, new=True)

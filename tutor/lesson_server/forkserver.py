@@ -43,7 +43,7 @@ _NUMBER = struct.Struct("!i")
 _Request = tuple[list[str], str, dict[str, str] | None]  # arguments, directory, environment
 
 
-class Child:
+class ForkedProcess:
     """A process that a fork server has forked. Its methods are those of `subprocess.Popen`."""
 
     def __init__(self, pid: int, line: socket.socket) -> None:
@@ -114,7 +114,7 @@ class ForkServer:
         descriptors: Sequence[int],
         directory: str = "",
         environment: dict[str, str] | None = None,
-    ) -> Child:
+    ) -> ForkedProcess:
         """Start a process in a session of its own, whose descriptors 0, 1, 2 … are those given. Raises OSError.
 
         If the first is a terminal, it becomes the session's.
@@ -136,7 +136,7 @@ class ForkServer:
         if pid < 0:
             ours.close()
             raise OSError(-pid, os.strerror(-pid))
-        return Child(pid, ours)
+        return ForkedProcess(pid, ours)
 
     def _running(self) -> "tuple[socket.socket, subprocess.Popen[bytes]]":
         with self._lock:

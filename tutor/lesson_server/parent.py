@@ -23,7 +23,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from engine.protocol.resp import Argv, Reply
-from tutor.lesson_server.forkserver import Child, ForkServer
+from tutor.lesson_server.forkserver import ForkedProcess, ForkServer
 from tutor.lesson_server.messages import receive_message, send_message
 
 START_SECONDS = 30.0
@@ -114,7 +114,7 @@ class HostProcess:
         """Return the program's name (see `processes`) and its arguments; its journal is descriptor `JOURNAL`."""
         raise NotImplementedError
 
-    def _launch(self) -> tuple[Child, socket.socket]:
+    def _launch(self) -> tuple[ForkedProcess, socket.socket]:
         """Start a process; returns it with its control channel. Raises HostError."""
         ours, theirs = socket.socketpair()
         errors, their_errors = os.pipe()
@@ -480,7 +480,7 @@ def _end(status: int) -> str:
     return "has shut down" if status == 0 else "has crashed"
 
 
-def _end_process(process: Child, channel: socket.socket) -> int:
+def _end_process(process: ForkedProcess, channel: socket.socket) -> int:
     """Close the channel, which ends a server; returns its exit status."""
     with contextlib.suppress(OSError):
         channel.shutdown(socket.SHUT_RDWR)

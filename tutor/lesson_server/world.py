@@ -35,7 +35,7 @@ from engine.simulation.host import Host
 from engine.simulation.network import DOWN
 from engine.simulation.trace import Delivered, Exited, Hungup, Logged, NodeEvent, Refused, TraceEvent
 from engine.simulation.world import BEGINNING_US, NEVER_US
-from tutor.lesson_server.child import SHOWN_BYTES, WENT_BACK, Outbox, prepare, short
+from tutor.lesson_server.child import SHOWN_BYTES, WENT_BACK, EventQueue, prepare, short
 from tutor.lesson_server.messages import receive_call, send_message
 from tutor.lesson_server.parent import WENT_AWAY, Bytes, MachineSpec, Recovered, Undone
 
@@ -76,7 +76,7 @@ class HostedWorld:
         self.watched = any(spec.sentinel for spec in self.specs.values())
         self.journal: int = told["journal"]
         self.selector = selectors.DefaultSelector()
-        self.outbox = Outbox(channel)
+        self.outbox = EventQueue(channel)
         self.wires: dict[str, Wire] = {}
         self.restarted: set[str] = set()  # terminals whose connection ended with a server that was restarted
         self.strangers = self.undone = 0

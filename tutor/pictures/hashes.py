@@ -2,7 +2,7 @@
 
 from tutor.pictures.canvas import Line, cells, fit, line, listed, mark, named, padded, shown, were
 from tutor.pictures.picture import Picture, encoding_lines, key_heading, made, told, ttl_lines
-from tutor.pictures.readings import Argv, HashValue, Key
+from tutor.pictures.readings import Argv, HashExcerpt, Key
 
 ROWS = 12
 FIELD = 20
@@ -11,7 +11,7 @@ FIELD = 20
 def _fields(key: Key | None) -> dict[bytes, bytes]:
     """Return the fields that were read."""
     value = key.value if key is not None else None
-    if not isinstance(value, HashValue):
+    if not isinstance(value, HashExcerpt):
         return {}
     return {**dict(value.fields), **{field: each for field, each in value.named if each is not None}}
 
@@ -19,7 +19,7 @@ def _fields(key: Key | None) -> dict[bytes, bytes]:
 def _absent(key: Key | None, field: bytes) -> bool:
     """Return whether a field is known not to be there."""
     value = key.value if key is not None else None
-    if not isinstance(value, HashValue):
+    if not isinstance(value, HashExcerpt):
         return True
     return (field, None) in value.named or (
         len(_fields(key)) == (key.size if key else 0) and field not in _fields(key)

@@ -4,7 +4,7 @@ from engine.values.hyperloglog import REGISTERS, SPARSE, CorruptedHllError, is_h
 from engine.values.hyperloglog import count as estimate
 from tutor.pictures.canvas import WIDE, Line, count, line, named, shown
 from tutor.pictures.picture import Picture, key_heading, made, told, ttl_lines
-from tutor.pictures.readings import Argv, Key, StringValue
+from tutor.pictures.readings import Argv, Key, StringExcerpt
 
 SHADES = " ▁▂▃▄▅▆▇█"
 ROWS = 4
@@ -15,7 +15,7 @@ STANDARD_ERROR = 0.0081  # 1.04 / √16384
 def _registers(key: Key | None) -> bytes | None:
     """Return the registers, a byte each; None if there are none or they are damaged."""
     value = key.value if key is not None else None
-    if not isinstance(value, StringValue) or not value.hll or not is_hll(value.hll):
+    if not isinstance(value, StringExcerpt) or not value.hll or not is_hll(value.hll):
         return None
     try:
         return registers(value.hll)
@@ -25,7 +25,7 @@ def _registers(key: Key | None) -> bytes | None:
 
 def _estimate(key: Key | None) -> int | None:
     value = key.value if key is not None else None
-    return estimate(value.hll) if isinstance(value, StringValue) and _registers(key) is not None else None
+    return estimate(value.hll) if isinstance(value, StringExcerpt) and _registers(key) is not None else None
 
 
 def _changes(before: Key | None, key: Key) -> list[tuple[int, int, int]]:
@@ -47,7 +47,7 @@ def draw_hll(before: Key | None, key: Key, width: int, cause: Argv, different: i
     lines += _grid(found, {at for at, _, _ in changes}, min(width - 4, 64))
     used = sum(each > 0 for each in found)
     value = key.value
-    sparse = isinstance(value, StringValue) and value.hll[4] == SPARSE
+    sparse = isinstance(value, StringExcerpt) and value.hll[4] == SPARSE
     lines.append(line((f"  {used:,} of {REGISTERS:,} set, stored {'sparsely' if sparse else 'densely'}", "dim")))
     causes = _by_element(cause)
     for at, was, now in changes[:TOLD]:

@@ -7,7 +7,7 @@ from tutor.pictures.hashes import draw_hash
 from tutor.pictures.hyperloglogs import draw_hll
 from tutor.pictures.lists import draw_list
 from tutor.pictures.picture import Picture, gone_lines, key_heading, made, told
-from tutor.pictures.readings import Argv, Key, SortedSetValue, StringValue
+from tutor.pictures.readings import Argv, Key, SortedSetExcerpt, StringExcerpt
 from tutor.pictures.sets import draw_set
 from tutor.pictures.sorted_sets import draw_places, draw_sorted_set
 from tutor.pictures.streams import draw_stream
@@ -32,11 +32,11 @@ def draw_key(before: Key | None, key: Key, width: int, cause: Argv = ()) -> Pict
     if not key.exists:
         return made(gone_lines(before, key, cause, width), width, told(before, key, "", cause))
     word = cause[0].lower() if cause else b""
-    if isinstance(key.value, StringValue):
+    if isinstance(key.value, StringExcerpt):
         if key.value.hll and not word.startswith((b"get", b"set", b"strlen")):
             return draw_hll(before, key, width, cause)
         return (draw_bits if word in BIT_COMMANDS else draw_string)(before, key, width, cause)
-    if isinstance(key.value, SortedSetValue) and key.value.positions:
+    if isinstance(key.value, SortedSetExcerpt) and key.value.positions:
         return draw_places(before, key, width, cause)
     if key.kind in BY_TYPE:
         return BY_TYPE[key.kind](before, key, width, cause)

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 
 from tutor.pictures.canvas import WIDE, Line, cells, center, count, line, listed, mark, named, padded, shown, were
 from tutor.pictures.picture import Picture, encoding_lines, key_heading, made, told, ttl_lines
-from tutor.pictures.readings import WINDOW, Argv, Key, ListValue
+from tutor.pictures.readings import WINDOW, Argv, Key, ListExcerpt
 from tutor.prompt.rows import Span
 
 BOX = 14  # the most of an element in a box
@@ -27,7 +27,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ListChange:
     """What happened to a list: the elements that came or went at each end, or elsewhere.
 
     `number` is how many came or went at an end, which may be more than were read.
@@ -43,12 +43,12 @@ class Change:
     number: int = 0
 
 
-NOTHING = Change()
+NOTHING = ListChange()
 
 
-def _value(key: Key | None) -> ListValue:
+def _value(key: Key | None) -> ListExcerpt:
     value = key.value if key is not None else None
-    return value if isinstance(value, ListValue) else ListValue(())
+    return value if isinstance(value, ListExcerpt) else ListExcerpt(())
 
 
 def _whole(key: Key) -> tuple[bytes, ...] | None:
@@ -73,7 +73,7 @@ def _at(key: Key, index: int) -> bytes | None:
     return value.near[place] if 0 <= place < len(value.near) else None
 
 
-def change_of(before: Key | None, key: Key, cause: Argv = ()) -> Change:
+def change_of(before: Key | None, key: Key, cause: Argv = ()) -> ListChange:
     """Return what became of a list between two readings."""
     if before is None or before.kind not in ("list", "none") or key.kind not in ("list", "none") or before == key:
         return NOTHING
@@ -87,40 +87,42 @@ def change_of(before: Key | None, key: Key, cause: Argv = ()) -> Change:
     was, now = _value(before), _value(key)
     same_tail, same_head = was.tail[-4:] == now.tail[-4:], was.head[:4] == now.head[:4]
     if not before.exists:
-        return Change(pushed_tail=now.tail, number=grown)
+        return ListChange(pushed_tail=now.tail, number=grown)
     if grown and same_tail and (at_head or not same_head):
         return (
-            Change(pushed_head=now.head[:grown], number=grown)
+            ListChange(pushed_head=now.head[:grown], number=grown)
             if grown > 0
-            else Change(popped_head=was.head[:-grown], number=-grown)
+            else ListChange(popped_head=was.head[:-grown], number=-grown)
         )
     if grown and same_head:
         return (
-            Change(pushed_tail=now.tail[-grown:], number=grown)
+            ListChange(pushed_tail=now.tail[-grown:], number=grown)
             if grown > 0
-            else Change(popped_tail=was.tail[grown:], number=-grown)
+            else ListChange(popped_tail=was.tail[grown:], number=-grown)
         )
     if grown == 0:
         known = {*range(len(now.head)), *range(key.size - len(now.tail), key.size)}
         known |= {now.near_at + i for i in range(len(now.near))}
         pairs = [(at, _at(before, at), _at(key, at)) for at in sorted(known)]
-        return Change(replaced=tuple((at, a, b) for at, a, b in pairs if a is not None and b is not None and a != b))
+        return ListChange(
+            replaced=tuple((at, a, b) for at, a, b in pairs if a is not None and b is not None and a != b)
+        )
     return NOTHING
 
 
-def _compared(old: tuple[bytes, ...], new: tuple[bytes, ...], at_head: bool) -> Change:
+def _compared(old: tuple[bytes, ...], new: tuple[bytes, ...], at_head: bool) -> ListChange:
     """Compare two lists that are known as a whole."""
     grown = len(new) - len(old)
     number = abs(grown)
     if not old:
-        return Change(pushed_head=new, number=number) if at_head else Change(pushed_tail=new, number=number)
+        return ListChange(pushed_head=new, number=number) if at_head else ListChange(pushed_tail=new, number=number)
     ends = [
-        (grown > 0 and new[grown:] == old, Change(pushed_head=new[:grown], number=number)),
-        (grown > 0 and new[: len(old)] == old, Change(pushed_tail=new[len(old) :], number=number)),
-        (grown < 0 and old[-grown:] == new, Change(popped_head=old[:-grown], number=number)),
-        (grown < 0 and old[: len(new)] == new, Change(popped_tail=old[len(new) :], number=number)),
-        (new[1:] + new[:1] == old, Change(pushed_head=new[:1], popped_tail=old[-1:], number=1)),
-        (new[-1:] + new[:-1] == old, Change(pushed_tail=new[-1:], popped_head=old[:1], number=1)),
+        (grown > 0 and new[grown:] == old, ListChange(pushed_head=new[:grown], number=number)),
+        (grown > 0 and new[: len(old)] == old, ListChange(pushed_tail=new[len(old) :], number=number)),
+        (grown < 0 and old[-grown:] == new, ListChange(popped_head=old[:-grown], number=number)),
+        (grown < 0 and old[: len(new)] == new, ListChange(popped_tail=old[len(new) :], number=number)),
+        (new[1:] + new[:1] == old, ListChange(pushed_head=new[:1], popped_tail=old[-1:], number=1)),
+        (new[-1:] + new[:-1] == old, ListChange(pushed_tail=new[-1:], popped_head=old[:1], number=1)),
     ]
     for fits, change in ends if at_head else (ends[at] for at in (1, 0, 3, 2, 5, 4)):
         if fits:
@@ -134,13 +136,13 @@ def _compared(old: tuple[bytes, ...], new: tuple[bytes, ...], at_head: bool) -> 
         elif what != "equal":
             removed += [(at, old[at]) for at in range(a, b)]
             inserted += [(at, new[at]) for at in range(c, d)]
-    return Change(inserted=tuple(inserted), removed=tuple(removed), replaced=tuple(replaced))
+    return ListChange(inserted=tuple(inserted), removed=tuple(removed), replaced=tuple(replaced))
 
 
 # --- drawing -----------------------------------------------------------------------------------------------------
 
 
-def _boxes(key: Key, change: Change) -> list[Box | None]:
+def _boxes(key: Key, change: ListChange) -> list[Box | None]:
     """Return the boxes from head to tail; None where elements are left out."""
     heads = change.number if change.pushed_head else 0
     tails = change.number if change.pushed_tail else 0

@@ -17,7 +17,7 @@ NAME = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class RankedKey:
     """A key that may be evicted. `rank` orders by the policy: the greatest goes first."""
 
     name: bytes
@@ -36,7 +36,7 @@ class Memory:
     evicted: int = 0
     keys: int = 0
     samples: int = 5
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[RankedKey, ...] = ()
 
 
 def read_memory(inspect_all: Inspections, db: int) -> Memory:
@@ -65,7 +65,7 @@ def read_memory(inspect_all: Inspections, db: int) -> Memory:
     )
 
 
-def _candidates(inspect_all: Inspections, db: int, names: list[bytes], policy: str) -> tuple[Candidate, ...]:
+def _candidates(inspect_all: Inspections, db: int, names: list[bytes], policy: str) -> tuple[RankedKey, ...]:
     if policy == "noeviction" or not names:
         return ()
     by_frequency = policy.endswith("lfu")
@@ -92,7 +92,7 @@ def _candidates(inspect_all: Inspections, db: int, names: list[bytes], policy: s
             rank, why = 0.0, "by chance"
         else:
             rank, why = float(number), f"idle for {count(number, 'second')}"
-        candidates.append(Candidate(name, rank, why, size if isinstance(size, int) else 0))
+        candidates.append(RankedKey(name, rank, why, size if isinstance(size, int) else 0))
     return tuple(sorted(candidates, key=lambda each: (-each.rank, each.name)))
 
 

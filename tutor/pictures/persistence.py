@@ -19,7 +19,7 @@ NAME = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class KeyWrite:
     """A change of a key."""
 
     key: bytes
@@ -46,29 +46,29 @@ class Layers:
     saving: bool = False
     saves: int = 0
     keys: int = 0
-    writes: tuple[Write, ...] = ()
+    writes: tuple[KeyWrite, ...] = ()
 
-    def in_buffer(self, write: Write) -> bool:
+    def in_buffer(self, write: KeyWrite) -> bool:
         """Return whether a write has not reached the file yet."""
         return self.aof != "off" and write.increment == self.increment and write.end > self.written
 
-    def on_disk(self, write: Write) -> bool:
+    def on_disk(self, write: KeyWrite) -> bool:
         """Return whether a write of the append-only file survives a power cut."""
         return self.aof == "on" and (write.increment != self.increment or write.end <= self.durable)
 
-    def in_cache(self, write: Write) -> bool:
+    def in_cache(self, write: KeyWrite) -> bool:
         """Return whether a write is in the file, but perhaps not on the disk."""
         return self.aof == "on" and not self.in_buffer(write) and not self.on_disk(write)
 
-    def in_snapshot(self, write: Write) -> bool:
+    def in_snapshot(self, write: KeyWrite) -> bool:
         """Return whether dump.rdb has a write."""
         return self.saves > 0 and write.changes <= self.saved_changes
 
-    def survives_kill(self, write: Write) -> bool:
+    def survives_kill(self, write: KeyWrite) -> bool:
         """Return whether a write is there after `kill -9` and a restart."""
         return not self.in_buffer(write) if self.aof == "on" else self.in_snapshot(write)
 
-    def survives_power_cut(self, write: Write) -> bool:
+    def survives_power_cut(self, write: KeyWrite) -> bool:
         """Return whether a write is there after the power was cut."""
         return self.on_disk(write) if self.aof == "on" else self.in_snapshot(write)
 
@@ -88,7 +88,7 @@ def read_layers(inspect_all: Inspections, changed: Sequence[bytes] = (), before:
         synced = before.durable if before is not None and before.increment == increment else 0
     end = number(b"increment-bytes") + number(b"buffered-bytes")
     writes = before.writes if before is not None else ()
-    writes += tuple(Write(key, increment, end, number(b"changes")) for key in changed)
+    writes += tuple(KeyWrite(key, increment, end, number(b"changes")) for key in changed)
     return Layers(
         True,
         text(told.get(b"aof")),
@@ -159,12 +159,12 @@ def draw_layers(before: Layers | None, now: Layers, width: int, cause: Argv = ()
     return made(lines, width, _sentence(before, now))
 
 
-def _had(before: Layers, row: str, write: Write) -> bool:
+def _had(before: Layers, row: str, write: KeyWrite) -> bool:
     has = {"2": before.in_buffer, "3": before.in_cache, "4": before.on_disk, " ": before.in_snapshot}.get(row[0])
     return has(write) if has is not None else True
 
 
-def _lost(now: Layers) -> tuple[list[Write], list[Write]]:
+def _lost(now: Layers) -> tuple[list[KeyWrite], list[KeyWrite]]:
     """Return the writes that a crash of the process, and those that a power cut would lose."""
     return (
         [write for write in now.writes if not now.survives_kill(write)],

@@ -28,7 +28,7 @@ COUNTED_BYTES = 1 << 16  # strings up to so long have their bits counted
 
 
 @dataclass(frozen=True, slots=True)
-class StringValue:
+class StringExcerpt:
     """Bytes from 0 on, and those around the place that the last command named."""
 
     head: bytes
@@ -39,7 +39,7 @@ class StringValue:
 
 
 @dataclass(frozen=True, slots=True)
-class ListValue:
+class ListExcerpt:
     """Elements from both ends and around the index that the last command named; they may overlap."""
 
     head: tuple[bytes, ...]
@@ -49,7 +49,7 @@ class ListValue:
 
 
 @dataclass(frozen=True, slots=True)
-class HashValue:
+class HashExcerpt:
     """Some fields with values, in the order in which Redis gives them; `named` were looked up (None: no field)."""
 
     fields: tuple[tuple[bytes, bytes], ...]
@@ -57,7 +57,7 @@ class HashValue:
 
 
 @dataclass(frozen=True, slots=True)
-class SetValue:
+class SetExcerpt:
     """Some members; `named` were looked up (False: no member)."""
 
     members: tuple[bytes, ...]
@@ -74,7 +74,7 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class SortedSetValue:
+class SortedSetExcerpt:
     """Members by rank: the first, the last, and those around what the last command named."""
 
     rows: tuple[Ranked, ...]
@@ -87,7 +87,7 @@ class SortedSetValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StreamEntry:
     """An entry of a stream."""
 
     id: bytes
@@ -95,7 +95,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingEntry:
     """An entry that was delivered and not acknowledged."""
 
     id: bytes
@@ -105,7 +105,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ConsumerGroup:
     """A consumer group."""
 
     name: bytes
@@ -113,22 +113,22 @@ class Group:
     pending_count: int
     lag: int | None
     consumers: tuple[tuple[bytes, int], ...] = ()  # name, how many are pending
-    pending: tuple[Pending, ...] = ()
+    pending: tuple[PendingEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class StreamValue:
+class StreamExcerpt:
     """The last entries, and the groups."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[StreamEntry, ...]
     added: int = 0  # ever
     last_id: bytes = b"0-0"
     first_id: bytes = b""
-    groups: tuple[Group, ...] = ()
+    groups: tuple[ConsumerGroup, ...] = ()
     groups_count: int = 0
 
 
-Value = StringValue | ListValue | HashValue | SetValue | SortedSetValue | StreamValue
+Value = StringExcerpt | ListExcerpt | HashExcerpt | SetExcerpt | SortedSetExcerpt | StreamExcerpt
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def read_key(inspect_all: Inspections, db: int, name: bytes, cause: Argv = (), b
     known = before is not None and before.expires_at_ms == key.expires_at_ms and before.ttl_full_ms > 0
     full = before.ttl_full_ms if known and before is not None else key.ttl_ms
     earlier = before.value if before is not None else None
-    geo = isinstance(earlier, SortedSetValue) and bool(earlier.positions)
+    geo = isinstance(earlier, SortedSetExcerpt) and bool(earlier.positions)
     return READERS[key.kind](
         _Looks(inspect_all, db, name, geo), replace(key, ttl_full_ms=max(full, key.ttl_ms)), cause
     )
@@ -298,7 +298,7 @@ def _string(looks: _Looks, key: Key, cause: Argv) -> Key:
     if key.size <= COUNTED_BYTES:
         more.append((b"BITCOUNT",))
     found = iter(looks(*more))
-    value = StringValue(
+    value = StringExcerpt(
         _bytes(head),
         near_at,
         _bytes(next(found)) if near_at else b"",
@@ -318,7 +318,7 @@ def _list(looks: _Looks, key: Key, cause: Argv) -> Key:
     near = _whole(place[0], 0) if place else None
     if name in (b"lset", b"lindex") and len(cause) > 2:
         near = _index(cause[2])
-    value = ListValue(tuple(map(_bytes, _all(head))), tuple(map(_bytes, _all(tail))))
+    value = ListExcerpt(tuple(map(_bytes, _all(head))), tuple(map(_bytes, _all(tail))))
     if near is not None:
         near += key.size if near < 0 else 0
         if WINDOW <= near < key.size - WINDOW:
@@ -337,7 +337,7 @@ def _hash(looks: _Looks, key: Key, cause: Argv) -> Key:
     flat = _scanned(scanned)
     values = [None if each is None else _bytes(each) for each in _all(found[0])] if found else []
     pairs = tuple(zip(flat[::2], flat[1::2]))[: 2 * WINDOW]
-    return replace(key, size=_whole(length), value=HashValue(pairs, tuple(zip(names, values))))
+    return replace(key, size=_whole(length), value=HashExcerpt(pairs, tuple(zip(names, values))))
 
 
 def _set(looks: _Looks, key: Key, cause: Argv) -> Key:
@@ -348,7 +348,7 @@ def _set(looks: _Looks, key: Key, cause: Argv) -> Key:
     length, scanned, *found = looks(*requests)
     flags = tuple(bool(each) for each in _all(found[0])) if found else ()
     members = tuple(_scanned(scanned))[: 2 * WINDOW]
-    return replace(key, size=_whole(length), value=SetValue(members, tuple(zip(names, flags))))
+    return replace(key, size=_whole(length), value=SetExcerpt(members, tuple(zip(names, flags))))
 
 
 def _sorted_set(looks: _Looks, key: Key, cause: Argv) -> Key:
@@ -366,7 +366,7 @@ def _sorted_set(looks: _Looks, key: Key, cause: Argv) -> Key:
     found = looks(*((b"ZRANGE", _n(max(0, rank - 1)), _n(rank + 1), b"WITHSCORES") for rank in far))
     for rank, items in zip(far, found):
         rows.update(_rows(items, max(0, rank - 1)))
-    value = SortedSetValue(
+    value = SortedSetExcerpt(
         tuple(rows[at] for at in sorted(rows)),
         tuple((each, rank if isinstance(rank, int) else None) for each, rank in zip(names, ranks)),
     )
@@ -402,7 +402,7 @@ def _stream(looks: _Looks, key: Key, cause: Argv) -> Key:
         *((b"XINFO", b"CONSUMERS", _bytes(each.get("name"))) for each in kept),
         *((b"XPENDING", _bytes(each.get("name")), b"-", b"+", _n(WINDOW)) for each in kept),
     )
-    value = StreamValue(
+    value = StreamExcerpt(
         tuple(_entry(each) for each in reversed(_all(last))),
         _whole(told.get("entries-added")),
         _bytes(told.get("last-generated-id")),
@@ -420,20 +420,22 @@ def _pairs(reply: Any) -> dict[str, Any]:
     return {text(name): value for name, value in zip(flat[::2], flat[1::2])}
 
 
-def _entry(reply: Any) -> Entry:
-    return Entry(_bytes(reply[0]), tuple(map(_bytes, _all(reply[1]))))
+def _entry(reply: Any) -> StreamEntry:
+    return StreamEntry(_bytes(reply[0]), tuple(map(_bytes, _all(reply[1]))))
 
 
-def _group(facts: dict[str, Any], consumers: Any, pending: Any) -> Group:
+def _group(facts: dict[str, Any], consumers: Any, pending: Any) -> ConsumerGroup:
     told = [_pairs(each) for each in _all(consumers)][:WINDOW]
     lag = facts.get("lag")
-    return Group(
+    return ConsumerGroup(
         _bytes(facts.get("name")),
         _bytes(facts.get("last-delivered-id")),
         _whole(facts.get("pending")),
         lag if isinstance(lag, int) else None,
         tuple((_bytes(each.get("name")), _whole(each.get("pending"))) for each in told),
-        tuple(Pending(_bytes(each[0]), _bytes(each[1]), _whole(each[2]), _whole(each[3])) for each in _all(pending)),
+        tuple(
+            PendingEntry(_bytes(each[0]), _bytes(each[1]), _whole(each[2]), _whole(each[3])) for each in _all(pending)
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from tutor.pictures.canvas import (
     were,
 )
 from tutor.pictures.picture import Picture, encoding_lines, heading, key_heading, made, told, ttl_lines
-from tutor.pictures.readings import WINDOW, Argv, Inspections, Key, SetValue
+from tutor.pictures.readings import WINDOW, Argv, Inspections, Key, SetExcerpt
 from tutor.prompt.rows import Span
 
 SHOWN = 24
@@ -39,14 +39,14 @@ OPERATIONS = {
 def _members(key: Key | None) -> list[bytes]:
     """Return the members that were read, those that the command named first."""
     value = key.value if key is not None else None
-    if not isinstance(value, SetValue):
+    if not isinstance(value, SetExcerpt):
         return []
     return list(dict.fromkeys([*value.members, *(name for name, there in value.named if there)]))
 
 
 def _absent(key: Key | None, member: bytes) -> bool:
     value = key.value if key is not None else None
-    if not isinstance(value, SetValue):
+    if not isinstance(value, SetExcerpt):
         return True
     members = _members(key)
     return (member, False) in value.named or (len(members) == (key.size if key else 0) and member not in members)

@@ -19,7 +19,7 @@ SHARDS = "ABCDEFGHIJKLMNOP"
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class SlotRange:
     """Slots that a server has."""
 
     first: int
@@ -39,10 +39,10 @@ def slot_of(key: bytes) -> int:
     return crc_hqx(tag_of(key), 0) % SLOTS
 
 
-ALONE = (Range(0, SLOTS - 1, "this server"),)  # a server in no cluster has them all
+ALONE = (SlotRange(0, SLOTS - 1, "this server"),)  # a server in no cluster has them all
 
 
-def draw_slots(ranges: Sequence[Range], keys: Sequence[bytes], width: int, cause: Argv = ()) -> Picture:
+def draw_slots(ranges: Sequence[SlotRange], keys: Sequence[bytes], width: int, cause: Argv = ()) -> Picture:
     """Draw the slots as a bar, and where keys are in it."""
     wide = width >= WIDE
     lines = [heading([("slots", "strong"), (f" · {SLOTS:,} of them" if wide else "", "dim")], cause, width)]

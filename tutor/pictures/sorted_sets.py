@@ -20,7 +20,7 @@ from tutor.pictures.canvas import (
     were,
 )
 from tutor.pictures.picture import Picture, encoding_lines, key_heading, made, told, ttl_lines
-from tutor.pictures.readings import Argv, Key, Ranked, SortedSetValue
+from tutor.pictures.readings import Argv, Key, Ranked, SortedSetExcerpt
 from tutor.prompt.rows import Span
 
 ENDS = 6  # rows of each end that are drawn
@@ -38,9 +38,9 @@ class Changes:
     gone: tuple[Ranked, ...] = ()
 
 
-def _value(key: Key | None) -> SortedSetValue:
+def _value(key: Key | None) -> SortedSetExcerpt:
     value = key.value if key is not None else None
-    return value if isinstance(value, SortedSetValue) else SortedSetValue(())
+    return value if isinstance(value, SortedSetExcerpt) else SortedSetExcerpt(())
 
 
 def changes_of(before: Key | None, key: Key) -> Changes:

@@ -16,7 +16,7 @@ from tutor.pictures.canvas import (
     were,
 )
 from tutor.pictures.picture import Picture, key_heading, made, told, ttl_lines
-from tutor.pictures.readings import WINDOW, Argv, Entry, Group, Key, Pending, StreamValue
+from tutor.pictures.readings import WINDOW, Argv, ConsumerGroup, Key, PendingEntry, StreamEntry, StreamExcerpt
 from tutor.prompt.rows import Span
 
 LABEL = 12
@@ -24,9 +24,9 @@ PENDING = 4  # consumers of a group that are drawn
 ROWS = 10
 
 
-def _value(key: Key | None) -> StreamValue:
+def _value(key: Key | None) -> StreamExcerpt:
     value = key.value if key is not None else None
-    return value if isinstance(value, StreamValue) else StreamValue(())
+    return value if isinstance(value, StreamExcerpt) else StreamExcerpt(())
 
 
 def order(entry_id: bytes) -> tuple[int, int]:
@@ -35,7 +35,7 @@ def order(entry_id: bytes) -> tuple[int, int]:
     return (int(ms) if ms.isdigit() else 0, int(seq) if seq.isdigit() else 0)
 
 
-def changes_of(before: Key | None, key: Key) -> tuple[list[Entry], list[Entry]]:
+def changes_of(before: Key | None, key: Key) -> tuple[list[StreamEntry], list[StreamEntry]]:
     """Return the entries that are new and those that are gone, of what was read."""
     if before is None:
         return [], []
@@ -136,12 +136,12 @@ def _along(before: Key | None, key: Key, width: int) -> list[Line]:
     return lines
 
 
-def _pairs(entry: Entry) -> list[tuple[bytes, bytes]]:
+def _pairs(entry: StreamEntry) -> list[tuple[bytes, bytes]]:
     return list(zip(entry.fields[::2], entry.fields[1::2]))[:6]
 
 
 def _group_along(
-    group: Group, old: Group | None, ids: list[bytes], column: int, kept: set[bytes], compared: bool
+    group: ConsumerGroup, old: ConsumerGroup | None, ids: list[bytes], column: int, kept: set[bytes], compared: bool
 ) -> list[Line]:
     last = order(group.last_id)
     waiting = {each.id for each in group.pending}
@@ -224,7 +224,7 @@ def _down(before: Key | None, key: Key, width: int) -> list[Line]:
     return lines
 
 
-def _state(group: Group, entry: bytes, ids: list[bytes], kept: set[bytes]) -> str:
+def _state(group: ConsumerGroup, entry: bytes, ids: list[bytes], kept: set[bytes]) -> str:
     last = order(group.last_id)
     pending = next((each for each in group.pending if each.id == entry), None)
     pointed = max((each for each in ids if order(each) <= last), key=order, default=None)
@@ -256,7 +256,7 @@ def stream_sentence(before: Key | None, key: Key, cause: Argv) -> str:
     return told(before, key, ", ".join(parts[:3]), cause)
 
 
-def _group_changes(group: Group, old: Group | None) -> list[str]:
+def _group_changes(group: ConsumerGroup, old: ConsumerGroup | None) -> list[str]:
     name = named(group.name)
     if old is None:
         return [f"group {name} was created, with last ID {group.last_id.decode()}"]
@@ -282,5 +282,5 @@ def _group_changes(group: Group, old: Group | None) -> list[str]:
     return parts
 
 
-def _moved(pending: Pending, old: Group) -> bool:
+def _moved(pending: PendingEntry, old: ConsumerGroup) -> bool:
     return any(each.id == pending.id and each.consumer != pending.consumer for each in old.pending)

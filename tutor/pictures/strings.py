@@ -6,19 +6,19 @@ counts them.
 
 from tutor.pictures.canvas import NAME, WIDE, Line, count, line, named, number
 from tutor.pictures.picture import Picture, encoding_lines, key_heading, made, sized, told, ttl_lines
-from tutor.pictures.readings import BYTES, Argv, Key, StringValue
+from tutor.pictures.readings import BYTES, Argv, Key, StringExcerpt
 from tutor.prompt.rows import Span
 
 BIT_COMMANDS = (b"setbit", b"getbit", b"bitcount", b"bitpos", b"bitop", b"bitfield", b"bitfield_ro")
 ROWS = 6  # of bytes or bits that are drawn
 
 
-def _value(key: Key | None) -> StringValue:
+def _value(key: Key | None) -> StringExcerpt:
     value = key.value if key is not None else None
-    return value if isinstance(value, StringValue) else StringValue(b"")
+    return value if isinstance(value, StringExcerpt) else StringExcerpt(b"")
 
 
-def _pieces(value: StringValue) -> list[tuple[int, bytes]]:
+def _pieces(value: StringExcerpt) -> list[tuple[int, bytes]]:
     """Return the bytes that were read, with their offsets."""
     pieces = [(0, value.head)]
     if value.near:
@@ -26,7 +26,7 @@ def _pieces(value: StringValue) -> list[tuple[int, bytes]]:
     return pieces
 
 
-def _byte(value: StringValue, at: int) -> int | None:
+def _byte(value: StringExcerpt, at: int) -> int | None:
     """Return the byte at an offset, None if it was not read."""
     for start, data in _pieces(value):
         if start <= at < start + len(data):
@@ -133,7 +133,7 @@ def string_sentence(before: Key | None, key: Key, cause: Argv) -> str:
 # --- bits --------------------------------------------------------------------------------------------------------
 
 
-def _bits(value: StringValue) -> list[tuple[int, str]]:
+def _bits(value: StringExcerpt) -> list[tuple[int, str]]:
     return [(start * 8, "".join(f"{byte:08b}" for byte in data)) for start, data in _pieces(value)]
 
 

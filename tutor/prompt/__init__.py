@@ -3,11 +3,11 @@
 `redis-tutor cli` (prompt-toolkit, or a pipe) and the lesson's terminal (Textual) are two front ends of this package.
 It imports neither, does no I/O but the history file's, and holds what both must agree on:
 
-    replies      the wire as a client reads it: `ReplyReader` gives the values of `engine.protocol.resp`
+    replies      the wire as a client reads it: `ReplyParser` gives the values of `engine.protocol.resp`
     formatting   reply → bytes as redis-cli prints them (`format_reply`), or → styled spans (`reply_spans`)
     words        a line → arguments (`split_args`), and → words with their places (`tokenize`)
     grammar      argument trees: what is matched, what may follow, what is missing
-    commands     the table of commands that grammar, completion and HELP read (`CommandTable`)
+    commands     the table of commands that grammar, completion and HELP read (`CommandDocs`)
     hints        the rest of the syntax behind the cursor (`hint`), all of it for the bottom line (`syntax`)
     completion   `complete(text, cursor, context)`
     highlight    the line as styled spans
@@ -22,8 +22,8 @@ looks.
 https://redis.io/docs/latest/develop/tools/cli/
 """
 
-from tutor.prompt.commands import Command, CommandTable
-from tutor.prompt.completion import Completion, Context, complete
+from tutor.prompt.commands import CommandDoc, CommandDocs
+from tutor.prompt.completion import Completion, CompletionContext, complete
 from tutor.prompt.formatting import (
     OutputMode,
     format_invalidate,
@@ -36,21 +36,21 @@ from tutor.prompt.help import generic_help, help_command, help_text, plain
 from tutor.prompt.highlight import STYLES, highlight
 from tutor.prompt.hints import hint, inline_hint, syntax
 from tutor.prompt.history import LineHistory, is_sensitive
-from tutor.prompt.replies import Double, ReplyReader
+from tutor.prompt.replies import Double, ReplyParser
 from tutor.prompt.state import PromptState
 from tutor.prompt.words import Word, quote, split_args, to_bytes, to_text, tokenize, unquote
 
 __all__ = [
     "STYLES",
-    "Command",
-    "CommandTable",
+    "CommandDoc",
+    "CommandDocs",
     "Completion",
-    "Context",
+    "CompletionContext",
     "Double",
     "LineHistory",
     "OutputMode",
     "PromptState",
-    "ReplyReader",
+    "ReplyParser",
     "Word",
     "complete",
     "format_invalidate",

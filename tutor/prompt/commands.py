@@ -1,6 +1,6 @@
 """The table of commands as a prompt needs it: names, summaries, groups and argument trees.
 
-Filled from the server's own declarations (`CommandTable.load`), so that nothing is kept by hand; or from the reply to
+Filled from the server's own declarations (`CommandDocs.load`), so that nothing is kept by hand; or from the reply to
 COMMAND DOCS of whatever server is at the other end (`from_docs`), which HELP prefers.
 
 A prompt should be there at once, so the table reads as little as it can: argument trees are built for the commands
@@ -42,7 +42,7 @@ def _prune(arguments: Iterable[Argument], version: Version) -> tuple[Argument, .
     )
 
 
-class Command:
+class CommandDoc:
     """A command or subcommand. `name` is in capitals: `SET`, `CONFIG GET`; `subcommands` by their last word.
 
     `facts` are those of COMMAND DOCS: summary, since, group, complexity, arguments.
@@ -50,13 +50,13 @@ class Command:
 
     def __init__(self, name: str, facts: Facts, declared: Callable[[str], Facts] | None = None) -> None:
         self.name = name
-        self.subcommands: dict[str, Command] = {}
+        self.subcommands: dict[str, CommandDoc] = {}
         self._facts = facts
         self._declared = declared
 
-    def for_version(self, version: Version) -> "Command":
+    def for_version(self, version: Version) -> "CommandDoc":
         """Return the command as a server of this version knows it."""
-        older = Command(self.name, self._facts, self._declared)
+        older = CommandDoc(self.name, self._facts, self._declared)
         older.arguments = _prune(self.arguments, version)
         older.subcommands = {
             name: command.for_version(version)
@@ -109,30 +109,30 @@ class Command:
         return bool(self.subcommands) and not self._facts.get("arguments")
 
 
-class CommandTable:
-    """All commands. Look up with `find`; iterate for every command and subcommand by name."""
+class CommandDocs:
+    """Docs of all commands. Look up with `find`; iterate for every command and subcommand by name."""
 
-    def __init__(self, commands: Iterable[Command] = ()) -> None:
+    def __init__(self, commands: Iterable[CommandDoc] = ()) -> None:
         self._commands = {command.name: command for command in commands}
 
     @classmethod
     @functools.cache
-    def load(cls) -> "CommandTable":
+    def load(cls) -> "CommandDocs":
         """Return the table of this project's own server."""
         from engine.table import reference
 
-        commands: dict[str, Command] = {}
+        commands: dict[str, CommandDoc] = {}
         for full, facts in sorted(reference.load().items()):  # a container sorts before what it holds
             name, _, last = full.upper().partition("|")
             if not last:
-                commands[name] = Command(name, facts, _declared)
+                commands[name] = CommandDoc(name, facts, _declared)
             else:
-                container = commands.setdefault(name, Command(name, {}, _declared))
-                container.subcommands[last] = Command(f"{name} {last}", facts, _declared)
+                container = commands.setdefault(name, CommandDoc(name, {}, _declared))
+                container.subcommands[last] = CommandDoc(f"{name} {last}", facts, _declared)
         return cls(commands.values())
 
     @classmethod
-    def from_docs(cls, reply: Any) -> "CommandTable":
+    def from_docs(cls, reply: Any) -> "CommandDocs":
         """Read the reply to COMMAND DOCS, of either protocol. ValueError if it is not one."""
         docs = _plain(reply)
         if not isinstance(docs, dict):
@@ -142,31 +142,31 @@ class CommandTable:
     def __bool__(self) -> bool:
         return bool(self._commands)
 
-    def __iter__(self) -> Iterator[Command]:
+    def __iter__(self) -> Iterator[CommandDoc]:
         yield from sorted(self._all(), key=lambda command: command.name)
 
-    def _all(self) -> Iterator[Command]:
+    def _all(self) -> Iterator[CommandDoc]:
         for command in self._commands.values():
             yield command
             yield from command.subcommands.values()
 
-    def top(self) -> list[Command]:
+    def top(self) -> list[CommandDoc]:
         """Return the commands without their subcommands, by name."""
         return [self._commands[name] for name in sorted(self._commands)]
 
-    def for_version(self, version: Version) -> "CommandTable":
+    def for_version(self, version: Version) -> "CommandDocs":
         """Return the commands and arguments that a server of this version knows."""
-        return CommandTable(
+        return CommandDocs(
             command.for_version(version)
             for command in self._commands.values()
             if parse_version(command.since) <= version
         )
 
-    def become(self, other: "CommandTable") -> None:
+    def become(self, other: "CommandDocs") -> None:
         """Take over another table's commands."""
         self._commands = dict(other._commands)
 
-    def add(self, command: Command) -> None:
+    def add(self, command: CommandDoc) -> None:
         """Put in a command, in place of one of the same name."""
         self._commands[command.name] = command
 
@@ -174,7 +174,7 @@ class CommandTable:
         """Return the names of the groups, sorted."""
         return sorted({command.group for command in self._commands.values() if command.group})
 
-    def find(self, words: Sequence[bytes | str]) -> tuple[Command, int] | None:
+    def find(self, words: Sequence[bytes | str]) -> tuple[CommandDoc, int] | None:
         """Return the command that `words` begin with, and how many words name it; None if there is none."""
         if not words:
             return None
@@ -223,8 +223,8 @@ def _declared(name: str) -> Facts:
     }
 
 
-def _command(name: str, facts: Facts) -> Command:
-    command = Command(name, facts)
+def _command(name: str, facts: Facts) -> CommandDoc:
+    command = CommandDoc(name, facts)
     for full, inner in facts.get("subcommands", {}).items():
         last = full.rpartition("|")[2].upper()
         command.subcommands[last] = _command(f"{name} {last}", inner)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tutor.prompt import CommandTable, Context, LineHistory, complete, highlight, hint, syntax
+from tutor.prompt import CommandDocs, CompletionContext, LineHistory, complete, highlight, hint, syntax
 from tutor.prompt.rows import Span
 
 
@@ -54,12 +54,12 @@ class PromptCompleter:
         self._history = history
         self._keys = keys
         self._client_commands = client_commands
-        self._context: Context | None = None
+        self._context: CompletionContext | None = None
 
-    def _known(self) -> Context:
+    def _known(self) -> CompletionContext:
         if self._context is None:
-            self._context = Context(
-                commands=CommandTable.load(), keys=self._keys, client_commands=self._client_commands
+            self._context = CompletionContext(
+                commands=CommandDocs.load(), keys=self._keys, client_commands=self._client_commands
             )
         return self._context
 

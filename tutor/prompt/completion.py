@@ -8,7 +8,7 @@ typing passes a context without `keys`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tutor.prompt.commands import Command, CommandTable
+from tutor.prompt.commands import CommandDoc, CommandDocs
 from tutor.prompt.grammar import Argument, expected, match
 from tutor.prompt.words import Word, spell, to_text, tokenize
 
@@ -30,7 +30,7 @@ class Completion:
 
 
 @dataclass(slots=True)
-class Context:
+class CompletionContext:
     """What completion may draw on.
 
     `keys(prefix, limit)` returns names of keys that start with `prefix`. `values(command, argument, prefix)` may
@@ -38,9 +38,9 @@ class Context:
     they do; names that start with a colon may hold a space (`:set hints`).
     """
 
-    commands: CommandTable = field(default_factory=CommandTable.load)
+    commands: CommandDocs = field(default_factory=CommandDocs.load)
     keys: Callable[[bytes, int], list[bytes]] | None = None
-    values: Callable[[Command, Argument, str], list[str]] | None = None
+    values: Callable[[CommandDoc, Argument, str], list[str]] | None = None
     client_commands: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -56,9 +56,9 @@ CLIENT_COMMANDS = {
 }
 
 
-def complete(text: str, cursor: int | None = None, context: Context | None = None) -> list[Completion]:
+def complete(text: str, cursor: int | None = None, context: CompletionContext | None = None) -> list[Completion]:
     """Return what the word at the cursor could become, best first; an empty list where nothing is known."""
-    context = context or Context()
+    context = context or CompletionContext()
     head = text if cursor is None else text[:cursor]
     words = tokenize(head)
     if words and words[-1].end == len(head):
@@ -99,7 +99,7 @@ def _case(word: str, current: Word) -> str:
     return word.lower() if typed and typed == typed.lower() and any(map(str.isalpha, typed)) else word
 
 
-def _first_word(head: str, current: Word, context: Context) -> list[Completion]:
+def _first_word(head: str, current: Word, context: CompletionContext) -> list[Completion]:
     typed = to_text(current.value)
     if typed.startswith(":"):
         return _client(head[current.start :], current.start, context)
@@ -118,7 +118,7 @@ def _first_word(head: str, current: Word, context: Context) -> list[Completion]:
     return offers
 
 
-def _client(typed: str, start: int, context: Context) -> list[Completion]:
+def _client(typed: str, start: int, context: CompletionContext) -> list[Completion]:
     return [
         Completion(name, start, "client", about)
         for name, about in context.client_commands.items()
@@ -126,7 +126,7 @@ def _client(typed: str, start: int, context: Context) -> list[Completion]:
     ]
 
 
-def _help(typed: str, end: int, table: CommandTable) -> list[Completion]:
+def _help(typed: str, end: int, table: CommandDocs) -> list[Completion]:
     start = end - len(typed)
     upper = typed.upper()
     small = bool(typed) and typed == typed.lower()
@@ -139,7 +139,7 @@ def _help(typed: str, end: int, table: CommandTable) -> list[Completion]:
     ]
 
 
-def _arguments(command: Command, words: list[str], current: Word, context: Context) -> list[Completion]:
+def _arguments(command: CommandDoc, words: list[str], current: Word, context: CompletionContext) -> list[Completion]:
     nodes, whole = match(command.arguments, words)
     if not whole:
         return []
@@ -159,7 +159,7 @@ def _arguments(command: Command, words: list[str], current: Word, context: Conte
     return list(offers.values())
 
 
-def _keys(current: Word, context: Context) -> list[Completion]:
+def _keys(current: Word, context: CompletionContext) -> list[Completion]:
     if context.keys is None:
         return []
     return [Completion(_spell(key, current), current.start, "key") for key in context.keys(current.value, KEYS_SHOWN)]

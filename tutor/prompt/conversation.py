@@ -27,7 +27,7 @@ def patience(words: Sequence[bytes]) -> float:
     return PATIENCE_SECONDS
 
 
-class Conversation:
+class ReplyTracker:
     """The commands and replies of one connection."""
 
     def __init__(self, state: PromptState) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from tutor.prompt.commands import Command, CommandTable
+from tutor.prompt.commands import CommandDoc, CommandDocs
 from tutor.prompt.words import to_text
 
 VERSION = "7.2.4"  # of the redis-cli whose behaviour this is
@@ -32,7 +32,7 @@ def generic_help(version: str = VERSION) -> str:
     )
 
 
-def help_command(command: Command, with_group: bool = True, nothing: str = "") -> str:
+def help_command(command: CommandDoc, with_group: bool = True, nothing: str = "") -> str:
     """Return the help on one command; `nothing` stands for the syntax of one without arguments."""
     syntax = command.syntax if command.arguments else nothing
     lines = [
@@ -46,14 +46,14 @@ def help_command(command: Command, with_group: bool = True, nothing: str = "") -
     return "\r\n".join(lines) + "\r\n"
 
 
-def help_text(words: list[bytes], commands: CommandTable | None = None, nothing: str = "") -> str:
+def help_text(words: list[bytes], commands: CommandDocs | None = None, nothing: str = "") -> str:
     """Return what HELP followed by `words` answers: nothing → generic, `@group`, or the commands so named.
 
     redis-cli 7.2 prints "(null)" where a command has no arguments: pass it as `nothing` to do the same.
     """
     if not words:
         return generic_help()
-    table = CommandTable.load() if commands is None else commands
+    table = CommandDocs.load() if commands is None else commands
     names = [to_text(word).upper() for word in words]
     if names[0].startswith("@"):
         group = names[0][1:].lower()

@@ -3,7 +3,7 @@
 Colours only repeat what the words say; nothing is told by them alone.
 """
 
-from tutor.prompt.commands import CommandTable
+from tutor.prompt.commands import CommandDocs
 from tutor.prompt.grammar import Argument, expected, match
 from tutor.prompt.hints import LONG
 from tutor.prompt.words import Word, to_text, tokenize
@@ -35,11 +35,11 @@ STYLES = {
 CLIENT_COMMANDS = frozenset(["help", "?", "quit", "exit", "connect", "clear", "restart"])
 
 
-def highlight(text: str, commands: CommandTable | None = None) -> list[tuple[str, str]]:
+def highlight(text: str, commands: CommandDocs | None = None) -> list[tuple[str, str]]:
     """Return the line as (style, text) pairs that joined give the line again."""
     if len(text) > LONG:
         return [("", text)]
-    table = CommandTable.load() if commands is None else commands
+    table = CommandDocs.load() if commands is None else commands
     spans: list[tuple[str, str]] = []
     at = 0
     for word, style in _styles(tokenize(text), table):
@@ -52,7 +52,7 @@ def highlight(text: str, commands: CommandTable | None = None) -> list[tuple[str
     return spans
 
 
-def _styles(words: list[Word], table: CommandTable) -> list[tuple[Word, str]]:
+def _styles(words: list[Word], table: CommandDocs) -> list[tuple[Word, str]]:
     styled: list[tuple[Word, str]] = []
     rest = words
     if len(rest) > 1 and rest[0].value.isdigit():

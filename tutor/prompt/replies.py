@@ -32,7 +32,7 @@ class Double(float):
         return self
 
 
-class ProtocolError(Exception):
+class NotRespError(Exception):
     """The server sent something that is not RESP. The text is redis-cli's."""
 
 
@@ -56,7 +56,7 @@ class _Open:
         self.items: list[Reply] = _AGGREGATES[kind]()
 
 
-class ReplyReader:
+class ReplyParser:
     """Incremental reader: `feed` bytes, then `next` until it returns `INCOMPLETE`."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class ReplyReader:
     def next(self) -> Reply:
         """Return the next reply, errors included as `ReplyError` values; `INCOMPLETE` if there is none.
 
-        Raises ProtocolError for bytes that are not RESP; the reader is of no use after that.
+        Raises NotRespError for bytes that are not RESP; the reader is of no use after that.
         """
         while True:
             value = self._item()
@@ -162,7 +162,7 @@ class ReplyReader:
                 try:
                     return int(rest)
                 except ValueError:
-                    raise ProtocolError("Protocol error, got bad integer value") from None
+                    raise NotRespError("Protocol error, got bad integer value") from None
             case b"-":
                 return ReplyError(rest)
             case b"*" | b"%" | b"~" | b">" | b"|":
@@ -176,10 +176,10 @@ class ReplyReader:
                 try:
                     return Double(rest)
                 except ValueError:
-                    raise ProtocolError("Bad double value") from None
+                    raise NotRespError("Bad double value") from None
             case b"#":
                 if rest not in (b"t", b"f", b"T", b"F"):
-                    raise ProtocolError("Bad bool value")
+                    raise NotRespError("Bad bool value")
                 return rest in (b"t", b"T")
             case b"(":
                 return BigNumber(rest)
@@ -189,16 +189,16 @@ class ReplyReader:
 _ATTRIBUTES = object()
 
 
-def _bad_type(kind: bytes | bytearray) -> ProtocolError:
+def _bad_type(kind: bytes | bytearray) -> NotRespError:
     shown = chr(kind[0]) if 32 <= kind[0] < 127 else f"\\x{kind[0]:02x}"
-    return ProtocolError(f'Protocol error, got "{shown}" as reply type byte')
+    return NotRespError(f'Protocol error, got "{shown}" as reply type byte')
 
 
 def _length(text: bytes) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ProtocolError("Bad multi-bulk length" if not text else "Bad bulk string length") from None
+        raise NotRespError("Bad multi-bulk length" if not text else "Bad bulk string length") from None
 
 
 def elements(reply: Reply) -> list[Reply] | None:

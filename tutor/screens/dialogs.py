@@ -9,7 +9,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 
-class Choice(ModalScreen[str | bool | None]):
+class ChoiceDialog(ModalScreen[str | bool | None]):
     """Choose one of a few."""
 
     BINDINGS: ClassVar = [
@@ -18,7 +18,7 @@ class Choice(ModalScreen[str | bool | None]):
         ("pagedown", "scroll(1)", "scroll the text down"),
     ]
     DEFAULT_CSS = """
-    Choice, Confirm { align: center middle; background: $background 60%; }
+    ChoiceDialog, Confirm { align: center middle; background: $background 60%; }
     #dialog {
         width: 60; max-width: 90%; height: auto; max-height: 90%; padding: 1 2; background: $surface;
         border: round $primary; border-title-color: $text-primary; border-title-style: bold;
@@ -55,7 +55,7 @@ class Choice(ModalScreen[str | bool | None]):
         return chosen
 
 
-class Confirm(Choice):
+class Confirm(ChoiceDialog):
     """Ask before something that cannot be undone; the harmless answer comes first."""
 
     def __init__(self, title: str, text: str, yes: str) -> None:

@@ -650,13 +650,15 @@ class LaboratoryScreen(TutorScreen[None]):
             self.talk_to("")
             self.draw()
         elif self.worked:
-            from tutor.screens.dialogs import Choice
+            from tutor.screens.dialogs import ChoiceDialog
 
             def chosen(choice: str | bool | None) -> None:
                 if choice == "leave":
                     self.dismiss()
 
             choices = [("stay", "Stay"), ("leave", "Leave")]
-            self.app.push_screen(Choice("Leave the laboratory?", "What you did here is not kept.", choices), chosen)
+            self.app.push_screen(
+                ChoiceDialog("Leave the laboratory?", "What you did here is not kept.", choices), chosen
+            )
         else:
             self.dismiss()

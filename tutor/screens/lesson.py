@@ -328,7 +328,7 @@ class LessonScreen(TutorScreen[str | None]):
 
     @_show.register
     async def _finished(self, message: m.Finished) -> None:
-        from tutor.screens.dialogs import Choice
+        from tutor.screens.dialogs import ChoiceDialog
 
         choices = [("map", "Back to the map")]
         if message.next_lesson:
@@ -343,7 +343,7 @@ class LessonScreen(TutorScreen[str | None]):
                 self._act(choice)
 
         text = "\n".join(("That was the lesson.", *message.told))
-        self.app.push_screen(Choice(f"✓ {message.title}", text, choices), chosen)
+        self.app.push_screen(ChoiceDialog(f"✓ {message.title}", text, choices), chosen)
 
     # -- what the learner does
 
@@ -466,7 +466,7 @@ class LessonScreen(TutorScreen[str | None]):
 
     def action_scene(self) -> None:
         """Open the laboratory on the learner's own servers, or on a scenario of the step: whichever they choose."""
-        from tutor.screens.dialogs import Choice
+        from tutor.screens.dialogs import ChoiceDialog
 
         scenes = self.step.scenes if self.step else ()
         own = self.setup is not None and self.setup.machines
@@ -482,7 +482,7 @@ class LessonScreen(TutorScreen[str | None]):
             choices = [(scene.scenario, scene.title) for scene in scenes]
             if own:
                 choices.insert(0, (OWN, "Your own servers, with all that you did"))
-            self.app.push_screen(Choice("In the laboratory", "What do you want to see?", choices), chosen)
+            self.app.push_screen(ChoiceDialog("In the laboratory", "What do you want to see?", choices), chosen)
         elif scenes or own:
             chosen(OWN if own else scenes[0].scenario)
         elif terminal := self.terminals.now:
@@ -691,7 +691,7 @@ class LessonScreen(TutorScreen[str | None]):
             self._ask_to_leave()
 
     def _ask_to_leave(self) -> None:
-        from tutor.screens.dialogs import Choice
+        from tutor.screens.dialogs import ChoiceDialog
 
         def chosen(choice: str | bool | None) -> None:
             if choice == "map":
@@ -704,7 +704,7 @@ class LessonScreen(TutorScreen[str | None]):
             text = "You can continue later where you are now."
         else:
             text = NOT_SAVED
-        self.app.push_screen(Choice(f"Leave {self.desk_title}?", text, choices), chosen)
+        self.app.push_screen(ChoiceDialog(f"Leave {self.desk_title}?", text, choices), chosen)
 
     @property
     def desk_title(self) -> str:

@@ -154,10 +154,10 @@ class MapScreen(TutorScreen[None]):
         done = sum(lesson.done and not lesson.skipped for lesson in self._lessons.values())
         total = len(self._lessons)
         if view.notice and view.notice != self._notice and self.is_current:
-            from tutor.screens.dialogs import Choice
+            from tutor.screens.dialogs import ChoiceDialog
 
             self._notice = view.notice
-            self.app.push_screen(Choice("Your progress", view.notice, [("ok", "Continue")]))
+            self.app.push_screen(ChoiceDialog("Your progress", view.notice, [("ok", "Continue")]))
         told = [f"{done} of {total} lessons done"] if total else []
         told += [f"{view.due} to review (v)"] if view.due else []
         self.query_one(HeaderBar).show("Course", " · ".join(told))
@@ -243,7 +243,7 @@ class MapScreen(TutorScreen[None]):
         if not (lesson.review and lesson.done):
             self.app.open_lesson(lesson.id)
             return
-        from tutor.screens.dialogs import Choice
+        from tutor.screens.dialogs import ChoiceDialog
 
         def chosen(choice: str | bool | None) -> None:
             if choice == "review":
@@ -253,7 +253,7 @@ class MapScreen(TutorScreen[None]):
 
         count = "the question" if lesson.missed == 1 else f"the {lesson.missed} questions"
         choices = [("review", f"Answer {count} again"), ("lesson", "Take the whole lesson again")]
-        self.app.push_screen(Choice(lesson.title, "Predictions of yours came out otherwise.", choices), chosen)
+        self.app.push_screen(ChoiceDialog(lesson.title, "Predictions of yours came out otherwise.", choices), chosen)
 
     def action_review(self, lesson: str = "") -> None:
         """Ask again what came out otherwise."""
@@ -295,7 +295,7 @@ class MapScreen(TutorScreen[None]):
 
     def action_ask_to_quit(self) -> None:
         """Leave the program after a confirmation, because Esc may be pressed once too often."""
-        from tutor.screens.dialogs import Choice
+        from tutor.screens.dialogs import ChoiceDialog
 
         def chosen(choice: str | bool | None) -> None:
             if choice == "quit":
@@ -303,7 +303,7 @@ class MapScreen(TutorScreen[None]):
 
         choices = [("stay", "Stay"), ("quit", "Quit")]
         text = "Your progress is kept." if self.app.course.saves else NOT_SAVED
-        self.app.push_screen(Choice("Quit redis-tutor?", text, choices), chosen)
+        self.app.push_screen(ChoiceDialog("Quit redis-tutor?", text, choices), chosen)
 
     def action_open(self) -> None:
         """Open the lesson under the bar."""

@@ -41,9 +41,9 @@ def command_pages() -> list[Page]:
     """Make the pages of all commands."""
     import engine.node  # noqa: F401 - declares all commands
     from engine.table.declarations import FLAG_NAMES, SERVER
-    from tutor.prompt import CommandTable
+    from tutor.prompt import CommandDocs
 
-    table = CommandTable.load()
+    table = CommandDocs.load()
     pages = []
     for command in SERVER.values():
         for each in (command, *(command.subcommands or {}).values()):

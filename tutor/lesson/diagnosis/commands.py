@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from engine.table.declarations import WRITE
 from tutor.lesson import typed
 from tutor.lesson.diagnosis.model import Diagnosis, code, either, word_set
-from tutor.prompt import CommandTable
+from tutor.prompt import CommandDocs
 from tutor.prompt.words import WORD, distance
 
 # What other languages and programs call it. Several commands are offered in the order of this table.
@@ -93,13 +93,13 @@ OF_THE_SHELL = (
 
 def is_command(word: str) -> bool:
     """Return whether Redis has a command of this name."""
-    return 0 < len(word) <= WORD and CommandTable.load().find([word]) is not None
+    return 0 < len(word) <= WORD and CommandDocs.load().find([word]) is not None
 
 
 @functools.cache
 def names() -> tuple[str, ...]:
     """Return the names of all commands, without subcommands."""
-    return tuple(command.name for command in CommandTable.load().top())
+    return tuple(command.name for command in CommandDocs.load().top())
 
 
 def suggest(word: str, about: Collection[str] = (), most: int = 2) -> list[str]:
@@ -156,7 +156,7 @@ def unknown(argv: Sequence[str], about: Collection[str] = (), words: Collection[
     upper = name.upper()
     if len(near) == 1 and upper.startswith(near[0]) and upper != near[0] and MEANINGS.get(upper) is None:
         rest = upper[len(near[0]) :].lstrip("_-:,")
-        container = CommandTable.load().find([near[0], rest])
+        container = CommandDocs.load().find([near[0], rest])
         if rest and ((container and container[1] == 2) or distance(upper, near[0]) > 2):
             return Diagnosis("command", "command", f"{code(name)} lacks a space after {code(near[0])}.")
     text = f"Redis has no command {code(name)}."

@@ -7,7 +7,7 @@ from tutor.lesson import typed
 from tutor.lesson.checks import Inspection
 from tutor.lesson.diagnosis import commands, pages, syntax
 from tutor.lesson.diagnosis.model import code, near_key, nearest
-from tutor.prompt import CommandTable, to_text
+from tutor.prompt import CommandDocs, to_text
 from tutor.prompt.words import shorten
 
 KINDS = {
@@ -33,7 +33,7 @@ def explain_error(argv: Sequence[bytes], error: bytes, inspect: Inspection | Non
     elif wrong is not None and text == "ERR syntax error" and wrong.slot == "surplus":
         rows = [wrong.text]
     if text.startswith(("ERR wrong number", "ERR syntax")):
-        known = CommandTable.load().find(list(argv))
+        known = CommandDocs.load().find(list(argv))
         if known is not None and known[0].arguments:
             rows.append(f"It is used so:  {known[0].name} {known[0].syntax}")
     return "\n".join(row for row in rows if row)

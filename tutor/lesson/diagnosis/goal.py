@@ -30,7 +30,7 @@ from tutor.lesson.diagnosis.model import (
     word_set,
 )
 from tutor.lesson.model import Condition, Task, split_line
-from tutor.prompt import CommandTable, split_args, to_text
+from tutor.prompt import CommandDocs, split_args, to_text
 from tutor.prompt.words import distance
 
 MOST = 64  # words of a line that are compared
@@ -60,7 +60,7 @@ def name_of(words: Sequence[str]) -> str:
     parsed = typed.parse(list(words[:MOST]))
     if parsed is not None:
         return parsed.name
-    found = CommandTable.load().find(list(words))
+    found = CommandDocs.load().find(list(words))
     return found[0].name if found else words[0].upper() if words else ""
 
 
@@ -297,7 +297,7 @@ def differences(goal: Goal, wanted: Wanted, words: Sequence[str]) -> list[Differ
 
 
 def _name_length(words: Sequence[str]) -> int:
-    found = CommandTable.load().find(list(words))
+    found = CommandDocs.load().find(list(words))
     if words and words[0].upper() == "SENTINEL":  # which only a Sentinel has: it is not in the table
         return min(2, len(words))
     return found[1] if found else 1
@@ -312,7 +312,7 @@ def concerns(goal: Goal, words: Sequence[str]) -> bool:
 
 
 def _is_list(want: Sequence[str], skip: int) -> bool:
-    found = CommandTable.load().find(list(want))
+    found = CommandDocs.load().find(list(want))
     return bool(found and found[0].arguments and found[0].arguments[-1].multiple)
 
 

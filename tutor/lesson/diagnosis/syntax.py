@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from tutor.lesson import typed
 from tutor.lesson.diagnosis import commands
 from tutor.lesson.diagnosis.model import Diagnosis, code, is_number, nearest, nearly, role_of, word_set
-from tutor.prompt import Command, CommandTable
+from tutor.prompt import CommandDoc, CommandDocs
 from tutor.prompt.grammar import Argument, ArgumentMatch, Expected, expected, match, placed
 
 MOST = 64  # words that are walked
@@ -42,7 +42,7 @@ def walk(
     """
     if len(argv) == 2 and (missing := sentinel_word(argv, 2)):
         return _say("name", f"{missing} is missing after {code(argv[1])}.")
-    found = CommandTable.load().find(list(argv))
+    found = CommandDocs.load().find(list(argv))
     if found is None:
         return None
     command, length = found
@@ -77,7 +77,7 @@ def _say(slot: str, text: str, near: bool = True) -> Diagnosis:
     return Diagnosis("syntax", slot, text, near)
 
 
-def _subcommand(command: Command, words: list[str]) -> Diagnosis | None:
+def _subcommand(command: CommandDoc, words: list[str]) -> Diagnosis | None:
     known = sorted(command.subcommands)
     if not words:
         some = ", ".join(code(name) for name in known[:4])
@@ -99,12 +99,12 @@ def _values(found: Sequence[Expected]) -> list[Argument]:
     return [each.argument for each in found if each.token is None]
 
 
-def _tokens(command: Command) -> list[str]:
+def _tokens(command: CommandDoc) -> list[str]:
     nodes = [ArgumentMatch(argument) for argument in command.arguments]
     return list(dict.fromkeys(each.token for each in placed(nodes) if each.token))
 
 
-def accepts(command: Command, words: Sequence[str]) -> int:
+def accepts(command: CommandDoc, words: Sequence[str]) -> int:
     """Return how many of the words, from the first on, the syntax accepts."""
     for count in range(len(words), 0, -1):
         if match(command.arguments, list(words[:count]))[1]:
@@ -113,7 +113,12 @@ def accepts(command: Command, words: Sequence[str]) -> int:
 
 
 def _missing_or_surplus(
-    command: Command, argv: Sequence[str], words: list[str], about: Collection[str], known: Collection[str], kind: str
+    command: CommandDoc,
+    argv: Sequence[str],
+    words: list[str],
+    about: Collection[str],
+    known: Collection[str],
+    kind: str,
 ) -> Diagnosis | None:
     if not command.arguments:
         if not words or not _takes_nothing(command):
@@ -135,7 +140,7 @@ def _missing_or_surplus(
     return _misfit(command, argv, words, count, next_, about, known, kind)
 
 
-def _counted(command: Command, words: list[str]) -> Diagnosis | None:
+def _counted(command: CommandDoc, words: list[str]) -> Diagnosis | None:
     """Look at the keys that a number announces, and at what follows them."""
     names = [argument.name for argument in command.arguments]
     if "numkeys" not in names or command.arguments[names.index("numkeys")].optional:
@@ -163,7 +168,7 @@ def _doubled(argv: Sequence[str]) -> Diagnosis | None:
     return None
 
 
-def _takes_nothing(command: Command) -> bool:
+def _takes_nothing(command: CommandDoc) -> bool:
     first, _, rest = command.name.lower().partition(" ")
     found = typed.declared(first.encode())
     if found is not None and rest:
@@ -172,7 +177,11 @@ def _takes_nothing(command: Command) -> bool:
 
 
 def _missing(
-    command: Command, argv: Sequence[str], words: list[str], nodes: Sequence[ArgumentMatch], about: Collection[str]
+    command: CommandDoc,
+    argv: Sequence[str],
+    words: list[str],
+    nodes: Sequence[ArgumentMatch],
+    about: Collection[str],
 ) -> Diagnosis | None:
     name = command.name
     if glued := _glued(argv, command):
@@ -201,7 +210,7 @@ def _missing(
     return None
 
 
-def _glued(argv: Sequence[str], command: Command) -> Diagnosis | None:
+def _glued(argv: Sequence[str], command: CommandDoc) -> Diagnosis | None:
     """A key and its value in one word: `SET user:1=Ada`, `HSET k name:Ada`."""
     for word in argv[1:]:
         name, mark, value = word.partition("=")
@@ -212,7 +221,7 @@ def _glued(argv: Sequence[str], command: Command) -> Diagnosis | None:
     return None
 
 
-def _open_tokens(command: Command, words: Sequence[str]) -> Iterator[Argument]:
+def _open_tokens(command: CommandDoc, words: Sequence[str]) -> Iterator[Argument]:
     nodes, _ = match(command.arguments, list(words))
     waiting = list(nodes)
     while waiting:
@@ -223,7 +232,7 @@ def _open_tokens(command: Command, words: Sequence[str]) -> Iterator[Argument]:
 
 
 def _misfit(
-    command: Command,
+    command: CommandDoc,
     argv: Sequence[str],
     words: list[str],
     count: int,
@@ -288,7 +297,7 @@ def _misfit(
     return _surplus(command, argv, words, count, about, known)
 
 
-def _key_behind(command: Command, words: Sequence[str], place: int) -> Diagnosis | None:
+def _key_behind(command: CommandDoc, words: Sequence[str], place: int) -> Diagnosis | None:
     """Look at a word in the place of a number, behind a number in the place of the key: `INCRBY 5 visits`."""
     if place != 1 or command.arguments[0].type != "key" or not is_number(words[0]):
         return None
@@ -299,11 +308,11 @@ def _turned(word: str, tokens: Sequence[str]) -> str:
     return next((each for each in tokens if len(each) == len(word) == 2 and each == word[::-1]), "")
 
 
-def _ends_here(command: Command, argv: Sequence[str], count: int) -> bool:
+def _ends_here(command: CommandDoc, argv: Sequence[str], count: int) -> bool:
     return typed.parse(list(argv[: len(command.name.split()) + count])) is not None
 
 
-def _excludes(command: Command, before: Sequence[str], word: str) -> Diagnosis:
+def _excludes(command: CommandDoc, before: Sequence[str], word: str) -> Diagnosis:
     tokens = set(_tokens(command))
     others = [each for each in before if each.upper() in tokens]
     if others:
@@ -312,7 +321,7 @@ def _excludes(command: Command, before: Sequence[str], word: str) -> Diagnosis:
 
 
 def _surplus(
-    command: Command,
+    command: CommandDoc,
     argv: Sequence[str],
     words: list[str],
     count: int,
@@ -356,7 +365,7 @@ _TEXTS = frozenset(("value", "message", "element"))  # arguments that may well b
 _SHORT = 40  # characters of a value that is shown in quotes
 
 
-def _takes_text(command: Command, words: Sequence[str]) -> bool:
+def _takes_text(command: CommandDoc, words: Sequence[str]) -> bool:
     """Return whether the last of the words that a command accepts fills an argument that may be a sentence."""
     parsed = typed.parse([*command.name.split(), *words])
     if parsed is None or not parsed.places:
@@ -365,7 +374,7 @@ def _takes_text(command: Command, words: Sequence[str]) -> bool:
     return last.type == "string" and last.name in _TEXTS and last.token is None
 
 
-def _numbers(command: Command, argv: Sequence[str], words: list[str]) -> Diagnosis | None:
+def _numbers(command: CommandDoc, argv: Sequence[str], words: list[str]) -> Diagnosis | None:
     """Look again at the words that fill numbers: `120s` and `3x` begin with one and are none."""
     parsed = typed.parse(list(argv))
     if parsed is None:
@@ -409,7 +418,7 @@ def _numbers(command: Command, argv: Sequence[str], words: list[str]) -> Diagnos
 
 
 def _token_as_value(
-    command: Command, argv: Sequence[str], words: list[str], known: Collection[str]
+    command: CommandDoc, argv: Sequence[str], words: list[str], known: Collection[str]
 ) -> Diagnosis | None:
     """An option in the place of a value: `SET k EX 120 v` fails later, and `SET k NX` stores the text NX."""
     parsed = typed.parse(list(argv))
@@ -433,7 +442,7 @@ def _token_as_value(
 
 def misplaced_option(argv: Sequence[str], known: Collection[str] = ()) -> Diagnosis | None:
     """Return what to say when an option was typed where a value belongs, in a line that failed."""
-    found = CommandTable.load().find(list(argv))
+    found = CommandDocs.load().find(list(argv))
     if found is None:
         return None
     command, length = found
