@@ -35,10 +35,10 @@ def quick(monkeypatch):
 
 
 def test_a_whole_lesson(progress):
-    text = converse(LESSON, "1", ":hint", ":show", ":terminal bob", "GET user:1", ":next", ":show", ":next", "2",
-                    progress=progress)  # fmt: skip
+    lines = ["an error", ":hint", ":show", ":terminal bob", "GET user:1", ":next", ":show", ":next", "nil"]
+    text = converse(LESSON, *lines, progress=progress)
     assert "Step 1 of 2: One" in text
-    assert "Predict: What does GET b say?\n  1. An error\n  2. (nil)" in text
+    assert "Predict: What does GET b say?\n  1. " in text
     assert "Not quite. You answered: An error. Correct: (nil).\nNothing." in text
     assert "Hint 1 of 3: Think of a." in text
     assert (

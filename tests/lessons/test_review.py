@@ -107,7 +107,7 @@ def test_what_was_missed_before_there_was_a_review_is_due_at_once(tmp_path):
 
 def test_the_review_is_a_conversation(server, tmp_path):
     progress, _ = taken_lesson(server, tmp_path)
-    written, lines = [], ["quux", "2"]
+    written, lines = [], ["quux", "(nil)"]
     review.converse(COURSE, progress, lambda prompt: lines.pop(0), written.append)
     assert written == ["Nothing to review. The next question comes tomorrow."]
     progress.change(lambda kept: setattr(kept.cards[KEY], "due", 1.0))

@@ -28,6 +28,7 @@ from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.server import ANSWER_SECONDS, Unanswered
 from tutor.lesson.shell import Shell
 from tutor.lesson.shell_terminal import ShellCompleter, ShellLink
+from tutor.lesson.shuffle import for_learner
 from tutor.lesson.summary import Summary, told
 from tutor.lesson.terminal import Done, Link
 from tutor.lesson.view import (
@@ -135,6 +136,9 @@ class LessonController(Sandbox):
     ) -> None:
         """Make the controller. Without `progress` nothing is kept, no journal either, and `step` (index) is first."""
         super().__init__(history)
+        self._journal = journal = LessonJournal(lesson.key, digest=lesson.digest) if progress is not None else None
+        if journal is not None:
+            lesson = for_learner(lesson, journal.seed)
         self.lesson = lesson
         self.title = lesson.title
         self.terminal_names = lesson.terminals
@@ -142,7 +146,6 @@ class LessonController(Sandbox):
         self._course = course
         self._first = step
         self._progress = progress
-        self._journal = journal = LessonJournal(lesson.key, digest=lesson.digest) if progress is not None else None
         self.seed = journal.seed if journal is not None else seed
         record = progress.recorder(lesson) if progress is not None else None
         self._session = session.Session(lesson, TerminalServer(self), record, journal)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.model import Lesson, Prediction
 from tutor.lesson.progress import Card, Kept, Progress, card_key
+from tutor.lesson.shuffle import shuffle
 from tutor.prompt.markdown import one_line
 
 KNOWN_DAYS = 90.0
@@ -69,7 +70,8 @@ def questions(course: Catalogue, progress: Progress) -> list[Asked]:
                 card = progress.kept.cards.get(key)
                 missed = any((miss.step, miss.prediction) == (at, prediction.id) for miss in taken.missed)
                 if card is not None or missed:
-                    found.append(Asked(key, lesson, at, prediction, card.due if card is not None else 0.0))
+                    when = card.due if card is not None else 0.0
+                    found.append(Asked(key, lesson, at, shuffle(prediction, f"{key} {when}"), when))
     return sorted(found, key=lambda each: each.due)
 
 
