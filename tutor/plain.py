@@ -173,7 +173,7 @@ class Plain:
         """Tell scenarios of the laboratory: those of the step, or the one that is named."""
         from tutor.lab.loader import find, read_scenario
         from tutor.lab.play import story
-        from tutor.lab.runner import Stage
+        from tutor.lab.runner import ScenarioRunner
         from tutor.lesson.model import Problem
 
         names = wanted or [scene.scenario for scene in (self.view.scenes if self.view is not None else ())]
@@ -181,11 +181,11 @@ class Plain:
             self.write("This step is not staged in the laboratory. `redis-tutor lab --list` names all scenarios.")
         for name in names:
             try:
-                stage = Stage(read_scenario(find(name)))
+                runner = ScenarioRunner(read_scenario(find(name)))
             except (LookupError, Problem) as problem:
                 self.write(str(problem.args[0]))
                 continue
-            for row in story(stage, []):
+            for row in story(runner, []):
                 self.write(row)
 
     # -- the text of the step

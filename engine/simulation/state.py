@@ -1,10 +1,10 @@
 """The state of a world as plain values: what the laboratory, lessons and tests read of simulated nodes.
 
-    look          every node: role, links, offsets, replication IDs, replicas, backlog, statistics
-    look_beliefs  what each Sentinel believes about each master: what is down, since which epoch, for whom it voted
-    look_applications  what each application does, and which of its writes were acknowledged
-    look_links    the links between machines: cut or intact, latency, bytes in flight
-    data_of       the data of a node
+    node_views         every node: role, links, offsets, replication IDs, replicas, backlog, statistics
+    belief_views       what each Sentinel believes about each master: what is down, since which epoch, its votes
+    application_views  what each application does, and which of its writes were acknowledged
+    link_views         the links between machines: cut or intact, latency, bytes in flight
+    data_of            the data of a node
 
 Reading changes nothing, and no commands are executed. Views of a world use this module, not the attributes of nodes.
 """
@@ -115,7 +115,7 @@ class LinkView(NamedTuple):
         return self.states == ("up", "up")
 
 
-def look(world: World) -> dict[str, NodeView]:
+def node_views(world: World) -> dict[str, NodeView]:
     """Return every node of a world, by name."""
     return {name: _node(world, name) for name in world.hosts}
 
@@ -156,7 +156,7 @@ def _node(world: World, name: str) -> NodeView:
     )  # fmt: skip
 
 
-def look_beliefs(world: World) -> list[BeliefView]:
+def belief_views(world: World) -> list[BeliefView]:
     """Return what each Sentinel that runs believes of each master, in the order of the machines."""
     return [
         _belief(name, host.node, master)
@@ -188,7 +188,7 @@ def _belief(name: str, node: SentinelNode, master: Master) -> BeliefView:
     )  # fmt: skip
 
 
-def look_applications(world: World) -> list[ApplicationView]:
+def application_views(world: World) -> list[ApplicationView]:
     """Return every application."""
     views: list[ApplicationView] = []
     for name, app in world.applications.items():
@@ -205,7 +205,7 @@ def look_applications(world: World) -> list[ApplicationView]:
     return views
 
 
-def look_links(world: World) -> list[LinkView]:
+def link_views(world: World) -> list[LinkView]:
     """Return the links between machines that are used or faulty."""
     used: dict[tuple[str, str], list[SimulatedConnection]] = {}
     for connection in world.network.connections.values():

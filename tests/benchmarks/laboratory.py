@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.laboratory
 
-Five nodes (a master and four replicas) with ten thousand keys each, and a history of ten thousand happenings. The
+Five nodes (a master and four replicas) with ten thousand keys each, and a history of ten thousand events. The
 next frame shall be painted within 50 ms of a step or a step back, and any event be reached within 100 ms.
 """
 
@@ -69,7 +69,7 @@ def main() -> int:
         {id(state): len(state) for kept in checkpoints for _, state in kept.nodes.values()}.values()
     )
     print(
-        f"{history.place} happenings, {keys} keys on {len(history.world.hosts)} nodes, made in "
+        f"{history.place} events, {keys} keys on {len(history.world.hosts)} nodes, made in "
         f"{time.perf_counter() - began:.1f} s; {len(checkpoints)} checkpoints of {size >> 20} MB"
     )
     gc.collect()
@@ -93,7 +93,7 @@ def main() -> int:
         history.do(SendCommand("client", (b"SET", b"key:%d" % rng.below(KEYS), b"x")))
         timed(live, history.step)
     kept = [
-        shown("any of 10,000 happenings", anywhere, 100),
+        shown("any of 10,000 events", anywhere, 100),
         shown("back", backs, 50),
         shown("a step that was seen before", steps, 50),
         shown("a step (with checkpoints)", live, 50),

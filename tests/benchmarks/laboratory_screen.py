@@ -1,6 +1,6 @@
 """How soon the laboratory's next frame is painted: `python -m tests.benchmarks.laboratory_screen`.
 
-The history of `tests.benchmarks.laboratory` (five nodes of ten thousand keys, ten thousand happenings) is open at
+The history of `tests.benchmarks.laboratory` (five nodes of ten thousand keys, ten thousand events) is open at
 160x48. The learner chooses messages, goes back, steps and jumps, at the pace of fingers: from the act to its frame it
 takes so many ms, of which so many are the screen's own work and the rest other processes' and the wait for the
 frame's turn. Then time runs, alone and under a client's load of a thousand writes a second, while a task in the
@@ -15,12 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 
 from engine.simulation.history import History
 from engine.values.rng import Rng
 from tests.benchmarks.laboratory import HAPPENINGS, build
 from tutor.app import TutorApp
-from tutor.lab.actions import carry_out
+from tutor.lab.actions import run_line
 from tutor.lab.loader import find, read_scenario
 from tutor.lab.model import NodeSpec, ScenarioSpec, StepSpec
 from tutor.screens.laboratory import LaboratoryScreen
@@ -92,7 +93,7 @@ async def main() -> int:
     gc.collect()
     gc.freeze()
     screen = LaboratoryScreen(SPEC)
-    screen.stage.history = history
+    screen.session.runner.history = history
     rng = Rng(3)
     newest = history.branch_now.counts[-1]
     app = TutorApp(None, None, Preferences())
@@ -100,39 +101,44 @@ async def main() -> int:
         app.push_screen(screen)
         await pilot.pause(1)
         print(
-            f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {len(screen.account.rows)} messages",
+            f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {len(screen.session.log.rows)} messages",
             end="",
         )
-        print(f" of {history.place} happenings")
-        kept = [await frames("choosing a message", screen, lambda: screen.action_choose(-1))]
-        anywhere = lambda: screen.act("goto", newest - rng.below(HAPPENINGS))  # noqa: E731
+        print(f" of {history.place} events")
+        kept = [await frames("choosing a message", screen, lambda: screen.panes.next_event(-1))]
+
+        def goto(place: int) -> None:
+            screen.session.history.goto(place)
+            screen.changed()
+
+        anywhere = lambda: goto(newest - rng.below(HAPPENINGS))  # noqa: E731
         kept.append(await frames("a jump anywhere", screen, anywhere, JUMP_MS))
-        screen.act("goto", newest - HAPPENINGS // 2)
-        kept.append(await frames("back", screen, screen.action_back))
-        kept.append(await frames("a step", screen, screen.action_step))
-        screen.act("end")
-        screen.talk_to("master")
-        kept.append(await frames("a step with a console", screen, screen.action_step))
-        screen.talk_to("")
-        screen.action_play()
+        goto(newest - HAPPENINGS // 2)
+        kept.append(await frames("back", screen, partial(screen.action_travel, "back")))
+        kept.append(await frames("a step", screen, partial(screen.action_travel, "forward")))
+        screen.action_travel("last")
+        screen.prompt.talk_to("master")
+        kept.append(await frames("a step with a console", screen, partial(screen.action_travel, "forward")))
+        screen.prompt.talk_to("")
+        screen.action_player("toggle")
         kept.append(await keys("while time runs", lambda: None, 5))
-        writes = lambda: carry_out(screen.stage.history, "write client 10", SPEC.clients)  # noqa: E731
+        writes = lambda: run_line(screen.session.runner.history, "write client 10", SPEC.clients)  # noqa: E731
         kept.append(await keys("with 1,000 writes a second", writes, 5))
-        screen.action_play()
+        screen.action_player("toggle")
         screen = LaboratoryScreen(read_scenario(find("chain")))
         app.push_screen(screen)
         await pilot.pause(0.5)
         screen.action_next()
-        screen.action_play()
-        kept.append(await keys("chain, 1,000 writes a s", lambda: carry_out(*chain(screen)), 10))
-        screen.action_play()
-        kept.append(await frames("chain: back", screen, screen.action_back))
+        screen.action_player("toggle")
+        kept.append(await keys("chain, 1,000 writes a s", lambda: run_line(*chain(screen)), 10))
+        screen.action_player("toggle")
+        kept.append(await frames("chain: back", screen, partial(screen.action_travel, "back")))
     return 0 if all(kept) else 1
 
 
 def chain(screen: LaboratoryScreen) -> tuple[History, str, dict[str, str]]:
     """Return what a burst of writes is carried out with."""
-    return screen.stage.history, "write app 10", screen.stage.spec.clients
+    return screen.session.runner.history, "write app 10", screen.session.runner.spec.clients
 
 
 if __name__ == "__main__":

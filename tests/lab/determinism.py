@@ -20,7 +20,7 @@ from itertools import cycle, islice
 
 from tests.interpreters import ROOT, others, works
 from tutor.lab.loader import find, names, read_scenario
-from tutor.lab.runner import Stage
+from tutor.lab.runner import ScenarioRunner
 
 Hashes = dict[str, str]  # by scenario
 TIMEOUT_S = 600
@@ -30,10 +30,10 @@ def play(scenarios: list[str]) -> Hashes:
     """Play scenarios to their ends; returns the hashes of their histories."""
     hashes = {}
     for name in scenarios:
-        stage = Stage(read_scenario(find(name)))
-        while stage.next_step is not None:
-            stage.step()
-        hashes[name] = stage.history.digest()
+        runner = ScenarioRunner(read_scenario(find(name)))
+        while runner.next_step is not None:
+            runner.step()
+        hashes[name] = runner.history.digest()
     return hashes
 
 

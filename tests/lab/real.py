@@ -22,13 +22,13 @@ import redis
 
 from engine.keyspace.digest import dataset_digest
 from engine.simulation.actions import ActionError
-from engine.simulation.state import PROMPT, NodeView, look
+from engine.simulation.state import PROMPT, NodeView, node_views
 from tests.lab.machines import Machines, can_host
 from tests.real import Program, examine, find_servers
-from tutor.lab.actions import carry_out
+from tutor.lab.actions import run_line
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec, StepSpec
-from tutor.lab.runner import Findings, Stage, unheard, unmet
+from tutor.lab.runner import Findings, ScenarioRunner, unheard, unmet
 
 SLACK_S = 10.0
 LOOK_AGAIN_S = 0.05
@@ -84,23 +84,23 @@ def summaries(nodes: dict[str, NodeView], digests: dict[str, str]) -> dict[str, 
     }
 
 
-def simulated(stage: Stage) -> dict[str, Summary]:
+def simulated(runner: ScenarioRunner) -> dict[str, Summary]:
     """Return what is so in a simulated world."""
-    world = stage.history.world
+    world = runner.history.world
     digests = {
         name: dataset_digest(host.node.space).decode() if host.node is not None and host.state == "up" else ""
         for name, host in world.hosts.items()
     }
-    return summaries(look(world), digests)
+    return summaries(node_views(world), digests)
 
 
-class RealStage:
+class RealRunner:
     """A scenario that is played on real servers."""
 
     def __init__(self, spec: ScenarioSpec, machines: Machines) -> None:
         self.spec = spec
         self.machines = machines
-        for action in Stage.beginning(spec):
+        for action in ScenarioRunner.beginning(spec):
             machines.do(action)
 
     def step(self, step: StepSpec, expected: dict[str, Summary]) -> list[str]:
@@ -117,7 +117,7 @@ class RealStage:
             return told
 
         for line in step.do:
-            carry_out(machines, line, self.spec.clients)  # type: ignore[arg-type]
+            run_line(machines, line, self.spec.clients)  # type: ignore[arg-type]
         time.sleep(step.run)
         end = time.monotonic() + (step.within if step.until else 0) + SLACK_S
         while True:
@@ -132,7 +132,7 @@ class RealStage:
 
     def _wrong(self, step: StepSpec, expected: dict[str, Summary]) -> Iterator[str]:
         machines = self.machines
-        nodes = machines.look()
+        nodes = machines.node_views()
         for wanted in (step.until, step.expect):
             if wanted:
                 so = Findings(nodes, machines.beliefs(), machines.running())
@@ -159,14 +159,14 @@ def play(name: str, program: Program | None) -> Outcome:
     if spec.simulated_only:
         return Outcome(name, [], 0, spec.simulated_only)
     began = time.monotonic()
-    stage = Stage(spec)
+    runner = ScenarioRunner(spec)
     wrong: list[str] = []
     with Machines(program) as machines:
         try:
-            real = RealStage(spec, machines)
+            real = RealRunner(spec, machines)
             for number, step in enumerate(spec.steps, 1):
-                wrong += stage.step()
-                wrong += [f"step {number}: {text}" for text in real.step(step, simulated(stage))]
+                wrong += runner.step()
+                wrong += [f"step {number}: {text}" for text in real.step(step, simulated(runner))]
                 if wrong:
                     break
         except ActionError as error:

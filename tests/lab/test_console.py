@@ -2,20 +2,20 @@
 
 import pytest
 
-from tutor.lab.actions import carry_out
+from tutor.lab.actions import run_line
 from tutor.lab.console import transcript
 from tutor.lab.loader import find, read_scenario
-from tutor.lab.runner import Stage
+from tutor.lab.runner import ScenarioRunner
 
 
 def said(*lines: str) -> list[str]:
     """Return what the console of A shows after these lines; `B:` and `C:` are typed at other nodes."""
-    stage = Stage(read_scenario(find("partial-resync")))
-    stage.step()
-    history = stage.history
+    runner = ScenarioRunner(read_scenario(find("partial-resync")))
+    runner.step()
+    history = runner.history
     before = len(transcript(history, "A", "A"))
     for line in lines:
-        carry_out(history, line, stage.spec.clients)
+        run_line(history, line, runner.spec.clients)
         history.run(history.world.now_us + 50_000)
     return ["".join(text for text, _ in row) for row in transcript(history, "A", "A")[before:]]
 

@@ -15,7 +15,7 @@ from engine.replication.master import ONLINE
 from engine.simulation.trace import Delivered, Dialled, Exited, Sent
 from tutor.lab.explain import LinkDecoder, words_of
 from tutor.lab.loader import find, names, read_scenario
-from tutor.lab.runner import Stage
+from tutor.lab.runner import ScenarioRunner
 
 pytestmark = pytest.mark.long
 
@@ -43,8 +43,8 @@ class Wire:
 class Counter:
     """Counts the streams of a world, and compares."""
 
-    def __init__(self, stage):
-        self.world = stage.history.world
+    def __init__(self, runner):
+        self.world = runner.history.world
         self.diallers = {}
         self.sent, self.arrived = {}, {}
         self.place = {}  # node: how far its stream went over any wire, to it or from it
@@ -103,12 +103,12 @@ class Counter:
 
 @pytest.mark.parametrize("name", names())
 def test_offsets_are_the_bytes_on_the_wire(name):
-    stage = Stage(read_scenario(find(name)))
-    counter = Counter(stage)
+    runner = ScenarioRunner(read_scenario(find(name)))
+    counter = Counter(runner)
     shown = 0
-    while stage.next_step is not None:
-        stage.step()
-        counter.take(stage.history.trace[shown : stage.history.place])
-        shown = stage.history.place
+    while runner.next_step is not None:
+        runner.step()
+        counter.take(runner.history.trace[shown : runner.history.place])
+        shown = runner.history.place
         counter.compare()
     assert counter.checks

@@ -13,7 +13,7 @@ from tests.lab.explained import explained
 from tutor.commandline import cli
 from tutor.lab.loader import find, names, parse_scenario, read_scenario
 from tutor.lab.play import story
-from tutor.lab.runner import Stage
+from tutor.lab.runner import ScenarioRunner
 from tutor.lesson.model import Problem
 
 pytestmark = pytest.mark.long
@@ -22,19 +22,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def played(name):
-    stage, wrong = Stage(read_scenario(find(name))), []
-    return stage, wrong, "\n".join(story(stage, wrong))
+    runner, wrong = ScenarioRunner(read_scenario(find(name))), []
+    return runner, wrong, "\n".join(story(runner, wrong))
 
 
 @pytest.mark.parametrize("name", names())
 def test_scenario(name):
-    stage, wrong, text = played(name)
+    runner, wrong, text = played(name)
     assert wrong == []
-    assert stage.spec.id == name
+    assert runner.spec.id == name
     again, _, second = played(name)
     assert second == text
-    assert again.history.digest() == stage.history.digest()
-    explained(messages(stage.history.trace), whole=False)
+    assert again.history.digest() == runner.history.digest()
+    explained(messages(runner.history.trace), whole=False)
 
 
 def messages(trace):
@@ -121,8 +121,8 @@ def test_what_real_servers_cannot_play_has_its_reason():
 
 def test_a_difference_is_told():
     spec = parse_scenario(GOOD.replace("state: down", "state: up, size: 3"), "one.yaml")
-    stage = Stage(spec)
-    assert stage.step() == ["step 1: A: state is down, expected up", "step 1: A: size is 0, expected 3"]
+    runner = ScenarioRunner(spec)
+    assert runner.step() == ["step 1: A: state is down, expected up", "step 1: A: size is 0, expected 3"]
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,15 @@
 import pytest
 
 from engine.simulation.actions import AddApplication, Crash, Cut, Heal, Pause
-from engine.simulation.state import look, look_applications, look_beliefs, look_links
+from engine.simulation.state import application_views, belief_views, link_views, node_views
 from tests.lab.test_scenarios import GOOD
 from tests.sentinel.group import SECOND, Group
 from tutor.lab import drawing
-from tutor.lab.event_log import Account
+from tutor.lab.event_log import EventLog
 from tutor.lab.loader import find, parse_scenario, read_scenario
 from tutor.lab.play import story
 from tutor.lab.routine import said_by_sentinel
-from tutor.lab.runner import Stage
+from tutor.lab.runner import ScenarioRunner
 from tutor.lesson.model import Problem
 
 SENTINELS = tuple(f"172.16.6.{100 + number}:26379" for number in range(3))
@@ -26,7 +26,7 @@ def group(asks=SENTINELS, address=""):
 
 
 def app(made):
-    (view,) = look_applications(made.world)
+    (view,) = application_views(made.world)
     return view
 
 
@@ -72,10 +72,10 @@ def test_an_application_gives_up_on_a_server_that_does_not_answer():
 
 
 def played(name):
-    stage = Stage(read_scenario(find(name)))
-    while stage.next_step is not None:
-        assert stage.step() == []
-    return stage
+    runner = ScenarioRunner(read_scenario(find(name)))
+    while runner.next_step is not None:
+        assert runner.step() == []
+    return runner
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +83,10 @@ def failover():
     return played("sentinel-failover")
 
 
-def texts(stage):
-    account = Account(stage.history)
-    account.read(stage.history)
-    return [row[4] for row in account.rows]
+def texts(runner):
+    log = EventLog(runner.history)
+    log.read(runner.history)
+    return [row[4] for row in log.rows]
 
 
 def test_decisions_are_shown_with_their_reasons(failover):
@@ -119,7 +119,7 @@ def test_votes_that_are_refused_and_elections_that_are_lost_have_reasons():
 def test_nothing_is_told_twice_that_sentinels_say_all_the_time(failover):
     shown = texts(failover)
     assert sum(text.startswith("PING  ") for text in shown) < 30
-    writes = look_applications(failover.history.world)[0].acknowledged
+    writes = application_views(failover.history.world)[0].acknowledged
     assert writes > 60
     assert sum(text.startswith("RPUSH app") for text in shown) < 15
     assert not any(text.startswith("REPLCONF ACK") for text in shown)
@@ -140,30 +140,30 @@ def test_what_sentinels_say_in_words(data, told):
 
 
 def test_beliefs_votes_and_applications_are_drawn():
-    stage = Stage(read_scenario(find("sentinel-quorum-majority")))
-    stage.step()
-    world = stage.history.world
-    stage.step()
-    while not any(belief.failover_state == "wait_start" for belief in look_beliefs(world)):
-        stage.history.step()
-    stage.history.run(world.now_us + 50_000)
+    runner = ScenarioRunner(read_scenario(find("sentinel-quorum-majority")))
+    runner.step()
+    world = runner.history.world
+    runner.step()
+    while not any(belief.failover_state == "wait_start" for belief in belief_views(world)):
+        runner.history.step()
+    runner.history.run(world.now_us + 50_000)
 
-    nodes = look(world)
-    rows, owners = drawing.sentinels(nodes, look_beliefs(world), ["S1", "S2", "S3", "S4"], "S1")
+    nodes = node_views(world)
+    rows, owners = drawing.sentinels(nodes, belief_views(world), ["S1", "S2", "S3", "S4"], "S1")
     text = ["".join(piece for piece, _ in row) for row in rows]
     assert len(rows) == len(owners)
     assert any("down: ■■□□ 2 of 4, quorum 2" in line for line in text)
     assert any("votes: ■■□□ 2, needs 3" in line for line in text)
     assert any("○ down S3" in line for line in text)
-    drawn = drawing.applications(nodes, look_applications(world))
+    drawn = drawing.applications(nodes, application_views(world))
     assert "asks Sentinel" in "".join(piece for piece, _ in drawn[0])
-    every, quiet = look_links(world), drawing.links(look_links(world), many=["S1", "S2", "S3", "S4", "app"])
+    every, quiet = link_views(world), drawing.links(link_views(world), many=["S1", "S2", "S3", "S4", "app"])
     assert len(quiet) < len(every)
 
 
 def test_the_story_ends_each_step_with_what_is_believed():
-    stage = Stage(read_scenario(find("sentinel-two")))
-    text = "\n".join(story(stage, []))
+    runner = ScenarioRunner(read_scenario(find("sentinel-two")))
+    text = "\n".join(story(runner, []))
     assert "S2 takes 172.16.6.18:6379 for mymaster (s_down,o_down,master" in text
     assert "S1 172.16.6.101:26379  down" in text
     assert "app waits to try again" in text
@@ -208,16 +208,16 @@ def test_what_a_sentinel_or_an_application_is_not_is_told():
     text = WATCHED.replace(
         "expect: {A: {state: down}}", "run: 1\n    expect: {S1: {s_down: true, epoch_above: 3, of: x}}"
     )
-    assert Stage(parse_scenario(text, "one.yaml")).step() == ["step 1: S1: watches no master x"]
+    assert ScenarioRunner(parse_scenario(text, "one.yaml")).step() == ["step 1: S1: watches no master x"]
     text = WATCHED.replace("expect: {A: {state: down}}", "run: 1\n    expect: {S1: {s_down: true, epoch_above: 3}}")
-    assert Stage(parse_scenario(text, "one.yaml")).step() == [
+    assert ScenarioRunner(parse_scenario(text, "one.yaml")).step() == [
         "step 1: S1: s_down is False, expected True",
         "step 1: S1: epoch is 0, expected more than 3",
     ]
     expect = (
         "run: 2\n    expect: {app: {target: A, failed_above: 100, error: x, missing: {A: 0}, acknowledged_above: 9}}"
     )
-    wrong = Stage(parse_scenario(WATCHED.replace("expect: {A: {state: down}}", expect), "one.yaml")).step()
+    wrong = ScenarioRunner(parse_scenario(WATCHED.replace("expect: {A: {state: down}}", expect), "one.yaml")).step()
     assert [line.split(" ")[2:4] for line in wrong] == [
         ["app:", "it"], ["app:", "acknowledged"], ["app:", "failed"], ["app:", "error"], ["app:", "A"],
     ]  # fmt: skip

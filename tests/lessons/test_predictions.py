@@ -262,15 +262,15 @@ def test_the_full_screen_asks_again_and_drops_no_letter():
     ],
 )
 def test_what_is_a_command_at_a_question(line, alone, with_choices):
-    assist = PromptCompleter(LineHistory(), lambda prefix, limit: [], {})
-    assert assist.is_command(line, whole=True) is alone
-    assert assist.is_command(line) is with_choices
+    completer = PromptCompleter(LineHistory(), lambda prefix, limit: [], {})
+    assert completer.is_command(line, whole=True) is alone
+    assert completer.is_command(line) is with_choices
 
 
 @pytest.mark.parametrize("asked", [each for each in SHIPPED if not each.values[0].options])
 def test_no_free_answer_is_taken_for_a_command(asked):
-    assist = PromptCompleter(LineHistory(), lambda prefix, limit: [], {})
-    assert not any(assist.is_command(answer, whole=True) for answer in asked.answers)
+    completer = PromptCompleter(LineHistory(), lambda prefix, limit: [], {})
+    assert not any(completer.is_command(answer, whole=True) for answer in asked.answers)
 
 
 def test_a_mistyped_command_is_not_the_answer_in_the_plain_mode():

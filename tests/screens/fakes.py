@@ -106,7 +106,7 @@ class FakeController:
     async def recording(self) -> bytes | None:
         return None
 
-    def assist(self, terminal: str) -> FakeCompleter:
+    def completer(self, terminal: str) -> FakeCompleter:
         return FakeCompleter(self.lines)
 
     def history(self, terminal: str) -> list[str]:

@@ -89,7 +89,7 @@ async def test_the_strings_lesson_is_finished_and_resumed(size: tuple[int, int])
         await finish_step(pilot, screen)
         await pilot.press("f8")
         await until(pilot, lambda: screen.step is not None and screen.step.number == 3, "step 3")
-        screen.action_leave_now()
+        screen.leave_for()
         await until(pilot, lambda: app.screen is not screen, "the map")
     app = TutorApp("strings", None, Preferences())
     async with app.run_test(size=size) as pilot:
@@ -169,7 +169,7 @@ async def test_what_a_command_changed_is_drawn_and_said(size: tuple[int, int]) -
         if size == (80, 24):
             await until(pilot, lambda: "Picture •" in screen_text(app), "the sign of a new picture")
             await pilot.press("ctrl+o")
-            assert screen.pane == "picture"
+            assert screen.panes.pane == "picture"
         await enter(pilot, "ZINCRBY board 30 ann")
         await until(
             pilot, lambda: "board: " not in screen_text(app) and "50 → 80" in picture.plain_text, "the change"
@@ -258,12 +258,12 @@ async def test_a_lesson_goes_on_whatever_ends_its_server() -> None:
         await enter(pilot, "GET there")
         assert '"2"' in text_of(alice)
         await until(pilot, lambda: "there" in keys.plain_text, "live keys")
-        screen.action_terminal("bob")
+        screen.terminals.choose("bob")
         await pilot.press(*"BLPOP", "space", *"none", "space", "0", "enter")
         await until(pilot, lambda: bob.busy, "the wait")
         kill(screen)
         await until(pilot, lambda: not bob.busy and AGAIN in text_of(bob), "the prompt after the wait")
-        screen.action_terminal("alice")
+        screen.terminals.choose("alice")
         await enter(pilot, "SET there 3")
         await pilot.press("f4")
         await until(pilot, lambda: '"2"' in keys.plain_text, "the undo")
@@ -361,7 +361,7 @@ async def test_the_laboratory_opens_the_learners_own_servers_with_their_history(
         laboratory = await until(
             pilot, lambda: isinstance(app.screen, LaboratoryScreen) and app.screen, "the laboratory"
         )
-        history = laboratory.stage.history
+        history = laboratory.session.runner.history
         assert not history.warning and set(history.world.hosts) == {"redis01", "redis02"}
         assert inspect(history.world.hosts["redis01"].node, [b"GET", b"mine"]) == b"2"
         place = history.place

@@ -16,9 +16,10 @@ from tutor.lab.actions import action_of
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.loader import find, read_scenario
 from tutor.lab.play import kept
-from tutor.lab.runner import Stage
+from tutor.lab.runner import ScenarioRunner
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory import SPEEDS, LaboratoryScreen
+from tutor.screens.laboratory.panes import ClusterPane, MessagesPane
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
@@ -43,24 +44,24 @@ async def opened(pilot: Pilot) -> LaboratoryScreen:
 
 
 async def test_a_history_that_was_kept(tmp_path: Path) -> None:
-    stage = Stage(read_scenario(find("partial-resync")))
-    while stage.next_step is not None:
-        stage.step()
+    runner = ScenarioRunner(read_scenario(find("partial-resync")))
+    while runner.next_step is not None:
+        runner.step()
     file = tmp_path / "seed-17.history"
-    file.write_bytes(stage.history.encode())
+    file.write_bytes(runner.history.encode())
     app = TutorApp(None, FakeCourse(), Preferences(), kept=kept(str(file)))
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot)
-        place = screen.stage.history.place
-        assert place == stage.history.place
+        place = screen.session.history.place
+        assert place == runner.history.place
         shown = screen_text(app)
         assert "seed-17.history" in shown and "A history that was kept" in shown and "A 172.16.6.18:6379" in shown
         await pilot.press("left")
         await settle(pilot)
-        assert screen.stage.history.place < place
+        assert screen.session.history.place < place
         await pilot.press("colon", *keys("app> SET k other"), "enter")
         await settle(pilot)
-        assert len(screen.stage.history.branches) == 2
+        assert len(screen.session.history.branches) == 2
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])
@@ -75,8 +76,8 @@ async def test_a_scenario(size: tuple[int, int], snapshot: Snapshot) -> None:
         await pilot.press("tab")
         await settle(pilot)
         snapshot(app, f"{name}-2-messages")
-        at = next(at for at, row in enumerate(screen.account.rows) if row[4].startswith("why partial"))
-        screen.chosen = at
+        at = next(at for at, row in enumerate(screen.session.log.rows) if row[4].startswith("why partial"))
+        screen.panes.event = at
         await pilot.press("tab", "down", "up")
         await settle(pilot)
         snapshot(app, f"{name}-3-why")
@@ -88,8 +89,8 @@ async def test_a_long_message_is_scrolled_by_keys_and_the_next_one_begins_at_its
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("n", "n", "n", "tab", "tab")
-        account = screen.account
-        screen.chosen = next(at for at in range(account.count) if len(account.opened(at)) > 30)
+        log = screen.session.log
+        screen.panes.event = next(at for at in range(log.count) if len(log.opened(at)) > 30)
         screen.draw()
         await settle(pilot)
         pane = screen.query_one("#detail")
@@ -100,17 +101,17 @@ async def test_a_long_message_is_scrolled_by_keys_and_the_next_one_begins_at_its
         await settle(pilot)
         assert pane.scroll_offset.y == 0
         await pilot.press("shift+tab")
-        assert screen.pane == "messages"
-        at = screen.chosen
+        assert screen.panes.current == "messages"
+        at = screen.panes.event
         await pilot.press("shift+up")
-        assert screen.chosen == at - 3
+        assert screen.panes.event == at - 3
 
 
 async def test_back_branch_and_the_prompt() -> None:
     app = program("partial-resync")
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(pilot)
-        history = screen.stage.history
+        history = screen.session.history
         await pilot.press("n")
         end, digest = history.place, history.digest()
         await pilot.press("left", "left", "left")
@@ -133,7 +134,7 @@ async def test_back_branch_and_the_prompt() -> None:
         await pilot.press("k", "enter", "escape")
         assert history.world.hosts["A"].state == "down"
         await pilot.press("space")
-        assert screen.playing
+        assert screen.player.playing
         await pilot.press("space", "escape")
         await settle(pilot)
         assert not isinstance(app.screen, LaboratoryScreen)
@@ -156,37 +157,37 @@ async def test_the_first_event_is_before_there_is_anything() -> None:
         screen = await opened(pilot)
         await pilot.press("n", "n", "home")
         await settle(pilot)
-        assert screen.stage.history.place == 0
+        assert screen.session.history.place == 0
         await pilot.press("left", "tab", "m", "end")
         await settle(pilot)
-        assert screen.stage.history.place > 100
+        assert screen.session.history.place > 100
 
 
 async def test_next_after_going_back_goes_on_with_the_same_step() -> None:
     app = program("partial-resync")
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(pilot)
-        stage, history = screen.stage, screen.stage.history
+        runner, history = screen.session.runner, screen.session.history
         await pilot.press("n", "n")
         after_two, digest = history.place, history.digest()
         await pilot.press("pageup")
         began = history.place
-        assert (began, stage.done) == (stage.spans[1].began, 1)
+        assert (began, runner.done) == (runner.spans[1].began, 1)
         await pilot.press("n")
-        assert (history.place, history.digest(), stage.done) == (after_two, digest, 2)
+        assert (history.place, history.digest(), runner.done) == (after_two, digest, 2)
         assert list(history.branches) == ["main"]
         await pilot.press("pageup", "k", "enter", "escape", "n")  # something else, and then the step: a branch
         assert history.branch_name == "branch 2"
-        assert stage.done == 2
+        assert runner.done == 2
         await pilot.press("b")
-        assert (history.place, stage.done) == (after_two, 2)
+        assert (history.place, runner.done) == (after_two, 2)
 
 
 async def test_time_runs_at_a_speed_and_the_line_goes_anywhere(snapshot: Snapshot) -> None:
     app = program("partial-resync")
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(pilot)
-        history = screen.stage.history
+        history = screen.session.history
         await pilot.press("n", "n", "n")
         end = history.place
         bar = screen.query_one(Timeline)
@@ -202,11 +203,11 @@ async def test_time_runs_at_a_speed_and_the_line_goes_anywhere(snapshot: Snapsho
         await pilot.press(*keys("goto 9"), "enter", "escape")
         assert (history.world.now_us, history.in_past) == (BEGINNING_US + 9_000_000, False)
         await pilot.press("plus", "plus")
-        assert SPEEDS[screen.speed] == 100
-        await until(pilot, lambda: not screen.run_on(BEGINNING_US + 9_100_000), "the time asked for")
+        assert screen.player.speed == 100
+        await until(pilot, lambda: not screen.player.run_on(BEGINNING_US + 9_100_000), "the time asked for")
         assert history.world.now_us == BEGINNING_US + 9_100_000
         await pilot.press(*["minus"] * 9)
-        assert screen.speed == 0
+        assert screen.player.speed == SPEEDS[0]
         before = history.world.now_us
         await pilot.press("space")
         await until(pilot, lambda: history.world.now_us != before, "the time that runs")
@@ -218,7 +219,7 @@ async def test_an_action_is_taken_back() -> None:
     app = program("partial-resync")
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(pilot)
-        history = screen.stage.history
+        history = screen.session.history
         await pilot.press("u")
         await pilot.press("n", "n", "left")
         place, digest = history.place, history.digest()
@@ -227,7 +228,7 @@ async def test_an_action_is_taken_back() -> None:
         await pilot.press("u")
         assert (history.branch_name, history.place, history.digest()) == ("main", place, digest)
         await pilot.press("u", "u")
-        assert screen.stage.done == 0
+        assert screen.session.runner.done == 0
 
 
 async def test_branches_side_by_side(snapshot: Snapshot) -> None:
@@ -235,7 +236,7 @@ async def test_branches_side_by_side(snapshot: Snapshot) -> None:
         app = program("partial-resync")
         async with app.run_test(size=size) as pilot:
             screen = await opened(pilot)
-            history = screen.stage.history
+            history = screen.session.history
             await pilot.press("equals_sign", "n", "n", "pageup", "colon", *keys("app> SET other 1"), "enter")
             await pilot.press("escape", "n")
             place, digest = history.place, history.digest()
@@ -254,12 +255,12 @@ async def test_a_console_follows_the_chosen_node(snapshot: Snapshot) -> None:
     app = program("partial-resync")
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot)
-        history = screen.stage.history
+        history = screen.session.history
         await pilot.press("n", "i", *keys("SET k value"), "enter", *keys("GET k"), "enter")
         await settle(pilot)
         text = screen_text(app)
         assert "172.16.6.18:6379> SET k value" in text and '"value"' in text
-        screen.choose_node("B")
+        screen.panes.choose_node("B")
         await pilot.press(*keys("GET k"), "enter", *keys("SET k v"), "enter")
         await settle(pilot)
         text = screen_text(app)
@@ -268,7 +269,7 @@ async def test_a_console_follows_the_chosen_node(snapshot: Snapshot) -> None:
         await pilot.press("colon", "escape")
         place = history.place
         await pilot.press("left", "left", "left", "left")
-        assert history.place < place and screen.talking == ""
+        assert history.place < place and screen.prompt.talking == ""
 
 
 async def test_nodes_and_messages_are_chosen_by_mouse() -> None:
@@ -276,12 +277,12 @@ async def test_nodes_and_messages_are_chosen_by_mouse() -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(pilot)
         await pilot.press("n", "n", "n")
-        row = screen.owners.index("B")
+        row = screen.query_one(ClusterPane).owners.index("B")
         await pilot.click("#cluster-text", offset=(5, row))
-        assert screen.node == "B"
-        first = screen.first
+        assert screen.panes.node == "B"
+        first = screen.query_one(MessagesPane).first
         await pilot.click("#messages-text", offset=(20, 3))
-        assert (screen.chosen, screen.first) == (first + 2, first)
+        assert (screen.panes.event, screen.query_one(MessagesPane).first) == (first + 2, first)
 
 
 async def test_the_palette_has_every_control() -> None:
@@ -291,14 +292,14 @@ async def test_the_palette_has_every_control() -> None:
         await pilot.press("n")
         offered = {command.title: command.callback for command in app.get_system_commands(screen)}
         assert {control.label.capitalize() for control in CONTROLS} <= set(offered)
-        world = screen.stage.history.world
+        world = screen.session.history.world
         for control in CONTROLS:
-            line = fill(control.line, world, "A", screen.stage.spec.clients)
+            line = fill(control.line, world, "A", screen.session.runner.spec.clients)
             assert "{" not in line
             offered[control.label.capitalize()]()
-            assert screen.line.value == line
+            assert screen.prompt.line.value == line
         for control in CONTROLS:  # and each of them is understood
-            line = fill(control.line, world, "A", screen.stage.spec.clients)
+            line = fill(control.line, world, "A", screen.session.runner.spec.clients)
             verb, *words = line.split()
             if ">" not in verb and verb not in ("wait", "write"):
                 assert action_of(verb, words)
@@ -320,21 +321,21 @@ async def test_the_prompt_hints_completes_and_remembers() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await opened(pilot)
         await pilot.press("n", "n", "colon", *keys("cu"), "tab")
-        assert screen.line.value == "cut"
+        assert screen.prompt.line.value == "cut"
         await pilot.press(*keys(" A "), "tab", "tab")
-        assert screen.line.value == "cut A B"
+        assert screen.prompt.line.value == "cut A B"
         assert "[silent | reset | half-open] [both | a-b | b-a]" in screen_text(app)
         await pilot.press(*keys(" h"), "tab", "enter", "up")
-        assert screen.line.value == "cut A B half-open"
-        assert screen.stage.history.world.network.path("A", "B").state == "lost"
+        assert screen.prompt.line.value == "cut A B half-open"
+        assert screen.session.history.world.network.path("A", "B").state == "lost"
         await pilot.press("down", "escape", "i", *keys("get "), "tab")
-        assert screen.line.value == "get k"
+        assert screen.prompt.line.value == "get k"
         await pilot.press("enter")
         assert '"v"' in screen_text(app)
         await pilot.press(*keys("set k"))
         assert "key value [NX|XX]" in screen_text(app)
         await pilot.press("escape", "up")
-        assert screen.line.value == "set k"
+        assert screen.prompt.line.value == "set k"
 
 
 async def test_keys_that_come_in_a_burst_are_typed_in_order() -> None:
@@ -345,9 +346,9 @@ async def test_keys_that_come_in_a_burst_are_typed_in_order() -> None:
             character = {"space": " ", "colon": ":", "enter": "\r"}.get(key, key)
             app.post_message(Key(key, character))
         await settle(pilot)
-        acted = [row[4] for row in screen.account.rows if row[1] == "!"]
+        acted = [row[4] for row in screen.session.log.rows if row[1] == "!"]
         assert [line.split()[1] for line in acted if line.startswith("app> SET")] == ["SET"] * 3
-        assert screen.line.value == ""
+        assert screen.prompt.line.value == ""
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])
@@ -356,13 +357,13 @@ async def test_sentinels_and_what_they_believe(size: tuple[int, int], snapshot: 
     async with app.run_test(size=size) as pilot:
         screen = await opened(pilot)
         await pilot.press("n", "n")
-        at = next(at for at, row in enumerate(screen.account.rows) if row[4].startswith("+sdown"))
-        screen.chosen = at
+        at = next(at for at, row in enumerate(screen.session.log.rows) if row[4].startswith("+sdown"))
+        screen.panes.event = at
         screen.draw()
         await settle(pilot)
         snapshot(app, f"laboratory-{size[0]}x{size[1]}-sentinels")
-        await pilot.click("#cluster-text", offset=(4, screen.owners.index("S2")))
-        assert screen.node == "S2"
+        await pilot.click("#cluster-text", offset=(4, screen.query_one(ClusterPane).owners.index("S2")))
+        assert screen.panes.node == "S2"
         await pilot.press("i", *keys("SENTINEL GET-MASTER-ADDR-BY-NAME mymaster"), "enter")
         await settle(pilot)
         assert '2) "6379"' in screen_text(app)

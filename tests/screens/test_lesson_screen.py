@@ -141,13 +141,13 @@ async def test_a_narrow_window_always_shows_the_terminal_and_wide_ones_everythin
         terminal = screen.query_one(Terminal)
         seen = []
         for key in ("f6", "ctrl+o", "f6", "ctrl+o", "f6"):
-            seen.append(screen.pane)
+            seen.append(screen.panes.pane)
             assert "127.0.0.1:6379>" in screen_text(app)
             assert terminal.size.height >= 6
             await pilot.press(key)
             await pilot.pause()
         assert seen == ["text", "picture", "keys", "wire", "events"]
-        assert screen.pane == "text"
+        assert screen.panes.pane == "text"
         await type_line(pilot, "SET a 1")
         await settle(pilot)
         text = screen_text(app)
@@ -221,7 +221,7 @@ async def test_whatever_is_typed_comes_to_the_prompt(size: tuple[int, int], sand
             *((tab, screen.inspector.query_one(f"#{tab}")) for tab in ("picture", "keys", "wire", "events")),
         ]
         for pane, widget in places:
-            screen.pane = pane
+            screen.panes.pane = pane
             screen.inspector.tab = pane if pane != "text" else "keys"
             await pilot.pause()
             screen.set_focus(widget)
@@ -302,14 +302,14 @@ async def test_escape_goes_back_to_the_prompt_and_to_the_text() -> None:
     app = program()
     async with app.run_test(size=(80, 24)) as pilot:
         screen, _ = await opened(pilot)
-        screen.pane = "keys"
+        screen.panes.pane = "keys"
         await pilot.pause()
         screen.set_focus(screen.inspector.query_one("#keys"))
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(screen.focused, Terminal)
         await pilot.press("escape")
-        assert screen.pane == "text"
+        assert screen.panes.pane == "text"
         assert app.screen is screen
 
 
@@ -347,7 +347,7 @@ async def test_a_step_is_seen_in_the_laboratory_and_the_lesson_comes_back(
         await pilot.press("f12")
         await settle(pilot)
         assert isinstance(app.screen, LaboratoryScreen)
-        assert app.screen.stage.spec.id == "chain"
+        assert app.screen.session.runner.spec.id == "chain"
         await pilot.press("escape")
         await settle(pilot)
         assert app.screen is screen and not controller.closed
@@ -357,4 +357,4 @@ async def test_a_step_is_seen_in_the_laboratory_and_the_lesson_comes_back(
         await pilot.press("f12", "down", "enter")
         await settle(pilot)
         assert isinstance(app.screen, LaboratoryScreen)
-        assert app.screen.stage.spec.id == "wait"
+        assert app.screen.session.runner.spec.id == "wait"

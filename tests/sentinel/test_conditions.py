@@ -17,7 +17,7 @@ from engine.simulation.actions import (
     Start,
     WriteFile,
 )
-from engine.simulation.state import look, look_beliefs
+from engine.simulation.state import belief_views, node_views
 from engine.simulation.trace import ProgramRun
 from tests.sentinel.group import DIRECTIVES, NAME, SECOND, Group
 
@@ -359,10 +359,15 @@ def test_a_history_of_sentinels_is_the_same_every_time() -> None:
 
 def test_what_sentinels_believe_can_be_looked_at() -> None:
     group = grown()
-    assert [view.role for view in look(group.world).values()] == ["master", "replica", "replica", *["sentinel"] * 3]
+    assert [view.role for view in node_views(group.world).values()] == [
+        "master",
+        "replica",
+        "replica",
+        *["sentinel"] * 3,
+    ]
     cut_off(group, ["a", "s1"])
     group.run(4)
-    beliefs = {belief.sentinel: belief for belief in look_beliefs(group.world)}
+    beliefs = {belief.sentinel: belief for belief in belief_views(group.world)}
     assert list(beliefs) == group.sentinels
     assert (beliefs["s1"].flags, beliefs["s1"].agree, beliefs["s1"].address) == ("master", 0, "172.16.6.10:6379")
     leader = next(belief for belief in beliefs.values() if belief.vote == belief.run_id)

@@ -1,11 +1,22 @@
 """The laboratory without a screen: scenarios, their runner, and the explanation of every byte between nodes.
 
-explain    the bytes of a connection, span by span
-look       the state of the nodes of a world, as plain values
-model      what a scenario is
-reading    a YAML file → a scenario, or what is wrong with it, and where
-words      what somebody types (`cut A B reset`) → actions
-stage      a scenario on a history
-telling    trace → lines of text
-play       the command line
+explain           the bytes of a connection, span by span
+routine           what Sentinels and applications say all the time
+model             what a scenario is
+loader            a YAML file → a scenario, or what is wrong with it, and where
+actions           what somebody types (`cut A B reset`) → actions
+controls          what can be done to a cluster: keys, footer, help and palette
+completer         completion and hints for what is typed
+runner            a scenario on a history
+session           what a learner does with it: time, actions and their undo, a prompt
+format            trace → lines of text
+event_log         the lines of a history, and what is behind each of them
+drawing           what the panes show, as rows of text
+sequence_diagram  messages as arrows between machines
+console           what was typed at a node, as redis-cli shows it
+diff              two branches side by side
+play              the command line
+expose            a scenario on ports of the real machine
+
+The state of nodes, as plain values, is in `engine.simulation.state`.
 """

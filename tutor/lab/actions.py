@@ -44,7 +44,7 @@ NAMES = (*VERBS, "cut", "heal", "slow", "clock", "add", "add-sentinel", "directi
 CLOCK_DIGITS = 9  # of the seconds that a clock is off: some thirty years
 
 
-def carry_out(history: History, text: str, clients: dict[str, str]) -> None:
+def run_line(history: History, text: str, clients: dict[str, str]) -> None:
     """Do what a line says; `clients` are the scenario's clients and whom they talk to. Raises ActionError."""
     name, prompt, command = text.partition(">")
     if prompt and " " not in name.strip():
@@ -113,7 +113,7 @@ def action_of(verb: str, words: list[str]) -> Action:
     raise ActionError(f"{verb} is no action: {', '.join(NAMES)}, or NAME> COMMAND")
 
 
-def told(action: Action) -> str:
+def describe(action: Action) -> str:
     """Return an action as somebody would type it."""
     match action:
         case actions.AddHost(name, address, directives):

@@ -16,7 +16,7 @@ class Control(NamedTuple):
     key: str
     line: str
     label: str
-    told: str
+    about: str
 
 
 CONTROLS = (

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from engine.keyspace.digest import key_digest
 from engine.simulation.history import History
-from engine.simulation.state import NodeView, look
+from engine.simulation.state import NodeView, node_views
 from engine.simulation.trace import TraceEvent
 from tutor.lab.drawing import Text
 from tutor.lab.format import EventFormatter, clock
@@ -42,7 +42,7 @@ def _end(history: History, name: str) -> End:
             data[host.name] = {
                 (db.index, key): key_digest(db, key) for db in host.node.space.databases for key in db.positions
             }
-    return End(name, world.now_us, look(world), data)
+    return End(name, world.now_us, node_views(world), data)
 
 
 def compare(history: History, first: str, second: str, letters: Letters, width: int) -> list[Text]:

@@ -19,7 +19,7 @@ def _number(row: Row) -> int:
     return row[0]
 
 
-class Account:
+class EventLog:
     """The rows of a history's present branch."""
 
     def __init__(self, history: History) -> None:

@@ -25,9 +25,9 @@ from engine.simulation.history import FIRST, Branch, HistoryPosition
 from engine.simulation.network import DOWN
 from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US, World
-from tutor.lab.actions import carry_out
+from tutor.lab.actions import run_line
 from tutor.lab.model import ScenarioSpec
-from tutor.lab.runner import Stage
+from tutor.lab.runner import ScenarioRunner
 
 HERE = "127.0.0.1"
 FIRST_PORT = 7001
@@ -37,7 +37,7 @@ READ_BYTES = 1 << 16
 
 
 class Present:
-    """A world without a past, where a stage would have a history; it has one branch and goes nowhere back."""
+    """A world without a past, where a runner would have a history; it has one branch and goes nowhere back."""
 
     branch_name = FIRST
 
@@ -64,18 +64,18 @@ class Present:
         return self.world.run(until_us)
 
 
-def staged(spec: ScenarioSpec, steps: int, now_us: int) -> Stage:
-    """Return a scenario's stage after so many steps, which have lasted until now."""
+def staged(spec: ScenarioSpec, steps: int, now_us: int) -> ScenarioRunner:
+    """Return the runner of a scenario after so many steps, which have lasted until now."""
     beginning_us = now_us
     if steps:
-        rehearsal = Stage(spec, history=Present(spec.seed))
+        rehearsal = ScenarioRunner(spec, history=Present(spec.seed))
         for _ in range(steps):
             rehearsal.step()
         beginning_us -= rehearsal.history.world.now_us - BEGINNING_US
-    stage = Stage(spec, history=Present(spec.seed, beginning_us))
+    runner = ScenarioRunner(spec, history=Present(spec.seed, beginning_us))
     for _ in range(steps):
-        stage.step()
-    return stage
+        runner.step()
+    return runner
 
 
 class ExposedConnection:
@@ -93,9 +93,9 @@ class ExposedConnection:
 class Exposition:
     """A world on real ports: sockets on this side, `Gateway` on the other."""
 
-    def __init__(self, stage: Stage, first_port: int, tell: Callable[[str], None]) -> None:
-        self.stage = stage
-        self.world = stage.history.world
+    def __init__(self, runner: ScenarioRunner, first_port: int, tell: Callable[[str], None]) -> None:
+        self.runner = runner
+        self.world = runner.history.world
         self.tell = tell
         self.selector = selectors.DefaultSelector()
         self.listeners: dict[str, socket.socket] = {}
@@ -315,7 +315,7 @@ class Exposition:
                 if text.split()[:1] == ["wait"]:
                     raise ActionError("time goes on by itself here")
                 if text:
-                    carry_out(self.stage.history, text, self.stage.spec.clients)
+                    run_line(self.runner.history, text, self.runner.spec.clients)
             except ActionError as error:
                 self.tell(f"{error}")
 
@@ -338,9 +338,9 @@ def expose(spec: ScenarioSpec, steps: int, first_port: int) -> int:
     def tell(text: str) -> None:
         print(text, flush=True)
 
-    stage = staged(spec, steps, time.time_ns() // 1000)
+    runner = staged(spec, steps, time.time_ns() // 1000)
     try:
-        shown = Exposition(stage, first_port, tell)
+        shown = Exposition(runner, first_port, tell)
     except OSError as error:
         print(f"redis-tutor: {error}", file=sys.stderr)
         return 1

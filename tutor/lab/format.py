@@ -13,7 +13,7 @@ from engine.simulation import actions, trace
 from engine.simulation.state import ApplicationView, BeliefView, NodeView
 from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US
-from tutor.lab.actions import told
+from tutor.lab.actions import describe
 from tutor.lab.explain import LinkDecoder, Part
 from tutor.lab.letters import Letters
 from tutor.lab.routine import Routine, said_by_sentinel
@@ -47,7 +47,7 @@ class EventFormatter:
         match event:
             case trace.Acted(action=action):
                 self._acted(action)
-                yield number, "!", "", "", told(action)
+                yield number, "!", "", "", describe(action)
             case trace.Dialled(link=link, source=source, target=target):
                 self.diallers[link] = source
                 self.routine.dialled(link, source, target)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.simulation.history import History, HistoryError
-from engine.simulation.state import look, look_applications, look_beliefs
+from engine.simulation.state import application_views, belief_views, node_views
 from tutor.lab.format import EventFormatter, application_line, belief_line, line_of, node_line
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec
-from tutor.lab.runner import Stage, spec_of
+from tutor.lab.runner import ScenarioRunner, spec_of
 from tutor.lesson.model import Problem
 
 WIDTH = 78
@@ -48,14 +48,14 @@ def play(name: str, save: str | None = None) -> int:
     spec = load(name)
     if spec is None:
         return 1
-    stage = Stage(spec)
+    runner = ScenarioRunner(spec)
     wrong: list[str] = []
-    for line in story(stage, wrong):
+    for line in story(runner, wrong):
         for part in fitted(line):
             print(part)
     if save is not None:
         try:
-            Path(save).write_bytes(stage.history.encode())
+            Path(save).write_bytes(runner.history.encode())
         except OSError as error:
             print(f"redis-tutor: {save}: {error.strerror}", file=sys.stderr)
             return 1
@@ -63,9 +63,9 @@ def play(name: str, save: str | None = None) -> int:
     return 1 if wrong else 0
 
 
-def story(stage: Stage, wrong: list[str]) -> Iterator[str]:
+def story(runner: ScenarioRunner, wrong: list[str]) -> Iterator[str]:
     """Yield the lines of a scenario; `wrong` gets what is not as expected."""
-    spec, history = stage.spec, stage.history
+    spec, history = runner.spec, runner.history
     formatter = EventFormatter()
     yield spec.title
     yield "=" * len(spec.title)
@@ -75,21 +75,21 @@ def story(stage: Stage, wrong: list[str]) -> Iterator[str]:
     for number, step in enumerate(spec.steps, start=1):
         yield from textwrap.wrap(step.say, WIDTH, initial_indent=f"{number}. ", subsequent_indent="   ")
         yield ""
-        problems = stage.step()
+        problems = runner.step()
         yield from lines(formatter, history, shown)
         shown = history.place
         yield ""
-        for node in look(history.world).values():
+        for node in node_views(history.world).values():
             yield "    " + node_line(node, formatter.letters)
-        for belief in look_beliefs(history.world):
+        for belief in belief_views(history.world):
             yield "    " + belief_line(belief)
-        for view in look_applications(history.world):
+        for view in application_views(history.world):
             yield "    " + application_line(view)
         for problem in problems:
             yield f"    NOT AS EXPECTED: {problem}"
         wrong += problems
         yield ""
-    yield f"{len(spec.steps)} steps, {history.place} events, history {stage.digest()}"
+    yield f"{len(spec.steps)} steps, {history.place} events, history {runner.digest()}"
 
 
 def lines(formatter: EventFormatter, history: History, first: int) -> Iterator[str]:
@@ -139,7 +139,7 @@ def reopen(file: str) -> int:
         for part in fitted(line):
             print(part)
     print()
-    for node in look(history.world).values():
+    for node in node_views(history.world).values():
         print(node_line(node, formatter.letters))
     if history.warning:
         print(f"redis-tutor: {file}: {history.warning}", file=sys.stderr)

@@ -64,7 +64,7 @@ class Routine:
         return self._differs(("connect", source, target), what)
 
     def hides(self, sent: Sent, parts: Sequence[Part]) -> bool:
-        """Tell whether a message says nothing new. All of it is taken into account, also when it is shown."""
+        """Tell whether a message says nothing new. All of it is taken into log, also when it is shown."""
         if sent.link not in self.links:
             again = [self._is_streamed_again(sent, part) for part in parts]
             return bool(again) and all(again)

@@ -1,7 +1,7 @@
 """A scenario on a history: its nodes are put up, and its steps are done one after the other.
 
 After each step what the scenario expects is compared with what is so; `wrong` are the differences, in words. The
-learner may do anything in between: the stage only acts when it is asked for its next step.
+learner may do anything in between: the runner only acts when it is asked for its next step.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from engine.simulation.state import (
     ApplicationView,
     BeliefView,
     NodeView,
+    application_views,
+    belief_views,
     data_of,
-    look,
-    look_applications,
-    look_beliefs,
+    node_views,
 )
 from engine.simulation.trace import Delivered, Logged, TraceEvent
-from tutor.lab.actions import carry_out
+from tutor.lab.actions import run_line
 from tutor.lab.model import Expect, ScenarioSpec, StepSpec
 
 SECOND_US = 1_000_000
@@ -42,7 +42,7 @@ class StepSpan(NamedTuple):
     ended: int
 
 
-class Stage:
+class ScenarioRunner:
     """A scenario that is being played."""
 
     def __init__(self, spec: ScenarioSpec, seed: int | None = None, history: Any = None) -> None:
@@ -119,7 +119,7 @@ class Stage:
             return []
         began, number = history.place, self.done + 1
         for line in step.do:
-            carry_out(history, line, self.spec.clients)
+            run_line(history, line, self.spec.clients)
         if step.do:
             history.run(history.world.now_us + SETTLE_US)
         if step.run:
@@ -153,9 +153,9 @@ def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
         return iter(())
     world = history.world
     found = Findings(
-        look(world),
-        {(belief.sentinel, belief.master): belief for belief in look_beliefs(world)},
-        {view.name: view for view in look_applications(world)},
+        node_views(world),
+        {(belief.sentinel, belief.master): belief for belief in belief_views(world)},
+        {view.name: view for view in application_views(world)},
     )
     return unmet(expected, found, lambda name: data_of(world, name))
 

@@ -305,12 +305,12 @@ class LessonController(Sandbox):
         link.sent = lambda argv: machines.skip_wait(name, argv)
         return link
 
-    def assist(self, terminal: str) -> Any:
+    def completer(self, terminal: str) -> Any:
         """See `Sandbox`."""
         link = self.links.get(terminal)
         if self.lesson.is_shell(terminal) and isinstance(link, ShellLink):
             return ShellCompleter(link)
-        return super().assist(terminal)
+        return super().completer(terminal)
 
     def _is_shell(self, terminal: str) -> bool:
         return self.lesson.is_shell(terminal)

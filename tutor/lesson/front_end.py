@@ -23,7 +23,7 @@ class Controller(Protocol):
     async def close(self) -> None:
         """Stop everything, with the progress kept."""
 
-    def assist(self, terminal: str) -> Completer:
+    def completer(self, terminal: str) -> Completer:
         """Return what helps with typing in a terminal."""
 
     def history(self, terminal: str) -> list[str]:

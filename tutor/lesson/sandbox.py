@@ -167,7 +167,7 @@ class Sandbox:
 
     # -- what the screen asks
 
-    def assist(self, terminal: str) -> PromptCompleter:
+    def completer(self, terminal: str) -> PromptCompleter:
         """Return what helps with typing."""
         return PromptCompleter(self.kept, self._key_names, completions())
 

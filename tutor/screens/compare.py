@@ -10,7 +10,7 @@ from textual.widgets import Static
 from engine.simulation.history import History
 from tutor.lab.diff import compare
 from tutor.lab.letters import Letters
-from tutor.screens.drawn import content
+from tutor.widgets.drawn import content
 
 
 class CompareScreen(ModalScreen[None]):

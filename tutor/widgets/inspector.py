@@ -3,7 +3,6 @@
 Four panes of rows under one border, whose title is the tabs. Marks are a glyph and a word, never a colour alone.
 """
 
-from collections.abc import Sequence
 from time import monotonic
 from typing import ClassVar
 
@@ -12,9 +11,12 @@ from textual.containers import Container
 from textual.reactive import var
 from textual.timer import Timer
 
-from tutor.lesson.view import EventEntry, KeyEntry, KeysView, WireEntry
+from tutor.lesson import messages as m
+from tutor.lesson.view import KeyEntry, KeysView, WireEntry
 from tutor.pictures.picture import PictureView
 from tutor.prompt.rows import Row, Span, clean, row
+from tutor.widgets.focus import focus_soon
+from tutor.widgets.news import shows
 from tutor.widgets.rows import RowView
 
 MARKS = {"new": "+", "changed": "~", "gone": "-", "same": "=", "": " "}
@@ -38,9 +40,10 @@ class KeysPane(RowView):
         self.view = KeysView()
         self.open: set[tuple[int, str]] = set()
 
-    def show(self, view: KeysView) -> None:
+    @shows(m.KeysShown)
+    def show(self, news: m.KeysShown) -> None:
         """Show the key space."""
-        self.view = view
+        self.view = news.keys
         self._show()
 
     def on_row_view_chosen(self, message: RowView.Chosen) -> None:
@@ -111,15 +114,17 @@ class WirePane(RowView):
         self.entries: list[WireEntry] = []
         self.replace([row("The bytes of every request and reply appear here.", "dim")])
 
-    def add(self, entries: Sequence[WireEntry]) -> None:
+    @shows(m.WireShown)
+    def add(self, news: m.WireShown) -> None:
         """Show more traffic."""
         if not self.entries:
             self.clear()
-        self.entries = (self.entries + list(entries))[-200:]
-        for entry in entries:
+        self.entries = (self.entries + list(news.entries))[-200:]
+        for entry in news.entries:
             self.append(self._entry_rows(entry))
 
-    def reset(self) -> None:
+    @shows(m.Cleared)
+    def reset(self, _: m.Cleared) -> None:
         """Forget all traffic."""
         self.entries = []
         self.clear()
@@ -153,7 +158,8 @@ class EventsPane(RowView):
         self._empty = True
         self.replace([row("What happens in the server appears here.", "dim")])
 
-    def add(self, entries: Sequence[EventEntry]) -> None:
+    @shows(m.EventsShown)
+    def add(self, news: m.EventsShown) -> None:
         """Show more events."""
         if self._empty:
             self.clear()
@@ -168,10 +174,11 @@ class EventsPane(RowView):
                 ),
                 indent=len(entry.time) + 12,
             )
-            for entry in entries
+            for entry in news.entries
         )
 
-    def reset(self) -> None:
+    @shows(m.Cleared)
+    def reset(self, _: m.Cleared) -> None:
         """Forget all events."""
         self._empty = True
         self.replace([row("What happens in the server appears here.", "dim")])
@@ -192,9 +199,10 @@ class PicturePane(RowView):
         self._ticking: Timer | None = None
         self.replace([row(self.NOTHING, "dim")])
 
-    def show(self, view: PictureView) -> None:
+    @shows(m.PictureShown)
+    def show(self, news: m.PictureShown) -> None:
         """Show a picture from now on."""
-        self.view = view
+        view = self.view = news.view
         self._since = monotonic()
         if self._ticking is not None:
             self._ticking.stop()
@@ -204,14 +212,6 @@ class PicturePane(RowView):
         if moves:
             self.set_timer(FLASH_SECONDS, self._draw)
         self.scroll_home(animate=False, immediate=True)
-
-    def reset(self) -> None:
-        """Show nothing."""
-        self.view = None
-        if self._ticking is not None:
-            self._ticking.stop()
-            self._ticking = None
-        self.replace([row(self.NOTHING, "dim")])
 
     def on_resize(self, event) -> None:  # type: ignore[no-untyped-def]
         """Draw for the width."""
@@ -260,13 +260,24 @@ class Inspector(Container):
         for name in self.TABS:
             self.query_one(f"#{name}").set_class(name == self.tab, "-shown")
         self.border_title = " ─ ".join(
-            f"[b]▸{name.title()}[/b]" if name == self.tab else f"[@click=screen.inspect('{name}')]{name.title()}[/]"
+            f"[b]▸{name.title()}[/b]" if name == self.tab else f"[@click=choose('{name}')]{name.title()}[/]"
             for name in self.TABS
         )
 
+    def choose(self, tab: str) -> None:
+        """Show a tab; the focus stays in the inspector if it was there."""
+        inside = self.has_focus_within
+        self.tab = tab
+        if inside:
+            focus_soon(self.query_one(f"#{tab}"))
+
+    def action_choose(self, tab: str) -> None:
+        """Show a tab: it was clicked."""
+        self.choose(tab)
+
     def action_turn(self, step: int) -> None:
         """Go to the next tab, or the one before."""
-        self.screen.action_inspect(self.TABS[(self.TABS.index(self.tab) + step) % len(self.TABS)])  # type: ignore
+        self.choose(self.TABS[(self.TABS.index(self.tab) + step) % len(self.TABS)])
 
     @property
     def picture(self) -> PicturePane:

@@ -120,7 +120,7 @@ class Terminal(RowView, inherit_bindings=False):
     def __init__(
         self,
         *,
-        assist: Completer | None = None,
+        completer: Completer | None = None,
         history: list[str] | None = None,
         id: str | None = None,
         classes: str | None = None,
@@ -128,8 +128,8 @@ class Terminal(RowView, inherit_bindings=False):
         super().__init__(id=id, classes=classes)
         self.channel = ""  # the name under which the screen knows it
         self._scrollback: Scrollback | None = None
-        self.assist: Completer = assist or NoCompleter()
-        self.editor = LineEditor(history, self.assist.keep if assist else None)
+        self.completer: Completer = completer or NoCompleter()
+        self.editor = LineEditor(history, self.completer.keep if completer else None)
         self.question: Question | None = None
         self._choice = 0
         self._unread = False  # whether the entered answer matches no option
@@ -275,7 +275,7 @@ class Terminal(RowView, inherit_bindings=False):
             prompt = self.prompt
         ghost = ""
         if at == len(text) and text and self.editor.searching is None:
-            ghost = self.assist.ghost(text)[:WINDOW]
+            ghost = self.completer.ghost(text)[:WINDOW]
         spans: list[Span] = [(prompt, "prompt"), *self._with_cursor(text, at, ghost), (ghost[1:], "ghost")]
         rows = [Row(tuple(span for span in spans if span[0]))]
         if self._completions:
@@ -284,7 +284,7 @@ class Terminal(RowView, inherit_bindings=False):
             chosen = self._completing
             for line_at, line in enumerate(columns(words, width)[:6]):
                 rows.append(self._completion_row(line, words, chosen, line_at, width))
-        elif not self.is_typing and len(self.editor.text) <= WINDOW and (hint := self.assist.hint(text)):
+        elif not self.is_typing and len(self.editor.text) <= WINDOW and (hint := self.completer.hint(text)):
             rows.append(Row((("  ", "plain"), *hint), indent=4))
         return rows
 
@@ -301,7 +301,7 @@ class Terminal(RowView, inherit_bindings=False):
         """Return the line's spans with the cursor's place marked."""
         spans: list[Span] = []
         seen = 0
-        for part, style in ((text, "command"),) if self.secret else self.assist.highlight(text):
+        for part, style in ((text, "command"),) if self.secret else self.completer.highlight(text):
             inside = at - seen
             if 0 <= inside < len(part):
                 spans += [(part[:inside], style), (part[inside], "cursor"), (part[inside + 1 :], style)]
@@ -459,7 +459,7 @@ class Terminal(RowView, inherit_bindings=False):
 
     def _take_ghost(self) -> bool:
         text = self.editor.text
-        if not text or self.editor.cursor < len(text) or not (ghost := self.assist.ghost(text)):
+        if not text or self.editor.cursor < len(text) or not (ghost := self.completer.ghost(text)):
             return False
         self.editor.set(text + ghost)
         self._edited()
@@ -483,7 +483,7 @@ class Terminal(RowView, inherit_bindings=False):
             meant = choose(question.choices, text) if text.strip() else self._choice
             if question.choices and meant is not None:
                 self._answer(question, question.choices[meant])
-            elif self.assist.is_command(text.strip(), whole=not question.choices):
+            elif self.completer.is_command(text.strip(), whole=not question.choices):
                 self._submit()  # it runs, and the question stays
             elif question.choices:
                 self._unread = True
@@ -528,7 +528,7 @@ class Terminal(RowView, inherit_bindings=False):
         self._completions = []
         self.busy = True  # until whoever carries it out says that it is done
         shown = shorten(shown, LINE)
-        spans = ((shown, "command"),) if self.secret else self.assist.highlight(clean(shown))
+        spans = ((shown, "command"),) if self.secret else self.completer.highlight(clean(shown))
         self.append([Row(((self.prompt, "prompt"), *spans))])
         typed_for, self._typed_for = self._typed_for, None
         self.post_message(self.Submitted(self, line, typed_for))
@@ -536,7 +536,7 @@ class Terminal(RowView, inherit_bindings=False):
     def _complete(self, step: int) -> None:
         if not self._completions:
             text = self.editor.text[: self.editor.cursor]
-            found = list(dict.fromkeys(self.assist.complete(text)))
+            found = list(dict.fromkeys(self.completer.complete(text)))
             if not found:
                 return
             if len(found) == 1:

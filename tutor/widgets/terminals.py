@@ -3,18 +3,22 @@
 Each shows messages of the controller (`tutor.lesson.messages`) and knows nothing of the screen that it is on.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.containers import Container
 from textual.content import Content
+from textual.message import Message
 from textual.reactive import var
 from textual.widgets import Static
 
 from tutor.lesson import messages as m
-from tutor.lesson.view import Example, StepView
+from tutor.lesson.view import Example
 from tutor.prompt.markdown import one_line
 from tutor.prompt.rows import Row, row
+from tutor.widgets.focus import focus_soon
+from tutor.widgets.news import shows
 from tutor.widgets.terminal import Terminal
 from tutor.widgets.textpane import inline
 
@@ -24,6 +28,17 @@ class PaneBar(Static):
 
     DEFAULT_CSS = "PaneBar { height: 1; padding: 0 1; background: $surface; display: none; link-style: none; }"
 
+    class Chosen(Message):
+        """A tab was clicked."""
+
+        def __init__(self, pane: str) -> None:
+            super().__init__()
+            self.pane = pane
+
+    def action_choose(self, pane: str) -> None:
+        """Choose a tab."""
+        self.post_message(self.Chosen(pane))
+
     def show(self, panes: list[tuple[str, str]], chosen: str, more: str) -> None:
         """Show the tabs, the chosen one marked."""
         parts: list[str] = []
@@ -31,7 +46,7 @@ class PaneBar(Static):
             if name == chosen:
                 parts.append(f"[b $text-primary]▸{title}[/]")
             else:
-                parts.append(f"[$muted @click=screen.pane('{name}')] {title}[/]")
+                parts.append(f"[$muted @click=choose('{name}')] {title}[/]")
         tabs = Content.from_markup("  ".join(parts))
         right = f"{more}   ^O next"
         gap = self.content_size.width - tabs.cell_length - len(right)
@@ -43,8 +58,10 @@ class PaneBar(Static):
 class TaskLine(Static):
     """What is to be done now, on a line of a small window."""
 
-    def show(self, step: StepView) -> None:
+    @shows(m.StepShown)
+    def show(self, news: m.StepShown) -> None:
         """Show the open task of a step, or what goes on otherwise."""
+        step = news.step
         if step.free_play:
             self.update(Content.styled("free play: try anything", "$muted"))
         elif task := step.open_task:
@@ -58,6 +75,40 @@ class TaskLine(Static):
             self.update(Content.assemble(("? ", "$text-warning"), "F7 asks you what you expect"))
         else:
             self.update(Content.styled("F8 goes on", "$muted"))
+
+
+@functools.singledispatch
+def rows_of(news: m.News) -> Sequence[Row]:
+    """Return what a terminal shows of news about what was typed there."""
+    raise TypeError(news)
+
+
+@rows_of.register
+def _(news: m.Output) -> Sequence[Row]:
+    return news.rows
+
+
+@rows_of.register
+def _(news: m.Changed) -> Sequence[Row]:
+    return [row(f"  ~ {news.text}", "note", indent=4)]
+
+
+@rows_of.register
+def _(news: m.Failed) -> Sequence[Row]:
+    return [row("  :why explains it", "note")]
+
+
+@rows_of.register
+def _(news: m.TaskDone) -> Sequence[Row]:
+    goal = one_line(news.goal).split(". ")[0].rstrip(".")
+    return [Row(((f"✓ {goal}", "good"),), indent=2, words=True)]
+
+
+@rows_of.register
+def _(news: m.Outcome) -> Sequence[Row]:
+    if news.right:
+        return [Row((("✓ as you said", "good"),))]
+    return [Row(((f"✗ not so: {one_line(news.correct)}", "changed"),), indent=2, words=True)]
 
 
 class Terminals(Container):
@@ -109,7 +160,7 @@ class Terminals(Container):
             self.border_title = " ─ ".join(
                 f"[b]▸{name}[/b]"
                 if name == self.current
-                else f"[@click=screen.terminal('{name}')]{name}{' •' if name in self.unseen else ''}[/]"
+                else f"[@click=choose('{name}')]{name}{' •' if name in self.unseen else ''}[/]"
                 for name in self.names
             )
             self.border_title += "" if beside or stacked else " ─ ^T other terminal"
@@ -135,47 +186,61 @@ class Terminals(Container):
         """The current terminal."""
         return self[self.current] if self.names else None
 
+    def choose(self, name: str) -> Terminal:
+        """Show a terminal, and have what is typed go there."""
+        terminal = self[name]
+        self.current = terminal.channel
+        focus_soon(terminal)
+        return terminal
+
+    def action_choose(self, name: str) -> None:
+        """Show a terminal: its tab was clicked."""
+        self.choose(name)
+
+    def choose_next(self) -> None:
+        """Show the next terminal."""
+        if self.names:
+            self.choose(self.names[(self.names.index(self.current) + 1) % len(self.names)])
+
     # -- news from the controller
 
-    def output(self, news: m.Output) -> None:
+    @shows(m.Output, m.Changed, m.Failed, m.TaskDone, m.Outcome)
+    def output(self, news: m.Output | m.Changed | m.Failed | m.TaskDone | m.Outcome) -> None:
         """Show rows in their terminal, and a mark on its tab if it is not in sight."""
         terminal = self[news.terminal]
-        terminal.write(news.rows)
+        terminal.write(rows_of(news))
         if not terminal.display and terminal.channel not in self.unseen:
             self.unseen.add(terminal.channel)
             self.watch_current()
 
-    def changed(self, news: m.Changed) -> None:
-        """Say what a command changed."""
-        self.output(m.Output(news.terminal, [row(f"  ~ {news.text}", "note", indent=4)]))
-
-    def failed(self, news: m.Failed) -> None:
-        """Say how an error is explained."""
-        self.output(m.Output(news.terminal, [row("  :why explains it", "note")]))
-
-    def task_done(self, news: m.TaskDone) -> None:
-        """Say that a task is done."""
-        goal = one_line(news.goal).split(". ")[0].rstrip(".")
-        self.output(m.Output(news.terminal, [Row(((f"✓ {goal}", "good"),), indent=2, words=True)]))
-
-    def outcome(self, news: m.Outcome) -> None:
-        """Say whether a prediction was right."""
-        told = Row((("✓ as you said", "good"),))
-        if not news.right:
-            told = Row(((f"✗ not so: {one_line(news.correct)}", "changed"),), indent=2, words=True)
-        self.output(m.Output(news.terminal, [told]))
-
+    @shows(m.PromptShown)
     def show_prompt(self, news: m.PromptShown) -> None:
         """Show the prompt of a terminal, or that a command runs there."""
         terminal = self[news.terminal]
         terminal.prompt, terminal.busy = news.prompt, news.busy
 
+    @shows(m.TypeIn)
+    def type_in(self, news: m.TypeIn) -> None:
+        """Type lines for the learner."""
+        terminal = self.choose(news.terminal)
+        for line in news.lines:
+            terminal.type_line(line, news.typed_for)
+
+    @shows(m.Asked)
+    def ask(self, news: m.Asked) -> None:
+        """Ask a prediction in the prompt's place, or take the question away."""
+        self[news.terminal].ask(news.question)
+        if news.question is not None:
+            self.choose(news.terminal)
+
+    @shows(m.Notice)
     def notice(self, news: m.Notice) -> None:
         """Tell the learner something, in the current terminal."""
         if terminal := self.now:
             style = "error" if news.severity == "error" else "note"
             terminal.append(Row(((line, style),), indent=2, words=True) for line in news.text.splitlines())
 
+    @shows(m.Cleared)
     def clear(self, news: m.Cleared) -> None:
         """Say that the server went back; what was to be typed is left out."""
         for each in self.query(Terminal):

@@ -16,7 +16,9 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tutor.lesson import messages as m
 from tutor.lesson.view import Block, Example, Hint, Prediction, Prose, Scene, StepView, TaskEntry, Tasks
+from tutor.widgets.news import shows
 
 _CODE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|(?<![\w*])\*([^*\s](?:[^*]*[^*\s])?)\*(?![\w*])|\[([^\]]+)\]\([^)]*\)")
 
@@ -211,6 +213,13 @@ class HintBlock(Static):
     HintBlock.-shown { display: block; }
     """
 
+    @shows(m.HintShown)
+    def hear(self, news: m.HintShown) -> None:
+        """Show a hint, in sight, or nothing."""
+        self.show(news.hint)
+        if news.hint is not None:
+            self.call_after_refresh(self.scroll_visible, animate=False)
+
     def show(self, hint: Hint | None) -> None:
         """Show a hint, or nothing."""
         self.set_class(hint is not None, "-shown")
@@ -250,8 +259,10 @@ class TextPane(VerticalScroll, can_focus=True):
         yield HintBlock("", id="hint")
         yield Static("", id="step-end")
 
-    async def show(self, step: StepView, fresh: bool) -> None:
-        """Show a step: anew when it is another one, else only what changed."""
+    @shows(m.StepShown)
+    async def show(self, news: m.StepShown) -> None:
+        """Show a step: all of it when it is another one, else only what changed."""
+        step, fresh = news.step, news.fresh
         old, self.step = self.step, step
         if fresh or old is None or [type(b) for b in old.blocks] != [type(b) for b in step.blocks]:
             await self._rebuild(step, home=fresh or old is None)
@@ -280,7 +291,7 @@ class TextPane(VerticalScroll, can_focus=True):
         self._blocks = [self._widget(block, block is offered) for block in step.blocks]
         await self.mount_all(self._blocks, before="#hint")
         if home:
-            self.show_hint(None)
+            self.query_one("#hint", HintBlock).show(None)
             self.scroll_home(animate=False)
 
     @staticmethod
@@ -297,13 +308,6 @@ class TextPane(VerticalScroll, can_focus=True):
         from textual.widgets import Markdown  # heavy: only once a lesson is open
 
         return Markdown(block.markdown, open_links=False)
-
-    def show_hint(self, hint: Hint | None) -> None:
-        """Show a hint, in sight."""
-        block = self.query_one("#hint", HintBlock)
-        block.show(hint)
-        if hint is not None:
-            self.call_after_refresh(block.scroll_visible, animate=False)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Let a click into the text take the focus."""

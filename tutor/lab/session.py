@@ -1,0 +1,161 @@
+"""What a learner does in the laboratory: moves through time, acts, takes actions back, types at a node.
+
+A session is a scenario's runner, the log of what has happened, and what taking an action back needs. It knows no
+screen: everything that a screen shows follows from the history's present place, so that going back needs no undoing.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable
+
+from engine.simulation.actions import ActionError
+from engine.simulation.history import History
+from engine.simulation.world import BEGINNING_US, World
+from tutor.lab.actions import run_line
+from tutor.lab.event_log import EventLog
+from tutor.lab.model import ScenarioSpec
+from tutor.lab.runner import SETTLE_US, ScenarioRunner
+
+STEPS_MAX = 2000  # of the world, until something shows
+
+
+class LabSession:
+    """A scenario, or a history, that is being worked on. Methods raise ActionError or HistoryError."""
+
+    def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
+        self.runner = ScenarioRunner(spec, history=history)
+        self.log = EventLog(self.history)
+        self.worked = False  # whether something was done that leaving would lose
+        self._before: list[tuple[str, int]] = []  # branch and place before each action
+
+    @property
+    def history(self) -> History:
+        """The history."""
+        return self.runner.history
+
+    @property
+    def world(self) -> World:
+        """The world at the history's present place."""
+        return self.runner.history.world
+
+    @property
+    def spec(self) -> ScenarioSpec:
+        """The scenario."""
+        return self.runner.spec
+
+    @property
+    def marks(self) -> list[int]:
+        """The places where steps of the scenario began and ended."""
+        spans = self.runner.spans
+        return sorted({span.began for span in spans} | {span.ended for span in spans})
+
+    def address(self, name: str) -> str:
+        """Return how the prompt of a node or a client begins."""
+        host = self.world.hosts.get(self.spec.clients.get(name, name))
+        return host.address if host is not None and name == host.name else name
+
+    # -- time
+
+    @property
+    def over(self) -> bool:
+        """Whether the scenario has no step left, here or in what is known of the future."""
+        place = self.history.place
+        return self.runner.next_step is None and not any(span.ended > place for span in self.runner.spans)
+
+    def next_step(self) -> list[str]:
+        """Do the scenario's next step; returns what is not as the scenario says."""
+        self._before.append((self.history.branch_name, self.history.place))
+        return self.runner.step()
+
+    def forward(self) -> None:
+        """Go on to the next thing that shows."""
+        history, shown = self.history, self.log.count
+        for _ in range(STEPS_MAX):
+            before = history.world.now_us, history.place
+            history.step()
+            self.log.read(history)
+            if self.log.count != shown or before == (history.world.now_us, history.place):
+                break
+
+    def back(self) -> None:
+        """Go back by one thing that shows."""
+        if count := self.log.count:
+            counts = self.history.branch_now.counts
+            self.history.goto(counts[bisect_right(counts, self.log.rows[count - 1][0]) - 1])
+
+    def first(self) -> None:
+        """Go to the beginning."""
+        self.history.goto(0)
+
+    def last(self) -> None:
+        """Go to the end of what is known."""
+        self.history.end()
+
+    def step_before(self) -> None:
+        """Go back to where a step began or ended."""
+        place = self.history.place
+        self.history.goto(max((mark for mark in [0, *self.marks] if mark < place), default=0))
+
+    def step_after(self) -> None:
+        """Go on to where a step began or ended."""
+        place = self.history.place
+        marks = [*self.marks, len(self.history.trace)]
+        self.history.goto(min((mark for mark in marks if mark > place), default=place))
+
+    def goto_time(self, text: str) -> None:
+        """Go to a time, in seconds since the beginning; beyond the end time runs on."""
+        try:
+            at_us = BEGINNING_US + int(float(text) * 1_000_000)
+        except ValueError:
+            raise ActionError("goto SECONDS") from None
+        history = self.history
+        if at_us < history.world.now_us:
+            places = history.branch_now.places
+            history.goto(next((place.happened for place in reversed(places) if place.now_us <= at_us), 0))
+        history.run(at_us)
+
+    def run(self, until_us: int, stop: Callable[[], bool]) -> bool:
+        """Let time run until then or until it is stopped; returns whether it is not yet there."""
+        self.history.run(until_us, stop)
+        self.log.read(self.history)
+        return self.world.now_us < until_us
+
+    # -- acting
+
+    def execute(self, line: str, talking: str = "") -> str:
+        """Do what was typed, at the prompt of actions or of a node; returns the node or client that was spoken to."""
+        if talking and not line.startswith(":"):
+            line = f"{talking}> {line}"
+        line = line.removeprefix(":").strip()
+        name, prompt, command = line.partition(">")
+        spoken = name.strip() if prompt and " " not in name.strip() else ""
+        if spoken and not command.strip():
+            raise ActionError("a command is missing")
+        if line.startswith("goto "):
+            self.goto_time(line.removeprefix("goto "))
+            return ""
+        before = self.history.branch_name, self.history.place
+        run_line(self.history, line, self.spec.clients)
+        self.worked = True
+        if (self.history.branch_name, self.history.place) != before:
+            self._before.append(before)
+        if spoken:
+            self.history.run(self.world.now_us + SETTLE_US)
+        return spoken
+
+    def undo(self) -> bool:
+        """Take the last action back: be where it was done, in the branch where it was done. False: there is none."""
+        if not self._before:
+            return False
+        branch, place = self._before.pop()
+        if self.history.branch_name != branch:
+            self.history.switch(branch)
+        self.history.goto(place)
+        return True
+
+    def next_branch(self) -> bool:
+        """Go to the next branch. False: there is only one."""
+        names = list(self.history.branches)
+        if len(names) < 2:
+            return False
+        self.history.switch(names[(names.index(self.history.branch_name) + 1) % len(names)])
+        return True

@@ -1,0 +1,299 @@
+"""The panes of the laboratory. Each draws its part of a `LabView`; a click on a row says what was chosen."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.message import Message
+from textual.widget import Widget
+
+from engine.sentinel.role import SentinelRole
+from engine.simulation.state import application_views, belief_views, link_views, node_views
+from tutor.lab import drawing
+from tutor.lab.console import transcript
+from tutor.lab.drawing import Text
+from tutor.lab.format import clock
+from tutor.lab.sequence_diagram import Lanes
+from tutor.lab.session import LabSession
+from tutor.screens.laboratory.view import LabView
+from tutor.widgets.drawn import Drawn
+
+TITLES = {"cluster": "Cluster", "messages": "Messages", "detail": "Bytes and reasons", "story": "Scenario"}
+PANES = tuple(TITLES)
+SCROLL_LINES = 3
+
+
+class Pane(Widget):
+    """A pane, which draws its part of what it was last shown, again when it has become larger or smaller."""
+
+    _view: LabView | None = None
+
+    def show_view(self, view: LabView) -> None:
+        """Draw a view from now on."""
+        self._view = view
+        self.draw_view(view)
+
+    def draw_view(self, view: LabView) -> None:
+        """Draw the part of a view that this pane shows."""
+        raise NotImplementedError
+
+    def on_resize(self) -> None:
+        """Fit it."""
+        if self._view is not None:
+            self.draw_view(self._view)
+
+
+class ClusterPane(VerticalScroll, Pane, can_focus=False):
+    """The nodes with their roles and histories, what Sentinels and applications believe, links and backlogs."""
+
+    class NodeChosen(Message):
+        """A row that belongs to a node was clicked."""
+
+        def __init__(self, node: str) -> None:
+            super().__init__()
+            self.node = node
+
+    def __init__(self) -> None:
+        super().__init__(id="cluster", classes="pane")
+        self.owners: list[str] = []  # whose each row is
+
+    def compose(self) -> ComposeResult:
+        """Lay out cluster and backlog."""
+        yield Drawn("", id="cluster-text")
+        yield Drawn("", id="backlog")
+
+    def draw_view(self, view: LabView) -> None:
+        """Draw the world as it is now."""
+        world, chosen = view.session.world, view.chosen
+        nodes = node_views(world)
+        width = max(20, self.size.width - 2)
+        watching = [name for name, host in world.hosts.items() if host.role is SentinelRole]
+        rows, self.owners = drawing.cluster(nodes, view.session.log.letters, view.node, chosen, width, watching)
+        if watching:
+            more, owners = drawing.sentinels(nodes, belief_views(world), watching, view.node, chosen, width)
+            rows, self.owners = [*rows, [("Sentinels", "strong")], *more], [*self.owners, view.node, *owners]
+        if running := drawing.applications(nodes, application_views(world)):
+            rows = [*rows, [("Applications", "strong")], *running]
+        if links := drawing.links(link_views(world), chosen, [*watching, *world.applications]):
+            rows = [*rows, [("Links", "strong")], *links]
+        self.query_one("#cluster-text", Drawn).draw(rows)
+        backlog: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, width, chosen)]
+        self.query_one("#backlog", Drawn).draw(backlog)
+
+    @on(Drawn.Clicked, "#cluster-text")
+    def _clicked(self, event: Drawn.Clicked) -> None:
+        event.stop()
+        if event.row < len(self.owners):
+            self.post_message(self.NodeChosen(self.owners[event.row]))
+
+
+class MessagesPane(Vertical, Pane):
+    """The sequence diagram."""
+
+    class EventChosen(Message):
+        """A row of the event log was clicked."""
+
+        def __init__(self, row: int) -> None:
+            super().__init__()
+            self.row = row
+
+    def __init__(self) -> None:
+        super().__init__(id="messages", classes="pane")
+        self.first = 0  # the row that is shown first
+        self._count = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay out the rows."""
+        yield Drawn("", id="messages-text")
+
+    def draw_view(self, view: LabView) -> None:
+        """Draw as many rows as there is room for, the chosen one among them."""
+        log, history = view.session.log, view.session.history
+        narrow = self.screen.has_class("-narrow")
+        height = max(3, (self.size.height or self.screen.size.height) - 1)
+        at, count = view.row, log.count
+        self._count = count
+        first = self.first = max(0, min(max(self.first, at - height + 1), at, count - height))
+        shown = log.rows[first : min(count, first + height)]
+        times = [clock(history.trace[row[0]].at_us) for row in shown]
+        widest = max(map(len, times), default=5)
+        world, wide = history.world, self.screen.size.width - 4 if narrow else self.size.width - 2
+        lanes = Lanes.fitting(shown, list(world.machines), list(world.hosts), widest, wide)
+        rows: list[Text] = [[(lanes.heading(), "strong")]]
+        for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
+            rows.append(lanes.draw(row, time, number == at, log.what(number)))
+        self.query_one(Drawn).draw(rows, layout=False)
+
+    @on(Drawn.Clicked)
+    def _clicked(self, event: Drawn.Clicked) -> None:
+        event.stop()
+        if 0 < event.row <= self._count - self.first:
+            self.post_message(self.EventChosen(self.first + event.row - 1))
+
+
+class DetailPane(VerticalScroll, Pane, can_focus=False):
+    """The chosen event: its bytes, or a decision's reasons; or the console of a node."""
+
+    def __init__(self) -> None:
+        super().__init__(id="detail", classes="pane")
+
+    def compose(self) -> ComposeResult:
+        """Lay out the rows."""
+        yield Drawn("", id="detail-text")
+
+    def draw_view(self, view: LabView) -> None:
+        """Draw the chosen event, or what was said at the prompt."""
+        session, rows = view.session, self.query_one(Drawn)
+        if not view.talking:
+            self.border_title = TITLES["detail"]
+            rows.draw(session.log.opened(view.row))
+            return
+        self.border_title = f"Console of {view.talking}"
+        said = transcript(session.history, view.talking, session.address(view.talking))
+        rows.draw(said or [[("Type a command, as in redis-cli. Esc leaves.", "dim")]])
+        self.scroll_end(animate=False)
+
+
+class StoryPane(VerticalScroll, Pane, can_focus=False):
+    """The scenario: what its last step said, and what comes next."""
+
+    def __init__(self) -> None:
+        super().__init__(id="story", classes="pane")
+
+    def compose(self) -> ComposeResult:
+        """Lay out the rows."""
+        yield Drawn("", id="story-text")
+
+    def draw_view(self, view: LabView) -> None:
+        """Draw how far the scenario is."""
+        self.query_one(Drawn).draw(story(view))
+
+
+class Caption(Drawn):
+    """The last step's text on a line, where the scenario's pane is not in sight."""
+
+    def show_view(self, view: LabView) -> None:
+        """Draw it."""
+        self.draw(story(view)[:1])
+
+
+def story(view: LabView) -> list[Text]:
+    """Return the rows of a scenario."""
+    return drawing.story(view.session.spec, view.session.runner.done, [title for _, title in view.lessons])
+
+
+class LaboratoryPanes(Horizontal):
+    """The four panes, or where there is little room one of them; the current one's title is marked.
+
+    They share what is chosen: an event and a node, which each of them marks.
+    """
+
+    LEFT: ClassVar = ("cluster", "story")
+
+    class Chosen(Message):
+        """Another event, node or pane was chosen; `node` is a node's name, if it was one."""
+
+        def __init__(self, node: str = "") -> None:
+            super().__init__()
+            self.node = node
+
+    def __init__(self, session: LabSession) -> None:
+        super().__init__()
+        self._session = session
+        self.current = PANES[0]
+        self.event = -1  # a row of the event log; -1: the last
+        self._node = next(iter(session.world.hosts), "")
+
+    def compose(self) -> ComposeResult:
+        """Lay them out."""
+        with Vertical(id="left"):
+            yield ClusterPane()
+            yield StoryPane()
+        with Vertical(id="right"):
+            yield MessagesPane()
+            yield DetailPane()
+
+    def on_mount(self) -> None:
+        """Set the titles."""
+        for name, title in TITLES.items():
+            self.query_one(f"#{name}").border_title = title
+
+    def show_view(self, view: LabView) -> None:
+        """Draw all panes."""
+        self.query_one(ClusterPane).show_view(view)
+        self.query_one(MessagesPane).show_view(view)
+        self.query_one(DetailPane).show_view(view)
+        self.query_one(StoryPane).show_view(view)
+        narrow = self.screen.has_class("-narrow")
+        for name in PANES:
+            pane = self.query_one(f"#{name}")
+            pane.set_class(narrow and name != self.current, "-hidden")
+            pane.set_class(name == self.current, "-current")
+            others = [TITLES[each] for each in PANES[PANES.index(name) + 1 :] + PANES[: PANES.index(name)]]
+            pane.border_subtitle = "⇥ " + " · ".join(others) if narrow else ""
+        self.query_one("#left").set_class(narrow and self.current not in self.LEFT, "-hidden")
+        self.query_one("#right").set_class(narrow and self.current in self.LEFT, "-hidden")
+
+    # -- what is chosen
+
+    @property
+    def row(self) -> int:
+        """The row of the chosen event, -1 if nothing has happened."""
+        count = self._session.log.count
+        return count - 1 if self.event < 0 or self.event >= count else self.event
+
+    @property
+    def node(self) -> str:
+        """The chosen node."""
+        if self._node not in self._session.world.hosts:  # before the first event there is none
+            self._node = next(iter(self._session.world.hosts), self._node)
+        return self._node
+
+    def choose_event(self, row: int) -> None:
+        """Choose an event."""
+        self.event = row
+        self.post_message(self.Chosen())
+
+    def choose_node(self, name: str) -> None:
+        """Choose a node."""
+        self._node = name
+        self.post_message(self.Chosen(name))
+
+    @on(MessagesPane.EventChosen)
+    def _event_clicked(self, message: MessagesPane.EventChosen) -> None:
+        message.stop()
+        self.choose_event(message.row)
+
+    @on(ClusterPane.NodeChosen)
+    def _node_clicked(self, message: ClusterPane.NodeChosen) -> None:
+        message.stop()
+        self.choose_node(message.node)
+
+    def next_event(self, by: int) -> None:
+        """Choose another event, so many rows on."""
+        if count := self._session.log.count:
+            self.choose_event(max(0, min(count - 1, self.row + by)))
+            self.query_one(DetailPane).scroll_home(animate=False)
+
+    def next_node(self) -> None:
+        """Choose the next node."""
+        names = list(self._session.world.hosts)
+        if self.node in names:
+            self.choose_node(names[(names.index(self.node) + 1) % len(names)])
+
+    def choose_pane(self, name: str) -> None:
+        """Make a pane the current one."""
+        self.current = name
+        self.post_message(self.Chosen())
+
+    def next_pane(self, by: int = 1) -> None:
+        """Make another pane the current one."""
+        self.choose_pane(PANES[(PANES.index(self.current) + by) % len(PANES)])
+
+    def scroll_current(self, by: int) -> None:
+        """Scroll the current pane; the messages have their own way of moving on."""
+        if self.current == "messages":
+            self.next_event(by * SCROLL_LINES)
+        else:
+            self.query_one(f"#{self.current}").scroll_relative(y=by * SCROLL_LINES, animate=False)

@@ -1,0 +1,322 @@
+"""The laboratory: a cluster that stands still until the learner lets time go on, and goes back as easily.
+
+The screen holds a session (`tutor.lab.session`) and draws all panes again after each change: what they show follows
+from the present place of the history alone. What can be typed: `tutor.lab.actions`.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding
+from textual.events import Key
+from textual.timer import Timer
+from textual.widgets import Input
+
+from engine.simulation.actions import ActionError
+from engine.simulation.history import History, HistoryError
+from tutor.lab.controls import CONTROLS, fill
+from tutor.lab.model import ScenarioSpec
+from tutor.lab.session import LabSession
+from tutor.screens.base import TutorScreen
+from tutor.screens.compare import CompareScreen
+from tutor.screens.laboratory.header import LaboratoryHeader
+from tutor.screens.laboratory.panes import TITLES, Caption, LaboratoryPanes
+from tutor.screens.laboratory.player import Player
+from tutor.screens.laboratory.prompt import Prompt
+from tutor.screens.laboratory.view import LabView
+from tutor.widgets.keybar import KeyBar
+
+HELP = """\
+Time stands still until you let it go on. **n** does the scenario's next step; **→** goes on to the next event and
+**←** back by one; **Space** lets time run, and stops it; **+** and **-** make it faster and slower. The line below
+is the whole history: click it, or go with **PgUp** and **PgDn** from step to step, **Home** and **End** to its ends.
+**↑** and **↓** (or a click) choose a message, and the pane below opens it: its bytes, or a decision's reasons.
+
+**⇥** goes from pane to pane (its title is marked); **⇧↑** and **⇧↓** scroll the pane, as the wheel does.
+
+The strokes: `═▶` a snapshot, `━▶` the stream of writes, `··▶` acknowledgements, `─▶` commands and replies, `┄▶` a new
+connection, `✗▶` its end; `◆` something in a node, `▌` an action.
+
+**m** (or a click) chooses a node. **c** **h** **d** **k** **s** **p** **o** **f** **r** **a** **w** begin a line for
+it, which **Enter** carries out (all that can be done is in the palette, **^P**); **:** begins an empty line, for
+`cut A B silent`, `goto 2.5` (seconds) or `app> SET k v` (a client's command).
+What the cluster shows of a replica: how many bytes of its history it is *behind*, and its *lag*, what its master has
+not heard it acknowledge (it does so once a second). ▷, ◁ and ▲ mark where the chosen message goes. **l** opens the
+lesson that the scenario belongs to.
+
+**i** talks to the chosen node as redis-cli does. In both prompts **Tab** completes, and **↑** brings back what was
+typed. **u** takes your last action back; going back and doing something else starts a branch: **b** goes to the next
+branch, **=** compares. Nothing breaks: go back.
+"""
+ONE_BRANCH = "There is one branch. Go back and do something else: that starts another one."
+IDLE_S = 0.05  # after which nobody waits, and the next step back is made ready
+NOTHING_TO_DO = {"next_branch": ONE_BRANCH, "undo": "There is no action to take back."}
+
+
+class LaboratoryScreen(TutorScreen[None]):
+    """The laboratory, on one scenario."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    AUTO_FOCUS = ""
+    HELP = HELP
+    HELP_TITLE = "The laboratory"
+    BINDINGS: ClassVar = [
+        Binding("f1,question_mark", "app.help", "help", id="help", key_display="F1"),
+        Binding("n", "next", "next step", id="lab.next"),
+        Binding("right", "travel('forward')", "step", id="lab.step"),
+        Binding("left", "travel('back')", "back", id="lab.back"),
+        Binding("space", "player('toggle')", "play", id="lab.play"),
+        Binding("colon", "prompt('')", "type", key_display=":", id="lab.prompt"),
+        Binding("i", "console", "console", id="lab.console"),
+        Binding("tab", "panes('next_pane')", "pane", key_display="⇥", id="lab.pane"),
+        Binding("m", "panes('next_node')", "node", id="lab.node"),
+        Binding("u", "travel('undo')", "undo", id="lab.undo"),
+        *(
+            Binding(
+                control.key, f"begin({control.line!r})", control.label, id=f"lab.{control.label.replace(' ', '-')}"
+            )
+            for control in CONTROLS
+            if control.key
+        ),
+        Binding("b", "travel('next_branch')", "branch", id="lab.branch"),
+        Binding("equals_sign", "compare", "compare", key_display="=", id="lab.compare"),
+        Binding("plus", "player('faster', 1)", "faster", key_display="+", id="lab.faster"),
+        Binding("minus", "player('faster', -1)", "slower", key_display="-", id="lab.slower"),
+        Binding("l", "lesson", "lesson", id="lab.lesson"),
+        Binding("up", "panes('next_event', -1)", "choose", show=False),
+        Binding("down", "panes('next_event', 1)", "choose", show=False),
+        Binding("shift+tab", "panes('next_pane', -1)", "pane before", show=False),
+        Binding("shift+up", "panes('scroll_current', -1)", "scroll up", show=False),
+        Binding("shift+down", "panes('scroll_current', 1)", "scroll down", show=False),
+        Binding("pageup", "travel('step_before')", "step before", show=False),
+        Binding("pagedown", "travel('step_after')", "step after", show=False),
+        Binding("home", "travel('first')", "first", show=False),
+        Binding("end", "travel('last')", "last", show=False),
+        Binding("escape", "leave", "leave", id="lab.leave"),
+    ]
+    CSS = """
+    LaboratoryScreen { background: $background; }
+    LaboratoryScreen .pane { border: round $rule; border-title-color: $muted; border-subtitle-color: $muted;
+        padding: 0 1; scrollbar-size-vertical: 1; }
+    LaboratoryScreen .pane.-current { border-title-color: $text-accent; }
+    LaboratoryScreen Static { text-wrap: wrap; }
+    LaboratoryScreen #messages-text { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+    LaboratoryScreen #left { width: 42%; }
+    LaboratoryScreen #cluster { height: 1fr; }
+    LaboratoryScreen #backlog { height: auto; margin-top: 1; }
+    LaboratoryScreen #story { height: 11; }
+    LaboratoryScreen #messages { height: 1fr; }
+    LaboratoryScreen #detail { height: 40%; }
+    LaboratoryScreen #prompt { height: 1; background: $surface; }
+    LaboratoryScreen #who { width: auto; padding: 0 0 0 1; color: $text-accent; }
+    LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
+    LaboratoryScreen #say { display: none; height: 2; padding: 0 2; }
+    LaboratoryScreen.-narrow #say { display: block; }
+    LaboratoryScreen #hint { width: auto; max-width: 60%; height: 1; padding: 0 1; color: $muted; text-wrap: nowrap;
+        text-overflow: ellipsis; }
+    LaboratoryScreen.-narrow #left { width: 100%; }
+    LaboratoryScreen.-narrow #backlog { margin-top: 0; }
+    LaboratoryScreen.-narrow #detail, LaboratoryScreen.-narrow #story { height: 1fr; }
+    LaboratoryScreen.-narrow .pane.-hidden { display: none; }
+    LaboratoryScreen.-narrow #left.-hidden, LaboratoryScreen.-narrow #right.-hidden { display: none; }
+    """
+
+    def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
+        super().__init__()
+        self.session = LabSession(spec, history)
+        self.lessons: tuple[tuple[str, str], ...] = ()  # ID and title of those that the scenario belongs to
+        self._idle: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the laboratory."""
+        yield LaboratoryHeader()
+        yield LaboratoryPanes(self.session)
+        yield Caption("", id="say")
+        yield Player(self.session)
+        yield Prompt(self.session)
+        yield KeyBar(lines=2)
+
+    @property
+    def panes(self) -> LaboratoryPanes:
+        """The panes, and what is chosen in them."""
+        return self.query_one(LaboratoryPanes)
+
+    @property
+    def player(self) -> Player:
+        """The line of time."""
+        return self.query_one(Player)
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt."""
+        return self.query_one(Prompt)
+
+    def on_mount(self) -> None:
+        """Draw the beginning."""
+        self.set_focus(None)
+        self.call_after_refresh(self.draw)
+        self.run_worker(self._find_lessons(), group="lessons")
+
+    async def _find_lessons(self) -> None:
+        """Find the lessons that the scenario belongs to; the course may have to be read first."""
+        self.lessons = await asyncio.to_thread(self.app.course.lessons_staged, self.session.spec.id)
+        self.refresh_bindings()
+        self.draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the lesson where there is one, and `+` and `-` only where they are not typed."""
+        if action == "player" and parameters[0] == "faster":
+            return not isinstance(self.focused, Input)
+        return bool(self.lessons) if action == "lesson" else True
+
+    def commands(self) -> Iterator[SystemCommand]:
+        """Yield what the palette offers here: everything that can be done, with a key or without."""
+        yield SystemCommand("Next step", "Do the scenario's next step", self.action_next)
+        yield SystemCommand("Play or pause", "Let time run, or stop it", partial(self.action_player, "toggle"))
+        yield SystemCommand("Faster", "Let time run ten times as fast", partial(self.action_player, "faster", 1))
+        yield SystemCommand(
+            "Slower", "Let time run at a tenth of its speed", partial(self.action_player, "faster", -1)
+        )
+        for by, way in ((-1, "up"), (1, "down")):
+            pane = TITLES[self.panes.current]
+            told = f"Scroll the pane {pane}, or move on in it (⇧{'↑' if by < 0 else '↓'})"
+            yield SystemCommand(f"Scroll {way}", told, partial(self.panes.scroll_current, by))
+        yield SystemCommand("Undo", "Take the last action back", partial(self.action_travel, "undo"))
+        yield SystemCommand("Console", f"Talk to {self.panes.node} as redis-cli does", self.action_console)
+        if self.lessons:
+            lesson = f"Go to “{self.lessons[0][1]}”, which this scenario stages"
+            yield SystemCommand("Lesson", lesson, self.action_lesson)
+        to_branch = partial(self.action_travel, "next_branch")
+        yield SystemCommand("Next branch", "Go to the end of another branch", to_branch)
+        yield SystemCommand("Compare branches", "Show two branches side by side", self.action_compare)
+        for control in CONTROLS:
+            told = f"{control.about} ({control.key})" if control.key else control.about
+            yield SystemCommand(control.label.capitalize(), told, partial(self.action_begin, control.line))
+
+    # -- drawing
+
+    def draw(self) -> None:
+        """Draw all of it from the present place."""
+        session, panes = self.session, self.panes
+        session.log.read(session.history)
+        view = LabView(session, panes.row, panes.node, self.prompt.talking, self.lessons, self.player.state)
+        panes.show_view(view)
+        self.query_one(Caption).show_view(view)
+        self.player.show_view(view)
+        self.query_one(LaboratoryHeader).show_view(view)
+
+    def on_resize(self) -> None:
+        """Fit it."""
+        self.call_after_refresh(self.draw)
+
+    @on(Player.Moved)
+    @on(Prompt.Executed)
+    def changed(self) -> None:
+        """Show another place, and make the way back from it ready once nobody waits."""
+        self.panes.event = -1
+        self.draw()
+        if self._idle is not None:
+            self._idle.stop()
+        if self.player.playing is None:
+            self._idle = self.set_timer(IDLE_S, self.session.history.prepare)
+
+    @on(LaboratoryPanes.Chosen)
+    def _chosen(self, message: LaboratoryPanes.Chosen) -> None:
+        if message.node and self.prompt.talking:
+            self.prompt.talk_to(message.node)  # an open console follows
+        self.draw()
+
+    @on(Prompt.Left)
+    def _prompt_left(self) -> None:
+        self.draw()
+
+    # -- what the learner does
+
+    def action_panes(self, method: str, *arguments: int) -> None:
+        """Have the panes choose something."""
+        getattr(self.panes, method)(*arguments)
+
+    def action_player(self, method: str, *arguments: int) -> None:
+        """Let time run, or otherwise than it does."""
+        getattr(self.player, method)(*arguments)
+        self.draw()
+
+    def action_travel(self, how: str) -> None:
+        """Go through time, as a method of the session does."""
+        try:
+            if getattr(self.session, how)() is False:
+                self.notify(NOTHING_TO_DO[how])
+        except (ActionError, HistoryError) as error:
+            self.notify(str(error), severity="warning", markup=False)
+        self.changed()
+
+    def action_next(self) -> None:
+        """Do the scenario's next step."""
+        if self.session.over:
+            self.notify("The scenario is over.")
+            return
+        try:
+            wrong = self.session.next_step()
+        except (ActionError, HistoryError) as error:
+            wrong = [str(error)]
+        for text in wrong:
+            self.notify(text, title="Not as the scenario tells", severity="warning", markup=False)
+        self.changed()
+
+    def action_compare(self) -> None:
+        """Show two branches side by side."""
+        if len(self.session.history.branches) < 2:
+            self.notify(ONE_BRANCH)
+            return
+        self.app.push_screen(CompareScreen(self.session.history, self.session.log.letters))
+
+    def on_key(self, event: Key) -> None:
+        """Give the prompt the keys that it has not got by itself."""
+        self.prompt.take(event)
+
+    def action_prompt(self, text: str) -> None:
+        """Begin a line."""
+        self.prompt.begin(text)
+        self.draw()
+
+    def action_begin(self, text: str) -> None:
+        """Begin a line for the chosen node."""
+        self.action_prompt(fill(text, self.session.world, self.panes.node, self.session.spec.clients))
+
+    def action_console(self) -> None:
+        """Talk to the chosen node."""
+        self.prompt.begin("", talking=self.panes.node)
+        if self.has_class("-narrow"):
+            self.panes.choose_pane("detail")
+        self.draw()
+
+    def action_lesson(self) -> None:
+        """Go to the lesson that the scenario belongs to: back to it, or into it."""
+        from tutor.screens.lesson import LessonScreen
+
+        came_from_one = any(isinstance(screen, LessonScreen) for screen in self.app.screen_stack)
+        self.dismiss()
+        if not came_from_one:
+            self.app.open_lesson(self.lessons[0][0])
+
+    def action_leave(self) -> None:
+        """Leave the prompt, or the laboratory."""
+        if self.prompt.active:
+            self.prompt.action_leave()
+        elif self.session.worked:
+            from tutor.screens.dialogs import ChoiceDialog
+
+            def chosen(choice: str | bool | None) -> None:
+                if choice == "leave":
+                    self.dismiss()
+
+            choices = [("stay", "Stay"), ("leave", "Leave")]
+            self.app.push_screen(
+                ChoiceDialog("Leave the laboratory?", "What you did here is not kept.", choices), chosen
+            )
+        else:
+            self.dismiss()

@@ -1,0 +1,36 @@
+"""From a lesson into the laboratory: on a scenario of the step, or on the learner's servers with their history."""
+
+import asyncio
+
+from tutor.lesson.front_end import Controller
+from tutor.lesson.view import LessonSetup, Scene
+from tutor.lesson_server.parent import HostError
+from tutor.screens.base import Program
+
+OWN = "@own"  # the choice of the learner's own servers; no scenario has such a name
+OWN_SUMMARY = (
+    "Everything that happened on your servers, up to now. Go back in it, and branch off where you like: "
+    "the lesson does not change. Esc returns to it."
+)
+
+
+def offered(scenes: tuple[Scene, ...], setup: LessonSetup | None) -> list[tuple[str, str]]:
+    """Return what the laboratory can show of a step: the name and title of each."""
+    own = [(OWN, "Your own servers, with all that you did")] if setup is not None and setup.machines else []
+    return own + [(scene.scenario, scene.title) for scene in scenes]
+
+
+async def open_own(app: Program, controller: Controller, lesson: str) -> None:
+    """Open the laboratory on the lesson's servers, with their whole history. Leaving it returns to the lesson."""
+    from engine.simulation.history import History, HistoryError
+    from tutor.lab.runner import spec_of
+    from tutor.screens.laboratory import LaboratoryScreen
+
+    app.notify("Opening your servers in the laboratory …", timeout=2, markup=False)
+    try:
+        data = await controller.recording()
+        history = await asyncio.to_thread(History.decode, data or b"")
+    except (HistoryError, HostError) as error:
+        app.notify(str(error), title="The laboratory cannot be opened", severity="error", markup=False)
+        return
+    app.push_screen(LaboratoryScreen(spec_of(history, f"Your servers in “{lesson}”", OWN_SUMMARY), history))

@@ -1,0 +1,110 @@
+"""What is typed in a lesson: lines and answers on their way to the controller, and what was typed too early."""
+
+from textual import events, on
+from textual.message import Message
+
+from tutor.lesson import messages as m
+from tutor.lesson.actions import BY_NAME, FULL_SCREEN, Action
+from tutor.lesson.front_end import Controller
+from tutor.prompt.rows import row
+from tutor.prompt.words import shorten
+from tutor.widgets.focus import focus_soon
+from tutor.widgets.news import shows
+from tutor.widgets.terminal import Terminal
+from tutor.widgets.terminals import Terminals
+
+
+class LessonTerminals(Terminals):
+    """The terminals of a lesson."""
+
+    class ActionTyped(Message):
+        """An action was typed at the prompt: `:undo`, `:picture KEY`."""
+
+        def __init__(self, action: Action, argument: str) -> None:
+            super().__init__()
+            self.action, self.argument = action, argument
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__("terminals")
+        self.controller = controller
+        self._typed_early: list[tuple[str, str | None]] = []  # keys that came before there was a terminal
+
+    @shows(m.Opened)
+    async def open(self, news: m.Opened) -> None:
+        """Make the terminals, with what was typed before they were there."""
+        await self.set_up(news.setup.terminals, self._terminal)
+        if terminal := self.now:
+            if news.setup.newcomer and not self._typed_early:
+                terminal.welcome()
+            for key, character in self._typed_early:
+                terminal.type_ahead(key, character)
+            self._typed_early.clear()
+            focus_soon(terminal)
+
+    def _terminal(self, name: str) -> Terminal:
+        terminal = Terminal(completer=self.controller.completer(name), history=self.controller.history(name))
+        terminal.channel = name
+        terminal.border_title = name
+        terminal.remember(self.controller.scrollback)
+        terminal.busy = True  # until the lesson is where it was left
+        return terminal
+
+    def take(self, event: events.Key) -> None:
+        """Take a key that came to another widget, wherever the focus is.
+
+        Keys may arrive in a burst: some may still arrive elsewhere after a terminal has received the focus.
+        """
+        terminal = self.now
+        if terminal is not None:
+            terminal.end_welcome()
+        elif event.is_printable or event.key in ("enter", "backspace"):
+            event.stop()
+            self._typed_early.append((event.key, event.character))
+        if event.is_printable and terminal is not None:
+            event.stop()
+            event.prevent_default()
+            focus_soon(terminal)
+            terminal.take(event)
+
+    @on(Terminal.Submitted)
+    def _submitted(self, message: Terminal.Submitted) -> None:
+        message.stop()
+        line, terminal = message.line.strip(), message.terminal
+        if line and line not in ("clear", "exit", "quit") and not line.startswith(":"):
+            self.run_worker(self.controller.submit(terminal.channel, line, message.typed_for), group="submit")
+            return
+        terminal.busy = False
+        if line == "clear":
+            terminal.clear()
+        elif line in ("exit", "quit"):
+            self.post_message(Terminal.Left(terminal))
+        elif line:
+            self._action_typed(line[1:], terminal)
+
+    def _action_typed(self, line: str, terminal: Terminal) -> None:
+        word, _, rest = line.partition(" ")
+        action = BY_NAME.get(word.lower())
+        if word.lower() == "help" or not word:
+            terminal.append(row(f"{each.word:<14}{each.told}", "note", indent=14) for each in FULL_SCREEN)
+        elif action is None or not action.told:
+            terminal.write_line(f"There is no “:{shorten(word)}”. :help lists what there is.", "error")
+        else:
+            self.post_message(self.ActionTyped(action, rest.strip()))
+
+    @on(Terminal.Answered)
+    def _answered(self, message: Terminal.Answered) -> None:
+        message.stop()
+        message.terminal.busy = True
+        self.run_worker(
+            self.controller.answer(message.terminal.channel, message.question, message.answer), group="submit"
+        )
+
+    @on(Terminal.PutOff)
+    def _put_off(self, message: Terminal.PutOff) -> None:
+        message.stop()
+        self.run_worker(self.controller.act("later"), group="act")
+
+    @on(Terminal.Interrupted)
+    def _interrupted(self, message: Terminal.Interrupted) -> None:
+        message.stop()
+        self.run_worker(self.controller.interrupt(message.terminal.channel), group="interrupt")
