@@ -7,7 +7,7 @@ is first needed, so that the first frame comes about as soon as that of an empty
 import asyncio
 import gc
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
@@ -55,6 +55,7 @@ class TutorApp(Program):
         preferences: Preferences | None = None,
         scenario: str | None = None,
         kept: "tuple[ScenarioSpec, History] | None" = None,
+        sandbox: Sequence[str] | None = None,
     ) -> None:
         self.preferences = preferences or Preferences.load()
         super().__init__()
@@ -62,6 +63,7 @@ class TutorApp(Program):
         self._first = lesson
         self._scenario = scenario
         self._kept = kept
+        self._sandbox = sandbox
         self.course: Course = course or InstalledCourse()  # its files are read when a thread first needs them
 
     def get_css_variables(self) -> dict[str, str]:
@@ -85,6 +87,8 @@ class TutorApp(Program):
             self.open_lesson(self._first)
         if self._scenario is not None:
             self.action_laboratory(self._scenario)
+        if self._sandbox is not None:
+            self.action_sandbox(*self._sandbox)
         if self._kept is not None:
             from tutor.screens.laboratory import LaboratoryScreen
 
@@ -120,8 +124,6 @@ class TutorApp(Program):
     @work
     async def open_lesson(self, lesson: str | None) -> None:
         """Open a lesson, and after it the one that was chosen at its end."""
-        import asyncio
-
         from tutor.lesson.reading import Problems
         from tutor.screens.lesson import LessonScreen
 
@@ -135,14 +137,21 @@ class TutorApp(Program):
             lesson = await self.push_screen_wait(LessonScreen(controller))
 
     @work
-    async def action_sandbox(self) -> None:
-        """Open a server without a lesson."""
-        import asyncio
-
+    async def action_sandbox(self, *then: str) -> None:
+        """Open a server without a lesson, and have it do something (see `Controller.act`)."""
         from tutor.screens.lesson import LessonScreen
 
+        screen = next(
+            (each for each in self.screen_stack if isinstance(each, LessonScreen) and each.place == "sandbox"), None
+        )
+        if screen is not None:  # it is open below
+            while self.screen is not screen:
+                await self.pop_screen()
+            for action in then:
+                screen.action_act(action)
+            return
         controller = await asyncio.to_thread(self.course.sandbox)
-        await self.push_screen_wait(LessonScreen(controller))
+        await self.push_screen_wait(LessonScreen(controller, then))
 
     def action_laboratory(self, scenario: str = "") -> None:
         """Open the laboratory, on a scenario or on the list of them."""
@@ -206,8 +215,6 @@ class TutorApp(Program):
 
     def action_reset_everything(self) -> None:
         """Forget all progress, after asking."""
-        import asyncio
-
         from tutor.screens.dialogs import Confirm
 
         async def reset() -> None:
@@ -254,8 +261,9 @@ def run(
     lesson: str | None = None,
     scenario: str | None = None,
     kept: "tuple[ScenarioSpec, History] | None" = None,
+    sandbox: Sequence[str] | None = None,
 ) -> int:
-    """Run the program: on the map, on one lesson, or in the laboratory on a scenario or a history that was kept.
+    """Run the program: on the map, a lesson, the sandbox, or in the laboratory on a scenario or a kept history.
 
     Returns the exit status.
     """
@@ -265,7 +273,7 @@ def run(
     # A terminal's thread that reads a long reply hands over more often: the screen comes first.
     sys.setswitchinterval(0.001)
     gc.set_threshold(20_000, 20, 50)
-    app = TutorApp(lesson, scenario=scenario, kept=kept)
+    app = TutorApp(lesson, scenario=scenario, kept=kept, sandbox=sandbox)
     with by_signal(app.end_soon):
         app.run()
     return app.return_code or 0

@@ -94,6 +94,24 @@ def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as
     context.exit(run(lesson))
 
 
+@cli.command()
+@click.option("--plain", is_flag=True, help="Line by line, for screen readers and pipes.")
+@click.option("--data", metavar="NAME", default="", help="Load a data set: shop, leaderboard, sensors …")
+@click.option(
+    "--load", "file", metavar="FILE", default="", help="Open a dump or append-only file, which is only read."
+)
+@click.pass_context
+def sandbox(context: click.Context, plain: bool, data: str, file: str) -> None:
+    """Open a server of your own to try things on. It comes back as you left it."""
+    if plain:
+        from tutor.plain import run_sandbox
+
+        context.exit(run_sandbox(data, file))
+    from tutor.app import run
+
+    context.exit(run(sandbox=[f"data {data}"] * bool(data) + [f"load {file}"] * bool(file)))
+
+
 @cli.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context

@@ -33,6 +33,7 @@ from tutor.prompt.markdown import one_line, to_plain
 from tutor.prompt.rows import Row
 from tutor.prompt.words import LINE, shorten
 
+CONFIRMED = "yes"
 PICTURE_WIDTH = 78
 NOTHING_DRAWN = "No command has been about a key yet."
 LEAVING = ("exit", "quit")
@@ -40,6 +41,8 @@ LEAVING = ("exit", "quit")
 
 class Plain:
     """The conversation. `read` gives a line or None at the end; `write` takes one line of text."""
+
+    place = "lesson"  # as actions have it
 
     def __init__(
         self,
@@ -71,8 +74,7 @@ class Plain:
 
     def run(self) -> None:
         """Take the lesson until it is over or left. Raises HostError if its server does not start."""
-        front = self.lesson.front
-        self.write(f"Lesson: {front.title}. About {front.minutes} minutes, {len(self.lesson.steps)} steps.")
+        self.introduce()
         self.write("Type Redis commands, or :help for what else can be typed.")
         if len(self.lesson.terminals) > 1:
             names = ", ".join(self.lesson.terminals)
@@ -86,6 +88,11 @@ class Plain:
                     self.turn()
         finally:
             self.driver.close()
+
+    def introduce(self) -> None:
+        """Say what this is."""
+        front = self.lesson.front
+        self.write(f"Lesson: {front.title}. About {front.minutes} minutes, {len(self.lesson.steps)} steps.")
 
     def turn(self) -> None:
         """Have the learner answer a question, or type a line."""
@@ -134,6 +141,8 @@ class Plain:
                 self.act("reset_lesson")
             case ["run"]:
                 self.run_next()
+            case ["data" | "load" | "export", *_]:
+                self.act(" ".join(words))
             case ["again"]:
                 self.tell_heading()
             case ["picture", *names]:
@@ -149,7 +158,7 @@ class Plain:
             case ["quit"] | ["q"]:
                 self.over = True
             case _:
-                for row in plain_help():
+                for row in plain_help(self.place):
                     self.write(row)
 
     def run_next(self) -> None:
@@ -436,6 +445,30 @@ def _example(example: Example) -> Iterable[str]:
         yield from (f"    {row}" for row in reply.splitlines())
 
 
+class PlainSandbox(Plain):
+    """The sandbox in the plain mode."""
+
+    place = "sandbox"
+
+    def introduce(self) -> None:
+        """See `Plain`."""
+        self.write("Sandbox.")
+
+    def tell_heading(self) -> None:
+        """Tell nothing: there is one step."""
+        self._told = {"end"}
+
+    def tutor_command(self, words: Sequence[str]) -> None:
+        """See `Plain`. Before everything is forgotten, ask."""
+        if list(words[:1]) == ["reset"]:
+            answer = self.read(f"The data and the undo history are removed. Type {CONFIRMED} to start afresh: ")
+            if answer is None or answer.strip().lower() != CONFIRMED:
+                self.write("Nothing was removed.")
+                return
+            words = ["reset"]
+        super().tutor_command(words)
+
+
 class JsonPlain(Plain):
     """The conversation as JSON, one object a line: what was typed and printed, what was recognized, what is done.
 
@@ -561,6 +594,30 @@ def rehearse(lesson: model.Lesson, seed: int) -> str:
     return f"a control character in {bad[0]!r}" if bad else ""
 
 
+def run_sandbox(data: str = "", file: str = "") -> int:
+    """Open the sandbox at standard input and output; returns the exit status."""
+    from tutor.lesson.free_play import FreePlay
+
+    first = [f":data {data}"] * bool(data) + [f":load {file}"] * bool(file)
+
+    def read(prompt: str) -> str | None:
+        return first.pop(0) if first else _read(prompt)
+
+    return _converse(lambda write: PlainSandbox(FreePlay(), read, write))
+
+
+def _converse(make: Callable[[Callable[[str], object]], Plain], as_json: bool = False) -> int:
+    """Hold a conversation; returns the exit status."""
+    with by_signal():
+        try:
+            with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+                make(_wrapped if sys.stdout.isatty() and not as_json else print).run()
+        except HostError as error:
+            print(f"redis-tutor: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
 OPEN = 3  # the exit status when a task of the step is still open
 
 
@@ -591,14 +648,9 @@ def run(name: str, step: int | None = None, as_json: bool = False) -> int:
     else:
         controller = LessonController(lesson, course, None, seed=1, step=step - 1)
     kind, read = (JsonPlain, _read_silently) if as_json else (Plain, _read)
-    with by_signal():
-        try:
-            with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-                write = _wrapped if sys.stdout.isatty() and not as_json else print
-                kind(controller, read, write, progress if step is None else None).run()
-        except HostError as error:
-            print(f"redis-tutor: {error}", file=sys.stderr)
-            return 1
+    kept = progress if step is None else None
+    if status := _converse(lambda write: kind(controller, read, write, kept), as_json):
+        return status
     return OPEN if step is not None and not controller.is_done(step - 1) else 0
 
 

@@ -178,7 +178,7 @@ def test_a_second_window_keeps_nothing_and_says_so(tmp_path):
         "import sys; from pathlib import Path; from tutor.lesson.journal import IN_USE, LessonJournal\n"
         "second = LessonJournal('sample', Path(sys.argv[1]))\n"
         "second.note(terminal='redis', line='SET a 2')\n"
-        "assert second.notice == IN_USE and not second.writes and second.step == '0 One'"
+        "assert second.notice == IN_USE.format('lesson') and not second.writes and second.step == '0 One'"
     )
     subprocess.run([sys.executable, "-c", window, tmp_path], check=True, timeout=PATIENCE_S)
     first.note(terminal="redis", line="SET a 1")

@@ -140,7 +140,7 @@ async def test_the_sandbox_has_a_server_and_marks_what_changed() -> None:
         await until(pilot, lambda: "= l " in keys.plain_text, "the key looked at")
         await enter(pilot, "GET l")
         await enter(pilot, ":why")
-        await until(pilot, lambda: "`l` holds a list." in screen_text(app), "why")
+        await until(pilot, lambda: "l holds a list." in screen_text(app), "why")
         await enter(pilot, "DEL l")
         await until(pilot, lambda: "- l " in keys.plain_text, "the removed key")
         await pilot.press("f4")
@@ -292,6 +292,8 @@ async def test_the_sandbox_goes_on_whatever_ends_its_server() -> None:
         await pilot.press("f4")
         await until(pilot, lambda: "2 items" in keys.plain_text, "the undo")
         await pilot.press("f5")
+        await until(pilot, lambda: "Start afresh?" in screen_text(app), "the question")
+        await pilot.press("down", "enter")
         await until(pilot, lambda: "No keys yet." in keys.plain_text, "the empty server")
 
 

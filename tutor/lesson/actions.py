@@ -4,6 +4,7 @@ A front end takes an action's key and its word (`:hint`, `:undo` …) from here,
 does is the controller's business (`Controller.act`), or the front end's for those that open or close something.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -18,6 +19,8 @@ class Action(NamedTuple):
     title: str = ""  # in the palette
     about: str = ""
     front_end: bool = False  # done by the front end
+    takes: str = ""  # what is typed after the word
+    place: str = ""  # where it is offered: in a `lesson`, in the `sandbox`, or everywhere
 
     @property
     def word(self) -> str:
@@ -27,21 +30,25 @@ class Action(NamedTuple):
 
 ACTIONS = (
     Action("hint", "f2", "hint", "a hint, a clearer one each time", title="Hint",
-           about="A hint, a clearer one each time"),
-    Action("show", "f3", "show me", "type the solution for me", title="Show me", about="Type the solution for me"),
+           about="A hint, a clearer one each time", place="lesson"),
+    Action("show", "f3", "show me", "type the solution for me", title="Show me", about="Type the solution for me",
+           place="lesson"),
     Action("run", "f7", "run", "run the next example of the text", "run the next example", front_end=True),
     Action("undo", "f4", "undo", "take the last command back", title="Undo", about="Take the last command back"),
     Action("reset", "f5", "reset step", "start this step again (:reset lesson for all of it)", title="Reset step",
            about="Start this step again"),
-    Action("next", "f8", "next", "the next step", title="Next step", about="Go on"),
-    Action("back", "f9", "back", "the step before", title="Step before", about="Go back"),
+    Action("next", "f8", "next", "the next step", title="Next step", about="Go on", place="lesson"),
+    Action("back", "f9", "back", "the step before", title="Step before", about="Go back", place="lesson"),
     Action("again", plain="read the step again", front_end=True),
     Action("why", told="explain the last error"),
     Action("picture", told="draw a key, or memory, persistence, replication … (:picture alone: what you type about)",
-           plain="draw what the last command was about (:picture KEY another key)"),
+           plain="draw what the last command was about (:picture KEY another key)", takes="KEY"),
+    Action("data", told="load a data set: :data alone lists them", takes="NAME", place="sandbox"),
+    Action("load", told="open your own dump or append-only file; the file is only read", takes="FILE",
+           place="sandbox"),
     Action("lab", "f12", "laboratory", "see your servers, or the step's scenario, in the laboratory",
            "tell the step's scenario in the laboratory (:lab NAME another one)", "In the laboratory",
-           "See your servers, or the step's scenario", front_end=True),
+           "See your servers, or the step's scenario", front_end=True, place="lesson"),
     Action("terminal", plain="type in another terminal", front_end=True),
     Action("help", told="what can be typed here", front_end=True),
     Action("map", told="back to the map of the course", title="Map", about="Back to the map of the course",
@@ -49,20 +56,36 @@ ACTIONS = (
     Action("quit", plain="leave; you come back where you were", front_end=True),
 )  # fmt: skip
 BY_NAME = {action.name: action for action in ACTIONS}
-FULL_SCREEN = tuple(action for action in ACTIONS if action.told)
-PLAIN = tuple(action for action in ACTIONS if (action.plain or action.told) and action.name not in ("help", "map"))
+RESET_SANDBOX = "start afresh: empty the server and forget what was typed"
 
 
-def completions() -> dict[str, str]:
+def offered(place: str, plain: bool = False) -> list[Action]:
+    """Return the actions of a place (`lesson` or `sandbox`) that have a line of help, for the full screen or not."""
+    here = [action for action in ACTIONS if action.place in ("", place) and (action.told or (plain and action.plain))]
+    return [action for action in here if not (plain and action.name in ("help", "map"))]
+
+
+def told(action: Action, place: str, plain: bool = False) -> str:
+    """Return an action's line of help."""
+    if action.name == "reset" and place == "sandbox":
+        return RESET_SANDBOX
+    return (plain and action.plain) or action.told
+
+
+def completions(place: str = "lesson", data: Iterable[str] = ()) -> dict[str, str]:
     """Return what can be typed at the prompt of the full screen besides Redis commands, with its meaning."""
     own = {"help": "about commands and groups", "clear": "clear the screen"}
-    return own | {action.word: action.told for action in FULL_SCREEN}
+    own |= {action.word: told(action, place) for action in offered(place)}
+    return own | {f":data {name}": "load this data set" for name in data}
 
 
-def plain_help() -> list[str]:
+def plain_help(place: str = "lesson") -> list[str]:
     """Return the help of the plain mode, a line for each action."""
     rows = []
-    for action in PLAIN:
+    for action in offered(place, plain=True):
         word = f"{action.word} NAME" if action.name == "terminal" else action.word
-        rows.append(f"{word:<8} {action.plain or action.told}" if len(word) < 9 else f"{word}   {action.plain}")
+        if action.place == "sandbox":
+            word = f"{action.word} {action.takes}"
+        text = told(action, place, plain=True)
+        rows.append(f"{word:<8} {text}" if len(word) < 9 else f"{word}   {text}")
     return rows

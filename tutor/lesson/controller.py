@@ -125,6 +125,9 @@ class TerminalServer:
 class LessonController(Sandbox):
     """One lesson being taken."""
 
+    session_class = session.Session
+    server_class = TerminalServer
+
     def __init__(
         self,
         lesson: model.Lesson,
@@ -133,10 +136,16 @@ class LessonController(Sandbox):
         history: LineHistory | None = None,
         seed: int | None = None,
         step: int = 0,
+        journal: LessonJournal | None = None,
     ) -> None:
-        """Make the controller. Without `progress` nothing is kept, no journal either, and `step` (index) is first."""
+        """Make the controller.
+
+        Without `progress` nothing is kept but in a `journal` that is given, and `step` (index) is first.
+        """
         super().__init__(history)
-        self._journal = journal = LessonJournal(lesson.key, digest=lesson.digest) if progress is not None else None
+        if progress is not None:
+            journal = LessonJournal(lesson.key, digest=lesson.digest)
+        self._journal = journal
         if journal is not None:
             lesson = for_learner(lesson, journal.seed)
         self.lesson = lesson
@@ -148,7 +157,7 @@ class LessonController(Sandbox):
         self._progress = progress
         self.seed = journal.seed if journal is not None else seed
         record = progress.recorder(lesson) if progress is not None else None
-        self._session = session.Session(lesson, TerminalServer(self), record, journal)
+        self._session = self.session_class(lesson, self.server_class(self), record, journal)
         if journal is not None:
             self.scrollback = Scrollback(journal.path.with_suffix(".screen"), not journal.rows, journal.writes)
         self._turn = asyncio.Lock()

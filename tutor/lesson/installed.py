@@ -128,9 +128,9 @@ class InstalledCourse:
 
     def sandbox(self) -> "Controller":
         """Return a controller with a server and no lesson."""
-        from tutor.lesson.sandbox import Sandbox
+        from tutor.lesson.free_play import FreePlay
 
-        return Sandbox(self._lines())
+        return FreePlay(self._lines())
 
     def find(self, query: str) -> list[FoundEntry]:
         """Return lessons, commands, terms and lines of the history that match, best first."""

@@ -10,7 +10,8 @@ first line is
 and every other line is an event, with its time `at` in ms since 1970:
 
     {"step": "0 Title"}                         a step begins; an empty name ends the lesson
-    {"terminal", "line", "for"}                 a command, and the example that it was typed for
+    {"terminal", "line", "for"}                 a command, and the example that it was typed for; in the sandbox also
+                                                `:data NAME` and `:load FILE`, the latter `for` a copy of the file
     {"stopped"}                                 Ctrl-C in a terminal, while its command waited
     {"prediction", "answer"}                    a prediction; the answer is its text
     {"done"}                                    a task was done: its ID
@@ -41,7 +42,7 @@ VERSION = 3
 MOST_ROWS = 5000  # later events are not kept
 LONGEST = 1 << 20  # characters; longer lines are not kept
 MAX_BYTES = 8 << 20  # then only what counts is kept
-IN_USE = "This lesson is open in another window. What you do in this one is not kept."
+IN_USE = "This {} is open in another window. What you do in this one is not kept."
 
 Row = dict[str, Any]
 _WRITERS: "weakref.WeakValueDictionary[Path, LessonJournal]" = weakref.WeakValueDictionary()
@@ -50,7 +51,15 @@ _WRITERS: "weakref.WeakValueDictionary[Path, LessonJournal]" = weakref.WeakValue
 class LessonJournal:
     """The file of one lesson. If the folder is not writable or the file is damaged, the lesson runs without it."""
 
-    def __init__(self, lesson: str, folder: Path | None = None, digest: str = "", reads_only: bool = False) -> None:
+    def __init__(
+        self,
+        lesson: str,
+        folder: Path | None = None,
+        digest: str = "",
+        reads_only: bool = False,
+        what: str = "lesson",  # as messages call it
+    ) -> None:
+        self._what = what
         self.path = (folder or steps_dir()) / f"{lesson}.jsonl"
         self.notice = ""  # what is wrong with the file
         self._lesson, self._digest, self._reads_only = lesson, digest, reads_only
@@ -120,8 +129,8 @@ class LessonJournal:
         """Keep a copy of a damaged file, and say so."""
         if not self._reads_only:
             self.notice = (
-                f"The journal of this lesson was damaged: {damaged:,} bytes of it cannot be read. You are at the "
-                f"last moment before them. The damaged file is kept as {self.copy()}."
+                f"The journal of this {self._what} was damaged: {damaged:,} bytes of it cannot be read. "
+                f"You are at the last moment before them. The damaged file is kept as {self.copy()}."
             )
 
     def _apply(self, row: Row, version: int = VERSION) -> None:
@@ -227,7 +236,7 @@ class LessonJournal:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.close()
-                self._reads_only, self.notice = True, IN_USE
+                self._reads_only, self.notice = True, IN_USE.format(self._what)
                 return False
             except OSError:
                 pass  # a file system without locks

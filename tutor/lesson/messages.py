@@ -106,6 +106,14 @@ class TypeIn(News):
 
 
 @dataclass(frozen=True, slots=True)
+class Suggested(News):
+    """A line to stand at the prompt, for the learner to enter."""
+
+    terminal: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked(News):
     """A prediction is due."""
 

@@ -411,9 +411,9 @@ class Session:
         """Start the step again, the server as it was at its beginning."""
         return self._return_to(self.state.step, "This step starts again.")
 
-    def reset_lesson(self) -> list[Event]:
+    def reset_lesson(self, text: str = "The lesson starts again.") -> list[Event]:
         """Start the lesson again."""
-        return self._return_to(0, "The lesson starts again.")
+        return self._return_to(0, text)
 
     def _return_to(self, index: int, text: str) -> list[Event]:
         place, state, entries = self._starts[index]

@@ -264,6 +264,11 @@ class LessonSetup:
     machines: bool = False  # whether its servers can be opened in the laboratory
     newcomer: bool = False  # whether the learner has never taken a lesson
 
+    @property
+    def place(self) -> str:
+        """Where the learner is, as actions have it."""
+        return "sandbox" if self.id == "sandbox" else "lesson"
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -7,7 +7,7 @@ come from the declarations beside the handlers, summaries and argument trees fro
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import events, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -15,13 +15,19 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tutor.lesson.examples import TryOut, examples
 from tutor.screens.base import TutorScreen
 from tutor.widgets.header import HeaderBar
 from tutor.widgets.keybar import KeyBar
 
+_TOLD_BEFORE = "   then   "
+
 HELP = """\
 Every command that the server knows, with its syntax, what it costs, and what it may touch; below them the glossary.
 Type to search, **Enter** goes to the page. All of it is made from the server's own command table.
+
+Below a command are examples. **Enter**, or a click, tries one: it opens the sandbox with the data that the example
+needs, and puts the example at the prompt. One undo (**F4**) takes the data back.
 """
 
 
@@ -88,6 +94,7 @@ class ReferenceScreen(TutorScreen[None]):
         Binding("f1", "app.help", "help"),
         Binding("escape", "leave", "back"),
         Binding("up,down", "move", "choose", key_display="↑↓"),
+        Binding("enter", "move", "page / try it", key_display="Enter"),
         Binding("tab", "app.focus_next", "list / search"),
     ]
     CSS = """
@@ -101,8 +108,14 @@ class ReferenceScreen(TutorScreen[None]):
     ReferenceScreen OptionList > .option-list--option-highlighted { background: $primary; color: $background; }
     ReferenceScreen #ref-page { width: 1fr; border: round $rule; padding: 1 2;
         border-title-color: $text-primary; border-title-style: bold; scrollbar-size-vertical: 1; }
-    ReferenceScreen #ref-page:focus { border: round $primary; }
+    ReferenceScreen #ref-page:focus, ReferenceScreen #ref-page:focus-within { border: round $primary; }
     ReferenceScreen #ref-page Static { height: auto; }
+    ReferenceScreen #ref-head { color: $muted; margin-top: 1; }
+    ReferenceScreen #ref-examples { height: auto; padding: 0; }
+    ReferenceScreen #ref-examples > .option-list--option-highlighted { background: $surface; color: $foreground; }
+    ReferenceScreen #ref-examples:focus > .option-list--option-highlighted {
+        background: $primary; color: $background;
+    }
     ReferenceScreen.-narrow #ref-left { width: 26; }
     """
 
@@ -110,6 +123,7 @@ class ReferenceScreen(TutorScreen[None]):
         super().__init__()
         self._wanted = command.upper()
         self._pages: dict[str, Page] = {}
+        self._tries: tuple[TryOut, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -118,15 +132,18 @@ class ReferenceScreen(TutorScreen[None]):
             with Vertical(id="ref-left") as left:
                 left.border_title = "Search"
                 yield Input(placeholder="a command or a word", compact=True)
-                yield OptionList(markup=False)
+                yield OptionList(markup=False, id="ref-list")
             with VerticalScroll(id="ref-page"):
                 yield Static("", id="ref-text")
+                yield Static("", id="ref-head")
+                yield OptionList(markup=False, id="ref-examples")
         yield KeyBar()
 
     def on_mount(self) -> None:
         """Read the pages in a thread."""
         self.query_one(HeaderBar).show("Reference")
         self.query_one(Input).focus()
+        self._show_examples("")
         self.load()
 
     @work(thread=True)
@@ -149,7 +166,7 @@ class ReferenceScreen(TutorScreen[None]):
         self._fill(self._wanted)
 
     def _fill(self, text: str) -> None:
-        options = self.query_one(OptionList)
+        options = self.query_one("#ref-list", OptionList)
         options.clear_options()
         wanted = text.strip().lower()
         found = [page for page in self._pages.values() if not wanted or wanted in page.words]
@@ -159,6 +176,7 @@ class ReferenceScreen(TutorScreen[None]):
             options.highlighted = 0
         else:
             self.query_one("#ref-text", Static).update(Content.styled("Nothing like that.", "$muted"))
+            self._show_examples("")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search."""
@@ -166,9 +184,34 @@ class ReferenceScreen(TutorScreen[None]):
 
     def on_input_submitted(self) -> None:
         """Go to the page."""
-        self.query_one("#ref-page").focus()
+        self._to_page()
 
-    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+    def _to_page(self) -> None:
+        tries = self.query_one("#ref-examples", OptionList)
+        (tries if tries.option_count else self.query_one("#ref-page")).focus()
+
+    def _show_examples(self, command: str) -> None:
+        """Show the examples of a command."""
+        tries, head = self.query_one("#ref-examples", OptionList), self.query_one("#ref-head", Static)
+        self._tries = examples().get(command, ()) if command else ()
+        tries.clear_options()
+        tries.add_options(Option(_TOLD_BEFORE.join(each.lines)) for each in self._tries)
+        tries.display = head.display = bool(self._tries)
+        if self._tries:
+            needs = next((each.needs for each in self._tries if each.needs), "")
+            head.update(f"Try it: Enter opens the sandbox {needs}".rstrip())
+            tries.highlighted = 0
+
+    @on(OptionList.OptionSelected, "#ref-list")
+    def _page_chosen(self) -> None:
+        self._to_page()
+
+    @on(OptionList.OptionSelected, "#ref-examples")
+    def _try(self, event: OptionList.OptionSelected) -> None:
+        self.app.action_sandbox(self._tries[event.option_index].action)
+
+    @on(OptionList.OptionHighlighted, "#ref-list")
+    def _show_page(self, event: OptionList.OptionHighlighted) -> None:
         """Show the page under the bar."""
         page = self._pages.get(event.option_id or "")
         if page is None:
@@ -181,11 +224,12 @@ class ReferenceScreen(TutorScreen[None]):
                 parts.append(", ".join(title for _, title in lessons))
         self.query_one("#ref-text", Static).update(Content.assemble(*parts))
         self.query_one("#ref-page").border_title = page.title
+        self._show_examples(page.title if page.group != "glossary" else "")
 
     def on_key(self, event: events.Key) -> None:
         """Move the bar while the search is typed."""
         if event.key in ("up", "down", "pageup", "pagedown") and isinstance(self.focused, Input):
-            options = self.query_one(OptionList)
+            options = self.query_one("#ref-list", OptionList)
             if event.key == "up":
                 options.action_cursor_up()
             elif event.key == "down":

@@ -2,10 +2,8 @@
 
 from tutor.lesson import messages as m
 from tutor.lesson.view import LessonSetup
-from tutor.screens.dialogs import ChoiceDialog
+from tutor.screens.dialogs import ChoiceDialog, Confirm
 from tutor.screens.map import NOT_SAVED
-
-SANDBOX_ENDS = "Its server stops, and its data is lost."
 
 
 class EndOfLesson(ChoiceDialog):
@@ -20,14 +18,24 @@ class EndOfLesson(ChoiceDialog):
         super().__init__(f"✓ {news.title}", "\n".join(("That was the lesson.", *news.told)), choices)
 
 
+class StartAfresh(Confirm):
+    """Start the lesson again, or empty the sandbox?"""
+
+    def __init__(self, setup: LessonSetup | None) -> None:
+        if setup is not None and setup.place == "sandbox":
+            text = "The data and the undo history are removed. F4 cannot bring them back."
+            super().__init__("Start afresh?", text, "Start afresh")
+        else:
+            text = "The server starts empty, and every step of this lesson is open again."
+            super().__init__("Start the lesson again?", text, "Start again")
+
+
 class LeaveLesson(ChoiceDialog):
     """Leave the lesson? "stay" or "map"."""
 
     def __init__(self, setup: LessonSetup | None, saves: bool) -> None:
         title = f"“{setup.title}”" if setup else "the lesson"
-        if setup is None or setup.id == "sandbox":
-            text = SANDBOX_ENDS
-        elif saves:
+        if saves:
             text = "You can continue later where you are now."
         else:
             text = NOT_SAVED

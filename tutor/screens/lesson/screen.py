@@ -7,7 +7,7 @@ The screen opens and leaves the lesson, and knows what keys and palette offer. A
 Everything that is typed goes to the terminal, wherever the focus is: no letter is a key binding of the screen.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from textual.widgets import Markdown
 
 from tutor.lesson import messages as m
 from tutor.lesson.actions import BY_NAME
+from tutor.lesson.datasets import data_sets
 from tutor.lesson.front_end import Controller
 from tutor.lesson.view import Example, LessonSetup, StepView
 from tutor.screens.base import TutorScreen
@@ -129,9 +130,11 @@ class LessonScreen(TutorScreen[str | None]):
     LessonScreen.-narrow.-short .-pane-inspector Inspector { display: block; }
     """
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, then: Sequence[str] = ()) -> None:
+        """Make the screen; `then` is what the controller is asked to do once it is open."""
         super().__init__()
         self.controller = controller
+        self._then = list(then)
         self.step: StepView | None = None
         self.setup: LessonSetup | None = None
         self.closing = False
@@ -201,6 +204,8 @@ class LessonScreen(TutorScreen[str | None]):
         """Know what can be done now."""
         self.step = news.step
         self.refresh_bindings()
+        while self._then:
+            self.action_act(self._then.pop(0))
 
     @shows(m.Finished)
     def finished(self, news: m.Finished) -> None:
@@ -227,6 +232,9 @@ class LessonScreen(TutorScreen[str | None]):
 
     def action_act(self, action: str) -> None:
         """Have the controller do something: hint, show, undo, reset, next, back …"""
+        if action == "reset" and self.place == "sandbox":  # where it takes everything away
+            self.action_reset_lesson()
+            return
         self.run_worker(self.controller.act(action), group="act")
 
     def _doing(self, name: str) -> Callable[[], object]:
@@ -244,18 +252,22 @@ class LessonScreen(TutorScreen[str | None]):
         if name == "reset" and argument == "lesson":
             self.action_reset_lesson()
         else:
-            self._doing(f"{name} {argument}" if name == "picture" else name)()
+            self._doing(f"{name} {argument}" if message.action.takes else name)()
+
+    @property
+    def place(self) -> str:
+        """Where the learner is, as actions have it."""
+        return self.setup.place if self.setup is not None else "lesson"
 
     def action_reset_lesson(self) -> None:
-        """Start the lesson again, after asking."""
-        from tutor.screens.dialogs import Confirm
+        """Start the lesson again, or empty the sandbox, after asking."""
+        from tutor.screens.lesson.dialogs import StartAfresh
 
         def confirmed(yes: str | bool | None) -> None:
             if yes:
                 self.action_act("reset_lesson")
 
-        text = "The server starts empty, and every step of this lesson is open again."
-        self.app.push_screen(Confirm("Start the lesson again?", text, "Start again"), confirmed)
+        self.app.push_screen(StartAfresh(self.setup), confirmed)
 
     @on(ExampleBlock.Run)
     def _run(self, message: ExampleBlock.Run) -> None:
@@ -310,6 +322,13 @@ class LessonScreen(TutorScreen[str | None]):
         """Yield what the palette offers here."""
         for name in ("hint", "show", "undo", "reset", "next", "back", "lab", "map"):
             action = BY_NAME[name]
+            if action.place not in ("", self.place):
+                continue
+            if name == "reset" and self.place == "sandbox":
+                yield SystemCommand("Start afresh", "Empty the sandbox, and forget what was typed", self._doing(name))
+                for data in data_sets().values():
+                    yield SystemCommand(f"Data: {data.name}", data.title, self._doing(f"data {data.name}"))
+                continue
             if name != "lab" or self.check_action("laboratory", ()):
                 yield SystemCommand(action.title, action.about, self._doing(name))
             if name == "reset":

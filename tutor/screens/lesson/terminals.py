@@ -4,7 +4,7 @@ from textual import events, on
 from textual.message import Message
 
 from tutor.lesson import messages as m
-from tutor.lesson.actions import BY_NAME, FULL_SCREEN, Action
+from tutor.lesson.actions import BY_NAME, Action, offered, told
 from tutor.lesson.front_end import Controller
 from tutor.prompt.rows import row
 from tutor.prompt.words import shorten
@@ -27,11 +27,13 @@ class LessonTerminals(Terminals):
     def __init__(self, controller: Controller) -> None:
         super().__init__("terminals")
         self.controller = controller
+        self._place = "lesson"
         self._typed_early: list[tuple[str, str | None]] = []  # keys that came before there was a terminal
 
     @shows(m.Opened)
     async def open(self, news: m.Opened) -> None:
         """Make the terminals, with what was typed before they were there."""
+        self._place = news.setup.place
         await self.set_up(news.setup.terminals, self._terminal)
         if terminal := self.now:
             if news.setup.newcomer and not self._typed_early:
@@ -48,6 +50,13 @@ class LessonTerminals(Terminals):
         terminal.remember(self.controller.scrollback)
         terminal.busy = True  # until the lesson is where it was left
         return terminal
+
+    @shows(m.Suggested)
+    def suggest(self, news: m.Suggested) -> None:
+        """Put a line at a prompt."""
+        self.current = news.terminal
+        focus_soon(self[news.terminal])
+        self[news.terminal].suggest(news.line)
 
     def take(self, event: events.Key) -> None:
         """Take a key that came to another widget, wherever the focus is.
@@ -85,8 +94,9 @@ class LessonTerminals(Terminals):
         word, _, rest = line.partition(" ")
         action = BY_NAME.get(word.lower())
         if word.lower() == "help" or not word:
-            terminal.append(row(f"{each.word:<14}{each.told}", "note", indent=14) for each in FULL_SCREEN)
-        elif action is None or not action.told:
+            rows = [(each.word, told(each, self._place)) for each in offered(self._place)]
+            terminal.append(row(f"{name:<14}{text}", "note", indent=14) for name, text in rows)
+        elif action is None or action not in offered(self._place):
             terminal.write_line(f"There is no “:{shorten(word)}”. :help lists what there is.", "error")
         else:
             self.post_message(self.ActionTyped(action, rest.strip()))

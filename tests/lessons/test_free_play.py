@@ -1,0 +1,260 @@
+"""The sandbox: data sets, the learner's own files, and everything as it was when it is opened again."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tutor.lesson import datasets, free_play
+from tutor.lesson import messages as m
+from tutor.lesson.driver import Driver
+from tutor.lesson.free_play import FreePlay
+from tutor.lesson.own_files import CannotLoad, make_dump
+from tutor.lesson.view import Example
+from tutor.prompt import split_args
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REDIS_TUTOR_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+class Played:
+    """A sandbox, and what it said last."""
+
+    def __init__(self, keeps: bool = True) -> None:
+        self.controller = FreePlay(keeps=keeps)
+        self.driver = Driver(self.controller)
+        self.news = list(self.driver.open())
+
+    def act(self, action: str) -> str:
+        self.news = list(self.driver.do(self.controller.act(action), "redis"))
+        return self.said
+
+    def type(self, line: str) -> str:
+        self.news = list(self.driver.do(self.controller.submit("redis", line, None), "redis"))
+        return "\n".join(row.text for news in self.news if isinstance(news, m.Output) for row in news.rows)
+
+    @property
+    def said(self) -> str:
+        return "\n".join(news.text for news in self.news if isinstance(news, m.Notice | m.Cleared))
+
+    def data(self) -> dict[bytes, object]:
+        inspect = self.controller._inspect
+        return {key: inspect([b"DUMP", key], 0) for key in sorted(inspect([b"KEYS", b"*"], 0))}
+
+    def kill(self) -> None:
+        """End without a word, as kill -9 does: nothing is closed in order."""
+        journal = self.controller._journal
+        assert journal is not None
+        journal.close()
+        journal._reads_only = True
+        self.close()
+
+    def close(self) -> None:
+        self.driver.close()
+
+
+@pytest.fixture
+def played() -> Iterator[Callable[[], Played]]:
+    made: list[Played] = []
+
+    def play(keeps: bool = True) -> Played:
+        made.append(Played(keeps))
+        return made[-1]
+
+    yield play
+    for each in made:
+        if not each.controller.closed:
+            each.close()
+
+
+def test_every_data_set_loads_and_what_it_says_to_try_works(played: Callable[..., Played]) -> None:
+    sandbox = played(keeps=False)
+    assert set(datasets.data_sets()) == {"shop", "leaderboard", "sensors", "places", "sessions"}
+    for name, data in datasets.data_sets().items():
+        assert sandbox.act(f"data {name}").startswith(f"{data.title}. The server has"), name
+        assert data.title and data.about.count("\n- `") >= 3 and len(data.tries) >= 3
+        for line in data.tries:
+            printed = sandbox.type(line)
+            assert printed and "(error)" not in printed and "(empty" not in printed, line
+    written = {
+        key
+        for data in datasets.data_sets().values()
+        for _, line in data.commands
+        for key in (split_args(line) or [])[1:2]
+    }
+    assert written >= {b"product:1", b"sensor:kitchen", b"cities"}
+
+
+def test_a_data_set_is_offered_explained_and_taken_back_by_one_undo(played: Callable[..., Played]) -> None:
+    sandbox = played()
+    sandbox.type("SET mine 1")
+    assert "There is no data set 'shoes'" in sandbox.act("data shoes")
+    sandbox.act("data shop")
+    shown = next(news.step for news in reversed(sandbox.news) if isinstance(news, m.StepShown))
+    examples = [block for block in shown.blocks if isinstance(block, Example)]
+    assert [each.exchanges[0][0] for each in examples] == list(datasets.find("shop").tries)
+    assert shown.next_run == examples[0]
+    assert sandbox.act("undo") == "taken back: :data shop"
+    assert list(sandbox.data()) == [b"mine"]
+    shown = next(news.step for news in reversed(sandbox.news) if isinstance(news, m.StepShown))
+    assert not any(isinstance(block, Example) for block in shown.blocks)
+    offers = sandbox.controller.completer("redis").complete(":data s")
+    assert offers == [":data sensors", ":data sessions", ":data shop"]
+
+
+def test_nothing_is_brought_into_a_transaction(played: Callable[..., Played]) -> None:
+    sandbox = played()
+    sandbox.type("MULTI")
+    assert "transaction" in sandbox.act("data shop")
+    sandbox.type("DISCARD")
+    sandbox.type("SUBSCRIBE news")
+    assert "subscribed" in sandbox.act("data shop")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_it_comes_back_as_it_was_left(played: Callable[..., Played], killed: bool) -> None:
+    first = played()
+    first.act("data leaderboard")
+    first.type("ZINCRBY board:summer 500 ann")
+    first.type("SET mine 1")
+    before = first.data()
+    (first.kill if killed else first.close)()
+    second = played()
+    assert second.data() == before
+    assert second.act("undo") == "taken back: SET mine 1"
+    assert second.act("undo") == "taken back: ZINCRBY board:summer 500 ann"
+    assert second.act("undo") == "taken back: :data leaderboard"
+    assert second.data() == {}
+    second.type("SET mine 2")
+    second.close()
+    assert list(played().data()) == [b"mine"]
+
+
+def test_starting_afresh_forgets_everything(played: Callable[..., Played], home: Path, tmp_path: Path) -> None:
+    first = played()
+    first.type("SET mine 1")
+    save(first, tmp_path / "mine.rdb")
+    first.act(f"load {tmp_path / 'mine.rdb'}")
+    assert list((home / "steps").glob("*.rdb"))
+    assert free_play.EMPTY in first.act("reset")
+    assert first.data() == {} and not list((home / "steps").glob("*.rdb"))
+    first.close()
+    again = played()
+    assert again.data() == {} and "nothing to take back" in again.act("undo")
+
+
+def save(sandbox: Played, file: Path) -> None:
+    sandbox.type("SAVE")
+    server = sandbox.controller.server
+    shutil.copyfile(Path(server.directory) / "dump.rdb", file)  # type: ignore[union-attr]
+
+
+def test_the_learners_own_dump_is_opened_and_never_written(played: Callable[..., Played], tmp_path: Path) -> None:
+    first = played(keeps=False)
+    first.act("data shop")
+    mine, file = first.data(), tmp_path / "my shop.rdb"
+    save(first, file)
+    first.close()
+    written = file.read_bytes()
+    second = played()
+    second.type("SET other 1")
+    assert f"{file} is loaded. The server has {len(mine)} keys now." in second.act(f"load {file}")
+    assert second.data() == mine
+    second.type("FLUSHALL")
+    second.type("SAVE")
+    assert file.read_bytes() == written
+    second.act("undo"), second.act("undo")
+    second.close()
+    file.unlink()  # what was loaded is kept
+    third = played()
+    assert third.data() == mine
+    assert third.act("undo") == f"taken back: :load {file}"
+    assert list(third.data()) == [b"other"]
+
+
+AOF = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*3\r\n$5\r\nRPUSH\r\n$1\r\nl\r\n$1\r\nx\r\n"
+
+
+def test_append_only_files_are_opened_alone_and_by_their_manifest(
+    played: Callable[..., Played], tmp_path: Path
+) -> None:
+    sandbox = played(keeps=False)
+    alone = tmp_path / "old.aof"
+    alone.write_bytes(AOF)
+    sandbox.act(f"load {alone}")
+    assert list(sandbox.data()) == [b"a", b"l"]
+    folder = tmp_path / "appendonlydir"
+    folder.mkdir()
+    (folder / "mine.aof.manifest").write_text("file mine.aof.1.incr.aof seq 1 type i\n")
+    assert "mine.aof.1.incr.aof, which it names, is not beside it" in sandbox.act(f"load {folder}")
+    (folder / "mine.aof.1.incr.aof").write_bytes(AOF + b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n")
+    sandbox.act(f"load {folder}")
+    assert list(sandbox.data()) == [b"l"]
+    alone.write_bytes(AOF + b"*2\r\n$3\r\nDE")
+    assert f"what follows byte {len(AOF)} was left out" in sandbox.act(f"load {alone}")
+    assert alone.read_bytes() == AOF + b"*2\r\n$3\r\nDE"
+
+
+@pytest.mark.parametrize(
+    "name, data, told",
+    [
+        ("a.rdb", b"REDIS0011\xfa\x09redis-ver\x057.2.4\xfe\x00\xf0\x01a", "at byte "),
+        ("a.rdb", b"REDIS9999", "Can't handle RDB format version 9999"),
+        ("a.aof", AOF + b"*1\r\n$3\r\nSET\r\n-\r\n", f"at byte {len(AOF) + 13}: "),
+        ("a.aof", AOF + b"*1\r\n$4\r\nNOPE\r\n", "Unknown command 'NOPE'"),
+        ("a.txt", b"hello", "at byte 0: it begins with"),
+        ("a.rdb", b"", "is empty"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_loaded_says_why_and_where(tmp_path: Path, name: str, data: bytes, told: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(data)
+    with pytest.raises(CannotLoad) as refused:
+        make_dump(str(file), tmp_path / "made.rdb")
+    assert str(refused.value).startswith(str(file)) and told in str(refused.value)
+    assert not (tmp_path / "made.rdb").exists() and file.read_bytes() == data
+
+
+def test_a_refused_file_leaves_the_data_alone(played: Callable[..., Played], tmp_path: Path) -> None:
+    sandbox = played()
+    sandbox.type("SET mine 1")
+    file = tmp_path / "a.rdb"
+    file.write_bytes(b"REDIS0011\xfe")
+    assert "cannot be loaded" in sandbox.act(f"load {file}")
+    assert "does not exist" in sandbox.act(f"load {tmp_path / 'none.rdb'}")
+    assert list(sandbox.data()) == [b"mine"]
+    assert sandbox.act("undo") == "taken back: SET mine 1"
+
+
+def test_a_long_history_is_replaced_by_its_data(
+    played: Callable[..., Played], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(free_play, "MANY_ROWS", 12)
+    monkeypatch.setattr(free_play, "UNDO_KEPT", 3)
+    first = played()
+    first.type("CONFIG SET maxmemory 12345678")
+    for number in range(16):
+        first.type(f"RPUSH mine {number}")
+    before = first.data()
+    first.close()
+    for _ in range(2):
+        again = played()
+        assert again.data() == before
+        assert "12345678" in again.type("CONFIG GET maxmemory")
+        rows = [json.loads(line) for line in (home / "steps" / "sandbox.jsonl").read_text().splitlines()]
+        lines = [row["line"] for row in rows if "line" in row]
+        assert lines[:2] == ["CONFIG SET maxmemory 12345678", free_play.LATER]
+        assert lines[2:5] == ["RPUSH mine 13", "RPUSH mine 14", "RPUSH mine 15"]
+        again.close()
+    last = played()
+    last.type("GET nothing")
+    for number in (15, 14, 13):
+        assert last.act("undo") == f"taken back: RPUSH mine {number}"
+    assert last.controller._inspect([b"LLEN", b"mine"], 0) == 13

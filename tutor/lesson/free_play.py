@@ -1,0 +1,317 @@
+"""The sandbox: a lesson of one step without tasks, whose server the learner fills.
+
+It stands on a lesson's controller, session, journal and scrollback, so it comes back as a lesson does: with its data,
+undo history and terminal, however the tutor ended. Two lines that are no commands of Redis belong to its history:
+`:data NAME` types a data set, and `:load FILE` replaces the data with that of the learner's own file, of which a copy
+is kept beside the journal. One undo takes either back.
+"""
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine.protocol.errors import ReplyError
+from tutor.lesson import datasets, model
+from tutor.lesson import messages as m
+from tutor.lesson.actions import completions
+from tutor.lesson.catalogue import Catalogue
+from tutor.lesson.controller import LessonController, TerminalServer
+from tutor.lesson.events import Event, Nothing
+from tutor.lesson.examples import NO_DATA, lines_of
+from tutor.lesson.journal import LessonJournal, steps_dir
+from tutor.lesson.own_files import CannotLoad, make_dump
+from tutor.lesson.session import Session
+from tutor.lesson.view import Block, Example, Prose, StepView
+from tutor.lesson_server.parent import HostError
+from tutor.prompt import LineHistory, split_args, to_text
+from tutor.prompt.completer import PromptCompleter
+from tutor.prompt.words import LINE, shorten
+
+NAME = "sandbox"
+DUMP = "dump.rdb"
+MANY_ROWS = 1500  # of the journal; then a dump takes the place of the older ones when the sandbox is opened
+UNDO_KEPT = 200  # of its rows
+EMPTY = "The sandbox starts afresh: the server is empty, and what was typed is forgotten."
+NO_LESSON = "The sandbox has no tasks. :data loads a data set to try commands on."
+ABOUT = """\
+A server of your own, with nothing at stake. It is saved as you type: when you come back, its data, its undo history
+and this terminal are as you left them.
+
+- `Tab` completes commands, options and keys; the line below the prompt shows the syntax.
+- `HELP command` explains a command, `HELP @string` lists a group.
+- **F4** takes back the last command that changed something. `:reset` starts afresh.
+- `:data` loads a data set: {names}.
+- `:load FILE` opens your own dump or append-only file. The file itself is never changed.
+"""
+_SETTINGS = frozenset(b"config acl select script hello client function".split())
+
+
+def sandbox_lesson() -> model.Lesson:
+    """Return the lesson that the sandbox is."""
+    front = model.FrontMatter(id=NAME, title="Sandbox", chapter=0, order=0, minutes=0, wrong_idea="")
+    front.servers = {"redis": model.ServerSpec(config={"enable-debug-command": "yes"})}  # :load needs it
+    return model.Lesson("", front, (model.Step(1, "Try anything", (), 1),), ("redis",))
+
+
+class FreeSession(Session):
+    """A session in which `:data NAME` and `:load FILE` are lines like commands."""
+
+    server: "FreeServer"
+    dumps = ""  # the folder of copies
+
+    @property
+    def loaded(self) -> list[str]:
+        """The data sets that were loaded and not taken back, the last one first."""
+        return [name for name in reversed(datasets.data_sets()) if (0, f":data {name}") in self.state.ran]
+
+    def submit(self, terminal: str, line: str, typed_for: str | None = None) -> list[Event]:
+        """See `Session`. Of `:load FILE`, `typed_for` is the copy."""
+        if not line.startswith(":"):
+            return super().submit(terminal, line, typed_for)
+        word, _, rest = line.partition(" ")
+        self.before(terminal, line, typed_for)
+        moment = self._moments[-1]
+        try:
+            said = self._type_data(terminal, rest) if word == ":data" else self._load(terminal, rest, typed_for or "")
+        except (CannotLoad, LookupError, HostError) as problem:
+            self.server.undo(moment.place)
+            self.stopped(terminal)
+            return [Nothing(str(problem.args[0]))]
+        moment.changed = moment.over = True
+        self.state = replace(self.state, ran=self.state.ran | {(0, line)})
+        return [Nothing(said)]
+
+    def _type_data(self, terminal: str, name: str) -> str:
+        """Run the commands of a data set."""
+        data = datasets.find(name)
+        for number, line in data.commands:
+            for reply in self.server.execute(terminal, split_args(line) or []):
+                if isinstance(reply, ReplyError):
+                    raise CannotLoad(f"The data set {name} cannot be loaded: line {number}: {to_text(reply.text)}")
+        return f"{data.title}. {_keys(self.server)} F7 types an example, F4 takes the data back."
+
+    def _load(self, terminal: str, name: str, copy: str) -> str:
+        """Replace the data with that of a dump."""
+        try:
+            self.server.load(Path(self.dumps, copy))
+        except OSError as error:
+            raise CannotLoad(f"The copy of {name} cannot be read: {error.strerror}.") from error
+        return f"{shorten(name, LINE)} is loaded. {_keys(self.server)} F4 takes it back."
+
+    def _open_again(self, trail: Any, done: Any) -> list[Event]:
+        """See `Session`. The data of a long history is saved as a dump, which takes the place of the older lines."""
+        (name, entries), *_ = trail
+        if len(entries) <= MANY_ROWS or self.journal is None or not self.journal.writes:
+            return super()._open_again(trail, done)
+        older, newer = entries[:-UNDO_KEPT], entries[-UNDO_KEPT:]
+        events = super()._open_again([(name, older)], done)
+        copy = new_copy()
+        try:
+            self.server.save(Path(self.dumps, copy))
+        except (OSError, HostError):
+            events += filter(None, [self._do_again(newer)])
+            return events
+        settings = [each for each in self.journal.entries if _is_setting(str(each.get("line", "")))]
+        self.journal.rows[1:] = [
+            *settings,
+            {"terminal": self.lesson.terminals[0], "line": LATER, "for": copy, "at": 0},
+        ]
+        self._moments.clear()
+        events += filter(None, [self._do_again(newer)])
+        return events
+
+
+LATER = ":load (earlier data)"
+
+
+def _is_setting(line: str) -> bool:
+    argv = split_args(line) or [b""]
+    return argv[0].lower() in _SETTINGS
+
+
+def _keys(server: Any) -> str:
+    count = server.inspect([b"DBSIZE"])
+    return f"The server has {count:,} {'key' if count == 1 else 'keys'} now." if isinstance(count, int) else ""
+
+
+def new_copy() -> str:
+    """Return a name for a copy of a file, beside the journal."""
+    numbers = itertools.count(1)
+    return next(name for number in numbers if not (steps_dir() / (name := f"{NAME}.{number}.rdb")).exists())
+
+
+class FreeServer(TerminalServer):
+    """A server that can load and save dumps, which are exchanged in the folder that it runs in."""
+
+    def load(self, dump: Path) -> None:
+        """Replace the data with that of a dump. Raises OSError, CannotLoad."""
+        shutil.copyfile(dump, self._place())
+        self._check(self.execute(self._terminal, [b"DEBUG", b"RELOAD", b"NOSAVE"]))
+
+    def save(self, dump: Path) -> None:
+        """Write a dump of the data. Raises OSError, HostError."""
+        try:
+            self._check(self.execute(self._terminal, [b"SAVE"]))
+        except CannotLoad as error:
+            raise HostError(str(error)) from error
+        shutil.copyfile(self._place(), dump)
+        dump.chmod(0o600)
+
+    @property
+    def _terminal(self) -> str:
+        return self._controller.terminal_names[0]
+
+    def _place(self) -> Path:
+        """Return where the server keeps its dump: in its own folder, never in one of the learner's."""
+        own = Path(getattr(self._controller.server, "directory", "")).resolve()
+        folder, name = self._setting(b"dir"), self._setting(b"dbfilename")
+        if Path(folder).resolve() != own:
+            raise CannotLoad(f"The server's folder is {folder} now. Set it back (CONFIG SET dir), then load again.")
+        return own / name
+
+    def _setting(self, name: bytes) -> str:
+        told = self.inspect([b"CONFIG", b"GET", name])
+        values = list(told.values()) if isinstance(told, dict) else list(told)[1:]
+        return to_text(bytes(values[0]))
+
+    @staticmethod
+    def _check(replies: Sequence[Any]) -> None:
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise CannotLoad(f"The data cannot be loaded: {to_text(reply.text)}")
+
+
+class FreePlay(LessonController):
+    """The sandbox's controller. Without `keeps` nothing is kept."""
+
+    session_class = FreeSession
+    server_class = FreeServer
+    _session: FreeSession
+
+    def __init__(self, history: LineHistory | None = None, keeps: bool = True) -> None:
+        self._ran: set[str] = set()  # examples
+        self._to_suggest = ""  # the last line of an example that is being tried
+        self._beginning = LessonJournal(NAME, what="sandbox") if keeps else None
+        super().__init__(sandbox_lesson(), Catalogue(Path()), None, history, journal=self._beginning)
+        self._session.dumps = str(steps_dir())
+
+    def completer(self, terminal: str) -> PromptCompleter:
+        """See `Sandbox`."""
+        return PromptCompleter(self.kept, self._key_names, completions(NAME, datasets.data_sets()))
+
+    # -- what is shown
+
+    def step(self) -> StepView:
+        """See `Sandbox`."""
+        names = ", ".join(f"`{name}`" for name in datasets.data_sets())
+        blocks: list[Block] = []
+        for name in self._session.loaded[:1]:
+            data = datasets.data_sets()[name]
+            blocks.append(Prose(f"**{data.title}**\n\n{data.about}"))
+            blocks += [self._example(f"{name} {number}", line) for number, line in enumerate(data.tries)]
+        blocks.append(Prose(ABOUT.format(names=names)))
+        title = "Try anything"
+        return StepView(NAME, self.title, "Redis", 1, 1, (False,), title, tuple(blocks), 0, True)
+
+    def _example(self, name: str, line: str) -> Example:
+        return Example(name, ((line, ""),), self.terminal_names[0], name in self._ran, prompts=("127.0.0.1:6379> ",))
+
+    async def run_example(self, example: Example) -> None:
+        """See `Sandbox`."""
+        self._ran.add(example.id)
+        await super().run_example(example)
+        self._show_step()
+
+    # -- what the learner asks for
+
+    async def act(self, action: str) -> None:
+        """See `Controller`; besides, `data NAME`, `load FILE`, and `try NAME LINE`, which loads data for a line."""
+        word, _, rest = action.partition(" ")
+        match word:
+            case "data":
+                await self._bring(f":data {rest.strip()}")
+            case "load":
+                await self._load(rest.strip())
+            case "try":
+                await self._try_out(*rest.partition(" ")[::2])
+            case "reset" | "reset_lesson":
+                await self._start_afresh()
+            case "hint" | "show" | "next" | "back" | "predict" | "go":
+                self._post(m.Notice(NO_LESSON))
+            case _:
+                await super().act(action)
+
+    async def _try_out(self, data: str, text: str) -> None:
+        """Load what an example needs, type what comes before it, and leave its last line to the learner."""
+        *before, last = lines_of(text)
+        if hindrance := await self._hindrance():
+            self._post(m.Notice(hindrance, "error"))
+        elif data == NO_DATA or await self._bring(f":data {data}"):
+            self._to_suggest = last
+            self._type([(self._current, line, None) for line in before])
+
+    def _type_next(self) -> None:
+        """See `Sandbox`."""
+        super()._type_next()
+        if not self._script_at and self._to_suggest:
+            self._post(m.Suggested(self._current, self._to_suggest))
+            self._to_suggest = ""
+
+    async def _load(self, name: str) -> None:
+        """Make a dump of the learner's file, then load that."""
+        if not name:
+            self._post(m.Notice(":load FILE opens a dump (.rdb), an append-only file (.aof), or its manifest."))
+            return
+        if hindrance := await self._hindrance():
+            self._post(m.Notice(hindrance, "error"))
+            return
+        copy = new_copy()
+        try:
+            remarks = await asyncio.to_thread(make_dump, name, steps_dir() / copy)
+        except CannotLoad as problem:
+            self._post(m.Notice(str(problem), "error"))
+            return
+        except OSError as error:
+            self._post(m.Notice(f"The copy of {name} cannot be kept: {error.strerror}.", "error"))
+            return
+        if await self._bring(f":load {name}", copy) and remarks:
+            self._post(m.Notice(remarks))
+
+    async def _hindrance(self) -> str:
+        """Return why no data can be brought now, if so."""
+        async with self._turn:  # until then commands may run that nobody typed
+            pass
+        link = self.links[self._current or self.terminal_names[0]]
+        if link.busy:
+            return "A command still runs in this terminal. Ctrl-C stops it."
+        if link.state.in_multi:
+            return "A transaction is open in this terminal: end it first, with EXEC or DISCARD."
+        if link.state.subscribed:
+            return "This terminal is subscribed: leave that first, with Ctrl-C."
+        return ""
+
+    async def _bring(self, line: str, copy: str | None = None) -> bool:
+        """Run `:data NAME` or `:load FILE`; returns whether it is done."""
+        if hindrance := await self._hindrance():
+            self._post(m.Notice(hindrance, "error"))
+            return False
+        self._known_before = dict(self._entries)
+        with self._lock:
+            self._touched.clear()
+        self._looked.clear()
+        self._after = line
+        await self._do(self._session.submit, self._current, line, copy)
+        self._start(self._look())
+        return (0, line) in self._session.state.ran
+
+    async def _start_afresh(self) -> None:
+        """Forget everything."""
+        self._ran.clear()
+        await self._do(self._session.reset_lesson, EMPTY)
+        if self._beginning is not None and self._beginning.writes:
+            for path in steps_dir().glob(f"{NAME}.*.rdb"):
+                path.unlink(missing_ok=True)
