@@ -131,6 +131,42 @@ def test_the_shell_knows_files(server):
     assert shell.run("ls note") == "ls: cannot access 'note': No such file or directory\n"
 
 
+@pytest.mark.parametrize(
+    ("script", "left"),
+    [
+        ("s/10000/500/", "maxclients 500\nport 6379 (or 10001)\n"),
+        ("s/1000/2/g", "maxclients 20\nport 6379 (or 21)\n"),
+        ("s|(or .*)|now|", "maxclients 10000\nport 6379 now\n"),
+        ("/^port/d", "maxclients 10000\n"),
+    ],
+)
+def test_sed_edits_a_file(server, script, left):
+    shell = Shell(server.machines, "redis01")
+    shell.run("echo maxclients 10000 > note; echo 'port 6379 (or 10001)' >> note")
+    assert shell.run(f"sed '{script}' note") == left
+    assert shell.run(f"sudo sed -i '{script}' note") == ""
+    assert shell.run("cat note") == left
+
+
+def test_redis_is_installed_only_from_a_trusted_repository(monkeypatch, server):
+    shell = Shell(server.machines, "redis01")
+    monkeypatch.setattr(server.machines.specs["redis01"], "installed", False)
+    keyring = "/usr/share/keyrings/redis-archive-keyring.gpg"
+    source = f'echo "deb [signed-by={keyring}] https://packages.redis.io/deb $(lsb_release -cs) main"'
+    assert shell.run("redis-cli PING") == "bash: redis-cli: command not found\n"
+    assert "could not be found" in shell.run("systemctl start redis-server")
+    assert "Could not resolve" in shell.run("curl -fsSL https://example.com/gpg")
+    assert shell.run(f"{source} | sudo tee /etc/apt/sources.list.d/redis.list").endswith("bookworm main\n")
+    assert "NO_PUBKEY" in shell.run("sudo apt-get update")
+    assert "Unable to locate" in shell.run("sudo apt-get install redis-server")
+    shell.run(f"curl -fsSL https://packages.redis.io/gpg | sudo gpg --dearmor -o {keyring}")
+    assert "GPG" not in shell.run("sudo apt-get update")
+    assert "Setting up redis-server" in shell.run("sudo apt-get install redis")
+    assert shell.run("redis-cli PING") == "PONG\n"
+    assert "newest version" in shell.run("sudo apt-get install redis-server")
+    assert "redis-archive-keyring" not in shell.run("ls")
+
+
 def test_a_dump_reaches_another_hosts_data_folder_by_way_of_a_home_folder(server):
     here, there = Shell(server.machines, "redis01"), Shell(server.machines, "redis02")
     here.run("echo data > dump.copy")

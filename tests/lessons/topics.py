@@ -29,12 +29,13 @@ TOPICS: dict[tuple[str, str], list[str]] = {
     ("blocking-queues", "Polling an empty queue"): ["BLPOP"],
     # installing
     ("installing", "From the packages"): [
-        "curl -fsSL",
+        "redis$ curl -fsSL https://packages.redis.io/gpg",
         "| sudo gpg --dearmor -o",
+        'redis$ echo "deb [signed-by=',
         "sudo tee /etc/apt/sources.list.d/redis.list",
-        "sudo apt-get update",
-        "sudo apt-get install redis-server",
-        "sudo apt-get install redis\n",
+        "redis$ sudo apt-get update",
+        "redis$ sudo apt-get install redis-server",
+        "redis$ sudo apt-get install redis\n",
         "systemctl status redis-server",
     ],
     ("installing", "The configuration file"): ["sudo vim /etc/redis/redis.conf"],

@@ -38,6 +38,7 @@ class ServerSpec(_Strict):
     config: dict[str, Scalar] = {}
     address: str = "127.0.0.1"
     started: bool = True
+    installed: bool = True  # whether the machine has Redis; otherwise its shell can install the package
     sentinel: bool = False
     outside: bool = False  # whether other programs can reach it, on a port of 127.0.0.1
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from engine.protocol.version import VERSION
 from tutor.client import Connection, LinkError
+from tutor.lesson import packages
 from tutor.lesson.machines import Machines, Place, RealMachine, SimulatedMachine, listens_to_others
 from tutor.lesson.model import SERVER_PORT
 from tutor.lesson.server import printed
@@ -37,6 +38,8 @@ LONG_COMMANDS = (
 LARGEST_BYTES = 1 << 26
 # The home folder of the user `ubuntu`: its files are in the machine's one folder, with this in front of their names.
 HOME_FOLDER, HOME = "/home/ubuntu", "home~ubuntu~"
+SYSTEM_FILES = {f"/{path.replace('~', '/')}": path for path in (packages.KEYRING, packages.SOURCES)}
+OF_PACKAGE = ("redis-cli", "redis-server", "redis-tutor")  # there when Redis is installed
 # redis-cli's options that neither reach a file or server of their own nor go on for ever; those with a value first.
 CLI_VALUES = ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples")
 CLI_FLAGS = (
@@ -47,6 +50,7 @@ HELP = """\
 This is the lesson's small shell, on a machine of the lesson. It knows:
   ls [-l] [FOLDER]  cat FILE  head -n N FILE  tail -n N FILE  wc -c FILE  xxd FILE  grep TEXT FILE
   cp A B  mv A B  rm A  scp FILE HOST:[FILE]  echo TEXT >> FILE  truncate -s SIZE FILE
+  sed -i 's/OLD/NEW/' FILE  sed -i '/TEXT/d' FILE     (change a line of a file, and delete one)
   systemctl start|stop|restart|status redis-server      pkill -9 redis-server      pull-the-plug
   redis-cli [OPTIONS] COMMAND      printf TEXT | nc HOST PORT      redis-tutor explain FILE      sleep SECONDS
   COMMAND | head, tail, grep, wc      COMMAND > FILE      COMMAND; COMMAND      redis-server -v
@@ -56,7 +60,7 @@ On a Sentinel's machine the server is redis-sentinel: sentinel.conf, redis-senti
 COMMANDS = (
     "ls", "cat", "head", "tail", "wc", "xxd", "grep", "cp", "mv", "rm", "scp", "echo", "printf", "truncate", "sudo",
     "systemctl", "pkill", "pull-the-plug", "redis-cli", "redis-server", "nc", "redis-tutor", "sleep", "help", "pwd",
-    "hostname",
+    "hostname", "sed", "tee", "curl", "gpg", "apt-get",
 )  # fmt: skip
 
 
@@ -99,6 +103,7 @@ class Shell:
 
     def run(self, line: str) -> str:
         """Carry out a line; returns what it prints."""
+        line = line.replace("$(lsb_release -cs)", packages.CODENAME)
         try:
             lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>&;")
             lexer.whitespace_split = True
@@ -153,6 +158,8 @@ class Shell:
         """Return the path of a name in the folder of the lesson's machine, "" for the folder; never outside of it."""
         if name in (f"/var/log/redis/{self.log}", self.log):
             return self.log
+        if name in SYSTEM_FILES:
+            return SYSTEM_FILES[name]
         if name == HOME_FOLDER or name.startswith(f"{HOME_FOLDER}/"):
             inner = name.removeprefix(HOME_FOLDER).strip("/")
             if "/" in inner or inner in (".", ".."):
@@ -172,7 +179,7 @@ class Shell:
         head = f"{folder}/" if folder and folder != HOME else folder
         names = [path.removeprefix(head) for path in self.machine.files() if path.startswith(head)]
         if not folder:
-            names = [name for name in names if not name.startswith(HOME)]
+            names = [name for name in names if "~" not in name]
         return sorted({name.partition("/")[0] for name in names})
 
     def _is_folder(self, path: str) -> bool:
@@ -220,9 +227,16 @@ class Shell:
             "xxd": self._xxd, "grep": self._grep, "cp": self._cp, "mv": self._mv, "rm": self._rm,
             "scp": self._scp, "truncate": self._truncate, "systemctl": self._systemctl, "pkill": self._pkill,
             "redis-cli": self._redis_cli, "nc": self._nc, "redis-tutor": self._tutor, "sleep": self._sleep,
+            "sed": self._sed, "tee": self._tee, "gpg": self._gpg, "apt-get": self._apt, "apt": self._apt,
         }  # fmt: skip
         if name == "help":
             return HELP
+        if name in OF_PACKAGE and not self._installed:
+            raise _Failed(f"bash: {name}: command not found")
+        if name in ("vim", "vi", "nano", "emacs", "ed"):
+            raise _Failed(f"bash: {name}: this small shell has no editor: sed -i 's/OLD/NEW/' FILE changes a line")
+        if name == "curl":
+            return packages.curl(rest)
         if name == "pwd":
             return "/var/lib/redis\n"
         if name == "redis-server" and set(rest) <= {"-v", "--version"} and rest:
@@ -393,7 +407,52 @@ class Shell:
         self._put(path, data[:size].ljust(size, b"\0"))
         return ""
 
+    def _sed(self, words: list[str], given: str | None) -> str:
+        in_place = "-i" in words
+        script, *names = [word for word in words if word != "-i"] or [""]
+        found = re.fullmatch(r"s(.)(.+?)(?<!\\)\1(.*)\1(g?)|/(.+)/d", script)
+        if found is None or (in_place and len(names) != 1):
+            raise _Failed("sed: sed -i 's/OLD/NEW/' FILE, or sed -i '/TEXT/d' FILE")
+        text = "".join(_text(self._read(name, "sed")) for name in names) if names else given or ""
+        pattern = re.sub(r"([+?(){}|])", r"\\\1", found[2] or found[5])  # in a basic expression these are themselves
+        rows = text.splitlines(keepends=True)
+        try:
+            if found[5]:
+                rows = [row for row in rows if not re.search(pattern, row.rstrip("\n"))]
+            else:
+                new, times = found[3].replace(f"\\{found[1]}", found[1]), 0 if found[4] else 1
+                rows = [
+                    re.sub(pattern.replace(f"\\{found[1]}", found[1]), lambda _: new, row, count=times)
+                    for row in rows
+                ]
+        except re.error as error:
+            raise _Failed(f"sed: -e expression #1: {error}") from error
+        if not in_place:
+            return "".join(rows)
+        self._write(names[0], "".join(rows), False)
+        return ""
+
+    def _tee(self, words: list[str], given: str | None) -> str:
+        for name in (word for word in words if not word.startswith("-")):
+            self._write(name, given or "", "-a" in words)
+        return given or ""
+
+    def _gpg(self, words: list[str], given: str | None) -> str:
+        if "--dearmor" not in words or "-o" not in words[:-1]:
+            raise _Failed("gpg: gpg --dearmor -o FILE")
+        if packages.KEY_BEGIN not in (given or ""):
+            raise _Failed("gpg: no valid OpenPGP data found.")
+        self._put(self._path(words[words.index("-o") + 1], "gpg"), packages.KEY_BYTES)
+        return ""
+
     # -- the server
+
+    @property
+    def _installed(self) -> bool:
+        return self._machines.specs[self._name].installed or self.machine.read(packages.PROGRAM) is not None
+
+    def _apt(self, words: list[str], given: str | None) -> str:
+        return packages.Apt(self.machine.read, self.machine.write, self.machine.start).run(words)
 
     def _systemctl(self, words: list[str], given: str | None) -> str:
         if not words:
@@ -402,11 +461,15 @@ class Shell:
         unit = words[1].removesuffix(".service") if len(words) > 1 else self.service
         if unit not in (self.service, "redis") and action in ("start", "stop", "restart", "status"):
             raise _Failed(f"Failed to {action} {unit}.service: Unit {unit}.service not found.")
-        if action in ("daemon-reload", "enable"):
+        if action == "daemon-reload":
+            return ""
+        if not self._installed:
+            raise _Failed(f"Unit {unit}.service could not be found.")
+        if action == "enable" and "--now" not in words:
             return ""
         if action in ("stop", "restart"):
             machine.stop()
-        if action in ("start", "restart"):
+        if action in ("start", "restart", "enable"):
             try:
                 machine.start()
             except HostError as error:
