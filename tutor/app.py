@@ -56,7 +56,11 @@ class TutorApp(Program):
         scenario: str | None = None,
         kept: "tuple[ScenarioSpec, History] | None" = None,
         sandbox: Sequence[str] | None = None,
+        server: str = "",
+        connect: str = "",
     ) -> None:
+        self._connect_to = connect
+        self._server = server  # a real one, for lessons
         self.preferences = preferences or Preferences.load()
         super().__init__()
         self._running_loop: asyncio.AbstractEventLoop | None = None
@@ -87,6 +91,8 @@ class TutorApp(Program):
             self.open_lesson(self._first)
         if self._scenario is not None:
             self.action_laboratory(self._scenario)
+        if self._connect_to:
+            self.action_connect(self._connect_to)
         if self._sandbox is not None:
             self.action_sandbox(*self._sandbox)
         if self._kept is not None:
@@ -129,7 +135,8 @@ class TutorApp(Program):
 
         while lesson is not None:
             try:
-                controller = await asyncio.to_thread(self.course.controller, lesson)
+                on = [self._server] if self._server else []
+                controller = await asyncio.to_thread(self.course.controller, lesson, *on)
             except (LookupError, OSError, ValueError, Problems) as error:
                 text = str(error.args[0] if error.args else error)
                 self.notify(text, title="The lesson cannot be opened", severity="error", timeout=10, markup=False)
@@ -152,6 +159,18 @@ class TutorApp(Program):
             return
         controller = await asyncio.to_thread(self.course.sandbox)
         await self.push_screen_wait(LessonScreen(controller, then))
+
+    @work
+    async def action_connect(self, where: str) -> None:
+        """Open a real server, over what is open now."""
+        from tutor.screens.lesson import LessonScreen
+
+        try:
+            controller = await asyncio.to_thread(self.course.connected, where)
+        except ValueError as error:
+            self.notify(str(error), title="There is no such server", severity="error", timeout=10, markup=False)
+            return
+        await self.push_screen_wait(LessonScreen(controller))
 
     def action_laboratory(self, scenario: str = "") -> None:
         """Open the laboratory, on a scenario or on the list of them."""
@@ -262,6 +281,8 @@ def run(
     scenario: str | None = None,
     kept: "tuple[ScenarioSpec, History] | None" = None,
     sandbox: Sequence[str] | None = None,
+    server: str = "",
+    connect: str = "",
 ) -> int:
     """Run the program: on the map, a lesson, the sandbox, or in the laboratory on a scenario or a kept history.
 
@@ -273,7 +294,7 @@ def run(
     # A terminal's thread that reads a long reply hands over more often: the screen comes first.
     sys.setswitchinterval(0.001)
     gc.set_threshold(20_000, 20, 50)
-    app = TutorApp(lesson, scenario=scenario, kept=kept, sandbox=sandbox)
+    app = TutorApp(lesson, scenario=scenario, kept=kept, sandbox=sandbox, server=server, connect=connect)
     with by_signal(app.end_soon):
         app.run()
     return app.return_code or 0

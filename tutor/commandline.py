@@ -67,20 +67,29 @@ def cli_command(context: click.Context, arguments: tuple[str, ...]) -> None:
     "--step", type=click.IntRange(1), metavar="N", help="With --plain: begin at this step; progress is left alone."
 )
 @click.option("--json", "as_json", is_flag=True, help="With --plain: one JSON object for each event.")
+@click.option("--server", metavar="URL", default="", help="Take it on this Redis or Valkey, which has to be empty.")
 @click.pass_context
-def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as_json: bool) -> None:
+def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as_json: bool, server: str) -> None:
     """Open one lesson: of the course, or your own in a file.
 
     With --plain, commands are read from standard input. With --step, everything before that step is done first, and
     the exit status is 0 if the step's tasks were done at the end of the input, 3 if one is open, 1 if the lesson
     cannot be opened.
+
+    With --server, a lesson of one server is taken on a real Redis or Valkey. It has to be empty, and is left empty.
     """
     if (step or as_json) and not plain:
         raise click.UsageError("--step and --json need --plain.")
     if plain:
         from tutor.plain import run as run_plain
 
-        context.exit(run_plain(lesson, step, as_json))
+        context.exit(run_plain(lesson, step, as_json, server))
+    if server:
+        from tutor.lesson.real_server import why_not
+
+        if reason := why_not(lesson, server):
+            click.echo(f"redis-tutor: {reason}", err=True)
+            context.exit(1)
     if os.path.isfile(lesson):
         from tutor.lesson.reading import Problems, read_lesson
 
@@ -91,7 +100,7 @@ def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as
             context.exit(1)
     from tutor.app import run
 
-    context.exit(run(lesson))
+    context.exit(run(lesson, server=server))
 
 
 @cli.command()
@@ -100,15 +109,25 @@ def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as
 @click.option(
     "--load", "file", metavar="FILE", default="", help="Open a dump or append-only file, which is only read."
 )
+@click.option("--connect", metavar="URL", default="", help="Look at a real server instead, read-only.")
 @click.pass_context
-def sandbox(context: click.Context, plain: bool, data: str, file: str) -> None:
+def sandbox(context: click.Context, plain: bool, data: str, file: str, connect: str) -> None:
     """Open a server of your own to try things on. It comes back as you left it."""
-    if plain:
-        from tutor.plain import run_sandbox
+    if connect:
+        from tutor.lesson.real_server import parse_address
 
-        context.exit(run_sandbox(data, file))
+        try:
+            parse_address(connect.partition(" ")[0])
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    if plain:
+        from tutor.plain import run_connected, run_sandbox
+
+        context.exit(run_connected(connect) if connect else run_sandbox(data, file))
     from tutor.app import run
 
+    if connect:
+        context.exit(run(connect=connect))
     context.exit(run(sandbox=[f"data {data}"] * bool(data) + [f"load {file}"] * bool(file)))
 
 

@@ -25,6 +25,7 @@ from tutor.lesson.diagnosis.commands import is_command
 from tutor.lesson.driver import Driver
 from tutor.lesson.progress import Progress
 from tutor.lesson.reading import Problems
+from tutor.lesson.real_server import RealServer, parse_address
 from tutor.lesson.view import Block, Example, Hint, Prediction, Prose, Question, Scene, StepView, Tasks
 from tutor.lesson_server.parent import HostError
 from tutor.pictures.picture import PictureView
@@ -141,6 +142,8 @@ class Plain:
                 self.act("reset_lesson")
             case ["run"]:
                 self.run_next()
+            case ["connect", *where] if self.place == "sandbox":
+                run_connected(" ".join(where), self.read, self._write)
             case ["data" | "load" | "export", *_]:
                 self.act(" ".join(words))
             case ["again"]:
@@ -469,6 +472,16 @@ class PlainSandbox(Plain):
         super().tutor_command(words)
 
 
+class PlainConnected(PlainSandbox):
+    """A real server in the plain mode."""
+
+    place = "connected"
+
+    def introduce(self) -> None:
+        """See `Plain`."""
+        self.write(f"Connected to {self.lesson.title}. :quit leaves it.")
+
+
 class JsonPlain(Plain):
     """The conversation as JSON, one object a line: what was typed and printed, what was recognized, what is done.
 
@@ -606,6 +619,20 @@ def run_sandbox(data: str = "", file: str = "") -> int:
     return _converse(lambda write: PlainSandbox(FreePlay(), read, write))
 
 
+def run_connected(
+    where: str, read: Callable[[str], str | None] | None = None, write: Callable[[str], object] | None = None
+) -> int:
+    """Look at a real server at standard input and output; returns the exit status."""
+    from tutor.lesson.connected import Connected
+
+    try:
+        controller = Connected(where)
+    except ValueError as error:
+        (write or print)(str(error))
+        return 1
+    return _converse(lambda printed: PlainConnected(controller, read or _read, write or printed))
+
+
 def _converse(make: Callable[[Callable[[str], object]], Plain], as_json: bool = False) -> int:
     """Hold a conversation; returns the exit status."""
     with by_signal():
@@ -621,7 +648,7 @@ def _converse(make: Callable[[Callable[[str], object]], Plain], as_json: bool = 
 OPEN = 3  # the exit status when a task of the step is still open
 
 
-def run(name: str, step: int | None = None, as_json: bool = False) -> int:
+def run(name: str, step: int | None = None, as_json: bool = False, server: str = "") -> int:
     """Take a lesson at standard input and output; returns the exit status.
 
     With a step (from 1), the lesson begins there on a fresh server, with everything before it done, and progress is
@@ -643,10 +670,15 @@ def run(name: str, step: int | None = None, as_json: bool = False) -> int:
     if step is not None and step > len(lesson.steps):
         print(f"redis-tutor: the lesson {name!r} has {len(lesson.steps)} steps", file=sys.stderr)
         return 1
+    try:
+        real = RealServer(parse_address(server), writes=True) if server else None
+    except ValueError as error:
+        print(f"redis-tutor: {error}", file=sys.stderr)
+        return 1
     if step is None:
-        controller = LessonController(lesson, course, progress)
+        controller = LessonController(lesson, course, progress, real=real)
     else:
-        controller = LessonController(lesson, course, None, seed=1, step=step - 1)
+        controller = LessonController(lesson, course, None, seed=1, step=step - 1, real=real)
     kind, read = (JsonPlain, _read_silently) if as_json else (Plain, _read)
     kept = progress if step is None else None
     if status := _converse(lambda write: kind(controller, read, write, kept), as_json):

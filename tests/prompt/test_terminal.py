@@ -200,6 +200,16 @@ def test_subscribed(terminal: Terminal, real_server: RealServer) -> None:
     ask(terminal, "ping", "\nPONG")
 
 
+def test_pictures_and_why(terminal: Terminal, real_server: RealServer) -> None:
+    ask(terminal, "DEL drawn", "(integer)")
+    ask(terminal, "ZADD drawn 3 ann 5 bob", "(integer) 2")
+    ask(terminal, ":picture drawn", "drawn · sorted set · 2 members")
+    ask(terminal, ":picture memory", "used")
+    ask(terminal, ":picture", ":picture KEY, or one of:")
+    ask(terminal, "GET drawn", "WRONGTYPE")
+    ask(terminal, ":why", "drawn holds a sorted set.")
+
+
 def test_peek(terminal: Terminal, real_server: RealServer) -> None:
     prepare(real_server, "RPUSH l a b", "HSET h f v", "SET s x EX 100", "XADD x 1-1 f v", "SADD m 1", "ZADD z 1 a")
     ask(terminal, ":peek l", "list, ")

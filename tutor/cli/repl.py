@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from engine.protocol.errors import ReplyError
+from engine.protocol.resp import Argv
 from tutor.cli.debugger import PROMPT, Restart, tell_end
 from tutor.cli.options import CliExit
 from tutor.cli.session import CliSession
@@ -23,6 +25,7 @@ class Repl:
     def __init__(self, session: CliSession) -> None:
         self.session = session
         self.hints = True
+        self.failed: tuple[Argv, ReplyError] | None = None  # the last command that failed
         self.clear_screen: Callable[[], None] = lambda: session.write(b"\x1b[H\x1b[2J")
 
     def prompt(self) -> str:
@@ -57,6 +60,14 @@ class Repl:
             from tutor.cli.peek import peek
 
             peek(session, argv[1])
+        elif command == b":picture" and session.interruptible:
+            from tutor.cli.explaining import picture
+
+            picture(session, argv[1:])
+        elif command == b":why" and session.interruptible:
+            from tutor.cli.explaining import why
+
+            why(session, self.failed)
         elif argv[0].startswith(b":"):
             self.set_preference(argv)
         elif command == b"restart":
@@ -74,7 +85,10 @@ class Repl:
 
     def _issue(self, argv: list[bytes], repeat: int) -> None:
         start = time.monotonic()
+        self.session.last_reply = None
         self.session.issue(argv, repeat)
+        if isinstance(error := self.session.last_reply, ReplyError):
+            self.failed = (argv, error)
         if self.session.debugging.ended:
             tell_end(self.session)
         elapsed_ms = int((time.monotonic() - start) * 1000)

@@ -20,7 +20,11 @@ class Action(NamedTuple):
     about: str = ""
     front_end: bool = False  # done by the front end
     takes: str = ""  # what is typed after the word
-    place: str = ""  # where it is offered: in a `lesson`, in the `sandbox`, or everywhere
+    place: str = ""  # where it is offered: in a `lesson`, in the `sandbox`, in both (`kept`), or everywhere
+
+    def is_in(self, place: str) -> bool:
+        """Return whether it is offered in a place: `lesson`, `sandbox`, or `connected` to a real server."""
+        return self.place in ("", place) or (self.place == "kept" and place != "connected")
 
     @property
     def word(self) -> str:
@@ -34,9 +38,10 @@ ACTIONS = (
     Action("show", "f3", "show me", "type the solution for me", title="Show me", about="Type the solution for me",
            place="lesson"),
     Action("run", "f7", "run", "run the next example of the text", "run the next example", front_end=True),
-    Action("undo", "f4", "undo", "take the last command back", title="Undo", about="Take the last command back"),
+    Action("undo", "f4", "undo", "take the last command back", title="Undo", about="Take the last command back",
+           place="kept"),
     Action("reset", "f5", "reset step", "start this step again (:reset lesson for all of it)", title="Reset step",
-           about="Start this step again"),
+           about="Start this step again", place="kept"),
     Action("next", "f8", "next", "the next step", title="Next step", about="Go on", place="lesson"),
     Action("back", "f9", "back", "the step before", title="Step before", about="Go back", place="lesson"),
     Action("again", plain="read the step again", front_end=True),
@@ -46,6 +51,8 @@ ACTIONS = (
     Action("data", told="load a data set: :data alone lists them", takes="NAME", place="sandbox"),
     Action("load", told="open your own dump or append-only file; the file is only read", takes="FILE",
            place="sandbox"),
+    Action("connect", told="look at a real server, read-only: HOST:PORT or redis://user:password@host:port",
+           takes="URL", place="sandbox", front_end=True),
     Action("lab", "f12", "laboratory", "see your servers, or the step's scenario, in the laboratory",
            "tell the step's scenario in the laboratory (:lab NAME another one)", "In the laboratory",
            "See your servers, or the step's scenario", front_end=True, place="lesson"),
@@ -60,8 +67,8 @@ RESET_SANDBOX = "start afresh: empty the server and forget what was typed"
 
 
 def offered(place: str, plain: bool = False) -> list[Action]:
-    """Return the actions of a place (`lesson` or `sandbox`) that have a line of help, for the full screen or not."""
-    here = [action for action in ACTIONS if action.place in ("", place) and (action.told or (plain and action.plain))]
+    """Return the actions of a place (`lesson`, `sandbox`, `connected`) that have a line of help."""
+    here = [action for action in ACTIONS if action.is_in(place) and (action.told or (plain and action.plain))]
     return [action for action in here if not (plain and action.name in ("help", "map"))]
 
 

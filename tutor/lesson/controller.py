@@ -23,6 +23,7 @@ from tutor.lesson.journal import LessonJournal
 from tutor.lesson.machines import SimulatedMachine, SimulatedMachines
 from tutor.lesson.multi_server import look
 from tutor.lesson.progress import Progress, Taken
+from tutor.lesson.real_server import RealServer
 from tutor.lesson.sandbox import Sandbox
 from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.server import ANSWER_SECONDS, Unanswered
@@ -137,12 +138,14 @@ class LessonController(Sandbox):
         seed: int | None = None,
         step: int = 0,
         journal: LessonJournal | None = None,
+        real: RealServer | None = None,
     ) -> None:
-        """Make the controller.
+        """Make the controller, of a lesson on its own server or on a `real` one.
 
         Without `progress` nothing is kept but in a `journal` that is given, and `step` (index) is first.
         """
         super().__init__(history)
+        self.real = real
         if progress is not None:
             journal = LessonJournal(lesson.key, digest=lesson.digest)
         self._journal = journal
@@ -236,6 +239,12 @@ class LessonController(Sandbox):
     # -- machines
 
     def _prepare(self) -> None:
+        if self.real is not None:
+            if refusal := self.real.refusal(self.lesson):
+                raise HostError(refusal)
+            self.real.begin(self.arguments)
+            self.server = self.real
+            return
         if not self.lesson.on_machines:
             super()._prepare()
             return

@@ -46,6 +46,7 @@ and this terminal are as you left them.
 - **F4** takes back the last command that changed something. `:reset` starts afresh.
 - `:data` loads a data set: {names}.
 - `:load FILE` opens your own dump or append-only file. The file itself is never changed.
+- `:connect HOST:PORT` looks at a real server, read-only.
 """
 _SETTINGS = frozenset(b"config acl select script hello client function".split())
 

@@ -65,11 +65,17 @@ class Course(Protocol):
     def view(self) -> CourseView:
         """Return the map as it stands."""
 
-    def controller(self, lesson: str) -> Controller:
-        """Return a controller for a lesson. LookupError when there is none of this name."""
+    def controller(self, lesson: str, server: str = "") -> Controller:
+        """Return a controller for a lesson, on a real server if one is named. Raises LookupError, ValueError."""
 
     def sandbox(self) -> Controller:
         """Return a controller with a server and no lesson."""
+
+    def connected(self, where: str) -> Controller:
+        """Return a controller of a real server, `HOST:PORT` or a URL, with ` write` if writes are allowed.
+
+        Raises ValueError.
+        """
 
     def find(self, query: str) -> Sequence[FoundEntry]:
         """Return lessons, commands, terms and lines of the history that match, best first."""

@@ -119,18 +119,29 @@ class InstalledCourse:
                 return name
         return last or (ids[0] if ids else None)
 
-    def controller(self, lesson: str) -> "Controller":
-        """Return the controller of a lesson of the course, or of one in a file. Raises LookupError or Problems."""
+    def controller(self, lesson: str, server: str = "") -> "Controller":
+        """Return the controller of a lesson of the course, or of one in a file, on its own server or on a real one.
+
+        Raises LookupError, Problems, ValueError.
+        """
         from tutor.lesson.controller import LessonController
+        from tutor.lesson.real_server import RealServer, parse_address
 
         course = self._course()
-        return LessonController(course.open(lesson), course, self._progress(), self._lines())
+        real = RealServer(parse_address(server), writes=True) if server else None
+        return LessonController(course.open(lesson), course, self._progress(), self._lines(), real=real)
 
     def sandbox(self) -> "Controller":
         """Return a controller with a server and no lesson."""
         from tutor.lesson.free_play import FreePlay
 
         return FreePlay(self._lines())
+
+    def connected(self, where: str) -> "Controller":
+        """Return a controller of a real server. Raises ValueError."""
+        from tutor.lesson.connected import Connected
+
+        return Connected(where, self._lines())
 
     def find(self, query: str) -> list[FoundEntry]:
         """Return lessons, commands, terms and lines of the history that match, best first."""

@@ -26,6 +26,7 @@ from tutor.lesson.actions import completions
 from tutor.lesson.diagnosis import explain_error
 from tutor.lesson.machines import SimulatedMachine
 from tutor.lesson.moments import Moment, Moments
+from tutor.lesson.real_server import Address, RealServer
 from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.terminal import ANSWER_SECONDS, Done, Link
 from tutor.lesson.view import EventEntry, Example, KeyEntry, LessonSetup, Prose, Question, StepView, WireEntry
@@ -58,7 +59,7 @@ class Sandbox:
 
     def __init__(self, history: LineHistory | None = None) -> None:
         self.kept = history or LineHistory()
-        self.server: LessonServer | SimulatedMachine | None = None  # that the inspector looks at
+        self.server: LessonServer | SimulatedMachine | RealServer | None = None  # that the inspector looks at
         self.links: dict[str, Link] = {}
         self.last_error: tuple[tuple[bytes, ...], ReplyError] | None = None
         self._post: Callable[[m.News], object] = lambda message: None
@@ -128,7 +129,8 @@ class Sandbox:
 
     def _link(self, name: str) -> Link:
         server = self.server
-        assert isinstance(server, LessonServer)
+        assert isinstance(server, LessonServer | RealServer)
+        at = server.address if isinstance(server, RealServer) else Address()
 
         def connect() -> Any:
             sock = server.connect(name)
@@ -141,7 +143,7 @@ class Sandbox:
         link = Link(
             name,
             connect,
-            PromptState(host="127.0.0.1", port=6379),
+            PromptState(host=at.host, port=at.port, wanted_db=at.db),
             output,
             lambda busy: self._changed(name, busy),
             lambda done: self._in_loop(self._line_done, name, done),
@@ -373,9 +375,9 @@ class Sandbox:
         self._start(self._look())
 
     @property
-    def _keeper(self) -> LessonServer | WorldServer:
+    def _keeper(self) -> LessonServer | RealServer | WorldServer:
         """What goes back in an undo."""
-        assert isinstance(self.server, LessonServer)
+        assert isinstance(self.server, LessonServer | RealServer)
         return self.server
 
     def mark(self) -> int:
@@ -393,6 +395,8 @@ class Sandbox:
         self._watcher.restore(self._watched.get(place))
         for name, state in self._states.get(place, {}).items():
             self.links[name].state.restore(state)
+            if isinstance(self.server, RealServer):  # whose connections do not go back
+                self.links[name].reopen(again=True)
 
     # -- news from the links and the server
 
@@ -533,7 +537,8 @@ class Sandbox:
 
     def _client(self, terminal: str) -> int:
         """Return the number of a terminal's connection, the last one that it had; 0 without one."""
-        return next((number % CLIENTS_APART for number in reversed(self._who) if self._who[number] == terminal), 0)
+        number = next((each for each in reversed(self._who) if self._who[each] == terminal), 0)
+        return number if isinstance(self.server, RealServer) else number % CLIENTS_APART
 
     async def _watch(self, terminal: str, line: str) -> None:
         """Read what a line is about, before it runs."""
@@ -635,7 +640,7 @@ class Sandbox:
             except (HostError, AssertionError, ValueError):
                 break
             self._post(m.KeysShown(view))
-            dying = any(entry.ttl for entry in view.keys)
+            dying = any(entry.ttl for entry in view.keys) and not isinstance(self.server, RealServer)
             await asyncio.sleep(KEYS_SECONDS if self._look_again or not dying else 1)
             if not self._look_again and not dying:
                 break

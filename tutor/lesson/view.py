@@ -267,7 +267,7 @@ class LessonSetup:
     @property
     def place(self) -> str:
         """Where the learner is, as actions have it."""
-        return "sandbox" if self.id == "sandbox" else "lesson"
+        return self.id if self.id in ("sandbox", "connected") else "lesson"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ CLIENT_COMMANDS = {
     "clear": "clear the screen",
     "connect": "connect HOST PORT",
     ":peek": "what a key is and holds",
+    ":picture": "draw a key, or memory, persistence, replication …",
+    ":why": "explain the last error",
     ":set hints": "show hints while typing",
     ":set nohints": "show no hints",
 }
@@ -72,7 +74,7 @@ def complete(text: str, cursor: int | None = None, context: CompletionContext | 
     if not before:
         return _first_word(head, current, context)
     first = to_text(before[0].value).lower()
-    if first == ":peek" and len(before) == 1:
+    if first in (":peek", ":picture") and len(before) == 1:
         return _keys(current, context)
     if first.startswith(":"):
         return _client(head[words[0].start :], words[0].start, context)

@@ -30,6 +30,10 @@ class Program(App[None]):
         """Open the reference."""
         raise NotImplementedError
 
+    def action_connect(self, where: str) -> object:
+        """Open a real server: HOST:PORT or a URL, with ` write` if writes are allowed."""
+        raise NotImplementedError
+
     def action_sandbox(self, *then: str) -> object:
         """Open the sandbox, or go to it, and have it do something (see `Controller.act`)."""
         raise NotImplementedError

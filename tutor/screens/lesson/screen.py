@@ -239,6 +239,9 @@ class LessonScreen(TutorScreen[str | None]):
 
     def _doing(self, name: str) -> Callable[[], object]:
         """Return what does an action: the screen itself, or the controller."""
+        word, _, argument = name.partition(" ")
+        if word == "connect":
+            return partial(self.app.action_connect, argument)
         own: dict[str, Callable[[], object]] = {
             "map": self.leave_for,
             "run": self.action_run_example,
@@ -322,7 +325,7 @@ class LessonScreen(TutorScreen[str | None]):
         """Yield what the palette offers here."""
         for name in ("hint", "show", "undo", "reset", "next", "back", "lab", "map"):
             action = BY_NAME[name]
-            if action.place not in ("", self.place):
+            if not action.is_in(self.place):
                 continue
             if name == "reset" and self.place == "sandbox":
                 yield SystemCommand("Start afresh", "Empty the sandbox, and forget what was typed", self._doing(name))
