@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import Binding
+from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from tutor.ending import Ended, by_signal
 from tutor.lesson.front_end import Course
@@ -21,6 +23,7 @@ from tutor.lesson.installed import InstalledCourse
 from tutor.screens.base import Program
 from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
+from tutor.symbols import ascii_only, shows_unicode
 from tutor.theme import DEFAULT, THEMES, shades
 
 if TYPE_CHECKING:
@@ -68,12 +71,35 @@ class TutorApp(Program):
         self._scenario = scenario
         self._kept = kept
         self._sandbox = sandbox
+        self._ascii: LineFilter | None = None
+        self.choose_symbols()
         self.course: Course = course or InstalledCourse()  # its files are read when a thread first needs them
 
     def get_css_variables(self) -> dict[str, str]:
         """Return the theme's variables and the shades made of them."""
         variables = super().get_css_variables()
         return {**variables, **shades(variables)}
+
+    def choose_symbols(self) -> None:
+        """Draw with ASCII only, or with all symbols, as the settings and the terminal have it."""
+        if not ascii_only(self.preferences.symbols):
+            if self._ascii is not None:
+                self._ascii, ScrollBar.renderer = None, ScrollBarRender
+            return
+        from tutor.widgets.ascii import AsciiBars, AsciiFilter
+
+        self._ascii = AsciiFilter(strict=not shows_unicode())
+        ScrollBar.renderer = AsciiBars
+
+    @property
+    def in_ascii(self) -> bool:
+        """Whether the screens are drawn in ASCII."""
+        return self._ascii is not None
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what changes the lines that are drawn; see `App`."""
+        filters = super().get_line_filters()
+        return filters if self._ascii is None else [*filters, self._ascii]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return what the stylesheets need before a theme is there."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+_TEXT = ("learn", "list", "review", "lab", "verify", "info")  # what prints the tutor's text, and no data
 _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspersed_args": False}
 
 
@@ -19,15 +20,30 @@ _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspe
     epilog="Without a command, the tutor opens on the map of the course.",
 )
 @click.version_option(package_name="redis-tutor", prog_name="redis-tutor")
+@click.option(
+    "--ascii/--unicode", "is_ascii", default=None, help="Draw with ASCII characters only, or with all symbols."
+)
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context, is_ascii: bool | None) -> None:
     """Learn Redis by using it: a course, and a Redis 7.2 compatible server."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names are bytes, and are shown unchanged
+    _choose_symbols(is_ascii, context.invoked_subcommand or "")
     if context.invoked_subcommand is None:
         from tutor.app import run
 
         context.exit(run())
+
+
+def _choose_symbols(is_ascii: bool | None, command: str) -> None:
+    """Have symbols printed in ASCII where the learner or the terminal wants it so."""
+    from tutor.screens.preferences import Preferences
+    from tutor.symbols import HANDLER, VARIABLE, ascii_only
+
+    if is_ascii is not None:
+        os.environ[VARIABLE] = str(int(is_ascii))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=HANDLER)  # file names are bytes, and are shown unchanged
+        if command in _TEXT and ascii_only(Preferences.load().symbols):
+            sys.stdout.reconfigure(encoding="ascii")
 
 
 @cli.command(context_settings=_RAW)

@@ -53,6 +53,7 @@ ROOMS = [
 # The same for the tutor. What is below the widgets runs without a screen, and imports no library for one.
 TUTOR_ROOMS = [
     "paths",
+    "symbols",
     "about",
     "ending",
     "answers",

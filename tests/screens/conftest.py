@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ["TEXTUAL_ANIMATIONS"] = "none"  # before Textual is imported
+os.environ["REDIS_TUTOR_ASCII"] = "0"  # whatever the locale is
 
 import pytest
 from textual.app import App

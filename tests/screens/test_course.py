@@ -451,3 +451,46 @@ async def test_a_window_that_is_too_small_asks_for_a_larger_one() -> None:
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: app.screen is screen and "SET mine 1" in screen_text(app), "the lesson")
         assert screen.query_one(Terminal).editor.text == "GE"
+
+
+async def test_a_half_typed_line_is_there_again() -> None:
+    for again in (False, True):
+        app = TutorApp("strings", None, Preferences())
+        async with app.run_test(size=(80, 24)) as pilot:
+            await lesson(pilot)
+            terminal = app.screen.query_one(Terminal)
+            await until(pilot, lambda t=terminal: not t.busy, "the prompt")
+            await pilot.pause()
+            assert terminal.editor.text == ("SET half" if again else "")
+            await pilot.press(*"SET", "space", *"half")
+            if again:
+                await pilot.press("f7")
+                await until(pilot, lambda t=terminal: t.editor.text == "SET halfSET half", "the line again")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_all_screens_in_ascii(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_TUTOR_ASCII", "1")
+    app = TutorApp(None, None, Preferences(), "partial-resync")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, LaboratoryScreen) and app.screen.lessons, "the laboratory")
+        await pilot.press("n", "n", "n", "tab", "tab")
+        await pilot.pause()
+        assert "Tab pane" in screen_text(app) and screen_text(app).isascii()
+        await pilot.press("escape")
+        await until(pilot, lambda: "lessons done" in screen_text(app), "the map")
+        assert screen_text(app).isascii()
+        await pilot.press("f10")
+        await until(pilot, lambda: "ASCII only" in screen_text(app), "the settings")
+        assert screen_text(app).isascii()
+        await pilot.press("escape", "s")
+        await lesson(pilot)
+        await enter(pilot, "ZADD board 50 ann 70 bob 70 cy")
+        await enter(pilot, "ZINCRBY board 30 ann")
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: "was rank" in screen_text(app) or "50 > 80" in screen_text(app), "the picture")
+        assert screen_text(app).isascii()
+    monkeypatch.setenv("REDIS_TUTOR_ASCII", "0")
+    app = TutorApp(None, None, Preferences(symbols="ascii"))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "●" in screen_text(app) or "○" in screen_text(app), "the map")

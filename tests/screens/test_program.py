@@ -113,7 +113,7 @@ async def test_settings_are_kept(tmp_path: Path) -> None:
         await at_map(pilot)
         await pilot.press("comma")
         await settle(pilot)
-        await pilot.press("down", "enter", "tab", "down", "enter", "f12", "escape")
+        await pilot.press("down", "enter", "tab", "tab", "down", "enter", "f12", "escape")
         await settle(pilot)
         assert app.theme == "redis-tutor-light"
     kept = Preferences.load(path)

@@ -18,6 +18,15 @@ class Program(App[None]):
     course: Course
     preferences: Preferences
 
+    def choose_symbols(self) -> None:
+        """Draw with ASCII only, or with all symbols, as the settings and the terminal have it."""
+        raise NotImplementedError
+
+    @property
+    def in_ascii(self) -> bool:
+        """Whether the screens are drawn in ASCII."""
+        raise NotImplementedError
+
     def open_lesson(self, lesson: str | None) -> object:
         """Open a lesson, by its ID or file."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What the learner chose: the theme, the keys. A small JSON file where the system wants it.
+"""What the learner chose: the theme, the keys, the symbols. A small JSON file where the system wants it.
 
 A file that cannot be read is done without, and left alone until something is chosen again.
 """
@@ -19,9 +19,13 @@ def default_path() -> Path:
 
 @dataclass
 class Preferences:
-    """The learner's choices. `keys` maps a binding's id to the key it has instead of its own."""
+    """The learner's choices. `keys` maps a binding's id to the key it has instead of its own.
+
+    `symbols` is ascii, unicode, or "" for what the terminal shows (`tutor.symbols`).
+    """
 
     theme: str = ""
+    symbols: str = ""
     keys: dict[str, str] = field(default_factory=dict)
     path: Path | None = field(default=None, repr=False)
 
@@ -37,6 +41,8 @@ class Preferences:
         if isinstance(data, dict):
             if isinstance(data.get("theme"), str):
                 chosen.theme = data["theme"]
+            if data.get("symbols") in ("ascii", "unicode"):
+                chosen.symbols = data["symbols"]
             if isinstance(data.get("keys"), dict):
                 chosen.keys = {str(name): key for name, key in data["keys"].items() if isinstance(key, str)}
         return chosen

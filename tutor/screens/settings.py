@@ -1,4 +1,4 @@
-"""Settings: the theme and the keys. Every choice holds at once and is kept."""
+"""Settings: the theme, the symbols and the keys. Every choice holds at once and is kept."""
 
 from typing import ClassVar
 
@@ -12,6 +12,9 @@ from textual.widgets.option_list import Option
 
 from tutor.screens.base import Program, TutorDialog
 from tutor.widgets.keybar import key_name
+
+AUTOMATIC = "automatic"
+SYMBOLS = {"": "what the terminal shows", "unicode": "all", "ascii": "ASCII only"}
 
 
 def named_bindings(program: type[Program]) -> list[Binding]:
@@ -43,7 +46,8 @@ class SettingsScreen(TutorDialog[None]):
         padding: 0; scrollbar-size-vertical: 1; }
     SettingsScreen OptionList > .option-list--option-highlighted { background: $panel; color: $foreground; }
     SettingsScreen OptionList:focus > .option-list--option-highlighted { background: $primary; color: $background; }
-    SettingsScreen #themes { width: 28; margin: 0 2 0 0; }
+    SettingsScreen #themes, SettingsScreen #symbols { width: 28; margin: 0 2 0 0; }
+    SettingsScreen #symbols, SettingsScreen #symbols:focus { height: 3; margin: 0 2 1 0; }
     SettingsScreen #keys-list { width: 1fr; }
     SettingsScreen .title { height: 1; text-style: bold; color: $text-primary; }
     SettingsScreen Vertical { width: auto; }
@@ -63,6 +67,8 @@ class SettingsScreen(TutorDialog[None]):
             with Vertical(id="left-half"):
                 yield Static("Theme", classes="title")
                 yield OptionList(id="themes", markup=False)
+                yield Static("Symbols", classes="title")
+                yield OptionList(id="symbols", markup=False)
             with Vertical(id="right-half"):
                 yield Static("Keys", classes="title", id="keys-title")
                 yield OptionList(id="keys-list", markup=False)
@@ -74,7 +80,16 @@ class SettingsScreen(TutorDialog[None]):
         themes.add_options(Option(("● " if name == self.app.theme else "  ") + name, id=name) for name in names)
         themes.highlighted = names.index(self.app.theme)
         themes.focus()
+        self._show_symbols()
         self._show_keys()
+
+    def _show_symbols(self) -> None:
+        symbols = self.query_one("#symbols", OptionList)
+        symbols.clear_options()
+        for name, title in SYMBOLS.items():
+            sign = "● " if name == self.app.preferences.symbols else "  "
+            symbols.add_option(Option(sign + title, id=name or AUTOMATIC))
+        symbols.highlighted = list(SYMBOLS).index(self.app.preferences.symbols)
 
     def _show_keys(self) -> None:
         keys = self.query_one("#keys-list", OptionList)
@@ -102,6 +117,12 @@ class SettingsScreen(TutorDialog[None]):
                 option = event.option_list.get_option_at_index(at)
                 sign = "● " if option.id == event.option_id else "  "
                 event.option_list.replace_option_prompt_at_index(at, sign + (option.id or ""))
+        elif event.option_list.id == "symbols" and event.option_id:
+            self.app.preferences.symbols = event.option_id.removeprefix(AUTOMATIC)
+            self.app.preferences.save()
+            self.app.choose_symbols()
+            self._show_symbols()
+            self.app.refresh_css(animate=False)
         elif event.option_id:
             self._waiting = event.option_id
             self._show_keys()

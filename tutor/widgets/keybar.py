@@ -34,6 +34,16 @@ KEYS = {
 }
 
 GAP = 2  # columns between two keys
+WIDE = 100  # columns of a window that has room for the longer name of the palette
+ALWAYS = ("f1", "question_mark", "ctrl+p", "escape")  # help, all commands, and how to leave
+
+
+WORDS = {"⏎": "Enter", "⇥": "Tab", "⇧": "Shift+", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right"}
+
+
+def _spelled(name: str) -> str:
+    """Return how a key is written in ASCII."""
+    return "".join(WORDS.get(character, character) for character in name)
 
 
 def key_name(key: str) -> str:
@@ -91,13 +101,16 @@ class KeyBar(Widget):
                 display = binding.key_display or key_name(binding.key)
                 seen[binding.action] = (binding.key, display, binding.description)
         if self.app.ENABLE_COMMAND_PALETTE and not self.screen.is_modal:
-            seen["command_palette"] = (self.app.COMMAND_PALETTE_BINDING, "^P", "commands")
+            name = "commands" if self.app.size.width >= WIDE else "all"
+            seen["command_palette"] = (self.app.COMMAND_PALETTE_BINDING, "^P", name)
+        if getattr(self.app, "in_ascii", False):
+            return [(key, _spelled(display), text) for key, display, text in seen.values()]
         return list(seen.values())
 
     def _laid_out(self, width: int, lines: int) -> list[list[tuple[str, str, str]]]:
         """Return the keys that fit, line by line."""
         items = self.items()
-        always = [item for item in items if item[0] in ("f1", "question_mark", "ctrl+p")]
+        always = [item for item in items if item[0].split(",")[0] in ALWAYS]
         while True:
             rows: list[list[tuple[str, str, str]]] = [[]]
             used = 0
