@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from string import ascii_lowercase
 
 AGAIN = "No option matches. Type the label or the text of an option."
+SEVERAL = "Several options match: {labels}. Type the label of the one that you mean."
 
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(\S(?:[^*]*\S)?)\*(?![\w*])")
@@ -53,6 +54,16 @@ def choose(options: Sequence[str], said: str) -> int | None:
     return None
 
 
+def again(options: Sequence[str], said: str) -> str:
+    """Return why an answer was not taken: no option matches it, or several do."""
+    found = _begun(options, said)
+    if len(found) < 2:
+        return AGAIN
+    known = labels(options)
+    *most, last = (known[index] for index in found)
+    return SEVERAL.format(labels=f"{', '.join(most)} and {last}")
+
+
 def _equal(options: Sequence[str], said: str, form: Callable[[str], str]) -> int | None:
     found = [index for index, option in enumerate(options) if form(option) == form(said)]
     return found[0] if len(found) == 1 else None
@@ -70,8 +81,13 @@ def _labelled(options: Sequence[str], said: str) -> int | None:
 
 
 def _beginning(options: Sequence[str], said: str) -> int | None:
+    found = _begun(options, said)
+    return found[0] if len(found) == 1 else None
+
+
+def _begun(options: Sequence[str], said: str) -> list[int]:
+    """Return the options that begin with what was said."""
     start = loose(said)
     if len(start) < 2:
-        return None
-    found = [index for index, option in enumerate(options) if re.match(rf"{re.escape(start)}\b", loose(option))]
-    return found[0] if len(found) == 1 else None
+        return []
+    return [index for index, option in enumerate(options) if re.match(rf"{re.escape(start)}\b", loose(option))]

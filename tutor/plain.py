@@ -406,7 +406,7 @@ class Plain:
             for label, option in zip(prediction.labels, prediction.options, strict=True):
                 self.write(f"  {label}. {one_line(option)}")
             while (answer := self.answer()) and not prediction.read(answer):
-                self.write(prediction.again)
+                self.write(prediction.again(answer))
             if self.over:
                 return
             if not answer:

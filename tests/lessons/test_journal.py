@@ -57,6 +57,23 @@ def test_everything_is_in_the_file_in_its_order(server, tmp_path):
     assert (again.step, again.entries, again.seed) == ("1 Two", [], head["seed"])
 
 
+def test_an_example_that_was_taken_back_after_its_prediction_stays_so(server, tmp_path):
+    session, _ = opened(server, tmp_path)
+    (prediction,) = session.step.predictions
+    (example,) = prediction.examples
+    session.predict(prediction, "2")
+    session.submit("alice", "SET mine 1")
+    assert not session.undone(example)
+    session.submit("alice", "DEL mine", example.id)
+    session.undo()
+    assert session.undone(example)
+    for _ in range(2):  # what was replayed is in the file again
+        session, _ = opened(server, tmp_path)
+        assert session.undone(example) and session.said(prediction) and not session.ran(example)
+    session.undo()
+    assert not session.undone(example)
+
+
 def test_a_truncated_row_is_dropped_and_the_next_one_is_readable(tmp_path):
     journal = LessonJournal("sample", tmp_path)
     journal.begin("0 One")

@@ -100,6 +100,18 @@ def test_what_an_answer_means(options, said, meant):
     assert answers.choose(options, said) == meant
 
 
+def test_an_ambiguous_answer_is_told_from_one_that_matches_nothing():
+    options = (
+        "One: it asks the master",
+        "None, until you add a line for each",
+        "None: Sentinel needs only the master",
+    )
+    assert answers.choose(options, "one") == 0
+    assert answers.choose(options, "none") is None
+    assert answers.again(options, "none").startswith("Several options match: 2 and 3.")
+    assert answers.again(options, "two") == answers.AGAIN
+
+
 def test_options_are_lettered_where_a_text_is_a_number_of_the_list():
     assert answers.labels(("2", "3", "24")) == ("a", "b", "c")
     assert answers.labels(("0", "125001")) == ("1", "2")

@@ -461,3 +461,34 @@ def test_a_task_is_not_done_because_its_check_held_from_the_start():
         assert not [each for each in session.submit("redis", "SET other 2") if isinstance(each, TaskDone)]
     finally:
         server.close()
+
+
+@pytest.mark.parametrize(
+    "line, changes",
+    [
+        ("DEL missing", False),
+        ("SADD set a", False),
+        ("SADD set b", True),
+        ("SET user:1 Ada", True),
+        ("SETNX user:1 Ada", False),
+        ("EXPIRE missing 10", False),
+        ("LPOP missing", False),
+        ("2 DEL missing", False),
+        ("FLUSHALL", True),
+        ("SELECT 1", True),
+        ("CONFIG SET maxmemory 0", True),
+    ],
+)
+def test_undo_skips_what_changed_nothing(session, line, changes):
+    session.submit("alice", "SADD set a")
+    session.submit("alice", "SET user:1 Eve")
+    session.submit("bob", line)
+    (back,) = [event for event in session.undo() if isinstance(event, WentBack)]
+    assert back.text == f"taken back: {line if changes else 'SET user:1 Eve'}"
+
+
+def test_a_queued_write_is_taken_back(session):
+    session.submit("alice", "MULTI")
+    session.submit("alice", "DEL missing")
+    (back,) = [event for event in session.undo() if isinstance(event, WentBack)]
+    assert back.text == "taken back: DEL missing"

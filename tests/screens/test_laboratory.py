@@ -131,13 +131,26 @@ async def test_back_branch_and_the_prompt() -> None:
         assert history.place == place
         await pilot.press("escape", "b")
         assert history.branch_name == "main"
-        await pilot.press("k", "enter", "escape")
+        await pilot.press("k", "enter")
         assert history.world.hosts["A"].state == "down"
         await pilot.press("space")
         assert screen.player.playing
         await pilot.press("space", "escape")
         await settle(pilot)
         assert not isinstance(app.screen, LaboratoryScreen)
+
+
+async def test_a_line_that_failed_gives_the_keys_back() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "colon", *keys("fly"), "enter")
+        await settle(pilot)
+        place = screen.session.history.place
+        await pilot.press("left")
+        assert screen.session.history.place < place
+        await pilot.press("colon", "up")
+        assert screen.prompt.line.value == "fly"
 
 
 async def test_from_the_map(snapshot: Snapshot) -> None:
@@ -176,7 +189,7 @@ async def test_next_after_going_back_goes_on_with_the_same_step() -> None:
         await pilot.press("n")
         assert (history.place, history.digest(), runner.done) == (after_two, digest, 2)
         assert list(history.branches) == ["main"]
-        await pilot.press("pageup", "k", "enter", "escape", "n")  # something else, and then the step: a branch
+        await pilot.press("pageup", "k", "enter", "n")  # something else, and then the step: a branch
         assert history.branch_name == "branch 2"
         assert runner.done == 2
         await pilot.press("b")
@@ -200,7 +213,7 @@ async def test_time_runs_at_a_speed_and_the_line_goes_anywhere(snapshot: Snapsho
         await pilot.press("colon", *keys("goto 1.5"), "enter")
         following = history.branch_now.places[history.at + 1]
         assert history.world.now_us <= BEGINNING_US + 1_500_000 < following.now_us
-        await pilot.press(*keys("goto 9"), "enter", "escape")
+        await pilot.press("colon", *keys("goto 9"), "enter")
         assert (history.world.now_us, history.in_past) == (BEGINNING_US + 9_000_000, False)
         await pilot.press("plus", "plus")
         assert screen.player.speed == 100
@@ -223,7 +236,7 @@ async def test_an_action_is_taken_back() -> None:
         await pilot.press("u")
         await pilot.press("n", "n", "left")
         place, digest = history.place, history.digest()
-        await pilot.press("k", "enter", "escape")
+        await pilot.press("k", "enter")
         assert (history.branch_name, history.world.hosts["A"].state) == ("branch 2", "down")
         await pilot.press("u")
         assert (history.branch_name, history.place, history.digest()) == ("main", place, digest)
@@ -325,7 +338,7 @@ async def test_the_prompt_hints_completes_and_remembers() -> None:
         await pilot.press(*keys(" A "), "tab", "tab")
         assert screen.prompt.line.value == "cut A B"
         assert "[silent | reset | half-open] [both | a-b | b-a]" in screen_text(app)
-        await pilot.press(*keys(" h"), "tab", "enter", "up")
+        await pilot.press(*keys(" h"), "tab", "enter", "colon", "up")
         assert screen.prompt.line.value == "cut A B half-open"
         assert screen.session.history.world.network.path("A", "B").state == "lost"
         await pilot.press("down", "escape", "i", *keys("get "), "tab")
@@ -373,7 +386,7 @@ async def test_leaving_asks_only_after_something_was_done() -> None:
     app = program("partial-resync")
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot)
-        await pilot.press("n", "k", "enter", "escape", "escape")
+        await pilot.press("n", "k", "enter", "escape")
         await until(pilot, lambda: "Leave the laboratory?" in screen_text(app), "the question")
         await pilot.press("enter")  # the harmless answer comes first
         await until(pilot, lambda: app.screen is screen, "the laboratory")

@@ -338,7 +338,8 @@ async def test_a_step_is_seen_in_the_laboratory_and_the_lesson_comes_back(
     async with app.run_test(size=size) as pilot:
         screen, controller = await opened(pilot)
         await pilot.press("f12")
-        assert app.screen is screen, "this step has no scenario"
+        assert app.screen is screen
+        assert "This step has no scenario in the laboratory." in " ".join(screen_text(app).split())
         chain = Scene("chain", "A chain of replicas", "Three nodes, one `stream`.")
         step = controller.view()
         controller.post(m.StepShown(replace(step, blocks=(*step.blocks, chain)), fresh=True))

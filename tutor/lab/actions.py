@@ -15,6 +15,7 @@ import shlex
 from engine.simulation import actions
 from engine.simulation.actions import PROMPT, Action, ActionError
 from engine.simulation.history import History
+from tutor.prompt.replies import NotRespError, ReplyParser
 from tutor.prompt.words import split_args
 
 VERBS: dict[str, type] = {
@@ -113,6 +114,24 @@ def action_of(verb: str, words: list[str]) -> Action:
     raise ActionError(f"{verb} is no action: {', '.join(NAMES)}, or NAME> COMMAND")
 
 
+def shown(name: str) -> str:
+    """Return a machine's or client's name as it is shown: the prompt at A is the learner there, `you@A`."""
+    return f"you{name}" if name.startswith(PROMPT) else name
+
+
+def _sent(data: bytes) -> str:
+    """Return the commands in a client's bytes, or the bytes if they are not whole commands."""
+    reader = ReplyParser()
+    reader.feed(data)
+    lines = []
+    try:
+        while isinstance(argv := reader.next(), list) and all(isinstance(word, bytes) for word in argv):
+            lines.append(b" ".join(argv[:6]))
+    except NotRespError:
+        pass
+    return " ".join(b"; ".join(lines or [data]).decode("utf-8", "replace").split())[:60]
+
+
 def describe(action: Action) -> str:
     """Return an action as somebody would type it."""
     match action:
@@ -131,11 +150,13 @@ def describe(action: Action) -> str:
         case actions.Heal(a, b):
             return f"heal {a} {b}"
         case actions.OpenClient(client, host):
-            return f"{client} connects to {host}"
+            return f"you connect to {host}" if client.startswith(PROMPT) else f"{client} connects to {host}"
         case actions.CloseClient(client):
             return f"close {client}"
         case actions.SendCommand(client, argv):
-            return f"{client}> " + b" ".join(argv[:6]).decode("utf-8", "replace")[:60]
+            return f"{client.removeprefix(PROMPT)}> " + b" ".join(argv[:6]).decode("utf-8", "replace")[:60]
+        case actions.RawBytes(client, data):
+            return f"{client.removeprefix(PROMPT).strip()}> {_sent(data)}"
         case actions.Directives(host, directives):
             return " ".join([f"directives {host}", *(f'"{line}"' for line in directives)])
     verb = next((verb for verb, kind in VERBS.items() if isinstance(action, kind)), type(action).__name__)

@@ -42,6 +42,15 @@ CONTROLS = (
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
+def examples(world: World, clients: dict[str, str]) -> str:
+    """Return lines that can be typed in a world, with names that it has."""
+    names = list(world.hosts)
+    lines = [f"cut {names[0]} {names[1]} silent"] if len(names) > 1 else []
+    lines += [f"crash {names[0]}", f"{names[0]}> INFO replication"] if names else []
+    lines += [f"{client}> SET k v" for client in list(clients)[:1]]
+    return " · ".join([*lines, "goto 2.5"])
+
+
 def fill(line: str, world: World, node: str, clients: dict[str, str]) -> str:
     """Return a control's line for the chosen node."""
     others = [name for name in world.hosts if name != node]

@@ -301,8 +301,10 @@ def story(spec: ScenarioSpec, done: int, lessons: list[str]) -> list[Text]:
     if done < len(steps):
         does = " · ".join(steps[done].do[:4]) or "time passes"
         rows.append([("n  ", "accent"), ("next: ", "strong"), (does, "dim")])
-    else:
+    elif steps:
         rows.append([("The scenario is over. The cluster is yours: break it.", "good")])
+    else:
+        rows.append([("There are no steps: go back, change something, and see what would have happened.", "dim")])
     if lessons:
         rows.append([("l  ", "accent"), ("lesson: ", "strong"), (" · ".join(lessons), "dim")])
     return rows

@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 
 from engine.simulation.history import History
 from engine.simulation.trace import Delivered, Sent
+from tutor.lab.actions import shown
 from tutor.lab.drawing import NOTHING, ChosenMessage, Text
 from tutor.lab.format import EventFormatter, Row
 from tutor.lab.letters import Letters
@@ -84,7 +85,9 @@ class EventLog:
 
     def _bytes(self, sent: Sent) -> list[Text]:
         parts = self.formatter.parts.get(sent.number, [])
-        rows: list[Text] = [[(f"{sent.source} ──▶ {sent.target}  ", "strong"), (f"{len(sent.data)} B", "dim")]]
+        rows: list[Text] = [
+            [(f"{shown(sent.source)} ──▶ {shown(sent.target)}  ", "strong"), (f"{len(sent.data)} B", "dim")]
+        ]
         for part in parts[:PARTS_MAX]:
             if part.after >= 0:
                 rows.append([(f"offset {part.before} → {part.after}", "accent")])
@@ -99,6 +102,7 @@ class EventLog:
     def _told(self, number: int) -> list[Text]:
         lines = self.rows_of(number)
         _, kind, source, target, _ = lines[0]
+        source, target = shown(source), shown(target)
         heading: list[Text] = [[(f"{source} {'✗' if kind == 'x' else '──▶'} {target}", "strong")]] if target else []
         return heading + [[(line[4], "")] for line in lines]
 
@@ -106,6 +110,6 @@ class EventLog:
         cause = self.history.trace[number]
         if isinstance(cause, Delivered):
             said = next(iter(self.rows_of(cause.sent)), None)
-            return f"{said[2]} said {said[4]}" if said else "what had arrived"
+            return f"{shown(said[2])} said {said[4]}" if said else "what had arrived"
         row = next(iter(self.rows_of(number)), None)
-        return f"{row[2]} {row[4]}" if row else type(cause).__name__.lower()
+        return f"{shown(row[2])} {row[4]}" if row else type(cause).__name__.lower()

@@ -13,7 +13,7 @@ from engine.simulation import actions, trace
 from engine.simulation.state import ApplicationView, BeliefView, NodeView
 from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US
-from tutor.lab.actions import describe
+from tutor.lab.actions import describe, shown
 from tutor.lab.explain import LinkDecoder, Part
 from tutor.lab.letters import Letters
 from tutor.lab.routine import Routine, said_by_sentinel
@@ -194,6 +194,7 @@ GLYPHS = {"!": "──", "+": "┄▶", "x": "✗ ", "*": "● ", "?": "  "}
 def line_of(row: Row, at_us: int) -> str:
     """Return a row as a line."""
     _, kind, source, target, text = row
+    source, target = shown(source), shown(target)
     who = f"{source} ──▶ {target}" if kind == ">" else f"{source} ✗─▶ {target}" if kind == "x" else source
     if kind == "+":
         who = f"{source} ┄┄▶ {target}"

@@ -7,6 +7,7 @@ there are more of them, and clients that say nothing in what is shown have none.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from engine.simulation.actions import PROMPT
 from tutor.lab.drawing import Text
 from tutor.lab.format import Row
 
@@ -19,6 +20,17 @@ STROKES = {
     "stream": ("━", "good"),
     "ack": ("·", "dim"), "alive": ("·", "dim"), "newline": ("·", "dim"),
 }  # fmt: skip
+
+
+def _short(name: str, room: int) -> str:
+    """Return a name that fits, with the number at its end: it tells `redis01` from `redis02`."""
+    if name.startswith(PROMPT):
+        return "you"[:room]
+    name = name.strip()
+    if len(name) <= room:
+        return name
+    number = name[len(name.rstrip("0123456789")) :][-room:].lstrip("0")
+    return name[: room - len(number)] + number
 
 
 class Lanes(NamedTuple):
@@ -40,7 +52,8 @@ class Lanes(NamedTuple):
 
     def heading(self) -> str:
         """Return the line above: who is who."""
-        return " " * (self.time + 4) + "".join(f"{name[: self.width - 1]:<{self.width}}" for name in self.names)
+        room = self.width - 1
+        return " " * (self.time + 4) + "".join(f"{_short(name, room):<{self.width}}" for name in self.names)
 
     def draw(self, row: Row, time: str, chosen: bool, what: str = "") -> Text:
         """Draw a event in its paths: an arrow from one to the other, then what it was; `what` are the bytes."""

@@ -82,6 +82,14 @@ class LabSession:
             counts = self.history.branch_now.counts
             self.history.goto(counts[bisect_right(counts, self.log.rows[count - 1][0]) - 1])
 
+    def event_before(self) -> None:
+        """Go back by a single event, whether it shows or not."""
+        self.history.back()
+
+    def event_after(self) -> None:
+        """Go on by a single event, whether it shows or not."""
+        self.history.step()
+
     def first(self) -> None:
         """Go to the beginning."""
         self.history.goto(0)

@@ -224,7 +224,7 @@ class LessonController(Sandbox):
             line
             for prediction in now.step.predictions
             for example in prediction.examples
-            if now.said(prediction) and not now.ran(example)
+            if now.said(prediction) and not now.ran(example) and not now.undone(example)
             for line in _lines(example)
         ]
 

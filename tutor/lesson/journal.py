@@ -16,6 +16,7 @@ and every other line is an event, with its time `at` in ms since 1970:
     {"prediction", "answer"}                    a prediction; the answer is its text
     {"done"}                                    a task was done: its ID
     {"action"}                                  hint, show; complete: the rest of a step was done
+    {"undone"}                                  an example that was taken back, after the prediction about it
     {"back"}                                    an undo: only so many events count from here on
 
 What counts are `rows`. A command is written before it runs. Files of version 2, whose `back` counts within the step,

@@ -211,10 +211,9 @@ class Prediction:
             return ""  # a number is expected, and this is a word or a command
         return said.strip()
 
-    @property
-    def again(self) -> str:
-        """The message for an answer that matches nothing."""
-        return answers.AGAIN if self.options else "Enter a number."
+    def again(self, said: str) -> str:
+        """Return the message for an answer that matches nothing, or several options."""
+        return answers.again(self.options, said) if self.options else "Enter a number."
 
     def right(self, answer: str) -> bool:
         """Return whether an answer is right: an option by text or label, or a free answer in any spelling."""

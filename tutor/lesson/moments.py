@@ -15,6 +15,7 @@ class Moment:
     entries: int = 0
     changed: bool = False  # whether the line changed something
     over: bool = False  # whether its replies are there
+    changes: int | None = None  # that its server had counted, if that tells whether it changed anything
 
 
 class Moments(list[Moment]):

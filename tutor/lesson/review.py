@@ -133,7 +133,7 @@ def converse(
         for label, option in zip(question.labels, question.options, strict=True):
             write(f"  {label}. {one_line(option)}")
         while (answer := (read("Your answer: ") or "").strip()) and not question.read(answer):
-            write(question.again)
+            write(question.again(answer))
         if not answer:
             return
         right = question.right(answer)

@@ -1,7 +1,7 @@
 """What the terminals of a lesson showed, kept as it is shown, so that a lesson resumes with it.
 
 The file is next to the lesson's journal: a JSON array a line, with the terminal and a row of it, or null where the
-terminal was cleared. Only the last rows are kept.
+terminal was cleared. Only the last rows are kept. A row whose indent is -1 is what was being typed at the prompt.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from tutor.prompt.rows import Row
 MOST_ROWS = 500  # of a terminal
 MAX_BYTES = 1 << 20  # then only the last rows are kept
 LONGEST = 4000  # characters of a row
+DRAFT = -1  # the indent that marks what was being typed
 
 _Line = tuple[str, int, bool, list[tuple[str, str]] | None]  # terminal, indent, words, spans
 _decode = msgspec.json.Decoder(_Line).decode
@@ -30,6 +31,7 @@ class Scrollback:
     def __init__(self, path: Path, fresh: bool, writes: bool = True) -> None:
         self._path = path
         self._rows: dict[str, deque[Row]] = {}
+        self._drafts: dict[str, str] = {}
         self._file: IO[bytes] | None = None
         self._size = 0
         if not fresh:
@@ -44,6 +46,8 @@ class Scrollback:
                 terminal, indent, words, spans = _decode(line)
                 if spans is None:
                     self._rows.pop(terminal, None)
+                elif indent == DRAFT:
+                    self._drafts[terminal] = "".join(text for text, _ in spans)
                 else:
                     self._of(terminal).append(Row(tuple(spans), None, indent, words))
 
@@ -59,6 +63,15 @@ class Scrollback:
         rows = rows[-MOST_ROWS:]
         self._of(terminal).extend(rows)
         self._write(b"".join(_line(terminal, row) for row in rows))
+
+    def draft(self, terminal: str) -> str:
+        """Return what was being typed in a terminal."""
+        return self._drafts.get(terminal, "")
+
+    def keep_draft(self, terminal: str, text: str) -> None:
+        """Keep what is being typed in a terminal."""
+        self._drafts[terminal] = text
+        self._write(_line(terminal, _draft(text)))
 
     def clear(self, terminal: str) -> None:
         """Forget what a terminal showed."""
@@ -78,6 +91,7 @@ class Scrollback:
     def _rewrite(self) -> None:
         self.close()
         data = b"".join(_line(terminal, row) for terminal, rows in self._rows.items() for row in rows)
+        data += b"".join(_line(terminal, _draft(text)) for terminal, text in self._drafts.items() if text)
         temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +114,10 @@ def _line(terminal: str, row: Row) -> bytes:
             spans.append((text[:left].encode(errors="replace").decode(), style))
         left -= len(text)
     return _encode((terminal, row.indent, row.words, spans)) + b"\n"
+
+
+def _draft(text: str) -> Row:
+    return Row(((text, "command"),), None, DRAFT)
 
 
 def _private(name: str, flags: int) -> int:

@@ -44,7 +44,7 @@ from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.server import ANSWER_SECONDS, Said, Server, Unanswered, printed, pushed
 from tutor.lesson.summary import summary
 from tutor.lesson_server.parent import HostError
-from tutor.prompt import help_text, plain, split_args
+from tutor.prompt import help_in_lesson, split_args
 from tutor.prompt.words import LINE, shorten
 
 __all__ = [  # a session with its events, for front ends
@@ -74,6 +74,7 @@ class State:
     completed: frozenset[int] = frozenset()  # steps that were left, with what the learner had not done in them
     foreseen: str = ""  # the hint for a foreseen mistake that was given last
     untouched: frozenset[str] = frozenset()  # tasks of the step whose checks have held since it began
+    undone: frozenset[tuple[int, str]] = frozenset()  # examples that were taken back after their prediction
 
 
 @dataclass(slots=True)
@@ -119,6 +120,10 @@ class Session:
     def ran(self, example: Example) -> bool:
         """Tell whether an example of this step has been run."""
         return (self.state.step, example.id) in self.state.ran
+
+    def undone(self, example: Example) -> bool:
+        """Tell whether an example of this step was taken back, after the prediction about it was made."""
+        return (self.state.step, example.id) in self.state.undone
 
     def said(self, prediction: Prediction) -> str:
         """Return what was predicted, or nothing."""
@@ -293,6 +298,8 @@ class Session:
             self.solution()
         elif entry.get("action") == "complete":
             self._complete()
+        elif "undone" in entry:
+            self._leave_undone(str(entry["undone"]))
         elif entry.get("stopped") in self.lesson.terminals:
             self.server.interrupt(terminal := entry["stopped"])
             if self._moments.pending(terminal) is not None:
@@ -435,8 +442,18 @@ class Session:
         reopened = self.state.done - moment.state.done
         self.state = moment.state
         if self.journal is not None:
+            example = self.journal.rows[moment.entries].get("for") if moment.entries < len(self.journal) else None
             self.journal.cut(moment.entries)
+            predicted = (each for each in self.step.predictions if self.said(each))
+            if any(example == each.id for prediction in predicted for each in prediction.examples):
+                self._leave_undone(str(example))
         return self._told([WentBack(f"taken back: {shorten(moment.line, LINE)}", reopened)])
+
+    def _leave_undone(self, example: str) -> None:
+        """Note that an example was taken back: its prediction is made, but nothing is to be run for it."""
+        self.state = replace(self.state, undone=self.state.undone | {(self.state.step, example)})
+        if self.journal is not None:
+            self.journal.note(undone=example)
 
     # -- typing
 
@@ -447,6 +464,23 @@ class Session:
         if self.journal is not None:
             self.journal.note(**{"terminal": terminal, "line": line, "for": typed_for})
         self._catch_up(terminal, line)
+        self._moments[-1].changes = self._changes(terminal, line)
+
+    def _changes(self, terminal: str, line: str) -> int | None:
+        """Return how many changes to its data a server has counted, before or after a line that writes to keys.
+
+        None: that does not tell whether the line changed anything.
+        """
+        argv = split_args(line)
+        if argv and len(argv) > 1 and argv[0].isdigit():
+            argv = argv[1:]
+        if not argv or self.lesson.is_shell(terminal) or not _writes(argv[0].lower()):
+            return None
+        if "(TX)" in self.server.prompt(terminal):  # it is queued
+            return None
+        told = self.server.inspect([b"INFO", b"persistence"], 0, self.lesson.server_of(terminal))
+        found = re.search(rb"rdb_changes_since_last_save:(\d+)", getattr(told, "text", b""))
+        return int(found[1]) if found else None
 
     def _catch_up(self, terminal: str, line: str) -> None:
         """Run the examples that the open task needs before a line that attempts it; one undo takes both back."""
@@ -542,6 +576,8 @@ class Session:
         if moment is not None:
             refused = failed and all(isinstance(reply, ReplyError) for reply in replies)
             changes = not only_looks(words) and not (refused and words[0].lower() not in _PARTLY)
+            if changes and replies and moment.changes is not None:
+                changes = moment.changes != self._changes(terminal, moment.line)
             moment.changed = changes or bool(self._catching_up)
             moment.over = bool(replies)
         self._keep(attempt)
@@ -598,7 +634,7 @@ class Session:
         if not argv:
             return []
         if argv[0].lower() in (b"help", b"?"):  # redis-cli's own, too
-            return [Typed(terminal, self.server.prompt(terminal), shorten(line, LINE), plain(help_text(argv[1:])))]
+            return [Typed(terminal, self.server.prompt(terminal), shorten(line, LINE), help_in_lesson(argv[1:]))]
         repeat = 1
         if len(argv) > 1 and argv[0].isdigit():  # redis-cli's own: a number in front repeats the command
             repeat, argv = max(1, min(int(argv[0]), MOST_REPEATS)), argv[1:]
@@ -797,7 +833,7 @@ class Session:
         """Accept a prediction, stored as text; its examples can then be run. Do nothing if it matches no option."""
         said = prediction.read(answer)
         if not said:
-            return Nothing(prediction.again)
+            return Nothing(prediction.again(answer))
         kept = tuple(each for each in self.state.predicted if each[:2] != (self.state.step, prediction.id))
         self.state = replace(self.state, predicted=(*kept, (self.state.step, prediction.id, said)))
         if self.journal is not None:
@@ -869,11 +905,23 @@ def only_looks(argv: Sequence[bytes]) -> bool:
     return _reads(name)
 
 
-@functools.cache
 def _reads(name: bytes) -> bool:
+    from engine.table.declarations import READONLY
+
+    return bool(_flags(name) & READONLY)
+
+
+def _writes(name: bytes) -> bool:
+    from engine.table.declarations import WRITE
+
+    return bool(_flags(name) & WRITE)
+
+
+@functools.cache
+def _flags(name: bytes) -> int:
     from engine.commands import load_all  # late: the table is large, and a lesson asks for it only here
-    from engine.table.declarations import READONLY, SERVER
+    from engine.table.declarations import SERVER
 
     load_all()
     command = SERVER.get(name)
-    return command is not None and bool(command.flags & READONLY)
+    return command.flags if command is not None else 0

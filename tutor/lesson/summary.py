@@ -10,7 +10,6 @@ from tutor.lesson.model import Lesson
 from tutor.lesson.progress import Taken
 from tutor.prompt.commands import CommandDocs
 from tutor.prompt.markdown import one_line
-from tutor.prompt.words import shorten
 
 LONGEST_PAUSE_MS = 120_000  # longer ones count as this: the learner was away
 MOST_COMMANDS = 12
@@ -69,7 +68,7 @@ def summary(
         right,
         tuple(wrong),
         unanswered,
-        _commands(str(row["line"]) for row in rows if row.get("line")),
+        _commands(lesson, rows),
         actions.count("hint"),
         actions.count("show"),
         passed // 1000,
@@ -90,15 +89,18 @@ def skipped_in(lesson: Lesson, taken: Taken | None) -> int:
     return sum(at < left for at, _ in skipped(lesson, taken.tasks_done))
 
 
-def _commands(lines: Iterable[str]) -> tuple[str, ...]:
+def _commands(lesson: Lesson, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the commands of a journal in the order of their first use; what is not a command is left out."""
+    from tutor.lesson.shell import COMMANDS  # late: the map counts too, and needs no machines
+
     table, found = CommandDocs.load(), {}
-    for line in lines:
-        words = re.sub(r"^\d+ +", "", line.strip()).split()
-        known = table.find(words)
-        if known is not None:
+    for row in rows:
+        words = re.sub(r"^\d+ +", "", str(row.get("line", "")).strip()).split()
+        if lesson.is_shell(str(row.get("terminal"))):
+            if words and words[0] in COMMANDS:
+                found[words[0]] = True
+        elif (known := table.find(words)) is not None:
             found[known[0].name] = True
-        elif words and words[0].islower() and words[0].isascii():  # a shell's
-            found[shorten(words[0])] = True
     return tuple(found)
 
 

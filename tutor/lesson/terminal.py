@@ -23,9 +23,8 @@ from tutor.lesson_server.parent import HostError
 from tutor.prompt import (
     PromptState,
     format_invalidate,
-    help_text,
+    help_in_lesson,
     is_invalidate,
-    plain,
     prints_raw,
     reply_spans,
     split_args,
@@ -364,7 +363,7 @@ class Link:
             self._done(Done(line, (), (), self.state.db, typed_for))
             return
         if argv[0].lower() in (b"help", b"?"):
-            text = plain(help_text(argv[1:]))
+            text = help_in_lesson(argv[1:])
             self._output([row(each, "note") for each in text.strip("\n").splitlines()])
             self._done(Done(line, (), (), self.state.db, typed_for))
             return

@@ -32,7 +32,7 @@ from tutor.prompt.formatting import (
     prints_raw,
     reply_spans,
 )
-from tutor.prompt.help import generic_help, help_command, help_text, plain
+from tutor.prompt.help import generic_help, help_command, help_in_lesson, help_text, plain
 from tutor.prompt.highlight import STYLES, highlight
 from tutor.prompt.hints import hint, inline_hint, syntax
 from tutor.prompt.history import LineHistory, is_sensitive
@@ -57,6 +57,7 @@ __all__ = [
     "format_reply",
     "generic_help",
     "help_command",
+    "help_in_lesson",
     "help_text",
     "highlight",
     "hint",

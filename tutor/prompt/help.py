@@ -15,8 +15,18 @@ def plain(text: str) -> str:
     return _ESCAPES.sub("", text).replace("\r", "")
 
 
-def generic_help(version: str = VERSION) -> str:
-    """Return what HELP alone answers."""
+PREFERENCES = (
+    "\n"
+    "To set redis-cli preferences:\n"
+    '      ":set hints" enable online hints\n'
+    '      ":set nohints" disable online hints\n'
+    "Set your preferences in ~/.redisclirc\n"
+)
+OF_THE_TUTOR = '\nTo get help about the tutor type:\n      ":help"\n'
+
+
+def generic_help(version: str = VERSION, rest: str = PREFERENCES) -> str:
+    """Return what HELP alone answers. `rest` follows what there is to know about commands."""
     return (
         f"redis-cli {version}\n"
         "To get help about Redis commands type:\n"
@@ -24,11 +34,7 @@ def generic_help(version: str = VERSION) -> str:
         '      "help <command>" for help on <command>\n'
         '      "help <tab>" to get a list of possible help topics\n'
         '      "quit" to exit\n'
-        "\n"
-        "To set redis-cli preferences:\n"
-        '      ":set hints" enable online hints\n'
-        '      ":set nohints" disable online hints\n'
-        "Set your preferences in ~/.redisclirc\n"
+        f"{rest}"
     )
 
 
@@ -44,6 +50,11 @@ def help_command(command: CommandDoc, with_group: bool = True, nothing: str = ""
     if with_group:
         lines.append(f"  \x1b[33mgroup:\x1b[0m {command.group}")
     return "\r\n".join(lines) + "\r\n"
+
+
+def help_in_lesson(words: list[bytes]) -> str:
+    """Return what HELP followed by `words` answers at a prompt of the tutor, which has no redis-cli preferences."""
+    return plain(help_text(words) if words else generic_help(rest=OF_THE_TUTOR))
 
 
 def help_text(words: list[bytes], commands: CommandDocs | None = None, nothing: str = "") -> str:

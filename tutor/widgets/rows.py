@@ -7,6 +7,7 @@ Text can be selected with the mouse and copied.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -27,18 +28,33 @@ _WORDS = re.compile(r"\s*\S+\s*|\s+")
 
 def wrap_words(spans: Iterable[Span], width: int, indent: int = 0) -> list[list[Span]]:
     """Break spans between words where that is possible, else at the edge."""
+    left = deque(spans)  # a word may extend over several of them
     lines: list[list[Span]] = [[]]
     used = 0
-    for text, style in spans:
-        for word in _WORDS.findall(text):
-            size = cell_len(word.rstrip())
-            if used + size > width and used > indent:
-                lines.append([(" " * indent, "plain")] if indent else [])
-                used = indent
-                word = word.lstrip()
-            lines[-1].append((word, style))
-            used += cell_len(word)
+    for word in _WORDS.findall("".join(text for text, _ in left)):
+        taken = _take(left, len(word))
+        if used + cell_len(word.rstrip()) > width and used > indent:
+            lines.append([(" " * indent, "plain")] if indent else [])
+            used = indent
+            taken[0] = (taken[0][0].lstrip(), taken[0][1])
+            word = word.lstrip()
+        lines[-1] += taken
+        used += cell_len(word)
     return [piece for line in lines for piece in wrap(_trimmed(line), width, indent)]
+
+
+def _take(spans: deque[Span], count: int) -> list[Span]:
+    """Remove so many characters from the front of spans, and return them."""
+    taken: list[Span] = []
+    while count:
+        text, style = spans.popleft()
+        if len(text) > count:
+            spans.appendleft((text[count:], style))
+            text = text[:count]
+        if text:
+            taken.append((text, style))
+        count -= len(text)
+    return taken
 
 
 def _trimmed(line: list[Span]) -> list[Span]:
@@ -129,6 +145,7 @@ class RowView(ScrollView, can_focus=True):
         self._tail: list[tuple[list[Span], Row | None]] = []
         self._width = 0
         self._style_cache: dict[str, Style] = {}
+        self._ground: tuple[Style, int] | None = None  # style and width, while lines are drawn
 
     # -- content
 
@@ -204,10 +221,19 @@ class RowView(ScrollView, can_focus=True):
             style = self._style_cache[name] = self.get_component_rich_style(f"rows--{name}", partial=True)
         return style
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw lines; what they have in common is asked for once."""
+        self._ground = self.rich_style, self.scrollable_content_region.width
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._ground = None
+
     def render_line(self, y: int) -> Strip:
         """Draw one line of what is in sight."""
         scroll_y = self.scroll_offset.y
-        at, width, base = y + scroll_y, self.scrollable_content_region.width, self.rich_style
+        base, width = self._ground or (self.rich_style, self.scrollable_content_region.width)
+        at = y + scroll_y
         lines = len(self._lines)
         if at < lines:
             spans, _ = self._lines[at]

@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.timer import Timer
 
-from tutor.answers import AGAIN, choose, labels
+from tutor.answers import again, choose, labels
 from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.view import Question
 from tutor.prompt.completer import Completer
@@ -128,11 +128,13 @@ class Terminal(RowView, inherit_bindings=False):
         super().__init__(id=id, classes=classes)
         self.channel = ""  # the name under which the screen knows it
         self._scrollback: Scrollback | None = None
+        self._draft = ""  # what is kept of the line that is being typed
+        self._returned = ""  # what was being typed when the lesson was left or a line typed for the learner
         self.completer: Completer = completer or NoCompleter()
         self.editor = LineEditor(history, self.completer.keep if completer else None)
         self.question: Question | None = None
         self._choice = 0
-        self._unread = False  # whether the entered answer matches no option
+        self._unread = ""  # why the entered answer was not taken
         self._completions: list[str] = []
         self._completing = -1
         self._to_type: deque[tuple[str, str | None]] = deque()  # lines to be typed for the learner
@@ -154,6 +156,7 @@ class Terminal(RowView, inherit_bindings=False):
         """Show what was shown when the lesson was left, and keep what is shown from now on."""
         if scrollback is not None:
             super().append(scrollback.rows(self.channel))
+            self._draft = self._returned = scrollback.draft(self.channel)
         self._scrollback = scrollback
 
     def append(self, rows: Iterable[Row], follow: bool = True) -> None:
@@ -162,6 +165,29 @@ class Terminal(RowView, inherit_bindings=False):
         super().append(rows, follow)
         if self._scrollback is not None:
             self._scrollback.add(self.channel, rows)
+
+    def _content_changed(self, follow: bool) -> None:
+        super()._content_changed(follow)
+        self._keep_draft()
+
+    def _keep_draft(self) -> None:
+        """Keep what is being typed: the program may be killed at any moment."""
+        if self._scrollback is None or self._returned or self._typing is not None or self.secret:
+            return
+        if self.editor.text != self._draft:
+            self._draft = self.editor.text
+            self._scrollback.keep_draft(self.channel, self._draft)
+
+    def _return_draft(self) -> None:
+        """Put what was being typed at the prompt again, once nothing else is typed there."""
+        if not self._returned or self.busy or self.is_typing:
+            return
+        text, self._returned = self._returned, ""
+        if self.editor.text or self._typed_ahead:  # the learner has gone on already
+            self.editor.remember(text)
+        else:
+            self.editor.set(text)
+            self._edited()
 
     def clear(self) -> None:
         """Forget all rows."""
@@ -186,7 +212,7 @@ class Terminal(RowView, inherit_bindings=False):
             return
         if self.question is not None and question != self.question and self._typing is None:
             self.editor.set("")
-        self.question, self._choice, self._unread = question, 0, False
+        self.question, self._choice, self._unread = question, 0, ""
         self._content_changed(follow=True)
 
     def type_line(self, line: str, typed_for: str | None = None) -> None:
@@ -216,11 +242,13 @@ class Terminal(RowView, inherit_bindings=False):
             self._typing.stop()
             self._typing = None
             self.editor.set("")
+        self._returned = ""
 
     def _type_next(self) -> None:
         if self._typing or self.busy or self.question or not self._to_type:
             return
         line, self._typed_for = self._to_type.popleft()
+        self._returned = self._returned or self.editor.text
         self.editor.set("")
         if self.app.animation_level == "none":
             self.editor.set(line)
@@ -247,6 +275,7 @@ class Terminal(RowView, inherit_bindings=False):
 
     def _go_on(self) -> None:
         self._type_next()
+        self._return_draft()
         self._take_typed_ahead()
 
     def watch_prompt(self) -> None:
@@ -285,7 +314,7 @@ class Terminal(RowView, inherit_bindings=False):
             for line_at, line in enumerate(columns(words, width)[:6]):
                 rows.append(self._completion_row(line, words, chosen, line_at, width))
         elif not self.is_typing and len(self.editor.text) <= WINDOW and (hint := self.completer.hint(text)):
-            rows.append(Row((("  ", "plain"), *hint), indent=4))
+            rows.append(Row((("  ", "plain"), *hint), indent=4, words=True))
         return rows
 
     @staticmethod
@@ -322,7 +351,7 @@ class Terminal(RowView, inherit_bindings=False):
         return Row(tuple(spans))
 
     def _question_rows(self, question: Question) -> list[Row]:
-        rows = [Row((("? ", "changed"), (question.text, "strong")), indent=2)]
+        rows = [Row((("? ", "changed"), (question.text, "strong")), indent=2, words=True)]
         if question.command:
             rows.append(Row((("  before you run  ", "dim"), (question.command, "command")), indent=2))
         for number, (label, choice) in enumerate(zip(labels(question.choices), question.choices, strict=True)):
@@ -336,6 +365,7 @@ class Terminal(RowView, inherit_bindings=False):
                     ),
                     data=("choice", number),
                     indent=6,
+                    words=True,
                 )
             )
         if question.choices and not self.editor.text:
@@ -345,7 +375,7 @@ class Terminal(RowView, inherit_bindings=False):
             spans = self._with_cursor(*self._window(self.editor.text, self.editor.cursor))
             rows.append(Row((("  your guess: ", "dim"), *spans)))
         if self._unread:
-            rows.append(row(f"  {AGAIN}", "changed"))
+            rows.append(Row(((f"  {self._unread}", "changed"),), indent=2, words=True))
         return rows
 
     def _edited(self) -> None:
@@ -409,8 +439,9 @@ class Terminal(RowView, inherit_bindings=False):
             return
         *whole, last = event.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         for line in whole:
-            self.type_line(self.editor.text + line)
+            line = self.editor.text + line
             self.editor.set("")
+            self.type_line(line)
         self.editor.insert(last)
         self._edited()
         event.stop()
@@ -471,12 +502,12 @@ class Terminal(RowView, inherit_bindings=False):
         if key in ("up", "down", "tab", "shift+tab") and question.choices:
             step = -1 if key in ("up", "shift+tab") else 1
             self._choice = (self._choice + step) % len(question.choices)
-            self._unread = False
+            self._unread = ""
             self.editor.set("")
         elif key == "escape":
             if text and question.choices:
                 self.editor.set("")
-                self._unread = False
+                self._unread = ""
             else:
                 self.put_off()
         elif key == "enter":
@@ -486,7 +517,7 @@ class Terminal(RowView, inherit_bindings=False):
             elif self.completer.is_command(text.strip(), whole=not question.choices):
                 self._submit()  # it runs, and the question stays
             elif question.choices:
-                self._unread = True
+                self._unread = again(question.choices, text)
                 self.append(
                     [Row((("  your guess: ", "dim"), (clean(shorten(text.strip(), LINE)), "plain")), indent=4)]
                 )
@@ -496,7 +527,7 @@ class Terminal(RowView, inherit_bindings=False):
         elif not self.editor.key(key, character):
             return False
         elif question.choices:
-            self._unread = False
+            self._unread = ""
             meant = choose(question.choices, self.editor.text)
             self._choice = self._choice if meant is None else meant
         self._content_changed(follow=True)
@@ -514,8 +545,8 @@ class Terminal(RowView, inherit_bindings=False):
     def _answer(self, question: Question, answer: str) -> None:
         self.question = None
         self.editor.set("")
-        self.append([Row((("? ", "changed"), (question.text, "dim")), indent=2)])
-        self.append([Row((("  you say: ", "dim"), (shorten(answer, LINE), "strong")), indent=2)])
+        self.append([Row((("? ", "changed"), (question.text, "dim")), indent=2, words=True)])
+        self.append([Row((("  you say: ", "dim"), (shorten(answer, LINE), "strong")), indent=2, words=True)])
         self.post_message(self.Answered(self, question, answer))
 
     def _submit(self) -> None:

@@ -58,14 +58,34 @@ class PaneBar(Static):
 class TaskLine(Static):
     """What is to be done now, on a line of a small window."""
 
+    _news: m.StepShown | None = None
+
+    def on_mount(self) -> None:
+        """Follow the terminals: the task may be for one that is not in sight."""
+        self.watch(self.screen.query_one(Terminals), "current", self._show_again, init=False)
+
+    def _show_again(self) -> None:
+        if self._news is not None:
+            self.show(self._news)
+
+    def _way(self, task: str) -> str:
+        """Return how to come to the terminal that a task names first, if it is another one than the current."""
+        terminals = self.screen.query_one(Terminals)
+        named = [(at, name) for name in terminals.names if (at := task.find(f"`{name}`")) >= 0]
+        if not named or terminals.current in (name for _, name in named):
+            return ""
+        return f"^T: {min(named)[1]}  "
+
     @shows(m.StepShown)
     def show(self, news: m.StepShown) -> None:
         """Show the open task of a step, or what goes on otherwise."""
+        self._news = news
         step = news.step
         if step.free_play:
             self.update(Content.styled("free play: try anything", "$muted"))
         elif task := step.open_task:
-            self.update(Content.assemble(("◆ ", "$text-accent"), inline(task.text)))
+            way = (self._way(task.text), "bold $text-primary")
+            self.update(Content.assemble(("◆ ", "$text-accent"), way, inline(task.text)))
         elif step.tasks:
             staged = ", F12 shows it in the laboratory" if step.scenes else ""
             self.update(Content.styled(f"✓ done; F8 goes on{staged}", "$text-success"))

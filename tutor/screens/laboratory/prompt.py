@@ -12,10 +12,9 @@ from textual.widgets import Input, Static
 from engine.simulation.actions import ActionError
 from engine.simulation.history import HistoryError
 from tutor.lab import completer
+from tutor.lab.controls import examples
 from tutor.lab.session import LabSession
 from tutor.prompt.words import LINE, shorten
-
-PLACEHOLDER = "cut A B silent · crash A · A> INFO replication · app> SET k v · goto 2.5"
 
 
 class Prompt(Horizontal):
@@ -46,7 +45,7 @@ class Prompt(Horizontal):
     def compose(self) -> ComposeResult:
         """Lay out who is talked to, the line, and what may follow."""
         yield Static(":", id="who")
-        yield Input(id="line", placeholder=PLACEHOLDER, select_on_focus=False)
+        yield Input(id="line", placeholder=self._examples(), select_on_focus=False)
         yield Static("", id="hint", markup=False)
 
     @property
@@ -69,7 +68,10 @@ class Prompt(Horizontal):
         """Open the console of a node or client; "": what is typed are actions."""
         self.talking = name
         self.query_one("#who", Static).update(f"{self._session.address(name)}>" if name else ":")
-        self.line.placeholder = "" if name else PLACEHOLDER
+        self.line.placeholder = "" if name else self._examples()
+
+    def _examples(self) -> str:
+        return examples(self._session.world, self._session.spec.clients)
 
     def take(self, event: events.Key) -> None:
         """Take what was typed behind the `:` before the line had the focus: keys may come in a burst."""
@@ -104,11 +106,22 @@ class Prompt(Horizontal):
         except (ActionError, HistoryError) as error:
             title = "Not possible; nothing has changed"
             self.notify(shorten(str(error), LINE), title=title, severity="warning", markup=False)
+            self._close()
             return
         self.line.value = ""
         if spoken and spoken != self.talking:
             self.talk_to(spoken)
+        self._close()
         self.post_message(self.Executed())
+
+    def _close(self) -> None:
+        """Give the letters back their meaning as keys, unless a console is open.
+
+        A line that failed is among those that were typed.
+        """
+        if not self.talking:
+            self.line.value = ""
+            self.screen.set_focus(None)
 
     def action_complete(self) -> None:
         """Complete what is typed; again: what else it may become."""

@@ -31,9 +31,10 @@ from tutor.screens.laboratory.view import LabView
 from tutor.widgets.keybar import KeyBar
 
 HELP = """\
-Time stands still until you let it go on. **n** does the scenario's next step; **→** goes on to the next event and
-**←** back by one; **Space** lets time run, and stops it; **+** and **-** make it faster and slower. The line below
-is the whole history: click it, or go with **PgUp** and **PgDn** from step to step, **Home** and **End** to its ends.
+Time stands still until you let it go on. **n** does the scenario's next step; **→** goes on to the next event that
+is shown and **←** back to the one before, **⇧→** and **⇧←** by a single event, shown or not; **Space** lets time
+run, and stops it; **+** and **-** make it faster and slower. The line below is the whole history: click it, or go
+with **PgUp** and **PgDn** from step to step, **Home** and **End** to its ends.
 **↑** and **↓** (or a click) choose a message, and the pane below opens it: its bytes, or a decision's reasons.
 
 **⇥** goes from pane to pane (its title is marked); **⇧↑** and **⇧↓** scroll the pane, as the wheel does.
@@ -66,7 +67,7 @@ class LaboratoryScreen(TutorScreen[None]):
     HELP_TITLE = "The laboratory"
     BINDINGS: ClassVar = [
         Binding("f1,question_mark", "app.help", "help", id="help", key_display="F1"),
-        Binding("n", "next", "next step", id="lab.next"),
+        Binding("n", "next", "next", id="lab.next"),
         Binding("right", "travel('forward')", "step", id="lab.step"),
         Binding("left", "travel('back')", "back", id="lab.back"),
         Binding("space", "player('toggle')", "play", id="lab.play"),
@@ -92,6 +93,8 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("shift+tab", "panes('next_pane', -1)", "pane before", show=False),
         Binding("shift+up", "panes('scroll_current', -1)", "scroll up", show=False),
         Binding("shift+down", "panes('scroll_current', 1)", "scroll down", show=False),
+        Binding("shift+left", "travel('event_before')", "one event back", show=False),
+        Binding("shift+right", "travel('event_after')", "one event on", show=False),
         Binding("pageup", "travel('step_before')", "step before", show=False),
         Binding("pagedown", "travel('step_after')", "step after", show=False),
         Binding("home", "travel('first')", "first", show=False),
@@ -171,11 +174,14 @@ class LaboratoryScreen(TutorScreen[None]):
         """Offer the lesson where there is one, and `+` and `-` only where they are not typed."""
         if action == "player" and parameters[0] == "faster":
             return not isinstance(self.focused, Input)
+        if action == "next":
+            return bool(self.session.spec.steps)
         return bool(self.lessons) if action == "lesson" else True
 
     def commands(self) -> Iterator[SystemCommand]:
         """Yield what the palette offers here: everything that can be done, with a key or without."""
-        yield SystemCommand("Next step", "Do the scenario's next step", self.action_next)
+        if self.session.spec.steps:
+            yield SystemCommand("Next step", "Do the scenario's next step", self.action_next)
         yield SystemCommand("Play or pause", "Let time run, or stop it", partial(self.action_player, "toggle"))
         yield SystemCommand("Faster", "Let time run ten times as fast", partial(self.action_player, "faster", 1))
         yield SystemCommand(

@@ -83,6 +83,7 @@ class LessonScreen(TutorScreen[str | None]):
         _binding("reset", "act('reset')", "reset"),
         _binding("back", "act('back')", "back"),
         _binding("lab", "laboratory", "scene"),
+        Binding(BY_NAME["lab"].key, "no_laboratory", show=False, id="lesson.scene", priority=True),
         Binding("ctrl+o", "panes('turn_inspector')", "next tab", id="lesson.inspector", show=False),
         Binding(
             "shift+f6", "panes('next_terminal')", "other terminal", id="lesson.terminal", priority=True, show=False
@@ -95,7 +96,7 @@ class LessonScreen(TutorScreen[str | None]):
         Binding("pagedown", "panes('scroll_text', 1)", "scroll the text down", show=False),
         Binding("shift+pageup", "panes('scroll_terminal', -1)", "scroll the terminal up", show=False),
         Binding("shift+pagedown", "panes('scroll_terminal', 1)", "scroll the terminal down", show=False),
-        Binding("escape", "leave", "map", id="lesson.leave", show=False),
+        Binding("escape", "leave", "leave", id="lesson.leave"),
     ]
 
     CSS = """
@@ -295,8 +296,13 @@ class LessonScreen(TutorScreen[str | None]):
             self.app.push_screen(ChoiceDialog("In the laboratory", "What do you want to see?", choices), self._stage)
         elif choices:
             self._stage(choices[0][0])
-        elif terminal := self.terminals.now:
-            terminal.write_line("This step is not staged in the laboratory.", "note")
+        else:
+            self.action_no_laboratory()
+
+    def action_no_laboratory(self) -> None:
+        """Say that there is nothing to see in the laboratory, where the key for it opens nothing."""
+        if terminal := self.terminals.now:
+            terminal.write_line("This step has no scenario in the laboratory. On the map, l lists them all.", "note")
 
     @on(SceneBlock.Open)
     def _scene_chosen(self, message: SceneBlock.Open) -> None:
