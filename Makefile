@@ -17,7 +17,7 @@ PYTHON := $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 endif
 VERSION := import sys; print(sys.version_info[:2])
 
-.PHONY: tutor test lint types verify bench clean FORCE
+.PHONY: tutor test lint types verify bench pictures clean FORCE
 
 tutor: $(VENV)/ready
 	@$(BIN)/python -m tutor
@@ -37,6 +37,9 @@ verify: $(VENV)/ready
 
 bench: $(VENV)/ready-to-test
 	$(BIN)/python -m tests.benchmarks
+
+pictures: $(VENV)/ready-to-test
+	$(BIN)/python -m tests.screens.pictures
 
 $(VENV)/ready: $(VENV)/made pyproject.toml requirements.lock
 	$(call install,requirements.lock)

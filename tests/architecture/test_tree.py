@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOP = {
-    ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "engine", "lessons",
-    "pyproject.toml", "requirements-test.lock", "requirements.lock", "tests", "tutor",
+    ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "docs", "engine",
+    "lessons", "pyproject.toml", "requirements-test.lock", "requirements.lock", "tests", "tutor",
 }  # fmt: skip
 
 
