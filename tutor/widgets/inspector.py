@@ -238,8 +238,7 @@ class Inspector(Container):
     DEFAULT_CSS = """
     Inspector { border: round $rule; border-title-color: $muted; padding: 0 0 0 1; }
     Inspector:focus-within { border: round $primary; border-title-color: $foreground; }
-    Inspector > RowView { display: none; height: 1fr; }
-    Inspector > RowView.-shown { display: block; }
+    Inspector > RowView { height: 1fr; }
     """
 
     def compose(self) -> ComposeResult:
@@ -258,7 +257,7 @@ class Inspector(Container):
         if not self.children:
             return
         for name in self.TABS:
-            self.query_one(f"#{name}").set_class(name == self.tab, "-shown")
+            self.query_one(f"#{name}").display = name == self.tab  # a class would cost a look at every rule
         self.border_title = " ─ ".join(
             f"[b]▸{name.title()}[/b]" if name == self.tab else f"[@click=choose('{name}')]{name.title()}[/]"
             for name in self.TABS
