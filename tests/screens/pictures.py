@@ -66,7 +66,7 @@ async def the_laboratory() -> list[Frame]:
         )
         assert isinstance(screen, LaboratoryScreen)
         await pilot.press("n", "n", "n")
-        screen.chosen = next(at for at, row in enumerate(screen.account.rows) if row[4].startswith("why partial"))
+        screen.panes.event = next(at for at, row in enumerate(screen.session.log.rows) if row[4].startswith("why partial"))
         screen.draw()
         await settle(pilot)
         return [shot(app)]
@@ -124,7 +124,7 @@ async def a_recording() -> list[Frame]:
         await until(pilot, lambda: "⟲" in terminal.plain_text, "the undo")
         await settle(pilot)
         frames.append(shot(app, 3.0))
-        assert screen.pane == "picture"
+        assert screen.panes.pane == "picture"
     return frames
 
 
