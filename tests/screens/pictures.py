@@ -66,7 +66,8 @@ async def the_laboratory() -> list[Frame]:
         )
         assert isinstance(screen, LaboratoryScreen)
         await pilot.press("n", "n", "n")
-        screen.panes.event = next(at for at, row in enumerate(screen.session.log.rows) if row[4].startswith("why partial"))
+        rows = screen.session.log.rows
+        screen.panes.event = next(at for at, row in enumerate(rows) if row[4].startswith("why partial"))
         screen.draw()
         await settle(pilot)
         return [shot(app)]

@@ -9,7 +9,6 @@ brings back both. Free play needs no mode: every command is carried out, noted, 
 at what it did.
 """
 
-import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -42,6 +41,7 @@ from tutor.lesson.journal import LessonJournal
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
 from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.server import ANSWER_SECONDS, Said, Server, Unanswered, printed, pushed
+from tutor.lesson.side_effects import PARTLY, only_looks, writes
 from tutor.lesson.summary import summary
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import help_in_lesson, split_args
@@ -474,7 +474,7 @@ class Session:
         argv = split_args(line)
         if argv and len(argv) > 1 and argv[0].isdigit():
             argv = argv[1:]
-        if not argv or self.lesson.is_shell(terminal) or not _writes(argv[0].lower()):
+        if not argv or self.lesson.is_shell(terminal) or not writes(argv[0].lower()):
             return None
         if "(TX)" in self.server.prompt(terminal):  # it is queued
             return None
@@ -575,7 +575,7 @@ class Session:
         attempt = Attempt(terminal, words, text, db, failed, not example, line)
         if moment is not None:
             refused = failed and all(isinstance(reply, ReplyError) for reply in replies)
-            changes = not only_looks(words) and not (refused and words[0].lower() not in _PARTLY)
+            changes = not only_looks(words) and not (refused and words[0].lower() not in PARTLY)
             if changes and replies and moment.changes is not None:
                 changes = moment.changes != self._changes(terminal, moment.line)
             moment.changed = changes or bool(self._catching_up)
@@ -876,52 +876,3 @@ def _line(command: str) -> str:
     if len(argv) > 1 and argv[0].isdigit():
         argv = argv[1:]
     return Attempt("", tuple(argv), "").line
-
-
-_PARTLY = frozenset(b"exec eval evalsha fcall".split())  # an error of these comes after some of what they do
-
-_LOOKING = frozenset(
-    b"ping echo info time command memory object config|get client|id client|list client|info client|getname acl|list"
-    b" acl|whoami acl|users acl|getuser acl|cat pubsub slowlog|get slowlog|len latency role lastsave publish help"
-    b" sentinel|master sentinel|masters sentinel|replicas sentinel|slaves sentinel|sentinels sentinel|ckquorum"
-    b" sentinel|get-master-addr-by-name sentinel|myid sentinel|info-cache"
-    b" lolwut dbsize ls cat head tail wc xxd grep redis-tutor sleep hostname pwd".split()
-)
-
-
-def only_looks(argv: Sequence[bytes]) -> bool:
-    """Tell whether a command changes nothing that an undo would have to bring back."""
-    name = argv[0].lower()
-    if b">" in argv or b">>" in argv:  # a shell's: it writes a file
-        return False
-    if name in (b"redis-cli", b"sudo"):
-        rest = list(argv[1:])
-        while rest and rest[0].startswith(b"-"):
-            rest = rest[2:] if rest[0] in (b"-h", b"-p", b"-a", b"-n") else rest[1:]
-        return not rest or only_looks(rest)
-    pair = name + b"|" + argv[1].lower() if len(argv) > 1 else name
-    if name in _LOOKING or pair in _LOOKING:
-        return True
-    return _reads(name)
-
-
-def _reads(name: bytes) -> bool:
-    from engine.table.declarations import READONLY
-
-    return bool(_flags(name) & READONLY)
-
-
-def _writes(name: bytes) -> bool:
-    from engine.table.declarations import WRITE
-
-    return bool(_flags(name) & WRITE)
-
-
-@functools.cache
-def _flags(name: bytes) -> int:
-    from engine.commands import load_all  # late: the table is large, and a lesson asks for it only here
-    from engine.table.declarations import SERVER
-
-    load_all()
-    command = SERVER.get(name)
-    return command.flags if command is not None else 0
