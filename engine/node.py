@@ -284,15 +284,15 @@ class Node(Server):
             self.tracking.broadcast()
         stats.rounds += 1
         if stats.round_began_us:
-            stats.round_ended(self.clock.stopwatch() - stats.round_began_us, stats.round_requests)
+            stats.round_ended(self.clock.stopwatch())
         if self.replica.client is not None and not self.exiting:
             self.replica.resume()
         if self.aof.state != OFF:
             flushing_us = self.clock.stopwatch()
             self.aof.flush()
             stats.aof_time_us += self.clock.stopwatch() - flushing_us
-        if waiting.acknowledged or waiting.ask_for_acks:
-            waiting.acknowledged = False
+        if waiting.acks_due:
+            waiting.acks_due = False
             self.replication.serve_waiting()
         if self.failover.state == WAITING and not self.exiting:
             self.failover.update()  # acknowledgements may have arrived; not earlier, because it disconnects replicas

@@ -56,7 +56,7 @@ class Waiting:
         self.count = 0
         self.resumable: dict[int, None] = {}  # clients with queued requests that may run again
         self.reblocking: Blocking | None = None  # the original wait of the client whose command is running again
-        self.acknowledged = False  # an acknowledgement arrived: a WAIT may be satisfied
+        self.acks_due = False  # an acknowledgement arrived, which may satisfy a WAIT, or one is needed
         self.ask_for_acks = False  # a WAIT needs to know the offsets of the replicas
         self.stalled_until_us = 0  # end of the last DEBUG SLEEP: blocked clients are then served as of that time
 
@@ -81,6 +81,10 @@ class Waiting:
             if waiters is None:
                 waiters = db.blocked[key] = {}
             waiters[client.id] = None
+
+    def await_acks(self) -> None:
+        """Ask the replicas for their offsets at the end of the round (WAIT)."""
+        self.acks_due = self.ask_for_acks = True
 
     def unblock(self, client: Client) -> Blocking:
         """Remove a client from all queues; its queued requests run as soon as possible."""

@@ -305,7 +305,7 @@ class Client:
 
     def rewrite(self, *commands: Argv) -> None:
         """Set the commands to propagate instead of the running one (several are wrapped in MULTI/EXEC)."""
-        self.execution.rewritten_argv = list(commands)
+        self.execution.overridden().commands = list(commands)
 
     def also_propagate(self, *argv: bytes) -> None:
         """Propagate a command in addition to, and before, the running one."""
@@ -313,13 +313,14 @@ class Client:
 
     def no_propagate(self) -> None:
         """Propagate nothing for the running command, even if it made changes."""
-        self.execution.rewritten_argv = []
+        self.execution.overridden().commands = []
 
     def force_propagate(self, to_aof: bool = True) -> None:
         """Propagate the running command even if it changed no key (SCRIPT FLUSH; PUBLISH, to replicas only)."""
-        self.execution.forced = True
+        override = self.execution.overridden()
+        override.forced = True
         if not to_aof:
-            self.execution.targets = PROPAGATE_REPLICAS
+            override.targets = PROPAGATE_REPLICAS
 
     def redact(self, *positions: int) -> None:
         """Hide secret arguments of the running command from the slow log and MONITOR."""

@@ -63,5 +63,5 @@ class Conditions:
     def update_attended(self) -> None:
         """Recompute whether the keyspace must report changes of keys."""
         watched = any(db.watchers for db in self.space.databases)
-        self.space.attended = bool(self.events.observers or self.tracked or watched)
+        self.space.attend(bool(self.events.observers or self.tracked or watched))
         self.update()

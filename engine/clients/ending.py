@@ -29,7 +29,7 @@ class Ending:
             client.requests.clear()
         self.links.clear()
         self.waiting.resumable.clear()
-        self.waiting.acknowledged = self.waiting.ask_for_acks = False
+        self.waiting.acks_due = self.waiting.ask_for_acks = False
 
     def fail(self, last: Exit) -> None:
         """Exit without sending any output of this round."""

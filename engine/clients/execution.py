@@ -13,28 +13,27 @@ from engine.observe.slowlog import redacted
 from engine.protocol.resp import Argv
 
 
+class Override:
+    """How the running command is propagated, if not just as it was sent to all who need its changes."""
+
+    __slots__ = ("commands", "forced", "targets")
+
+    def __init__(self) -> None:
+        self.commands: list[Argv] | None = None  # instead of the command, if not None
+        self.forced = False  # although the command changed nothing
+        self.targets = PROPAGATE_ALL
+
+
 class Execution:
     """The command that a node is running."""
 
-    __slots__ = (
-        "argv",
-        "client",
-        "clock_us",
-        "forced",
-        "post_execution",
-        "redactions",
-        "rewritten_argv",
-        "script_caller",
-        "targets",
-    )
+    __slots__ = ("argv", "client", "clock_us", "override", "post_execution", "redactions", "script_caller")
 
     def __init__(self) -> None:
         self.client: Client | None = None  # of the running command
         self.argv: Argv = []
         self.script_caller: Client | None = None  # of the running script
-        self.rewritten_argv: list[Argv] | None = None  # propagated instead of the command, if not None
-        self.forced = False  # propagate the command although it changed nothing
-        self.targets = PROPAGATE_ALL
+        self.override: Override | None = None
         self.redactions: tuple[Argv, tuple[int, ...]] = ([], ())  # a command, and the arguments to redact
         self.post_execution = False  # `Dispatch.post_execution` has something to do
         self.clock_us = 0  # stopwatch reading when the last command ended or the input began
@@ -53,26 +52,24 @@ class Execution:
         """Release the last command when none is running."""
         self.argv, self.redactions = [], ([], ())
 
-    def take_rewritten(self) -> tuple[list[Argv] | None, bool, int]:
-        """Return and reset the rewritten commands, whether propagation is forced, and the targets."""
-        wanted = self.rewritten_argv, self.forced, self.targets
-        self.rewritten_argv, self.forced, self.targets = None, False, PROPAGATE_ALL
-        return wanted
+    def overridden(self) -> Override:
+        """Return the override of the running command, to be changed."""
+        if self.override is None:
+            self.override = Override()
+        return self.override
 
     @contextlib.contextmanager
     def suspended(self) -> Iterator[None]:
         """Suspend the command within the context, so that other commands can run."""
         client, argv, caller, post_execution = self.client, self.argv, self.script_caller, self.post_execution
-        wanted = self.take_rewritten()
-        redactions = self.redactions
-        self.client = self.script_caller = None
+        override, redactions = self.override, self.redactions
+        self.client = self.script_caller = self.override = None
         self.argv, self.post_execution = [], False
         try:
             yield
         finally:
             self.client, self.argv, self.script_caller = client, argv, caller
-            self.rewritten_argv, self.forced, self.targets = wanted
-            self.redactions = redactions
+            self.override, self.redactions = override, redactions
             self.post_execution = post_execution or self.post_execution
 
     def is_running(self, client: Client) -> bool:

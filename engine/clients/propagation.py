@@ -64,15 +64,17 @@ class Propagation:
     def command(self, db: int, argv: Argv, changed: bool) -> None:
         """Propagate an executed command, as it was sent or as its handler rewrote it."""
         execution = self.execution
-        rewritten, forced, targets = execution.rewritten_argv, execution.forced, execution.targets
-        if forced or rewritten is not None:
-            execution.take_rewritten()
-        if self.active and (changed or forced):
+        override = execution.override
+        if override is None:
+            if self.active and changed:
+                execution.post_execution = True
+                self.pending.append(_new(Change, (db, argv, PROPAGATE_ALL)))
+            return
+        execution.override = None
+        if self.active and (changed or override.forced):
             execution.post_execution = True
-            if rewritten is None:
-                self.pending.append(_new(Change, (db, argv, targets)))
-            else:
-                self.pending += [_new(Change, (db, each, targets)) for each in rewritten]
+            commands = [argv] if override.commands is None else override.commands
+            self.pending += [_new(Change, (db, each, override.targets)) for each in commands]
 
     def also(self, db: int, argv: Argv, targets: int = PROPAGATE_ALL) -> None:
         """Add a command to the changes of the current unit."""

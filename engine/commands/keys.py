@@ -458,7 +458,7 @@ def wait(ctx: Context, argv: Argv) -> Reply:
         reason = "enough replicas have it already" if acknowledged >= wanted else "a transaction cannot wait"
         node.replication.tell_waited(ctx, BLOCKED_WAIT, wanted, acknowledged, reason)
         return acknowledged
-    node.waiting.ask_for_acks = True
+    node.waiting.await_acks()
     return ctx.block(BLOCKED_WAIT, [], until_us, data=wanted)
 
 
@@ -496,7 +496,7 @@ def waitaof(ctx: Context, argv: Argv) -> Reply:
         reason = "enough disks have it already" if reached else "a transaction cannot wait"
         node.replication.tell_waited(ctx, BLOCKED_WAITAOF, wanted, have, reason)
         return [have_local, have]
-    node.waiting.ask_for_acks = True
+    node.waiting.await_acks()
     return ctx.block(BLOCKED_WAITAOF, [], until_us, data=(local, wanted))
 
 

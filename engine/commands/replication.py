@@ -116,7 +116,7 @@ def replconf(ctx: Context, argv: Argv) -> Reply:
                 if aof is None:
                     return NO_REPLY
             node.master.acknowledged(ctx, offset, aof)
-            node.waiting.acknowledged = True
+            node.waiting.acks_due = True
             return NO_REPLY
         elif name == b"getack":
             if node.replica.client is not None:

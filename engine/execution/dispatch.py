@@ -186,11 +186,7 @@ class Dispatch:
                     stats.count(elapsed)
                 if elapsed >= self.slow_us:
                     self._slow(ctx, command, argv, elapsed)
-            if (
-                (propagation.active and space.dirty != dirty)
-                or execution.forced
-                or execution.rewritten_argv is not None
-            ):
+            if (propagation.active and space.dirty != dirty) or execution.override is not None:
                 propagation.command(ctx.db.index, argv, space.dirty != dirty)
             if kind is bytes:
                 data = b"$%d\r\n%b\r\n" % (len(reply), reply)
@@ -352,7 +348,7 @@ class Dispatch:
         if self.events.observers:
             self.events.emit(CommandExecuted(self.clock.now_us, ctx.id, ctx.db.index, argv, reply, elapsed))
         propagation = self.propagation
-        if (propagation.active and space.dirty != dirty) or execution.forced or execution.rewritten_argv is not None:
+        if (propagation.active and space.dirty != dirty) or execution.override is not None:
             propagation.command(ctx.db.index, argv, space.dirty != dirty)
         return reply
 

@@ -132,7 +132,8 @@ class Keyspace:
         self.expire_mode = EXPIRE_DELETE
         self.notify_mask = 0  # classes that notify-keyspace-events selects; 0 unless K or E is given
         self.notify_misses = False
-        self.attended = False  # True if a client watches or tracks keys: `modified` then notifies the observer
+        self.attended = False  # a client watches or tracks keys, or there is an observer of events
+        self.reports = False  # the observer is notified of changes: attended, or some notifications are selected
         self.observer: KeyspaceObserver | None = None
         self.databases = [(database or Database)(self, i) for i in range(count)]
         # Keys that clients of a writable replica gave a time to live, unknown to the master.
@@ -152,6 +153,12 @@ class Keyspace:
         """Select the classes of keyspace notifications to send."""
         self.notify_mask = mask if mask & (NOTIFY_KEYSPACE | NOTIFY_KEYEVENT) else 0
         self.notify_misses = bool(self.notify_mask & NOTIFY_KEY_MISS)
+        self.reports = self.attended or bool(self.notify_mask)
+
+    def attend(self, attended: bool) -> None:
+        """Set whether the observer is notified of every changed key."""
+        self.attended = attended
+        self.reports = attended or bool(self.notify_mask)
 
     def expire_own(self, limit: int) -> None:
         """Remove expired keys that a replica created itself; checks up to `limit` of them, in rotation."""
@@ -401,23 +408,23 @@ class Database(Indexed):
             self.set(key, value)
             self.modified(key, NOTIFY_STRING, event)
             return
-        space = self.space
-        old = self.values[at]
-        self.values[at] = value
-        if type(old) is bytes and type(value) is bytes:
-            if grown := len(value) - len(old):
-                space.used += grown
-        else:
-            space.used += size_of(value) - (self.sizes.pop(key) if key in self.sizes else size_of(old))
+        space, values = self.space, self.values
+        old = values[at]
+        values[at] = value
+        grown = len(value) if type(value) is bytes else 0
+        if type(old) is bytes:
+            grown -= len(old)
+        elif type(old) is not int:
+            grown -= self.sizes.pop(key)
+        if grown:
+            space.used += grown
         if space.touch == TOUCH_LRU:
             self.accesses[at] = space.lru_clock
         elif space.touch:
             self.accesses[at] = self._lfu_touched(self.accesses[at])
         space.dirty += 1
-        if space.attended:
-            space.observer.key_modified(self, key)  # type: ignore[union-attr]
-        if space.notify_mask & NOTIFY_STRING:
-            space.observer.keyspace_event(NOTIFY_STRING, event, key, self.index)  # type: ignore[union-attr]
+        if space.reports:
+            self._report(key, NOTIFY_STRING, event)
 
     def delete(self, key: bytes) -> bool:
         """Remove a key. Returns False if it does not exist. The caller reports the change with `modified`."""
@@ -445,10 +452,13 @@ class Database(Indexed):
         space.dirty += dirty
         if key in self.sizes:
             self.resized(key)
-        if space.attended:
-            space.observer.key_modified(self, key)  # type: ignore[union-attr]
-        if space.notify_mask & kind:
-            space.observer.keyspace_event(kind, event, key, self.index)  # type: ignore[union-attr]
+        if space.reports:
+            self._report(key, kind, event)
+
+    def _report(self, key: bytes, kind: int, event: bytes) -> None:
+        """Notify the observer of a change."""
+        self.touched(key)
+        self.notify(kind, event, key)
 
     def resized(self, key: bytes) -> None:
         """Update the accounting for a value whose size has changed."""

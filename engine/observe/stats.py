@@ -125,14 +125,15 @@ class Stats:
         if code in errors or len(errors) < ERROR_CODES_MAX:
             errors[code] = errors.get(code, 0) + 1
 
-    def round_ended(self, duration_us: int, requests: int) -> None:
-        """Count a round of inputs that contained `requests` requests."""
-        self.round_began_us = self.round_requests = 0
+    def round_ended(self, stopwatch_us: int) -> None:
+        """Count the round of inputs that began at `round_began_us`."""
+        duration_us = stopwatch_us - self.round_began_us
         self.active_time_us += duration_us
         if duration_us > self.active_time_max_us:
             self.active_time_max_us = duration_us
-        if requests > self.calls_per_round_max:
-            self.calls_per_round_max = requests
+        if self.round_requests > self.calls_per_round_max:
+            self.calls_per_round_max = self.round_requests
+        self.round_began_us = self.round_requests = 0
 
 
 class Sampler:

@@ -176,8 +176,10 @@ def test_where_the_time_of_rounds_went_is_told_on_demand():
     assert server.info(b"debug")["eventloop_cmd_per_cycle_max"] == "3"
     assert "eventloop_cmd_per_cycle_max" not in server.info(b"everything")
     stats = Stats()
-    stats.round_ended(5, 1)
-    stats.round_ended(3, 2)
+    stats.round_began_us, stats.round_requests = 10, 1
+    stats.round_ended(15)
+    stats.round_began_us, stats.round_requests = 20, 2
+    stats.round_ended(23)
     assert (stats.active_time_us, stats.active_time_max_us, stats.calls_per_round_max) == (8, 5, 2)
 
 

@@ -135,7 +135,7 @@ def replicas_expire_by_themselves(self, data):
 
 
 def random_choice_replicated_as_it_is(self, *commands):
-    self.execution.rewritten_argv = None
+    self.execution.override = None
 
 
 def database_not_said(self, db, argv):

@@ -280,7 +280,7 @@ class _LoadingFile:
             reply = error
         finally:
             execution.leave(outer)
-            execution.take_rewritten()
+            execution.override = None
             self.client.out.clear()
             self.client.push_after.clear()
         if type(reply) is ReplyError:

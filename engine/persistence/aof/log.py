@@ -356,7 +356,7 @@ class AppendOnlyFile:
         self.increment_size = self.increment_synced = 0
         self.synced_offset = self.offsets.fsynced_offset = 0
         self.postponed_since_s = 0
-        self.waiting.acknowledged = True  # unblocks the clients that wait for an fsync
+        self.waiting.acks_due = True  # unblocks the clients that wait for an fsync
         self.kill_rewrite()
         self._drop_buffer()
         self.propagation.update()
@@ -597,7 +597,7 @@ class AppendOnlyFile:
         if self.state == ON and offsets.fsynced_offset != self.synced_offset:
             offsets.fsynced_offset = self.synced_offset
             if self.waiting.count:
-                self.waiting.acknowledged = True
+                self.waiting.acks_due = True
 
     def _give_up(self) -> None:
         """Terminate the server without sending any reply of this round."""
