@@ -13,6 +13,11 @@ from string import ascii_lowercase
 AGAIN = "No option matches. Type the label or the text of an option."
 SEVERAL = "Several options match: {labels}. Type the label of the one that you mean."
 
+NUMBERS = {
+    "none": "0", "nothing": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
+    "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10", "twelve": "12", "twenty": "20",
+}  # fmt: skip
+
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(\S(?:[^*]*\S)?)\*(?![\w*])")
 _LABEL = re.compile(r"\(?(\d{1,3}|[a-z])\s*[.):]?|(?:option|number|no\.?|#)\s*(\d{1,3}|[a-z])", re.IGNORECASE)
@@ -29,6 +34,13 @@ def loose(text: str) -> str:
     text = bare(text).replace('"', "").replace("(integer)", "").replace("(error)", "").strip()
     text = re.sub(r"^\((.*)\)$", r"\1", text)
     return re.sub(r"(?<=\d)[ _,'](?=\d{3}(\D|$))", "", text).strip()
+
+
+def free(text: str) -> str:
+    """Return a typed answer in its shortest form: without "about" and "%", and numbers as digits."""
+    text = re.sub(r"^(about|around|roughly|approximately|~|\u2248)\s*", "", loose(text))
+    text = re.sub(r"\s*(%|percent|per cent)$", "", text)
+    return NUMBERS.get(text, text)
 
 
 def labels(options: Sequence[str]) -> tuple[str, ...]:

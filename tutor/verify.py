@@ -4,7 +4,8 @@
    engine and on a real server when one is found; what varies is matched by its markers. The prompts are compared too.
 2. Every check fails before its task and holds after the task's solution.
 3. Every wrong attempt fails the check and gets its hint; no hint but the last contains the solution.
-4. Front matter fits the schema, ids are unique, links and glossary terms lead somewhere.
+4. Front matter fits the schema, ids are unique, links and glossary terms lead somewhere; of the whole course, at most
+   30 % of the tasks can be solved by repeating a command that their step shows.
 5. The lesson goes from beginning to end in the plain mode. (The full screen's part stands with its tests.)
 
 What breaks is told as a compiler does: file, line, what was expected, what came.
@@ -354,6 +355,24 @@ def _changes(line: str) -> str:
     return "it writes, but a check may only read" if flags & WRITE else ""
 
 
+MOST_COPIED = 0.3  # of the tasks
+
+
+def copied(lesson: Lesson) -> list[Task]:
+    """Return the tasks whose whole solution the same step shows in its transcripts."""
+
+    def bare(command: str) -> str:
+        return " ".join(command.replace('"', "").casefold().split())
+
+    found: list[Task] = []
+    for step in lesson.steps:
+        shown = {bare(exchange.command) for example in step.examples for exchange in example.exchanges}
+        for task in step.tasks:
+            if all(bare(split_line(line, lesson.terminals)[1]) in shown for line in task.solution):
+                found.append(task)
+    return found
+
+
 def prove_on_engine(lesson: Lesson) -> Proof:
     """Prove a lesson's transcripts, checks and wrong attempts on this engine."""
     with _ours(lesson) as server:
@@ -522,6 +541,12 @@ def main(argv: list[str], write: Callable[[str], object] = print) -> int:
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"{'✗' if found else '✓'} {lesson.id}\n")
     finish()
+    repeated = [(lesson, task) for lesson in lessons for task in copied(lesson)]
+    if not argv and len(repeated) > MOST_COPIED * tasks:
+        write(f"{len(repeated)} of {tasks} tasks can be solved by repeating what their step shows, such as these:")
+        for lesson, task in repeated[:5]:
+            write(f"{lesson.path}:{task.line}: {task.solution[0]}")
+        count += 1
     servers = f"this engine and {name}" if program else "this engine (no real server found to compare with)"
     verdict = "all hold" if not count else f"{count} problem{'s' * (count > 1)}"
     write(

@@ -8,6 +8,7 @@ import pytest
 from tests.lessons import overview
 from tests.lessons.topics import TOPICS
 from tutor.lesson.catalogue import default_folder, installed_course
+from tutor.verify import MOST_COPIED, copied
 
 COURSE = installed_course()
 FOLDER = default_folder()
@@ -57,6 +58,17 @@ def test_the_right_option_is_equally_often_in_each_place():
         counts = places[options]
         share = sum(counts.values()) / options
         assert all(abs(counts[place] - share) <= max(2, share / 5) for place in range(1, options + 1)), places
+
+
+def test_a_third_of_the_predictions_are_typed():
+    predictions = [each for lesson in COURSE.lessons for step in lesson.steps for each in step.predictions]
+    assert 3 * sum(not each.options for each in predictions) >= len(predictions)
+
+
+def test_few_tasks_are_solved_by_a_command_that_is_shown():
+    tasks = [task for lesson in COURSE.lessons for step in lesson.steps for task in step.tasks]
+    shown = [task for lesson in COURSE.lessons for task in copied(lesson)]
+    assert len(shown) <= MOST_COPIED * len(tasks)
 
 
 def test_no_placeholder_is_left():

@@ -129,6 +129,11 @@ def test_options_are_lettered_where_a_text_is_a_number_of_the_list():
         (("p2",), "the second", None),
         (("(nil)", "nothing"), "nil", True),
         (("(nil)", "nothing"), "an error", False),
+        (("0",), "none", True),
+        (("2",), "two", True),
+        (("2000",), "About 2,000", True),
+        (("50 %", "half"), "50%", True),
+        (("(integer) 0",), "(nil)", None),
     ],
 )
 def test_free_answers(right, said, verdict):

@@ -7,6 +7,7 @@ what was expected; see `reading` for how that finds its line. `lessons/README.md
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -207,20 +208,26 @@ class Prediction:
         if self.options:
             index = answers.choose(self.options, said)
             return "" if index is None else self.options[index]
-        if all(any(map(str.isdigit, answer)) for answer in self.answers) and not any(map(str.isdigit, said)):
+        if all(any(map(str.isdigit, answer)) for answer in self.answers) and not any(
+            map(str.isdigit, answers.free(said))
+        ):
             return ""  # a number is expected, and this is a word or a command
         return said.strip()
 
     def again(self, said: str) -> str:
         """Return the message for an answer that matches nothing, or several options."""
-        return answers.again(self.options, said) if self.options else "Enter a number."
+        if self.options:
+            return answers.again(self.options, said)
+        if re.fullmatch(r"-?[\d.,]+", answers.free(self.answers[0])):
+            return "Enter a number."
+        return "The answer contains a digit: type it the way the lesson writes it."
 
     def right(self, answer: str) -> bool:
         """Return whether an answer is right: an option by text or label, or a free answer in any spelling."""
         said = self.read(answer)
         if self.options:
             return said in self.answers
-        return answers.loose(said) in {answers.loose(each) for each in self.answers}
+        return answers.free(said) in {answers.free(each) for each in self.answers}
 
 
 @dataclass(frozen=True, slots=True)
