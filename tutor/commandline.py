@@ -169,12 +169,16 @@ def review(context: click.Context) -> None:
 
 @cli.command()
 @click.argument("lesson")
+@click.option("--save", metavar="FILE", default="", help="Write FILE.sh, FILE.md or FILE.cast (asciinema) instead.")
 @click.pass_context
-def journal(context: click.Context, lesson: str) -> None:
-    """Print what you did in a lesson, one JSON object a line, without passwords."""
+def journal(context: click.Context, lesson: str, save: str) -> None:
+    """Print what you did in a lesson or in the `sandbox`, one JSON object a line, without passwords.
+
+    With --save, what you typed becomes a shell script that types it again, a page in Markdown, or a recording.
+    """
     from tutor.lesson.listing import print_journal
 
-    context.exit(print_journal(lesson))
+    context.exit(print_journal(lesson, save))
 
 
 @cli.command()

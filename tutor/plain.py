@@ -142,7 +142,7 @@ class Plain:
                 self.act("reset_lesson")
             case ["run"]:
                 self.run_next()
-            case ["connect", *where] if self.place == "sandbox":
+            case ["connect", *where] if self.place != "lesson":
                 run_connected(" ".join(where), self.read, self._write)
             case ["data" | "load" | "export", *_]:
                 self.act(" ".join(words))

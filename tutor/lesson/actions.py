@@ -20,11 +20,11 @@ class Action(NamedTuple):
     about: str = ""
     front_end: bool = False  # done by the front end
     takes: str = ""  # what is typed after the word
-    place: str = ""  # where it is offered: in a `lesson`, in the `sandbox`, in both (`kept`), or everywhere
+    place: str = ""  # where it is offered: `lesson`, `sandbox`, `connected` to a real server; empty: everywhere
 
     def is_in(self, place: str) -> bool:
-        """Return whether it is offered in a place: `lesson`, `sandbox`, or `connected` to a real server."""
-        return self.place in ("", place) or (self.place == "kept" and place != "connected")
+        """Return whether it is offered in a place."""
+        return not self.place or place in self.place.split()
 
     @property
     def word(self) -> str:
@@ -39,9 +39,9 @@ ACTIONS = (
            place="lesson"),
     Action("run", "f7", "run", "run the next example of the text", "run the next example", front_end=True),
     Action("undo", "f4", "undo", "take the last command back", title="Undo", about="Take the last command back",
-           place="kept"),
+           place="lesson sandbox"),
     Action("reset", "f5", "reset step", "start this step again (:reset lesson for all of it)", title="Reset step",
-           about="Start this step again", place="kept"),
+           about="Start this step again", place="lesson sandbox"),
     Action("next", "f8", "next", "the next step", title="Next step", about="Go on", place="lesson"),
     Action("back", "f9", "back", "the step before", title="Step before", about="Go back", place="lesson"),
     Action("again", plain="read the step again", front_end=True),
@@ -52,7 +52,9 @@ ACTIONS = (
     Action("load", told="open your own dump or append-only file; the file is only read", takes="FILE",
            place="sandbox"),
     Action("connect", told="look at a real server, read-only: HOST:PORT or redis://user:password@host:port",
-           takes="URL", place="sandbox", front_end=True),
+           takes="URL", place="sandbox connected", front_end=True),
+    Action("export", told="save what you typed: FILE.sh types it again, FILE.md shows it, FILE.cast plays it",
+           takes="FILE", place="lesson sandbox"),
     Action("lab", "f12", "laboratory", "see your servers, or the step's scenario, in the laboratory",
            "tell the step's scenario in the laboratory (:lab NAME another one)", "In the laboratory",
            "See your servers, or the step's scenario", front_end=True, place="lesson"),
@@ -91,7 +93,7 @@ def plain_help(place: str = "lesson") -> list[str]:
     rows = []
     for action in offered(place, plain=True):
         word = f"{action.word} NAME" if action.name == "terminal" else action.word
-        if action.place == "sandbox":
+        if action.takes and "sandbox" in action.place:
             word = f"{action.word} {action.takes}"
         text = told(action, place, plain=True)
         rows.append(f"{word:<8} {text}" if len(word) < 9 else f"{word}   {text}")

@@ -15,7 +15,7 @@ from tutor.lesson.real_server import NOT_TAKEN_BACK, READ_ONLY, RealServer, may_
 from tutor.lesson.view import Prose, StepView
 from tutor.prompt import LineHistory, split_args, to_text
 from tutor.prompt.completer import PromptCompleter
-from tutor.prompt.rows import row
+from tutor.prompt.rows import Row
 
 NAME = "connected"
 WRITE = "write"
@@ -65,7 +65,7 @@ class Connected(LessonController):
             argv = argv[1:]
         if argv and not self.writes and not may_run(argv):
             told = READ_ONLY.format(to_text(argv[0]).upper(), self._typed_address)
-            self._post(m.Output(terminal, [row(told, "error")]))
+            self._post(m.Output(terminal, [Row(((told, "error"),), indent=2, words=True)]))
             self._post(m.LineDone(terminal, line))
             self._changed(terminal, False)
             self._script_goes_on(terminal)
@@ -74,7 +74,7 @@ class Connected(LessonController):
 
     async def act(self, action: str) -> None:
         """See `Controller`."""
-        if action.split(" ")[0] in ("why", "picture", "export"):
+        if action.split(" ")[0] in ("why", "picture"):
             await super().act(action)
         else:
             self._post(m.Notice(NOT_TAKEN_BACK))

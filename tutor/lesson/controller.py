@@ -455,6 +455,17 @@ class LessonController(Sandbox):
         """See `Sandbox`."""
         self._post(m.Notice(self._session.why().replace("`", "")))
 
+    async def _export(self, name: str) -> None:
+        """Write what was typed into a file."""
+        from tutor.lesson.export import CannotExport, gather, write
+
+        trail = self._journal.trail() if self._journal is not None else ()
+        typed = gather(self.title, trail, self.scrollback, self._session.state.attempts, self.lesson.is_shell)
+        try:
+            self._post(m.Notice(await asyncio.to_thread(write, name, typed)))
+        except CannotExport as problem:
+            self._post(m.Notice(str(problem), "error"))
+
     async def recording(self) -> bytes | None:
         """See `Controller`."""
         return await asyncio.to_thread(self.machines.world.history) if self.machines is not None else None
@@ -465,6 +476,8 @@ class LessonController(Sandbox):
             self._why()
         elif action.startswith("picture"):
             await super().act(action)
+        elif action.startswith("export"):
+            await self._export(action.removeprefix("export").strip())
         elif action == "hint":
             async with self._turn:
                 hint = await asyncio.to_thread(self._session.hint)

@@ -43,10 +43,11 @@ and this terminal are as you left them.
 
 - `Tab` completes commands, options and keys; the line below the prompt shows the syntax.
 - `HELP command` explains a command, `HELP @string` lists a group.
-- **F4** takes back the last command that changed something. `:reset` starts afresh.
+- `:undo` (**F4**) takes back the last command that changed something. `:reset` starts afresh.
 - `:data` loads a data set: {names}.
 - `:load FILE` opens your own dump or append-only file. The file itself is never changed.
 - `:connect HOST:PORT` looks at a real server, read-only.
+- `:export FILE.sh` saves what you typed as a shell script, `:export FILE.md` as a page.
 """
 _SETTINGS = frozenset(b"config acl select script hello client function".split())
 
@@ -93,7 +94,7 @@ class FreeSession(Session):
             for reply in self.server.execute(terminal, split_args(line) or []):
                 if isinstance(reply, ReplyError):
                     raise CannotLoad(f"The data set {name} cannot be loaded: line {number}: {to_text(reply.text)}")
-        return f"{data.title}. {_keys(self.server)} F7 types an example, F4 takes the data back."
+        return f"{data.title}. {_keys(self.server)} :run types an example, :undo takes the data back."
 
     def _load(self, terminal: str, name: str, copy: str) -> str:
         """Replace the data with that of a dump."""
@@ -101,7 +102,7 @@ class FreeSession(Session):
             self.server.load(Path(self.dumps, copy))
         except OSError as error:
             raise CannotLoad(f"The copy of {name} cannot be read: {error.strerror}.") from error
-        return f"{shorten(name, LINE)} is loaded. {_keys(self.server)} F4 takes it back."
+        return f"{shorten(name, LINE)} is loaded. {_keys(self.server)} :undo takes it back."
 
     def _open_again(self, trail: Any, done: Any) -> list[Event]:
         """See `Session`. The data of a long history is saved as a dump, which takes the place of the older lines."""

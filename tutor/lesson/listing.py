@@ -6,11 +6,15 @@ import time
 from collections import Counter
 
 from tutor.lesson.catalogue import installed_course
+from tutor.lesson.export import CannotExport, gather, write
+from tutor.lesson.free_play import NAME as SANDBOX
+from tutor.lesson.free_play import sandbox_lesson
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.model import Lesson
 from tutor.lesson.progress import Progress, Taken
 from tutor.lesson.reading import Problems
 from tutor.lesson.review import questions
+from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.summary import skipped_in
 
 
@@ -76,16 +80,29 @@ def _state(lesson: Lesson, taken: Taken | None) -> str:
     return "skipped" if skipped_in(lesson, taken) else "solved"
 
 
-def print_journal(name: str) -> int:
-    """Print the journal of a lesson as it can be shown to others. Returns the exit status."""
+def print_journal(name: str, file: str = "") -> int:
+    """Print the journal of a lesson or the sandbox as it can be shown to others, or save it in another form.
+
+    Returns the exit status.
+    """
     try:
-        lesson = installed_course().open(name)
+        lesson = sandbox_lesson() if name == SANDBOX else installed_course().open(name)
     except (LookupError, Problems) as error:
         print(f"redis-tutor: {error.args[0]}", file=sys.stderr)
         return 1
-    exported = LessonJournal(lesson.key, digest=lesson.digest, reads_only=True).export()
+    journal = LessonJournal(lesson.key, digest=lesson.digest, reads_only=True)
+    exported = journal.export()
     if not exported:
-        print(f"redis-tutor: you have not begun the lesson {lesson.id}", file=sys.stderr)
+        what = "used the sandbox" if name == SANDBOX else f"begun the lesson {lesson.id}"
+        print(f"redis-tutor: you have not {what}", file=sys.stderr)
         return 1
-    print(exported, end="")
+    if not file:
+        print(exported, end="")
+        return 0
+    scrollback = Scrollback(journal.path.with_suffix(".screen"), fresh=False, writes=False)
+    try:
+        print(write(file, gather(lesson.title, journal.trail(), scrollback, is_shell=lesson.is_shell)))
+    except CannotExport as problem:
+        print(f"redis-tutor: {problem}", file=sys.stderr)
+        return 1
     return 0

@@ -28,7 +28,7 @@ from tutor.prompt import to_text
 
 ANSWER_SECONDS = 5.0
 MOST_KEYS = 5000  # that a mark copies
-READ_ONLY = "This connection is read-only: {} may write or change the server. `:connect {} write` allows it."
+READ_ONLY = 'This connection is read-only: {} may write or change the server. ":connect {} write" allows it.'
 NOT_TAKEN_BACK = "Nothing is taken back on a real server."
 # What a lesson must not do to a server that is not its own: end it, change its role, write its files.
 NEVER = frozenset(

@@ -63,6 +63,23 @@ def redacted(line: str) -> str:
     return _SHELL_SECRETS.sub(r"\1(redacted)", line)
 
 
+def secrets_of(argv: Sequence[bytes]) -> list[str]:
+    """Return the secrets that a command tells, for other texts to be searched for them."""
+    words, lower = [to_text(word) for word in argv], [word.lower() for word in argv]
+    if not is_sensitive(argv):
+        return []
+    match lower:
+        case [b"auth", *_]:
+            found = words[1:]
+        case [b"acl", b"setuser", *_]:
+            found = [word[1:] for word in words[3:] if word[:1] in "><#!"]
+        case [b"config", b"set", *_]:
+            found = [words[at + 1] for at in range(2, len(words) - 1, 2) if lower[at] in _SECRET_SETTINGS]
+        case _:  # HELLO and MIGRATE: the words behind AUTH and AUTH2
+            found = [word for at, word in enumerate(words) if {b"auth", b"auth2"} & set(lower[max(0, at - 2) : at])]
+    return [word for word in found if len(word) > 3 and word.lower() != "default"]
+
+
 def _hello_tells(options: list[bytes]) -> bool:
     while options:
         if options[0] == b"auth" and len(options) > 2:

@@ -353,6 +353,8 @@ class LessonScreen(TutorScreen[str | None]):
                 return bool(step and not (step.free_play and step.of == 1))
             case ["act", "back"]:
                 return bool(step and step.number > 1)
+            case ["act", "undo" | "reset"]:
+                return self.place != "connected"
             case ["act", "hint" | "show"]:
                 return bool(step and step.open_task)
             case ["laboratory"]:
