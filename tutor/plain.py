@@ -190,7 +190,7 @@ class Plain:
 
         names = wanted or [scene.scenario for scene in (self.view.scenes if self.view is not None else ())]
         if not names:
-            self.write("This step is not staged in the laboratory. `redis-tutor lab --list` names all scenarios.")
+            self.write("This step has no scenario in the laboratory. `redis-tutor lab --list` names all scenarios.")
         for name in names:
             try:
                 runner = ScenarioRunner(read_scenario(find(name)))

@@ -47,7 +47,7 @@ def test_a_scene_without_a_scenario_is_told_with_its_line(said):
 
 def test_the_plain_mode_tells_a_scenario():
     text = converse(LESSON, "", ":lab", ":lab full-resync", ":lab nonsense", ":quit")
-    assert "This step is not staged in the laboratory." in text
+    assert "This step has no scenario in the laboratory." in text
     assert "First contact, full resync\n==========================\n" in text
     assert "+FULLRESYNC" in text
     assert "there is no scenario 'nonsense'" in text

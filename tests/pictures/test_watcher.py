@@ -10,7 +10,7 @@ from tutor.pictures import subjects
 from tutor.pictures.picture import PictureView
 
 
-class Desk:
+class WatchedServer:
     """A node with a watcher; `type` does what a front end does with a line."""
 
     def __init__(self) -> None:
@@ -42,116 +42,116 @@ class Desk:
 
 
 def test_only_writes_are_told() -> None:
-    desk = Desk()
-    assert "new string" in desk.type("SET a 1")
-    assert desk.sentence == "`a` is a new string: `1`."
-    assert "a · string" in desk.type("GET a")
-    assert desk.sentence == ""
-    assert desk.type("LPUSH a x") == "", "an error leaves the picture as it is"
-    assert desk.sentence == ""
-    assert desk.type("PING") != ""
-    desk.type("INCR a")
-    assert desk.sentence == "`a` changed from `1` to `2`."
-    assert desk.type("NOSUCH a") == ""
+    watched = WatchedServer()
+    assert "new string" in watched.type("SET a 1")
+    assert watched.sentence == "`a` is a new string: `1`."
+    assert "a · string" in watched.type("GET a")
+    assert watched.sentence == ""
+    assert watched.type("LPUSH a x") == "", "an error leaves the picture as it is"
+    assert watched.sentence == ""
+    assert watched.type("PING") != ""
+    watched.type("INCR a")
+    assert watched.sentence == "`a` changed from `1` to `2`."
+    assert watched.type("NOSUCH a") == ""
 
 
 def test_two_keys_of_a_command_are_drawn() -> None:
-    desk = Desk()
-    desk.type("RPUSH from x y")
-    drawn = desk.type("LMOVE from to LEFT RIGHT")
+    watched = WatchedServer()
+    watched.type("RPUSH from x y")
+    drawn = watched.type("LMOVE from to LEFT RIGHT")
     assert "from · list · 1 element" in drawn
     assert "to · new list · 1 element" in drawn
-    assert desk.sentence.count("`") == 8
-    desk.type("MSET a 1 b 2 c 3 d 4")
-    assert desk.sentence == "`a` is a new string: `1`. `b` is a new string: `2`. 2 more keys changed."
+    assert watched.sentence.count("`") == 8
+    watched.type("MSET a 1 b 2 c 3 d 4")
+    assert watched.sentence == "`a` is a new string: `1`. `b` is a new string: `2`. 2 more keys changed."
 
 
 def test_a_transaction() -> None:
-    desk = Desk()
-    assert "commands are queued" in desk.type("MULTI")
-    assert "+  1  SET a 1" in desk.type("SET a 1")
-    assert desk.sentence == "", "nothing has happened yet"
-    assert "SET a 1  → OK" in desk.type("EXEC")
-    assert desk.sentence == "EXEC ran 1 command, with nothing of other clients between them."
+    watched = WatchedServer()
+    assert "commands are queued" in watched.type("MULTI")
+    assert "+  1  SET a 1" in watched.type("SET a 1")
+    assert watched.sentence == "", "nothing has happened yet"
+    assert "SET a 1  → OK" in watched.type("EXEC")
+    assert watched.sentence == "EXEC ran 1 command, with nothing of other clients between them."
 
 
 def test_a_change_is_drawn_even_if_the_picture_was_drawn_anew_before_the_reply() -> None:
-    desk = Desk()
-    desk.type("SET a 1")
-    desk.type("INCR a", looked_at=True)
-    assert desk.sentence == "`a` changed from `1` to `2`."
+    watched = WatchedServer()
+    watched.type("SET a 1")
+    watched.type("INCR a", looked_at=True)
+    assert watched.sentence == "`a` changed from `1` to `2`."
     for line in ("MULTI", "INCR a"):
-        desk.type(line, looked_at=True)
-    assert "INCR a  → 3" in desk.type("EXEC", looked_at=True)
+        watched.type(line, looked_at=True)
+    assert "INCR a  → 3" in watched.type("EXEC", looked_at=True)
 
 
 def test_a_script() -> None:
-    desk = Desk()
-    drawn = desk.type("EVAL return{redis.call('SET',KEYS[1],'x'),redis.call('GET',KEYS[1])} 1 a")
+    watched = WatchedServer()
+    drawn = watched.type("EVAL return{redis.call('SET',KEYS[1],'x'),redis.call('GET',KEYS[1])} 1 a")
     assert "1 redis.call SET a x → OK" in drawn
     assert '2 redis.call GET a → "x"' in drawn
-    assert desk.sentence == "`a` is a new string: `x`."
+    assert watched.sentence == "`a` is a new string: `x`."
 
 
 def test_a_hyperloglog_is_compared_with_what_was_really_added() -> None:
-    desk = Desk()
-    assert "really 2" in desk.type("PFADD h a b")
-    kept = desk.watcher.saved()
-    assert "really 3" in desk.type("PFADD h b c")
-    assert "really 3" in desk.type("PFCOUNT h")
-    desk.type("PFADD g c d")
-    assert "really 4" in desk.type("PFMERGE h g")
-    desk.watcher.restore(kept)
-    desk.node.run(1, b"DEL", b"h")
-    desk.node.run(1, b"PFADD", b"h", b"a", b"b")
-    assert "really 2" in desk.type("PFCOUNT h")
-    desk.type("SET h x")
-    desk.type("DEL h")
-    assert "really 1" in desk.type("PFADD h a")
+    watched = WatchedServer()
+    assert "really 2" in watched.type("PFADD h a b")
+    kept = watched.watcher.saved()
+    assert "really 3" in watched.type("PFADD h b c")
+    assert "really 3" in watched.type("PFCOUNT h")
+    watched.type("PFADD g c d")
+    assert "really 4" in watched.type("PFMERGE h g")
+    watched.watcher.restore(kept)
+    watched.node.run(1, b"DEL", b"h")
+    watched.node.run(1, b"PFADD", b"h", b"a", b"b")
+    assert "really 2" in watched.type("PFCOUNT h")
+    watched.type("SET h x")
+    watched.type("DEL h")
+    assert "really 1" in watched.type("PFADD h a")
 
 
 def test_what_others_do_is_drawn_and_what_was_done_here_keeps_its_marks() -> None:
-    desk = Desk()
-    desk.type("SET a 1")
-    assert desk.watcher.again(0, desk.client) is None, "nothing has happened since"
-    desk.node.run(2, b"SET", b"a", b"2")
-    assert "was 31" in desk.drawn(desk.watcher.again(0, desk.client))
-    assert desk.watcher.again(0, desk.client) is None
-    desk.node.run(2, b"SET", b"b", b"2")
-    assert desk.watcher.again(0, desk.client) is None, "another key"
-    assert "~" not in desk.drawn(desk.watcher.reread(0, desk.client))
+    watched = WatchedServer()
+    watched.type("SET a 1")
+    assert watched.watcher.again(0, watched.client) is None, "nothing has happened since"
+    watched.node.run(2, b"SET", b"a", b"2")
+    assert "was 31" in watched.drawn(watched.watcher.again(0, watched.client))
+    assert watched.watcher.again(0, watched.client) is None
+    watched.node.run(2, b"SET", b"b", b"2")
+    assert watched.watcher.again(0, watched.client) is None, "another key"
+    assert "~" not in watched.drawn(watched.watcher.reread(0, watched.client))
 
 
 def test_a_watched_key_that_another_client_changes() -> None:
-    desk = Desk()
-    desk.type("SET a 1")
-    desk.type("WATCH a")
-    desk.type("MULTI")
-    desk.node.run(2, b"SET", b"a", b"2")
-    assert "EXEC will return nil" in desk.drawn(desk.watcher.again(0, desk.client))
+    watched = WatchedServer()
+    watched.type("SET a 1")
+    watched.type("WATCH a")
+    watched.type("MULTI")
+    watched.node.run(2, b"SET", b"a", b"2")
+    assert "EXEC will return nil" in watched.drawn(watched.watcher.again(0, watched.client))
 
 
 @pytest.mark.parametrize("what", [*subjects.SUBJECTS, b"a"])
 def test_what_is_pinned_stays(what: str | bytes) -> None:
-    desk = Desk()
-    desk.type("SET a 1")
-    first = desk.drawn(desk.watcher.show(what, 0, desk.client))
+    watched = WatchedServer()
+    watched.type("SET a 1")
+    first = watched.drawn(watched.watcher.show(what, 0, watched.client))
     assert first
-    again = desk.type("SET b 2")
+    again = watched.type("SET b 2")
     assert again.split()[0] == first.split()[0]
-    assert desk.sentence == "`b` is a new string: `2`."
-    assert desk.watcher.show(None, 0, desk.client) is None
-    assert "b · string" in desk.type("GET b")
+    assert watched.sentence == "`b` is a new string: `2`."
+    assert watched.watcher.show(None, 0, watched.client) is None
+    assert "b · string" in watched.type("GET b")
 
 
 def test_looking_leaves_no_trace() -> None:
-    desk = Desk()
-    desk.type("SET a 1")
-    before = desk.node.run(2, b"INFO", b"commandstats", b"stats")
-    desk.watcher.before([b"GET", b"a"], 0, desk.client)
-    desk.watcher.after([b"GET", b"a"], [b"1"], 0, desk.client)
-    desk.watcher.show("memory", 0, desk.client)
-    after = desk.node.run(2, b"INFO", b"commandstats", b"stats")
+    watched = WatchedServer()
+    watched.type("SET a 1")
+    before = watched.node.run(2, b"INFO", b"commandstats", b"stats")
+    watched.watcher.before([b"GET", b"a"], 0, watched.client)
+    watched.watcher.after([b"GET", b"a"], [b"1"], 0, watched.client)
+    watched.watcher.show("memory", 0, watched.client)
+    after = watched.node.run(2, b"INFO", b"commandstats", b"stats")
     for name in (b"cmdstat_ping", b"cmdstat_type", b"cmdstat_inspect", b"cmdstat_object"):
         assert name not in after[0]
     hits = [line for line in before[0].splitlines() if line.startswith(b"keyspace_")]
@@ -159,8 +159,8 @@ def test_looking_leaves_no_trace() -> None:
 
 
 def test_a_flood_of_changes_is_bounded() -> None:
-    desk = Desk()
-    desk.node.run(2, b"MSET", *(b"k%d" % i for i in range(2000)))
-    desk.node.looks.clear()
-    desk.type("FLUSHALL")
-    assert len(desk.node.looks) < 200
+    watched = WatchedServer()
+    watched.node.run(2, b"MSET", *(b"k%d" % i for i in range(2000)))
+    watched.node.looks.clear()
+    watched.type("FLUSHALL")
+    assert len(watched.node.looks) < 200

@@ -294,7 +294,7 @@ class FakeCourse:
     def lessons_with(self, command: str) -> tuple[tuple[str, str], ...]:
         return (("strings", "Strings"),) if command == "SET" else ()
 
-    def lessons_staged(self, scenario: str) -> tuple[tuple[str, str], ...]:
+    def lessons_of_scenario(self, scenario: str) -> tuple[tuple[str, str], ...]:
         return (("strings", "Strings"),) if scenario == "partial-resync" else ()
 
     def reset_everything(self) -> None:

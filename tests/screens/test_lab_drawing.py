@@ -11,7 +11,7 @@ from tutor.lab.runner import SETTLE_US, ScenarioRunner
 from tutor.lab.sequence_diagram import Lanes
 
 
-def staged(name: str, steps: int) -> ScenarioRunner:
+def played(name: str, steps: int) -> ScenarioRunner:
     runner = ScenarioRunner(read_scenario(find(name)))
     for _ in range(steps):
         assert not runner.step()
@@ -37,14 +37,14 @@ def links_text(runner: ScenarioRunner, chosen: ChosenMessage = drawing.NOTHING) 
 
 
 def test_links_tell_who_is_connected_and_how_far_apart() -> None:
-    runner = staged("chain", 2)
+    runner = played("chain", 2)
     assert links_text(runner) == " A ─── B  0.5 ms\n app ─── A  0.5 ms\n B ─── C  0.5 ms"
     do(runner, "slow A B 200 1000")
     assert " A ─── B  200 ms  1000 B/s" in links_text(runner)
 
 
 def test_a_silent_cut_shows_what_it_holds_and_the_lag_that_comes_of_it() -> None:
-    runner = staged("silent-cut", 1)
+    runner = played("silent-cut", 1)
     assert "✓ linked to A  lag 0 B" in nodes_text(runner)
     do(runner, "cut A B silent", "app> SET late 1")
     assert " A ─✂─ B  silent: bytes wait  " in links_text(runner)
@@ -58,7 +58,7 @@ def test_a_silent_cut_shows_what_it_holds_and_the_lag_that_comes_of_it() -> None
 
 
 def test_a_fault_in_one_direction_names_it() -> None:
-    runner = staged("silent-cut", 1)
+    runner = played("silent-cut", 1)
     do(runner, "cut A B silent b-a")
     assert "A ─✂─ B  B to A silent: bytes wait" in links_text(runner)
     do(runner, "cut A B half-open")
@@ -66,12 +66,12 @@ def test_a_fault_in_one_direction_names_it() -> None:
 
 
 def test_other_histories_are_not_behind() -> None:
-    runner = staged("failover-split-brain", 2)
+    runner = played("failover-split-brain", 2)
     assert "behind" not in nodes_text(runner)
 
 
 def test_looking_changes_nothing() -> None:
-    runner = staged("chain", 1)
+    runner = played("chain", 1)
     world = runner.history.world
     paths = dict(world.network.paths)
     runner.history.do(actions.AddHost("D", "172.16.6.60:6379", ()))
@@ -80,7 +80,7 @@ def test_looking_changes_nothing() -> None:
 
 
 def test_the_chosen_message_is_marked_at_both_ends_and_in_the_backlog() -> None:
-    runner = staged("backlog-overrun", 1)
+    runner = played("backlog-overrun", 1)
     do(runner, "app> SET k v")
     nodes = node_views(runner.history.world)
     end = nodes["A"].offset
@@ -95,14 +95,14 @@ def test_the_chosen_message_is_marked_at_both_ends_and_in_the_backlog() -> None:
 
 
 def test_a_message_that_has_left_the_backlog_is_told_to_be_gone() -> None:
-    runner = staged("backlog-overrun", 2)
+    runner = played("backlog-overrun", 2)
     assert "◂ the message, 0 → 23, is gone" in text(
         drawing.backlog(node_views(runner.history.world), 60, ChosenMessage("A", "B", 0, 23))
     )
 
 
 def test_what_fits_stands_in_one_row() -> None:
-    nodes = node_views(staged("chain", 2).history.world)
+    nodes = node_views(played("chain", 2).history.world)
     one_below_the_other, owners = drawing.cluster(nodes, Letters(), "A")
     beside, _ = drawing.cluster(nodes, Letters(), "A", drawing.NOTHING, 80)
     assert len(one_below_the_other) == len(owners) == 8
@@ -127,7 +127,7 @@ def test_lanes_leave_room_for_what_is_said() -> None:
 
 
 def test_the_prompt_at_a_node_is_no_link() -> None:
-    runner = staged("chain", 1)
+    runner = played("chain", 1)
     before = links_text(runner)
     do(runner, "B> PING")
     assert links_text(runner) == before
@@ -149,7 +149,7 @@ def test_the_stroke_tells_what_a_message_is() -> None:
 
 
 def test_lines_are_completed_from_the_world_and_hinted_from_their_usage() -> None:
-    runner = staged("chain", 2)
+    runner = played("chain", 2)
     world, clients = runner.history.world, runner.spec.clients
     assert completer.completions("", "", world, clients)[-4:] == ["A>", "B>", "C>", "app>"]
     assert completer.completions("crash ", "", world, clients) == ["crash A", "crash B", "crash C"]

@@ -37,9 +37,9 @@ SECOND = 1_000_000
 class Plan:
     """A seed's course of things."""
 
-    def __init__(self, seed, stage=None):
+    def __init__(self, seed, where=None):
         self.rng = Rng(seed * 0x9E3779B9 + 1)
-        self.stage = stage or World(seed, observed=False)
+        self.where = where or World(seed, observed=False)
         self.streams = Streams()
         self.wires = Wires()
         self.promises = Promises()
@@ -48,17 +48,17 @@ class Plan:
 
     @property
     def world(self):
-        return self.stage.world if isinstance(self.stage, History) else self.stage
+        return self.where.world if isinstance(self.where, History) else self.where
 
     def do(self, action):
         try:
-            self.stage.do(action)
+            self.where.do(action)
         except ActionError:
             return False
         return True
 
     def pass_time(self, us):
-        self.stage.run(self.world.now_us + us)
+        self.where.run(self.world.now_us + us)
 
     def pick(self, things):
         return things[self.rng.below(len(things))]
@@ -424,8 +424,8 @@ def kind_of(seed):
     return ("cluster", "power", "cluster", "failover")[seed % 4]
 
 
-def play(seed, stage=None, kind=""):
+def play(seed, where=None, kind=""):
     """Play a seed; raises BrokenError when something does not hold. Returns the plan."""
-    plan = PLANS[kind or kind_of(seed)](seed, stage)
+    plan = PLANS[kind or kind_of(seed)](seed, where)
     plan.play()
     return plan

@@ -291,7 +291,7 @@ def backlog(nodes: dict[str, NodeView], width: int, chosen: ChosenMessage = NOTH
 
 
 def story(spec: ScenarioSpec, done: int, lessons: list[str]) -> list[Text]:
-    """Draw how far a scenario is: what the last step told, what the next one does, and the lessons that stage it."""
+    """Draw how far a scenario is: what the last step told, what the next one does, and the lessons it belongs to."""
     steps = spec.steps
     if done:
         rows: list[Text] = [[(f"{done} of {len(steps)}  ", "accent"), (steps[done - 1].say, "")]]

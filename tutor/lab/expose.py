@@ -64,7 +64,7 @@ class Present:
         return self.world.run(until_us)
 
 
-def staged(spec: ScenarioSpec, steps: int, now_us: int) -> ScenarioRunner:
+def played(spec: ScenarioSpec, steps: int, now_us: int) -> ScenarioRunner:
     """Return the runner of a scenario after so many steps, which have lasted until now."""
     beginning_us = now_us
     if steps:
@@ -338,7 +338,7 @@ def expose(spec: ScenarioSpec, steps: int, first_port: int) -> int:
     def tell(text: str) -> None:
         print(text, flush=True)
 
-    runner = staged(spec, steps, time.time_ns() // 1000)
+    runner = played(spec, steps, time.time_ns() // 1000)
     try:
         shown = Exposition(runner, first_port, tell)
     except OSError as error:

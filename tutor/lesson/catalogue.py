@@ -91,7 +91,7 @@ class Catalogue:
         return [lesson for lesson in self.lessons if command.upper() in map(str.upper, lesson.front.commands)]
 
     def with_scenario(self, scenario: str) -> list[Lesson]:
-        """Return the lessons that a scenario of the laboratory stages."""
+        """Return the lessons that a scenario of the laboratory belongs to."""
         return [
             lesson
             for lesson in self.lessons

@@ -1,4 +1,4 @@
-"""A lesson on the controller: the course's session over the playground's server and terminals.
+"""A lesson on the controller: the course's session over the sandbox's server and terminals.
 
 The learner's lines go through the terminals as they are; the session is told before and after each, looks at the
 server, and answers with events, which become what the screen shows. What the session itself has to do in a terminal
@@ -21,7 +21,7 @@ from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.hints import Hint as LevelHint
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.machines import SimulatedMachine, SimulatedMachines
-from tutor.lesson.multi_server import look
+from tutor.lesson.multi_server import inspect_machine
 from tutor.lesson.progress import Progress, Taken
 from tutor.lesson.real_server import RealServer
 from tutor.lesson.sandbox import Sandbox
@@ -55,7 +55,7 @@ from tutor.prompt.rows import Row
 
 
 class TerminalServer:
-    """The playground's server as a session uses it (`tutor.lesson.server.Server`)."""
+    """The sandbox's server as a session uses it (`tutor.lesson.server.Server`)."""
 
     def __init__(self, controller: "LessonController") -> None:
         self._controller = controller
@@ -97,7 +97,7 @@ class TerminalServer:
     def inspect(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Any:
         """Look without a trace."""
         if self._controller.machines is not None:
-            return look(self._controller.machines, argv, db, server)
+            return inspect_machine(self._controller.machines, argv, db, server)
         assert self._controller.server is not None
         try:
             return self._controller.server.inspect(list(argv), db)

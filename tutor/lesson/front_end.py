@@ -92,8 +92,8 @@ class Course(Protocol):
     def lessons_with(self, command: str) -> tuple[tuple[str, str], ...]:
         """Return (id, title) of lessons that use a command."""
 
-    def lessons_staged(self, scenario: str) -> tuple[tuple[str, str], ...]:
-        """Return (id, title) of lessons that a scenario of the laboratory stages."""
+    def lessons_of_scenario(self, scenario: str) -> tuple[tuple[str, str], ...]:
+        """Return (id, title) of lessons that a scenario of the laboratory belongs to."""
 
     def reset_everything(self) -> None:
         """Forget all progress."""

@@ -191,8 +191,8 @@ class InstalledCourse:
         """Return (id, title) of lessons that teach a command."""
         return tuple((lesson.id, lesson.title) for lesson in self._course().with_command(command))
 
-    def lessons_staged(self, scenario: str) -> tuple[tuple[str, str], ...]:
-        """Return (id, title) of lessons that a scenario of the laboratory stages."""
+    def lessons_of_scenario(self, scenario: str) -> tuple[tuple[str, str], ...]:
+        """Return (id, title) of lessons that a scenario of the laboratory belongs to."""
         return tuple((lesson.id, lesson.title) for lesson in self._course().with_scenario(scenario))
 
     def reset_everything(self) -> None:

@@ -249,7 +249,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A scenario of the laboratory that stages what the step tells."""
+    """A scenario of the laboratory that shows what the step explains."""
 
     scenario: str
     title: str
@@ -292,7 +292,7 @@ class Step:
 
     @property
     def scenes(self) -> tuple[Scene, ...]:
-        """The scenarios that stage the step."""
+        """The scenarios of the step."""
         return tuple(block for block in self.blocks if isinstance(block, Scene))
 
 

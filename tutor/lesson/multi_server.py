@@ -24,7 +24,7 @@ AT_ONCE_SECONDS = 0.02  # for which to wait before time jumps to the reply: most
 Entry = tuple[str, "str | tuple[bytes, ...]"]
 
 
-def look(machines: Machines, argv: Sequence[bytes], db: int, server: str) -> Reply:
+def inspect_machine(machines: Machines, argv: Sequence[bytes], db: int, server: str) -> Reply:
     """Run a reading command on a machine's server without a trace, or look at the machine itself."""
     machine = machines.find(server)
     if argv[0] == UP:
@@ -200,7 +200,7 @@ class MachinesServer(Terminals):
     def inspect(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
         """See `Server`."""
         self._settle()
-        return look(self.machines, argv, db, server)
+        return inspect_machine(self.machines, argv, db, server)
 
     def mark(self) -> int:
         """See `Server`."""

@@ -126,7 +126,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A scenario of the laboratory that stages the step."""
+    """A scenario of the laboratory that shows what the step explains."""
 
     scenario: str
     title: str
@@ -168,7 +168,7 @@ class StepView:
 
     @property
     def scenes(self) -> tuple[Scene, ...]:
-        """The scenarios that stage the step."""
+        """The scenarios of the step."""
         return tuple(block for block in self.blocks if isinstance(block, Scene))
 
     @property

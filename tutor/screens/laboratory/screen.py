@@ -166,7 +166,7 @@ class LaboratoryScreen(TutorScreen[None]):
 
     async def _find_lessons(self) -> None:
         """Find the lessons that the scenario belongs to; the course may have to be read first."""
-        self.lessons = await asyncio.to_thread(self.app.course.lessons_staged, self.session.spec.id)
+        self.lessons = await asyncio.to_thread(self.app.course.lessons_of_scenario, self.session.spec.id)
         self.refresh_bindings()
         self.draw()
 
@@ -194,7 +194,7 @@ class LaboratoryScreen(TutorScreen[None]):
         yield SystemCommand("Undo", "Take the last action back", partial(self.action_travel, "undo"))
         yield SystemCommand("Console", f"Talk to {self.panes.node} as redis-cli does", self.action_console)
         if self.lessons:
-            lesson = f"Go to “{self.lessons[0][1]}”, which this scenario stages"
+            lesson = f"Go to “{self.lessons[0][1]}”, which this scenario belongs to"
             yield SystemCommand("Lesson", lesson, self.action_lesson)
         to_branch = partial(self.action_travel, "next_branch")
         yield SystemCommand("Next branch", "Go to the end of another branch", to_branch)

@@ -1,4 +1,4 @@
-"""The prompt's mind without a screen: replies, formats, words, completion, colours, history, state."""
+"""The prompt's core without a screen: replies, formats, words, completion, colours, history, state."""
 
 import itertools
 import subprocess
