@@ -2,8 +2,9 @@
 
 The process hosts the engine's unchanged `Node` and executes its effects in order. Processing an input takes no
 time, unless the node stalls or a script is slow: then its output is sent later, and inputs wait in
-its inbox. Each reading advances the stopwatch by the time of a thousand instructions, so durations are the same in
-every run, and an endless script becomes slow after the same number of readings.
+its inbox. Each reading advances the stopwatch, so durations are the same in every run. A script reads the clock every
+ten thousand instructions, which take as long as they do in Redis. After some seconds it is taken for endless: from
+then on its time passes faster, so that a history with such a script does not take as long to repeat.
 
 A background snapshot captures the data immediately (like a fork) and is written after a time that depends on its
 size.
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from engine.simulation.world import World
 
 LOOK_US = 10  # advance of the stopwatch at each reading
-BUSY_US = 10_000  # assumed duration of a script's instructions between two readings
-BUSY_LOOKS = 8
+BUSY_LOOKS = 8  # readings without a command in between, after which a script's instructions take the time
+SCRIPT_US = 100  # duration of a script's instructions between two readings
+ENDLESS_STEPS = 20_000  # readings after which a script is taken for endless
+BUSY_US = 10_000  # assumed duration of its instructions from then on, and of what a node does while it loads
 ENDLESS_US = 60_000_000  # the maximum duration of a script
 NOTICEABLE_US = 1_000  # shorter durations count as zero
 FORK_US = 10_000
@@ -145,6 +148,7 @@ class Host:
         self.serving = False  # busy, and serving other clients meanwhile
         self.carrying = False  # effects are being executed: new inputs wait
         self.looks = self.calls = 0
+        self.script_us = self.steps = 0  # when the running script began, and how often it has read the clock
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -162,13 +166,16 @@ class Host:
         """Return the process's own time in µs."""
         self.watch_us += LOOK_US
         node = self.node
-        if node is not None and node.scripting.run is not None:
+        if node is not None and (run := node.scripting.run) is not None:
             # A script that reads the clock repeatedly without calling commands: its instructions take the time.
             calls = sum(stats.calls for stats in node.stats.commands.values())
             self.looks = self.looks + 1 if calls == self.calls else 0
             self.calls = calls
             if self.looks > BUSY_LOOKS:
-                self.watch_us += BUSY_US
+                if self.script_us != run.started_us:
+                    self.script_us, self.steps = run.started_us, 0
+                self.steps += 1
+                self.watch_us += SCRIPT_US if self.steps <= ENDLESS_STEPS else BUSY_US
                 if (when_busy := self.world.when_busy) is not None:
                     when_busy(False)
         return self.watch_us
@@ -178,9 +185,10 @@ class Host:
 
         Actions are possible here (see `World.when_busy`). A script that runs very long is ended as by SCRIPT KILL.
         """
-        self.watch_us += BUSY_US
         run = node.scripting.run
-        if run is not None and self.watch_us - run.started_us > ENDLESS_US:
+        if run is None:
+            self.watch_us += BUSY_US
+        elif self.watch_us - run.started_us > ENDLESS_US:
             run.killed = True
         if self.serving:
             return

@@ -18,8 +18,10 @@ from tests.lessons.test_machines import LESSON, TEXT
 from tests.waiting import PATIENCE_S, wait_until
 from tutor.client import Connection
 from tutor.lesson.catalogue import installed_course
-from tutor.lesson.machines import free_port
+from tutor.lesson.controller import skipped
+from tutor.lesson.machines import free_port, info_fields
 from tutor.lesson.multi_server import MachinesServer
+from tutor.lesson.progress import Progress
 from tutor.lesson.reading import parse_lesson
 from tutor.lesson.server import EngineServer
 from tutor.lesson.session import Session
@@ -334,3 +336,79 @@ def test_a_lesson_of_every_chapter_goes_on_when_its_process_is_killed(lesson):
         assert session.submit(terminal, "PING")[0].text == "PONG\n"
     finally:
         server.close()
+
+
+WAITING = """---
+id: waiting
+title: Waiting
+chapter: 6
+order: 1
+minutes: 5
+wrong_idea: none
+servers:
+  redis01: {address: 172.16.6.18, config: {protected-mode: "no", enable-debug-command: "yes"}}
+  redis02: {address: 172.16.6.57, config: {protected-mode: "no"}}
+terminals:
+  redis01: {server: redis01}
+  redis02: {server: redis02}
+---
+
+## One
+
+```redis redis01
+172.16.6.18:6379> SET before 1
+OK
+172.16.6.18:6379> BLPOP nothing 3000
+(nil)
+172.16.6.18:6379> DEBUG SLEEP 3000
+OK
+172.16.6.18:6379> SET k v EX 1
+OK
+```
+
+## Two
+
+Nothing more.
+"""
+
+
+def test_what_the_course_types_and_does_again_takes_no_time(tmp_path):
+    """The commands wait for longer than any test is given; so do the undo and the way back to where it was."""
+    lesson, seen = parse_lesson(WAITING, "waiting.md"), []
+    progress = Progress(tmp_path / "progress.json")
+
+    def then(line):
+        def look(controller):
+            (reply,) = controller.machines.world.inspect_all("redis01", [([b"INFO", b"server"], 0)])
+            seen.append(int(info_fields(reply)["uptime_in_seconds"]))
+            return line
+
+        return look
+
+    text = converse(lesson, ":run", then(":undo"), then(":quit"), progress=progress, left=True)
+    assert "(nil)" in text and seen[0] >= 6000
+    assert 3000 <= seen[1] <= seen[0], "DEBUG SLEEP changes nothing, so SET was taken back"
+    text = converse(lesson, "EXISTS before k", then(":reset"), then(":quit"), progress=progress, left=True)
+    assert "(integer) 1" in text
+    assert seen[2] >= 3000 > seen[3]
+
+
+@pytest.mark.parametrize(
+    "line, learner, course",
+    [
+        ("BLPOP q 5", 0, 6),
+        ("BLMPOP 5 1 q LEFT", 0, 6),
+        ("BLPOP q 0", 0, 0),
+        ("XREAD BLOCK 5000 STREAMS s $", 0, 6),
+        ("DEBUG SLEEP 5", 0, 6),
+        ("WAIT 1 5000", 6, 6),
+        ("WAITAOF 1 1 5000", 6, 6),
+        ("WAIT 1 70000", 0, 71),
+        ("BLPOP q much", 0, 0),
+        ("GET k", 0, 0),
+    ],
+)
+def test_a_learner_sees_commands_wait_except_for_replicas(line, learner, course):
+    argv = line.encode().split()
+    assert (skipped(argv, False, False), skipped(argv, False, True)) == (learner, course)
+    assert skipped(argv, True, True) == course

@@ -205,7 +205,14 @@ def arrivals(world, client):
     return [(h.at_us, h.data) for h in world.trace if isinstance(h, Delivered) and h.target == client]
 
 
-def test_busy_script_is_killed_by_another_client():
+@pytest.fixture
+def endless_soon(monkeypatch):
+    """Take a script for endless after a few readings of the clock, so that it takes no time here."""
+    monkeypatch.setattr("engine.simulation.host.ENDLESS_STEPS", 10)
+    monkeypatch.setattr("engine.simulation.host.ENDLESS_US", 10 * SECOND)
+
+
+def test_busy_script_is_killed_by_another_client(endless_soon):
     world = pair(master=("busy-reply-threshold 500",))
     for client in "de":
         world.do(OpenClient(client, "a"))
@@ -225,11 +232,21 @@ def test_busy_script_is_killed_by_another_client():
     assert info(world, "b")["master_link_status"] == "up"
 
 
-def test_endless_script_comes_to_an_end():
+def test_endless_script_comes_to_an_end(endless_soon):
     world = pair(master=("busy-reply-threshold 500",))
     say(world, "EVAL", "redis.call('SET', 'k', 'v') while true do end", "0")
-    wait(world, 70)
+    wait(world, 20)
     assert heard(world, "c").startswith(b"-ERR Script killed by user")
+
+
+def test_heavy_script_takes_as_long_as_its_instructions():
+    world = pair()
+    began = world.now_us
+    say(world, "EVAL", "for i = 1, 3000000 do end return 1", "0")
+    wait(world, 2)
+    at_us, reply = arrivals(world, "c")[0]
+    assert reply == b":1\r\n"
+    assert 25_000 < at_us - began < 40_000
 
 
 def test_script_of_many_commands_takes_little_time():

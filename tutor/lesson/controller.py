@@ -49,9 +49,25 @@ from tutor.lesson.watcher import CLIENTS_APART
 from tutor.lesson_server.parent import Bytes, HostError
 from tutor.pictures.readings import Inspections, Look
 from tutor.prompt import LineHistory, PromptState, split_args
-from tutor.prompt.conversation import BLOCKING
+from tutor.prompt.conversation import BLOCKING, longest_wait, patience
 from tutor.prompt.markdown import one_line
 from tutor.prompt.rows import Row
+
+LONGEST_SKIPPED_SECONDS = 60  # of a WAIT that the learner types
+
+
+def skipped(argv: Sequence[bytes], quiet: bool, answered: bool) -> float:
+    """Return for how many seconds at most time jumps to the reply of a command on a machine.
+
+    What the learner types waits as it would anywhere, except WAIT and WAITAOF: nothing is to be done meanwhile. What
+    the course types takes no time, unless another terminal is to end the wait.
+    """
+    seconds, name = longest_wait(argv), argv[0].lower()
+    if quiet and not answered and name in BLOCKING:
+        return patience(argv)
+    if not quiet and not answered and (name not in (b"wait", b"waitaof") or seconds > LONGEST_SKIPPED_SECONDS):
+        return 0.0
+    return seconds + 1 if seconds else 0.0
 
 
 class TerminalServer:
@@ -60,11 +76,18 @@ class TerminalServer:
     def __init__(self, controller: "LessonController") -> None:
         self._controller = controller
         self.answer_s = ANSWER_SECONDS
+        self._waiting: dict[str, float] = {}  # by terminal: for how long its last command may wait
 
-    def execute(self, terminal: str, argv: Sequence[bytes]) -> list[Any]:
+    def execute(self, terminal: str, argv: Sequence[bytes], answered: bool = False) -> list[Any]:
         """Run a command in a terminal, unseen."""
         link = self._controller.links[terminal]
-        replies = link.quietly(list(argv), self.answer_s)
+        seconds, machines = self._waiting.pop(terminal, 0.0), self._controller.machines
+        if seconds and machines is not None and link.busy:  # it was answered before this one was typed
+            machines.skip_wait(terminal, seconds)
+        answered = answered and machines is not None
+        replies = link.quietly(list(argv), self.answer_s, answered)
+        if not replies and (seconds := longest_wait(argv)):
+            self._waiting[terminal] = seconds + 1
         if not replies and self.answer_s < ANSWER_SECONDS and link.busy and argv[0].lower() not in BLOCKING:
             raise Unanswered
         self._controller.settle(argv)
@@ -320,7 +343,13 @@ class LessonController(Sandbox):
         )
         link.there = lambda: machine.running
         link.comes_back = lambda lost: machines.comes_back(name, lost)
-        link.sent = lambda argv: machines.skip_wait(name, argv)
+
+        def sent(argv: list[bytes], quiet: bool, answered: bool) -> None:
+            if seconds := skipped(argv, quiet, answered):
+                machines.skip_wait(name, seconds)
+
+        link.sent = sent
+        link.shows_answers = lambda example: self._session.shows_answers(example)
         return link
 
     def completer(self, terminal: str) -> Any:

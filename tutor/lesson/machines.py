@@ -37,7 +37,6 @@ Place = tuple[str, int] | str  # host and port, or the path of a Unix socket
 CONF = "redis.conf"
 START_SECONDS = 20.0
 SENTINELS_MEET_SECONDS = 5.0  # after which real Sentinels know each other and all replicas
-LONGEST_SKIPPED_MS = 60_000  # of a WAIT
 LINK_SECONDS = 3.0  # within which a replica that can reach its master has done so
 
 
@@ -586,12 +585,10 @@ class SimulatedMachines(Machines):
         """Open a connection for a terminal. Raises OSError."""
         return self.find(self.lesson.server_of(terminal)).connect(self.client_of(terminal))
 
-    def skip_wait(self, terminal: str, argv: Sequence[bytes]) -> None:
-        """Let time jump to the reply of a WAIT or WAITAOF with a timeout, which a terminal has just sent."""
-        size = {b"wait": 3, b"waitaof": 4}.get(argv[0].lower())
-        if len(argv) == size and argv[-1].isdigit() and 0 < int(argv[-1]) <= LONGEST_SKIPPED_MS:
-            with contextlib.suppress(HostError):
-                self.world.wait_for_output(self.client_of(terminal), int(argv[-1]) / 1000 + 1)
+    def skip_wait(self, terminal: str, seconds: float) -> None:
+        """Let time jump to the reply of a command that a terminal has just sent, but no further than this."""
+        with contextlib.suppress(HostError):
+            self.world.wait_for_output(self.client_of(terminal), seconds)
 
     def comes_back(self, terminal: str, lost: socket.socket) -> bool:
         """Return whether a connection was lost because the server or the world ended, and runs again by now."""

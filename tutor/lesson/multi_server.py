@@ -17,6 +17,7 @@ from tutor.lesson.model import Lesson
 from tutor.lesson.server import ANSWER_SECONDS, Reply, Said, Terminals
 from tutor.lesson.shell import Shell
 from tutor.lesson_server.parent import HostError
+from tutor.prompt.conversation import longest_wait
 from tutor.prompt.replies import INCOMPLETE
 
 AT_ONCE_SECONDS = 0.02  # for which to wait before time jumps to the reply: most commands are answered sooner
@@ -49,6 +50,7 @@ class MachinesServer(Terminals):
         self._kept: dict[int, Any] = {}
         self._ended_it = False  # whether the last command ended a server that came back
         self._last: Entry = ("", "")
+        self._answered, self._longest_s = False, 0.0  # of the command that runs: see `execute`
         self._pending = False  # whether to settle before the next thing, since a command was repeated
         self.machines.settle()
         for name in self.lesson.terminals:
@@ -81,11 +83,16 @@ class MachinesServer(Terminals):
             if super()._comes(terminal, connection, AT_ONCE_SECONDS):
                 connection.receive()
                 continue
-            if waited < ANSWER_SECONDS and not self._comes(terminal, connection, 1.0):
-                waited += 1.0
+            step_s = 1.0 if waited else 1.0 + self._longest_s
+            if waited < ANSWER_SECONDS + self._longest_s and not self._comes(terminal, connection, step_s):
+                waited += step_s
                 continue
             connection.receive()
         return reply
+
+    def _waits(self, terminal: str, connection: Connection, words: Sequence[bytes]) -> bool:
+        jumps = self.world is not None and self._answered and self._longest_s
+        return not jumps and super()._waits(terminal, connection, words)
 
     def arrived(self, terminal: str, timeout_s: float = 0.0) -> list[Reply]:
         """See `Server`."""
@@ -99,8 +106,9 @@ class MachinesServer(Terminals):
         """See `Server`."""
         self.machines.find("").pass_time(seconds)
 
-    def execute(self, terminal: str, argv: Sequence[bytes]) -> list[Reply]:
+    def execute(self, terminal: str, argv: Sequence[bytes], answered: bool = False) -> list[Reply]:
         """See `Server`."""
+        self._answered, self._longest_s = answered, longest_wait(argv)
         if self._pending and self._last != (terminal, tuple(argv)):
             self._settle()
         self.arrived(terminal)

@@ -40,8 +40,11 @@ class Server(Protocol):
 
     answer_s: float  # seconds to wait for a reply; with fewer than ANSWER_SECONDS, `execute` raises Unanswered then
 
-    def execute(self, terminal: str, argv: Sequence[bytes]) -> list[Reply]:
-        """Run a command in a terminal; returns its replies (a SUBSCRIBE has several; none when it waits)."""
+    def execute(self, terminal: str, argv: Sequence[bytes], answered: bool = False) -> list[Reply]:
+        """Run a command in a terminal; returns its replies (a SUBSCRIBE has several; none when it waits).
+
+        `answered`: it has a timeout and does not wait for another terminal, so where time can jump, it jumps there.
+        """
 
     def arrived(self, terminal: str, timeout_s: float = 0.0) -> list[Reply]:
         """Return what came unasked: messages, and the reply of a command that waited."""
@@ -128,7 +131,7 @@ class Terminals:
         for name in self._lines:
             self._connection(name)
 
-    def execute(self, terminal: str, argv: Sequence[bytes]) -> list[Reply]:
+    def execute(self, terminal: str, argv: Sequence[bytes], answered: bool = False) -> list[Reply]:
         """See `Server`."""
         self.arrived(terminal)
         if terminal in self._waiting:  # as Ctrl-C does in redis-cli: nothing can be typed while it waits

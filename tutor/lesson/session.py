@@ -533,6 +533,10 @@ class Session:
             elif exchange.command:
                 self._execute(example.terminal, exchange.command)
 
+    def shows_answers(self, example: str | None) -> bool:
+        """Return whether the commands of an example are answered without anything that another terminal does."""
+        return any(each.id == example and not each.waits for each in self.step.examples)
+
     def waits(self, typed_for: str) -> None:
         """Take note that the last command of an example waits, as the example says it does."""
         if any(example.id == typed_for and example.waits for example in self.step.examples):
@@ -640,7 +644,8 @@ class Session:
             repeat, argv = max(1, min(int(argv[0]), MOST_REPEATS)), argv[1:]
         prompt, db = self.server.prompt(terminal), self.server.db(terminal)
         self.before(terminal, line, typed_for)
-        replies = [reply for _ in range(repeat) for reply in self.server.execute(terminal, argv)]
+        answered = self.shows_answers(typed_for)
+        replies = [reply for _ in range(repeat) for reply in self.server.execute(terminal, argv, answered)]
         text = "".join(printed(argv, reply) for reply in replies)
         events: list[Event] = [Typed(terminal, prompt, shorten(line, LINE), text)]
         events += self.after(terminal, argv, replies, typed_for, db)

@@ -75,6 +75,7 @@ class _Quiet:
 
     argv: list[bytes]
     replies: "Future[list[Reply]]"
+    answered: bool  # see `Server.execute`
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,9 @@ class Link:
         self.comes_back: Callable[[socket.socket], bool] = lambda lost: (
             False
         )  # its server has ended, and starts again
-        self.sent: Callable[[list[bytes]], None] = lambda argv: None  # called when a command has been sent
+        # called when a command has been sent: whether by the course, unseen; and whether it is answered by itself
+        self.sent: Callable[[list[bytes], bool, bool], None] = lambda argv, quiet, answered: None
+        self.shows_answers: Callable[[str | None], bool] = lambda example: False
         self.muted = False  # while the course does something in here that the learner is not to see
         self.busy = False
         self.monitors = False
@@ -171,12 +174,12 @@ class Link:
         self._lines.put((line, typed_for))
         self._wake()
 
-    def quietly(self, argv: list[bytes], answer_s: float = ANSWER_SECONDS) -> list[Reply]:
+    def quietly(self, argv: list[bytes], answer_s: float = ANSWER_SECONDS, answered: bool = False) -> list[Reply]:
         """Run a command unseen and return its replies; none for one that waits. Not from the link's own thread."""
-        quiet = _Quiet(argv, Future())
+        quiet = _Quiet(argv, Future(), answered)
         self._lines.put(quiet)
         self._wake()
-        blocking = argv[0].lower() in BLOCKING and not self.state.in_multi
+        blocking = argv[0].lower() in BLOCKING and not self.state.in_multi and not answered
         try:
             return quiet.replies.result(patience(argv) if blocking else answer_s)
         except TimeoutError:
@@ -334,7 +337,7 @@ class Link:
             quiet.replies.set_result([])
             return
         try:
-            replies = self._call(quiet.argv, quiet=True)
+            replies = self._call(quiet.argv, quiet)
         except LinkError as error:
             quiet.replies.set_result([ReplyError(f"Error: {error}".encode())])
             raise
@@ -373,7 +376,7 @@ class Link:
             if self._line.connection is None and not self._open():
                 break
             try:
-                replies += self._call(argv)
+                replies += self._call(argv, typed_for=typed_for)
             except _Abandoned:
                 self._done(Done(line, tuple(argv) if replies else (), tuple(replies), db, typed_for))
                 raise
@@ -389,11 +392,15 @@ class Link:
                 raise
         self._done(Done(line, tuple(argv) if replies else (), tuple(replies), db, typed_for))
 
-    def _call(self, argv: list[bytes], quiet: bool = False) -> list[Reply]:
+    def _call(self, argv: list[bytes], quiet: _Quiet | None = None, typed_for: str | None = None) -> list[Reply]:
         started = time.monotonic()
         name = argv[0].lower()
         replies: list[Reply] = []
-        for reply in self._line.run(argv, self._read, self._pushed, sent=lambda: self.sent(argv)):
+
+        def sent() -> None:
+            self.sent(argv, quiet is not None, quiet.answered if quiet else self.shows_answers(typed_for))
+
+        for reply in self._line.run(argv, self._read, self._pushed, sent=sent):
             replies.append(reply)
             if not quiet:
                 rows = reply_rows(reply, verbatim=prints_raw(argv))

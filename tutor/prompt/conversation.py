@@ -17,13 +17,32 @@ from tutor.prompt.state import SUBSCRIBE, UNSUBSCRIBE, PromptState
 BLOCKING = frozenset(
     b"blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop wait waitaof xread xreadgroup".split()
 )
+LONGEST_PATIENCE_SECONDS = 3
 PATIENCE_SECONDS = 0.15  # how long a blocking command is given before it counts as waiting
+
+
+def longest_wait(words: Sequence[bytes]) -> float:
+    """Return after how many seconds a command that waits is answered at the latest; 0 if it does not, or for ever."""
+    name = words[0].lower()
+    try:
+        if name in (b"wait", b"waitaof"):
+            return max(0, int(words[3 if name == b"waitaof" else 2])) / 1000
+        if name in (b"xread", b"xreadgroup"):
+            at = [word.lower() for word in words].index(b"block")
+            return max(0, int(words[at + 1])) / 1000
+        if name == b"debug" and words[1].lower() == b"sleep":
+            return max(0.0, float(words[2]))
+        if name in BLOCKING:
+            return max(0.0, float(words[1 if name in (b"blmpop", b"bzmpop") else -1]))
+    except (IndexError, ValueError):
+        pass  # the server says what is wrong
+    return 0.0
 
 
 def patience(words: Sequence[bytes]) -> float:
     """Return how long a blocking command is given before it counts as waiting: WAIT's time, if it is short."""
-    if words[0].lower() == b"wait" and len(words) == 3 and words[2].isdigit() and 0 < int(words[2]) <= 3000:
-        return int(words[2]) / 1000 + 1
+    if words[0].lower() == b"wait" and 0 < (seconds := longest_wait(words)) <= LONGEST_PATIENCE_SECONDS:
+        return seconds + 1
     return PATIENCE_SECONDS
 
 
