@@ -18,7 +18,7 @@ from tutor import answers
 from tutor.ending import by_signal
 from tutor.lesson import messages as m
 from tutor.lesson import model
-from tutor.lesson.actions import plain_help
+from tutor.lesson.actions import parse, plain_help
 from tutor.lesson.catalogue import Catalogue, installed_course
 from tutor.lesson.controller import LessonController
 from tutor.lesson.diagnosis.commands import is_command
@@ -119,7 +119,7 @@ class Plain:
         if line in LEAVING:
             self.over = True
         elif line.startswith(":"):
-            self.tutor_command(line[1:].split())
+            self.tutor_command(line[1:])
         elif line:
             if self.terminal in self._waiting:  # as in redis-cli, where nothing can be typed while it waits
                 self.interrupt()
@@ -133,19 +133,17 @@ class Plain:
         """Have the controller do something."""
         self.hear(self.driver.do(self.controller.act(action), self.terminal))
 
-    def tutor_command(self, words: Sequence[str]) -> None:
-        """Carry out a command of the tutor."""
-        match list(words):
-            case ["hint" | "show" | "undo" | "reset" | "next" | "back" | "why" as action]:
-                self.act(action)
-            case ["reset", "lesson"]:
-                self.act("reset_lesson")
+    def tutor_command(self, line: str) -> None:
+        """Do what is typed behind a colon."""
+        action, argument = parse(line)
+        word = action.name if action is not None else line.partition(" ")[0]
+        match [word, *argument.split()]:
             case ["run"]:
                 self.run_next()
             case ["connect", *where] if self.place != "lesson":
                 run_connected(" ".join(where), self.read, self._write)
-            case ["data" | "load" | "export", *_]:
-                self.act(" ".join(words))
+            case ["data" | "load" | "export", *names]:
+                self.act(" ".join([word, *names]))
             case ["again"]:
                 self.tell_heading()
             case ["picture", *names]:
@@ -160,6 +158,8 @@ class Plain:
                 self.write(f"The terminals are: {', '.join(self.lesson.terminals)}. You are in {self.terminal}.")
             case ["quit"] | ["q"]:
                 self.over = True
+            case [name] if action is not None and not action.front_end:
+                self.act(name)
             case _:
                 for row in plain_help(self.place):
                     self.write(row)
@@ -257,7 +257,7 @@ class Plain:
             answer = self.answer()
             if answer.startswith(":"):
                 asked = None
-                self.tutor_command(answer[1:].split())
+                self.tutor_command(answer[1:])
                 continue
             self.question = None
             prediction = self._prediction(question)
@@ -383,7 +383,7 @@ class Plain:
 
     def tell_hint(self, hint: Hint) -> None:
         """Tell a hint."""
-        self.write(f"{f'Hint {hint.level} of {hint.of}' if hint.of else 'Hint'}: {to_plain(hint.text)}")
+        self.write(f"{hint.heading}: {to_plain(hint.text)}")
         for terminal, line in hint.lines:
             where = f" (terminal {terminal})" if len(self.lesson.terminals) > 1 else ""
             self.write(f"    {line}{where}")
@@ -461,15 +461,15 @@ class PlainSandbox(Plain):
         """Tell nothing: there is one step."""
         self._told = {"end"}
 
-    def tutor_command(self, words: Sequence[str]) -> None:
+    def tutor_command(self, line: str) -> None:
         """See `Plain`. Before everything is forgotten, ask."""
-        if list(words[:1]) == ["reset"]:
+        if line.split()[:1] == ["reset"]:
             answer = self.read(f"The data and the undo history are removed. Type {CONFIRMED} to start afresh: ")
             if answer is None or answer.strip().lower() != CONFIRMED:
                 self.write("Nothing was removed.")
                 return
-            words = ["reset"]
-        super().tutor_command(words)
+            line = "reset"
+        super().tutor_command(line)
 
 
 class PlainConnected(PlainSandbox):
@@ -520,10 +520,10 @@ class JsonPlain(Plain):
         self._line = line
         super().take(line)
 
-    def tutor_command(self, words: Sequence[str]) -> None:
+    def tutor_command(self, line: str) -> None:
         """See `Plain`."""
-        self._notice = "why" if list(words) == ["why"] else "note"
-        super().tutor_command(words)
+        self._notice = "why" if line.split() == ["why"] else "note"
+        super().tutor_command(line)
         self._notice = "note"
 
     def typed(self, terminal: str, line: str) -> None:

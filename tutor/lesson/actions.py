@@ -64,8 +64,18 @@ ACTIONS = (
            front_end=True),
     Action("quit", plain="leave; you come back where you were", front_end=True),
 )  # fmt: skip
+RESET_LESSON = Action("reset_lesson", title="Reset lesson", about="Start this lesson again", place="kept")
 BY_NAME = {action.name: action for action in ACTIONS}
 RESET_SANDBOX = "start afresh: empty the server and forget what was typed"
+
+
+def parse(line: str) -> tuple[Action | None, str]:
+    """Return the action that is typed behind a colon, with its argument; None if there is none of this name."""
+    word, _, argument = line.partition(" ")
+    argument = " ".join(argument.split())
+    if (word.lower(), argument) == ("reset", "lesson"):
+        return RESET_LESSON, ""
+    return BY_NAME.get(word.lower()), argument
 
 
 def offered(place: str, plain: bool = False) -> list[Action]:

@@ -251,6 +251,11 @@ class Hint:
     kind: str = ""  # of a mistake that this is about, and the part of the line: see `diagnosis.model.Diagnosis`
     slot: str = ""
 
+    @property
+    def heading(self) -> str:
+        """What stands before it."""
+        return f"Hint {self.level} of {self.of}" if self.of else "Hint"
+
 
 @dataclass(frozen=True, slots=True)
 class LessonSetup:

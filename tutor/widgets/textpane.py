@@ -225,8 +225,8 @@ class HintBlock(Static):
         self.set_class(hint is not None, "-shown")
         if hint is None:
             return
-        head = f"Hint {hint.level} of {hint.of}  " if hint.of else "Hint  "
-        parts: list[Content | str | tuple[str, str]] = [(head, "bold $text-primary"), inline(hint.text)]
+        head = (f"{hint.heading}  ", "bold $text-primary")
+        parts: list[Content | str | tuple[str, str]] = [head, inline(hint.text)]
         if hint.command:
             parts += ["\n", (f"  {hint.command}", "bold"), ("   F3 types it for you", "$muted")]
         self.update(Content.assemble(*parts))

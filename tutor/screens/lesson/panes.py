@@ -186,8 +186,7 @@ class LessonPanes(Vertical):
         """Show a hint in the terminal as well where the text may not be in sight."""
         hint = news.hint
         if hint is not None and self.tabbed and (terminal := self.terminals.now):
-            head = f"Hint {hint.level} of {hint.of}: " if hint.of else "Hint: "
-            terminal.write_line(head + hint.text.replace("`", ""), "note")
+            terminal.write_line(f"{hint.heading}: {hint.text.replace('`', '')}", "note")
             if hint.command:
                 terminal.write_line(f"  {hint.command}    (F3 types it for you)", "note")
 

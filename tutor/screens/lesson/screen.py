@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.widgets import Markdown
 
 from tutor.lesson import messages as m
-from tutor.lesson.actions import BY_NAME
+from tutor.lesson.actions import ACTIONS, BY_NAME, RESET_LESSON
 from tutor.lesson.datasets import data_sets
 from tutor.lesson.front_end import Controller
 from tutor.lesson.view import Example, LessonSetup, StepView
@@ -247,16 +247,14 @@ class LessonScreen(TutorScreen[str | None]):
             "map": self.leave_for,
             "run": self.action_run_example,
             "lab": self.action_laboratory,
+            "reset_lesson": self.action_reset_lesson,
         }
         return own.get(name, partial(self.action_act, name))
 
     @on(LessonTerminals.ActionTyped)
     def _action_typed(self, message: LessonTerminals.ActionTyped) -> None:
         name, argument = message.action.name, message.argument
-        if name == "reset" and argument == "lesson":
-            self.action_reset_lesson()
-        else:
-            self._doing(f"{name} {argument}" if message.action.takes else name)()
+        self._doing(f"{name} {argument}" if message.action.takes else name)()
 
     @property
     def place(self) -> str:
@@ -329,19 +327,18 @@ class LessonScreen(TutorScreen[str | None]):
 
     def commands(self) -> Iterator[SystemCommand]:
         """Yield what the palette offers here."""
-        for name in ("hint", "show", "undo", "reset", "next", "back", "lab", "map"):
-            action = BY_NAME[name]
-            if not action.is_in(self.place):
+        for action in (*ACTIONS, RESET_LESSON):
+            if not action.title or not action.is_in(self.place):
                 continue
-            if name == "reset" and self.place == "sandbox":
-                yield SystemCommand("Start afresh", "Empty the sandbox, and forget what was typed", self._doing(name))
+            if action.name == "reset" and self.place == "sandbox":
+                afresh = self._doing(action.name)
+                yield SystemCommand("Start afresh", "Empty the sandbox, and forget what was typed", afresh)
                 for data in data_sets().values():
                     yield SystemCommand(f"Data: {data.name}", data.title, self._doing(f"data {data.name}"))
+            elif action.name == "lab" and not self.check_action("laboratory", ()):
                 continue
-            if name != "lab" or self.check_action("laboratory", ()):
-                yield SystemCommand(action.title, action.about, self._doing(name))
-            if name == "reset":
-                yield SystemCommand("Reset lesson", "Start this lesson again", self.action_reset_lesson)
+            elif action is not RESET_LESSON or self.place == "lesson":
+                yield SystemCommand(action.title, action.about, self._doing(action.name))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what would do something now."""

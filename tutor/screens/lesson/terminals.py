@@ -4,7 +4,7 @@ from textual import events, on
 from textual.message import Message
 
 from tutor.lesson import messages as m
-from tutor.lesson.actions import BY_NAME, Action, offered, told
+from tutor.lesson.actions import RESET_LESSON, Action, offered, parse, told
 from tutor.lesson.front_end import Controller
 from tutor.prompt.rows import row
 from tutor.prompt.words import shorten
@@ -91,15 +91,14 @@ class LessonTerminals(Terminals):
             self._action_typed(line[1:], terminal)
 
     def _action_typed(self, line: str, terminal: Terminal) -> None:
-        word, _, rest = line.partition(" ")
-        action = BY_NAME.get(word.lower())
-        if word.lower() == "help" or not word:
+        action, argument = parse(line)
+        if not line or (action is not None and action.name == "help"):
             rows = [(each.word, told(each, self._place)) for each in offered(self._place)]
             terminal.append(row(f"{name:<14}{text}", "note", indent=14) for name, text in rows)
-        elif action is None or action not in offered(self._place):
-            terminal.write_line(f"There is no “:{shorten(word)}”. :help lists what there is.", "error")
+        elif action is None or action not in (RESET_LESSON, *offered(self._place)) or not action.is_in(self._place):
+            terminal.write_line(f"There is no “:{shorten(line.split()[0])}”. :help lists what there is.", "error")
         else:
-            self.post_message(self.ActionTyped(action, rest.strip()))
+            self.post_message(self.ActionTyped(action, argument))
 
     @on(Terminal.Answered)
     def _answered(self, message: Terminal.Answered) -> None:
