@@ -12,6 +12,7 @@ from tests.real import client_program, start_server
 from tests.waiting import PATIENCE_S
 from tutor.lesson.export import gather, page, recording, script
 from tutor.lesson.scrollback import Scrollback
+from tutor.prompt.history import LineHistory, redacted
 from tutor.prompt.rows import Row, row
 
 SECRETS = ("hunter22", "opensesame", "topsecret", "trustno1")
@@ -54,6 +55,12 @@ def test_no_form_tells_a_secret(shown: Scrollback) -> None:
         text = form(typed)
         assert not any(secret in text for secret in SECRETS), form
         assert "redacted" in text
+
+
+def test_an_address_with_a_password_is_not_remembered(tmp_path: Path) -> None:
+    kept = LineHistory(tmp_path / "history")
+    assert not kept.add(":connect redis://ann:hunter22@10.0.0.1:6379") and kept.add(":connect 10.0.0.1:6379")
+    assert redacted(":connect redis://ann:hunter22@10.0.0.1 write") == ":connect (redacted)"
 
 
 def test_a_page_has_steps_commands_and_replies(shown: Scrollback) -> None:

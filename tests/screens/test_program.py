@@ -1,5 +1,6 @@
 """The map, the reference, settings, help and the palette."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from textual.widgets import OptionList
 
 from tests.screens.driving import keys, screen_text, settle, until
 from tests.screens.fakes import FakeCourse
+from tests.waiting import PATIENCE_S
 from tutor.app import TutorApp
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.progress import Miss, Progress, Taken
+from tutor.screens import reference
 from tutor.screens.find import FindScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.map import MapScreen
@@ -104,6 +107,27 @@ async def test_the_reference_finds_commands_and_terms() -> None:
         await pilot.press("escape")
         await settle(pilot)
         assert isinstance(app.screen, MapScreen)
+
+
+async def test_what_is_typed_before_the_reference_is_read_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = threading.Event()
+    pages = reference.command_pages
+
+    def slowly() -> list[reference.Page]:
+        assert read.wait(PATIENCE_S)
+        return pages()
+
+    monkeypatch.setattr(reference, "command_pages", slowly)
+    app = TutorApp(None, FakeCourse(), Preferences())
+    async with app.run_test(size=(120, 30)) as pilot:
+        await at_map(pilot)
+        await pilot.press("r", *"hset")
+        assert "Nothing like that" not in screen_text(app)
+        read.set()
+        await until(pilot, lambda: "HSET key field value [field value ...]" in screen_text(app), "the page")
+        await pilot.press("enter")
+        await settle(pilot)
+        assert app.screen.focused is not None and app.screen.focused.id == "ref-examples"
 
 
 async def test_settings_are_kept(tmp_path: Path) -> None:

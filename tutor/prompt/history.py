@@ -5,7 +5,7 @@ form, so that both share one past. Unlike redis-cli, which rewrites the file aft
 prompts open at once do not lose each other's. The file is for its owner alone (0600).
 
 What tells a secret is neither remembered nor written: AUTH, ACL SETUSER, CONFIG SET of a password, HELLO … AUTH,
-MIGRATE … AUTH.
+MIGRATE … AUTH, and the sandbox's `:connect` with a password in the address.
 """
 
 import os
@@ -46,6 +46,8 @@ def is_sensitive(argv: Sequence[bytes]) -> bool:
             return _hello_tells(options)
         case [b"migrate", _, _, _, _, _, *options]:
             return _migrate_tells(options)
+        case [b":connect", address, *_]:
+            return b"@" in address
     return False
 
 

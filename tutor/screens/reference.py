@@ -161,9 +161,9 @@ class ReferenceScreen(TutorScreen[None]):
         self._pages = {page.id: page for page in pages}
         count = sum(page.group != "glossary" for page in pages)
         self.query_one(HeaderBar).show("Reference", f"{count} commands, {len(pages) - count} terms")
-        if self._wanted:
-            self.query_one(Input).value = self._wanted
-        self._fill(self._wanted)
+        search = self.query_one(Input)
+        search.value = search.value or self._wanted  # what was typed meanwhile counts
+        self._fill(search.value)
 
     def _fill(self, text: str) -> None:
         options = self.query_one("#ref-list", OptionList)
@@ -180,7 +180,8 @@ class ReferenceScreen(TutorScreen[None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search."""
-        self._fill(event.value)
+        if self._pages:
+            self._fill(event.value)
 
     def on_input_submitted(self) -> None:
         """Go to the page."""
@@ -227,7 +228,9 @@ class ReferenceScreen(TutorScreen[None]):
         self._show_examples(page.title if page.group != "glossary" else "")
 
     def on_key(self, event: events.Key) -> None:
-        """Move the bar while the search is typed."""
+        """Move the bar while the search is typed; from the page, Enter goes to its examples."""
+        if event.key == "enter" and self.focused is self.query_one("#ref-page"):
+            self._to_page()
         if event.key in ("up", "down", "pageup", "pagedown") and isinstance(self.focused, Input):
             options = self.query_one("#ref-list", OptionList)
             if event.key == "up":
