@@ -283,6 +283,8 @@ class TutorApp(Program):
 
         if isinstance(screen, LessonScreen | LaboratoryScreen):
             yield from screen.commands()
+            if isinstance(screen, LessonScreen) and screen.place == "lesson":
+                yield SystemCommand("Sandbox", "A server to try things on; Esc returns here", self.action_sandbox)
         else:
             yield SystemCommand("Sandbox", "A server without a lesson", self.action_sandbox)
             yield SystemCommand("Laboratory", "Clusters, step by step", self.action_laboratory)

@@ -253,8 +253,18 @@ def test_a_long_history_is_replaced_by_its_data(
         assert lines[:2] == ["CONFIG SET maxmemory 12345678", free_play.LATER]
         assert lines[2:5] == ["RPUSH mine 13", "RPUSH mine 14", "RPUSH mine 15"]
         again.close()
+    monkeypatch.setattr(free_play, "MANY_ROWS", 1000)
     last = played()
     last.type("GET nothing")
     for number in (15, 14, 13):
         assert last.act("undo") == f"taken back: RPUSH mine {number}"
+    assert "nothing to take back" in last.act("undo")
     assert last.controller._inspect([b"LLEN", b"mine"], 0) == 13
+    monkeypatch.setattr(free_play, "TOO_MANY_ROWS", 8)
+    for number in range(9):
+        last.type(f"RPUSH mine {number}")
+    rows = [json.loads(line) for line in (home / "steps" / "sandbox.jsonl").read_text().splitlines()]
+    assert len(rows) < 9 and len(list((home / "steps").glob("*.rdb"))) == 1
+    before = last.data()
+    last.close()
+    assert played().data() == before

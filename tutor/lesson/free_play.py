@@ -22,7 +22,7 @@ from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.controller import LessonController, TerminalServer
 from tutor.lesson.events import Event, Nothing
 from tutor.lesson.examples import NO_DATA, lines_of
-from tutor.lesson.journal import LessonJournal, steps_dir
+from tutor.lesson.journal import MOST_ROWS, LessonJournal, steps_dir
 from tutor.lesson.own_files import CannotLoad, make_dump
 from tutor.lesson.session import Session
 from tutor.lesson.view import Block, Example, Prose, StepView
@@ -34,6 +34,7 @@ from tutor.prompt.words import LINE, shorten
 NAME = "sandbox"
 DUMP = "dump.rdb"
 MANY_ROWS = 1500  # of the journal; then a dump takes the place of the older ones when the sandbox is opened
+TOO_MANY_ROWS = MOST_ROWS - 500  # then that happens at once
 UNDO_KEPT = 200  # of its rows
 EMPTY = "The sandbox starts afresh: the server is empty, and what was typed is forgotten."
 NO_LESSON = "The sandbox has no tasks. :data loads a data set to try commands on."
@@ -84,6 +85,8 @@ class FreeSession(Session):
             self.stopped(terminal)
             return [Nothing(str(problem.args[0]))]
         moment.changed = moment.over = True
+        if line == LATER:  # before which there is nothing to go back to
+            self._moments.clear()
         self.state = replace(self.state, ran=self.state.ran | {(0, line)})
         return [Nothing(said)]
 
@@ -111,20 +114,32 @@ class FreeSession(Session):
             return super()._open_again(trail, done)
         older, newer = entries[:-UNDO_KEPT], entries[-UNDO_KEPT:]
         events = super()._open_again([(name, older)], done)
+        self._shorten()
+        events += filter(None, [self._do_again(newer)])
+        return events
+
+    def before(self, terminal: str, line: str, typed_for: str | None = None) -> None:
+        """See `Session`. A history that has become too long ends here: the data is saved as a dump in its place."""
+        if self.journal is not None and len(self.journal) >= TOO_MANY_ROWS and not self._replaying:
+            self._shorten()
+        super().before(terminal, line, typed_for)
+
+    def _shorten(self) -> None:
+        """Have a dump take the place of what the journal has; settings, which it does not hold, stay."""
+        if self.journal is None or not self.journal.writes:
+            return
         copy = new_copy()
         try:
             self.server.save(Path(self.dumps, copy))
         except (OSError, HostError):
-            events += filter(None, [self._do_again(newer)])
-            return events
+            return
         settings = [each for each in self.journal.entries if _is_setting(str(each.get("line", "")))]
-        self.journal.rows[1:] = [
-            *settings,
-            {"terminal": self.lesson.terminals[0], "line": LATER, "for": copy, "at": 0},
-        ]
+        later = {"terminal": self.lesson.terminals[0], "line": LATER, "for": copy, "at": 0}
+        self.journal.shorten([*settings[-UNDO_KEPT:], later])
         self._moments.clear()
-        events += filter(None, [self._do_again(newer)])
-        return events
+        for path in Path(self.dumps).glob(f"{NAME}.*.rdb"):
+            if path.name != copy:
+                path.unlink(missing_ok=True)
 
 
 LATER = ":load (earlier data)"

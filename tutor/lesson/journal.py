@@ -193,6 +193,13 @@ class LessonJournal:
         if count < len(self.rows):
             self._add({"back": count})
 
+    def shorten(self, entries: list[Row]) -> None:
+        """Have other events take the place of the step's."""
+        del self.rows[len(self.rows) - len(self.entries) :]
+        self.rows += entries
+        if not self._held:
+            self._rewrite()
+
     @contextlib.contextmanager
     def replay(self) -> "Iterator[list[tuple[str, list[Row]]]]":
         """Give the trail, to be replayed. What is noted meanwhile takes its place, in one write at the end."""
