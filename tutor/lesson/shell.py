@@ -43,7 +43,7 @@ OF_PACKAGE = ("redis-cli", "redis-server", "redis-tutor")  # there when Redis is
 # redis-cli's options that neither reach a file or server of their own nor go on for ever; those with a value first.
 CLI_VALUES = ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples")
 CLI_FLAGS = (
-    "-x", "-2", "-3", "-e", "--raw", "--no-raw", "--json", "--quoted-json", "--csv", "--bigkeys", "--memkeys",
+    "-x", "-2", "-3", "-e", "--raw", "--no-raw", "--json", "--quoted-json", "--csv", "--bigkeys", "--memkeys", "--hotkeys",
     "--scan", "--pipe", "-v", "--version", "--no-auth-warning", "--quoted-input",
 )  # fmt: skip
 HELP = """\
@@ -522,7 +522,7 @@ class Shell:
                 rest.append(word)
             else:
                 raise _Failed(f"redis-cli: this small shell does not take {word}")
-        alone = ("--bigkeys", "--memkeys", "--scan", "--pipe", "-x", "-v", "--version")
+        alone = ("--bigkeys", "--memkeys", "--hotkeys", "--scan", "--pipe", "-x", "-v", "--version")
         if not todo and not any(word in alone for word in rest) and given is None:
             raise _Failed("(The prompt of redis-cli is the terminal beside this one. Here it wants a command.)")
         place = self._address(host, port)
