@@ -49,8 +49,8 @@ key, and `:picture memory`, `persistence`, `replication`, `pub/sub`, `transactio
 Marks show what your last command did: `+` new, `~` changed, `-` deleted, `=` read but not changed. *Wire* shows the
 bytes of requests and replies, *Events* what else happened.
 
-In the sandbox `:data` loads a data set, `:load FILE` your own dump or append-only file, and `:connect HOST:PORT` shows
-a real server, read-only. `:export FILE.sh` or `FILE.md` saves what you typed, in lessons too.
+In the sandbox `:data` loads a data set, `:load FILE` your own dump or append-only file, and `:connect HOST:PORT`
+shows a real server, read-only. `:export FILE.sh` or `FILE.md` saves what you typed, in lessons too.
 
 After an error, `:why` explains it. **F12** opens the laboratory: on the scenario of the step, if it has one, and in
 lessons with several servers or a shell on your own servers, with everything that happened on them. `Esc` returns to
