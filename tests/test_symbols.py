@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from tutor.commandline import _choose_symbols
 from tutor.symbols import TABLE, ascii_only, in_ascii, shows_unicode
 
 TUTOR = Path(__file__).parents[1] / "tutor"
@@ -60,3 +61,13 @@ def test_every_symbol_of_the_screens_is_known() -> None:
         if unicodedata.category(character)[0] not in "LM"
     }
     assert sorted(each for each in found if ord(each) not in TABLE) == []
+
+
+def test_what_is_printed_is_ascii_and_bytes_of_file_names_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_TUTOR_ASCII", "0")  # restored at the end
+    for command, expected in (("list", b"a > b e \xff"), ("cli", "a → b é ".encode() + b"\xff")):
+        output = io.BytesIO()
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(output, "utf-8"))
+        _choose_symbols(True, command)
+        print("a → b é \udcff", end="", flush=True)
+        assert output.getvalue() == expected

@@ -43,7 +43,7 @@ def _choose_symbols(is_ascii: bool | None, command: str) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors=HANDLER)  # file names are bytes, and are shown unchanged
         if command in _TEXT and ascii_only(Preferences.load().symbols):
-            sys.stdout.reconfigure(encoding="ascii")
+            sys.stdout.reconfigure(encoding="ascii", errors=HANDLER)
 
 
 @cli.command(context_settings=_RAW)
