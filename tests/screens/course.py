@@ -89,6 +89,7 @@ class Player:
             terminal = self.terminals[name]
             assert self.screen.terminals.current == name, f"^T does not reach {name}"
             await until(self.pilot, lambda t=terminal: not t.busy, "the prompt")
+            await self.pilot.press("ctrl+u")  # what was half typed when the program was killed is there again
             self.type(command)
             await until(self.pilot, lambda t=terminal, c=command: t.editor.text == c, "the line")
             self.report()
@@ -105,6 +106,7 @@ class Player:
             await self.idle()
             assert self.screen.step is not None
             if any(each.question is not None for each in self.terminals.values()):
+                await self.pilot.press("ctrl+u")
                 self.type("1\r")
                 await settle(self.pilot)
             elif self.screen.step.next_run is not None:
@@ -171,11 +173,11 @@ def _start(name: str, size: str, home: str) -> "subprocess.Popen[str]":
 
 
 def _end(program: "subprocess.Popen[str]") -> str:
-    """End a program and all that it started; return what it said last at standard error."""
+    """End a program and all that it started; return the error that it ended with."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(program.pid, signal.SIGKILL)
-    told = program.communicate()[1].strip()
-    return told.splitlines()[-1] if told else ""
+    rows = program.communicate()[1].strip().splitlines()
+    return next((row for row in reversed(rows) if row.startswith("AssertionError")), rows[-1] if rows else "")
 
 
 def _reports(program: "subprocess.Popen[str]", most: int) -> list[dict[str, Any]]:
