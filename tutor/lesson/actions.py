@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 
 class Action(NamedTuple):
-    """An action. An empty `key` or `told` means that it has none, or no line of its own in the help of prompts."""
+    """An action. An empty `key` or `help` means that it has none, or no line of its own in the help of prompts."""
 
     name: str  # as `Controller.act` knows it
     key: str = ""
     label: str = ""  # in the bar of keys
-    told: str = ""  # at a prompt's completion and in the help of the full screen
-    plain: str = ""  # in the plain mode, where it is told otherwise
+    help: str = ""  # at a prompt's completion and in the help of the full screen
+    plain: str = ""  # in the plain mode, where it differs
     title: str = ""  # in the palette
     about: str = ""
     front_end: bool = False  # done by the front end
@@ -45,22 +45,22 @@ ACTIONS = (
     Action("next", "f8", "next", "the next step", title="Next step", about="Go on", place="lesson"),
     Action("back", "f9", "back", "the step before", title="Step before", about="Go back", place="lesson"),
     Action("again", plain="read the step again", front_end=True),
-    Action("why", told="explain the last error"),
-    Action("picture", told="draw a key, or memory, persistence, replication … (:picture alone: what you type about)",
+    Action("why", help="explain the last error"),
+    Action("picture", help="draw a key, or memory, persistence, replication … (:picture alone: what you type about)",
            plain="draw what the last command was about (:picture KEY another key)", takes="KEY"),
-    Action("data", told="load a data set: :data alone lists them", takes="NAME", place="sandbox"),
-    Action("load", told="open your own dump or append-only file; the file is only read", takes="FILE",
+    Action("data", help="load a data set: :data alone lists them", takes="NAME", place="sandbox"),
+    Action("load", help="open your own dump or append-only file; the file is only read", takes="FILE",
            place="sandbox"),
-    Action("connect", told="look at a real server, read-only: HOST:PORT or redis://user:password@host:port",
+    Action("connect", help="look at a real server, read-only: HOST:PORT or redis://user:password@host:port",
            takes="URL", place="sandbox connected", front_end=True),
-    Action("export", told="save what you typed: FILE.sh types it again, FILE.md shows it, FILE.cast plays it",
+    Action("export", help="save what you typed: FILE.sh types it again, FILE.md shows it, FILE.cast plays it",
            takes="FILE", place="lesson sandbox"),
     Action("lab", "f12", "laboratory", "see your servers, or the step's scenario, in the laboratory",
            "tell the step's scenario in the laboratory (:lab NAME another one)", "In the laboratory",
            "See your servers, or the step's scenario", front_end=True, place="lesson"),
     Action("terminal", plain="type in another terminal", front_end=True),
-    Action("help", told="what can be typed here", front_end=True),
-    Action("map", told="back to the map of the course", title="Map", about="Back to the map of the course",
+    Action("help", help="what can be typed here", front_end=True),
+    Action("map", help="back to the map of the course", title="Map", about="Back to the map of the course",
            front_end=True),
     Action("quit", plain="leave; you come back where you were", front_end=True),
 )  # fmt: skip
@@ -80,21 +80,21 @@ def parse(line: str) -> tuple[Action | None, str]:
 
 def offered(place: str, plain: bool = False) -> list[Action]:
     """Return the actions of a place (`lesson`, `sandbox`, `connected`) that have a line of help."""
-    here = [action for action in ACTIONS if action.is_in(place) and (action.told or (plain and action.plain))]
+    here = [action for action in ACTIONS if action.is_in(place) and (action.help or (plain and action.plain))]
     return [action for action in here if not (plain and action.name in ("help", "map"))]
 
 
-def told(action: Action, place: str, plain: bool = False) -> str:
+def help_line(action: Action, place: str, plain: bool = False) -> str:
     """Return an action's line of help."""
     if action.name == "reset" and place == "sandbox":
         return RESET_SANDBOX
-    return (plain and action.plain) or action.told
+    return (plain and action.plain) or action.help
 
 
 def completions(place: str = "lesson", data: Iterable[str] = ()) -> dict[str, str]:
     """Return what can be typed at the prompt of the full screen besides Redis commands, with its meaning."""
     own = {"help": "about commands and groups", "clear": "clear the screen"}
-    own |= {action.word: told(action, place) for action in offered(place)}
+    own |= {action.word: help_line(action, place) for action in offered(place)}
     return own | {f":data {name}": "load this data set" for name in data}
 
 
@@ -105,6 +105,6 @@ def plain_help(place: str = "lesson") -> list[str]:
         word = f"{action.word} NAME" if action.name == "terminal" else action.word
         if action.takes and "sandbox" in action.place:
             word = f"{action.word} {action.takes}"
-        text = told(action, place, plain=True)
+        text = help_line(action, place, plain=True)
         rows.append(f"{word:<8} {text}" if len(word) < 9 else f"{word}   {text}")
     return rows

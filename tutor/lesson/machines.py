@@ -440,11 +440,6 @@ class Machines:
         self._hopeless: set[tuple[Any, ...]] = set()
         self.machines: Mapping[str, SimulatedMachine | RealMachine] = {}
 
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one machine."""
-        return len(self.specs) > 1
-
     def find(self, name: str) -> SimulatedMachine | RealMachine:
         """Return a machine by its name or address ("" is the first). Raises LookupError."""
         if not name:

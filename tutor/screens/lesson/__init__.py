@@ -4,6 +4,7 @@ screen      the screen: opens the lesson, finds out what keys and the palette of
 header      where the learner is
 panes       what is in sight: text, terminals, inspector, or one of them where there is little room
 terminals   what is typed, on its way to the controller
+text        the text, and what a click in it does
 laboratory  the way into the laboratory
 dialogs     what is asked at the end of a lesson, and when it is left
 

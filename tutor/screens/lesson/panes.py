@@ -15,12 +15,12 @@ from textual.widget import Widget
 from tutor.lesson import messages as m
 from tutor.lesson.front_end import Controller
 from tutor.screens.lesson.terminals import LessonTerminals
+from tutor.screens.lesson.text import LessonText
 from tutor.widgets.focus import focus_soon
 from tutor.widgets.inspector import Inspector
 from tutor.widgets.news import shows
 from tutor.widgets.terminal import Terminal
 from tutor.widgets.terminals import PaneBar, TaskLine
-from tutor.widgets.textpane import TextPane
 
 
 class LessonPanes(Vertical):
@@ -41,7 +41,7 @@ class LessonPanes(Vertical):
         with Horizontal(id="body"):
             with Container(id="text-box") as box:
                 box.border_title = "Text"
-                yield TextPane("text")
+                yield LessonText(self._controller)
             with Vertical(id="right"):
                 with Vertical(id="typing"):
                     yield TaskLine(id="task-line")
@@ -56,9 +56,9 @@ class LessonPanes(Vertical):
         self.watch_pane()
 
     @property
-    def text(self) -> TextPane:
+    def text(self) -> LessonText:
         """The lesson's text."""
-        return self.query_one(TextPane)
+        return self.query_one(LessonText)
 
     @property
     def terminals(self) -> LessonTerminals:

@@ -15,7 +15,6 @@ from textual import events, on, work
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.message import Message
-from textual.widgets import Markdown
 
 from tutor.lesson import messages as m
 from tutor.lesson.actions import ACTIONS, BY_NAME, RESET_LESSON
@@ -31,7 +30,6 @@ from tutor.widgets.inspector import Inspector
 from tutor.widgets.keybar import KeyBar
 from tutor.widgets.news import Audience, shows
 from tutor.widgets.terminal import Terminal
-from tutor.widgets.textpane import ExampleBlock, SceneBlock
 
 HELP = """\
 Type Redis commands at the prompt, as in `redis-cli`. What you type goes there, wherever the focus is. The text shows
@@ -274,10 +272,6 @@ class LessonScreen(TutorScreen[str | None]):
 
         self.app.push_screen(StartAfresh(self.setup), confirmed)
 
-    @on(ExampleBlock.Run)
-    def _run(self, message: ExampleBlock.Run) -> None:
-        self.run_worker(self.controller.run_example(message.example), group="act")
-
     def action_run_example(self) -> None:
         """Run the next example of the text."""
         to_run = self.step.next_run if self.step else None
@@ -294,9 +288,11 @@ class LessonScreen(TutorScreen[str | None]):
 
         choices = offered(self.step.scenes if self.step else (), self.setup)
         if len(choices) > 1:
-            self.app.push_screen(ChoiceDialog("In the laboratory", "What do you want to see?", choices), self._stage)
+            self.app.push_screen(
+                ChoiceDialog("In the laboratory", "What do you want to see?", choices), self._open_laboratory
+            )
         elif choices:
-            self._stage(choices[0][0])
+            self._open_laboratory(choices[0][0])
         else:
             self.action_no_laboratory()
 
@@ -305,28 +301,12 @@ class LessonScreen(TutorScreen[str | None]):
         if terminal := self.terminals.now:
             terminal.write_line("This step has no scenario in the laboratory. On the map, l lists them all.", "note")
 
-    @on(SceneBlock.Open)
-    def _scene_chosen(self, message: SceneBlock.Open) -> None:
-        self._stage(message.scene.scenario)
-
-    def _stage(self, name: str | bool | None) -> None:
+    def _open_laboratory(self, name: str | bool | None) -> None:
         if name == OWN and self.setup is not None:
             own = open_own(self.app, self.controller, self.setup.title)
             self.run_worker(own, group="laboratory", exclusive=True)
         elif isinstance(name, str):
             self.app.action_laboratory(name)
-
-    @on(Markdown.LinkClicked)
-    def _link(self, message: Markdown.LinkClicked) -> None:
-        """Follow a link: a term into the glossary, a lesson by its title's page, anything else is shown."""
-        message.stop()
-        target, _, fragment = message.href.partition("#")
-        if target.endswith("glossary.md"):
-            self.app.action_reference(fragment.replace("-", " "))
-        elif "://" in target:
-            self.app.open_url(message.href)
-        else:
-            self.notify(message.href, title="A link inside the course", timeout=4, markup=False)
 
     def commands(self) -> Iterator[SystemCommand]:
         """Yield what the palette offers here."""

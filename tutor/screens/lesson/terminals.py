@@ -4,7 +4,7 @@ from textual import events, on
 from textual.message import Message
 
 from tutor.lesson import messages as m
-from tutor.lesson.actions import RESET_LESSON, Action, offered, parse, told
+from tutor.lesson.actions import RESET_LESSON, Action, help_line, offered, parse
 from tutor.lesson.front_end import Controller
 from tutor.prompt.rows import row
 from tutor.prompt.words import shorten
@@ -93,7 +93,7 @@ class LessonTerminals(Terminals):
     def _action_typed(self, line: str, terminal: Terminal) -> None:
         action, argument = parse(line)
         if not line or (action is not None and action.name == "help"):
-            rows = [(each.word, told(each, self._place)) for each in offered(self._place)]
+            rows = [(each.word, help_line(each, self._place)) for each in offered(self._place)]
             terminal.append(row(f"{name:<14}{text}", "note", indent=14) for name, text in rows)
         elif action is None or action not in (RESET_LESSON, *offered(self._place)) or not action.is_in(self._place):
             terminal.write_line(f"There is no “:{shorten(line.split()[0])}”. :help lists what there is.", "error")
