@@ -43,8 +43,8 @@ OF_PACKAGE = ("redis-cli", "redis-server", "redis-tutor")  # there when Redis is
 # redis-cli's options that neither reach a file or server of their own nor go on for ever; those with a value first.
 CLI_VALUES = ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples")
 CLI_FLAGS = (
-    "-x", "-2", "-3", "-e", "--raw", "--no-raw", "--json", "--quoted-json", "--csv", "--bigkeys", "--memkeys", "--hotkeys",
-    "--scan", "--pipe", "-v", "--version", "--no-auth-warning", "--quoted-input",
+    "-x", "-2", "-3", "-e", "--raw", "--no-raw", "--json", "--quoted-json", "--csv", "--bigkeys", "--memkeys",
+    "--hotkeys", "--scan", "--pipe", "-v", "--version", "--no-auth-warning", "--quoted-input",
 )  # fmt: skip
 HELP = """\
 This is the lesson's small shell, on a machine of the lesson. It knows:
@@ -449,7 +449,7 @@ class Shell:
 
     @property
     def _installed(self) -> bool:
-        return self._machines.specs[self._name].installed or self.machine.read(packages.PROGRAM) is not None
+        return self._machines.specs[self.machine.name].installed or self.machine.read(packages.PROGRAM) is not None
 
     def _apt(self, words: list[str], given: str | None) -> str:
         return packages.Apt(self.machine.read, self.machine.write, self.machine.start).run(words)
