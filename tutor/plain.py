@@ -26,7 +26,17 @@ from tutor.lesson.driver import Driver
 from tutor.lesson.progress import Progress
 from tutor.lesson.reading import Problems
 from tutor.lesson.real_server import RealServer, parse_address
-from tutor.lesson.view import Block, Example, Hint, Prediction, Prose, Question, Scene, StepView, Tasks
+from tutor.lesson.view import (
+    Block,
+    ExampleView,
+    HintView,
+    PredictionView,
+    ProseView,
+    Question,
+    SceneView,
+    StepView,
+    Tasks,
+)
 from tutor.lesson_server.parent import HostError
 from tutor.pictures.picture import PictureView
 from tutor.prompt import CommandDocs
@@ -167,9 +177,9 @@ class Plain:
     def run_next(self) -> None:
         """Run the next example that has something to type, or ask the prediction that comes before it."""
         match self.view.next_run if self.view is not None else None:
-            case Example() as example:
+            case ExampleView() as example:
                 self.run_example(example)
-            case Prediction(name):
+            case PredictionView(name):
                 self._skipped.discard(name)
                 self.act("predict")
             case None if self.view is not None and self.view.open_task is not None:
@@ -177,7 +187,7 @@ class Plain:
             case _:
                 self.write("Every example of this step has been run.")
 
-    def run_example(self, example: Example) -> None:
+    def run_example(self, example: ExampleView) -> None:
         """Have an example typed."""
         self.hear(self.driver.do(self.controller.run_example(example), self.terminal))
 
@@ -217,7 +227,7 @@ class Plain:
                 break
             before = set(self._told)
             self._told.update(_names(block))
-            if not isinstance(block, Prediction):
+            if not isinstance(block, PredictionView):
                 for row in self.told(block, before):
                     self.write(row)
             elif not block.answer:
@@ -228,14 +238,14 @@ class Plain:
             if not self.view.tasks:
                 self.write("Nothing to do here but to try things out. :run types the examples, :next goes on.")
 
-    def reach(self, prediction: Prediction) -> None:
+    def reach(self, prediction: PredictionView) -> None:
         """Ask a prediction, once what was shown before it has happened."""
         assert self.view is not None
         number = self.view.number
         for block in self.view.blocks:
-            if isinstance(block, Prediction) and block.id == prediction.id:
+            if isinstance(block, PredictionView) and block.id == prediction.id:
                 break
-            if isinstance(block, Example) and not block.ran and not block.passive:
+            if isinstance(block, ExampleView) and not block.ran and not block.passive:
                 self.write()
                 self.write("Running the example above first.")
                 self.run_example(block)
@@ -290,13 +300,13 @@ class Plain:
     def told(self, block: Block, before: set[str]) -> Iterable[str]:
         """Yield a block as lines; of its tasks those that were not told before."""
         match block:
-            case Prose(markdown):
+            case ProseView(markdown):
                 yield ""
                 yield to_plain(markdown)
-            case Example():
+            case ExampleView():
                 yield ""
                 yield from _example(block)
-            case Scene():
+            case SceneView():
                 yield ""
                 yield f"In the laboratory (:lab tells it): {block.title}. {to_plain(block.text)}".rstrip()
             case Tasks(tasks):
@@ -325,7 +335,7 @@ class Plain:
         match news:
             case m.StepShown(view, fresh):
                 self.step_shown(view, fresh)
-            case m.Output(terminal, rows, unasked):
+            case m.TerminalOutput(terminal, rows, unasked):
                 if (unasked or terminal in self._waiting) and self._arriving != terminal:
                     self.write(f"In the terminal {terminal} arrives:")
                 self.write("\n".join(row.text for row in rows))
@@ -335,14 +345,14 @@ class Plain:
                     where = f"{terminal} " if len(self.lesson.terminals) > 1 else ""
                     self.write(f"{where}{self.controller.prompt(terminal)}{shorten(line, LINE)}")
                     self.driver.begin(self.controller.submit(terminal, line, typed_for))
-            case m.Asked(_, question):
+            case m.PredictionAsked(_, question):
                 if question is None or question.id not in self._skipped:
                     self.question = question
             case m.Changed(_, text):
                 self.write(text)
             case m.Failed():
                 self.write("(:why explains it)")
-            case m.TaskDone(_, _, goal):
+            case m.TaskCompleted(_, _, goal):
                 self.write(f"Done: {to_plain(goal)}")
             case m.Outcome():
                 said, right = to_plain(news.said), to_plain(news.correct)
@@ -381,7 +391,7 @@ class Plain:
         """Tell that the step is complete."""
         self.write(text)
 
-    def tell_hint(self, hint: Hint) -> None:
+    def tell_hint(self, hint: HintView) -> None:
         """Tell a hint."""
         self.write(f"{hint.heading}: {to_plain(hint.text)}")
         for terminal, line in hint.lines:
@@ -424,17 +434,17 @@ def _names(block: Block) -> list[str]:
     match block:
         case Tasks(tasks):
             return [f"task {task.id}" for task in tasks]
-        case Prose(markdown):
+        case ProseView(markdown):
             return [f"prose {markdown}"]
-        case Scene(scenario):
+        case SceneView(scenario):
             return [f"scene {scenario}"]
-        case Example(name):
+        case ExampleView(name):
             return [f"example {name}"]
-        case Prediction(name):
+        case PredictionView(name):
             return [f"prediction {name}"]
 
 
-def _example(example: Example) -> Iterable[str]:
+def _example(example: ExampleView) -> Iterable[str]:
     where = f" in the terminal {example.where}" if example.where else ""
     if example.passive:
         yield f"What arrives{where}:"
@@ -537,7 +547,7 @@ class JsonPlain(Plain):
     def tell(self, news: m.News) -> None:
         """Tell one of them."""
         match news:
-            case m.Output(terminal, rows, unasked):
+            case m.TerminalOutput(terminal, rows, unasked):
                 if unasked or terminal in self._waiting:
                     self.emit("arrived", terminal=terminal, printed=_printed(rows))
                 else:
@@ -557,7 +567,7 @@ class JsonPlain(Plain):
                     self.emit("hint", level=hint.level, of=hint.of, text=to_plain(hint.text), lines=solution)
                 else:
                     self.emit("diagnosis", kind=hint.kind, slot=hint.slot, text=to_plain(hint.text))
-            case m.TaskDone(_, task, goal):
+            case m.TaskCompleted(_, task, goal):
                 self.emit("task", id=task, goal=to_plain(goal))
             case m.Cleared(text):
                 self.emit("back", text=text)

@@ -49,7 +49,7 @@ TABLE |= {ord(letter): chr(ord("a") + at) for at, letter in enumerate("αβγδ�
 TABLE |= {ord(digit): str(at) for at, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
 
 
-class _Strict(dict[int, str]):
+class _StrictlyAscii(dict[int, str]):
     """The table, and for any other character an ASCII one or `?`, of the same width."""
 
     def __missing__(self, code: int) -> str:
@@ -63,7 +63,7 @@ def _nearest(character: str) -> str:
     return plain if plain and len(plain) == width else "?" * width
 
 
-STRICT = _Strict(TABLE)
+STRICT = _StrictlyAscii(TABLE)
 
 
 def ascii_only(choice: str = "", environment: Mapping[str, str] | None = None) -> bool:

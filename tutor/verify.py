@@ -26,10 +26,20 @@ from tutor.lesson import hints, transcript
 from tutor.lesson.catalogue import Catalogue, consistency, installed_course
 from tutor.lesson.checks import check
 from tutor.lesson.machines import can_be_real
-from tutor.lesson.model import Condition, Example, Exchange, Lesson, Prediction, Problem, Prose, Task, split_line
+from tutor.lesson.model import (
+    CheckCondition,
+    Example,
+    Lesson,
+    Prediction,
+    Problem,
+    Prose,
+    Task,
+    TranscriptCommand,
+    split_line,
+)
 from tutor.lesson.multi_server import MachinesServer
 from tutor.lesson.reading import Problems, read_lesson
-from tutor.lesson.server import EngineServer, ForeignServer, Server, find_real_server, real_server, version_of
+from tutor.lesson.server import EngineServer, ForeignServer, SessionServer, find_real_server, real_server, version_of
 from tutor.lesson.session import Arrived, Diagnosed, Event, Foreseen, Session, TaskDone, Typed, only_looks, words_of
 from tutor.lesson.sources import named, near, short
 from tutor.lesson.typed import declared, reach
@@ -56,7 +66,7 @@ class Proof:
 class _LessonWalk:
     """One lesson, from its first step to its last, on one server."""
 
-    def __init__(self, lesson: Lesson, server: Server, where: str, goes_back: bool) -> None:
+    def __init__(self, lesson: Lesson, server: SessionServer, where: str, goes_back: bool) -> None:
         self.proof = Proof(lesson, where, [])
         self.lesson, self.server, self.where, self.goes_back = lesson, server, where, goes_back
         self.session = Session(lesson, server)
@@ -125,7 +135,7 @@ class _LessonWalk:
                 if isinstance(event, TaskDone):
                     self.wrong(event.task.line, f"the task is done by the example at line {example.line} already")
 
-    def looked_again(self, example: Example, exchange: Exchange, text: str) -> str:
+    def looked_again(self, example: Example, exchange: TranscriptCommand, text: str) -> str:
         """Return what a command prints that only looks, once things between machines have come to rest."""
         if not self.lesson.on_machines or not only_looks(words_of(exchange.command)):
             return text
@@ -307,8 +317,8 @@ def _commands(lesson: Lesson, task: Task) -> Iterator[Problem]:
                 yield Problem(lesson.path, at, f"typed: `{short(pattern)}`: its quotes are unbalanced")
 
 
-def _conditions(task: Task) -> Iterator[tuple[tuple[str | int, ...], Condition]]:
-    waiting: list[tuple[tuple[str | int, ...], Condition]] = [
+def _conditions(task: Task) -> Iterator[tuple[tuple[str | int, ...], CheckCondition]]:
+    waiting: list[tuple[tuple[str | int, ...], CheckCondition]] = [
         (("check", number) if ("check", number) in task.lines else ("check",), condition)
         for number, condition in enumerate(task.conditions)
     ]
@@ -380,7 +390,7 @@ def prove_on_engine(lesson: Lesson) -> Proof:
 
 
 @contextlib.contextmanager
-def _ours(lesson: Lesson) -> Iterator[Server]:
+def _ours(lesson: Lesson) -> Iterator[SessionServer]:
     """Give a fresh server of ours, or the machines that the lesson needs."""
     if not lesson.on_machines:
         with _engine(lesson) as server:
@@ -491,7 +501,7 @@ def mutate(argv: list[str], write: Callable[[str], object] = print) -> int:
     lessons, problems = _choose(installed_course(), argv)
     total = Result()
     for lesson in lessons:
-        server: Server
+        server: SessionServer
         if lesson.on_machines:
             server = MachinesServer(lesson, seed=SEED)
         else:

@@ -13,7 +13,7 @@ from tutor.lesson import messages as m
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.controller import LessonController
 from tutor.lesson.progress import Progress
-from tutor.lesson.view import Example, StepView
+from tutor.lesson.view import ExampleView, StepView
 
 
 class Player:
@@ -23,7 +23,7 @@ class Player:
         self.controller = controller
         self.step: StepView | None = None
         self.busy: dict[str, bool] = {}
-        self.asked: m.Asked | None = None
+        self.asked: m.PredictionAsked | None = None
         self.finished = False
         self.errors: list[str] = []
         self.typing: set[asyncio.Task[None]] = set()
@@ -39,7 +39,7 @@ class Player:
                 self.step = step
             case m.PromptShown(terminal, _, busy):
                 self.busy[terminal] = busy
-            case m.Asked(_, question):
+            case m.PredictionAsked(_, question):
                 self.asked = news if question is not None else None
             case m.TypeIn(terminal, lines, typed_for):
                 for line in lines:
@@ -61,7 +61,7 @@ class Player:
             if self.asked is not None and (question := self.asked.question) is not None:
                 terminal, self.asked = self.asked.terminal, None
                 await self.controller.answer(terminal, question, question.choices[0] if question.choices else "1")
-            elif isinstance(to_run := self.step.next_run, Example):
+            elif isinstance(to_run := self.step.next_run, ExampleView):
                 await self.controller.run_example(to_run)
             elif to_run is not None:
                 await self.controller.act("predict")

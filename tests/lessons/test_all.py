@@ -78,10 +78,10 @@ def test_the_example_in_the_description_is_a_lesson():
 
 
 def test_the_description_names_every_field():
-    from tutor.lesson.model import Condition, FrontMatter, TaskSpec
+    from tutor.lesson.model import CheckCondition, FrontMatter, TaskSpec
 
     text = (default_folder() / "README.md").read_text(encoding="utf-8")
-    for kind in (FrontMatter, TaskSpec, Condition):
+    for kind in (FrontMatter, TaskSpec, CheckCondition):
         for name in kind.__struct_fields__:
             assert f"`{name.rstrip('_')}" in text, name
 

@@ -4,7 +4,7 @@ import pytest
 
 from tutor.lesson import transcript
 from tutor.lesson.catalogue import read_course
-from tutor.lesson.model import Exchange, Problem
+from tutor.lesson.model import Problem, TranscriptCommand
 from tutor.lesson.reading import Problems, parse_lesson
 
 HEAD = """---
@@ -115,8 +115,8 @@ def test_a_broken_file_leaves_the_others_alone(tmp_path):
 def test_a_transcript():
     text = '127.0.0.1:6379> SET a 1\nOK\nredis 127.0.0.1:6379[3](TX)> GET a\n"1"\n'
     assert transcript.parse(text, "f", 5) == (
-        Exchange("SET a 1", "OK\n", "127.0.0.1:6379> ", 5),
-        Exchange("GET a", '"1"\n', "redis 127.0.0.1:6379[3](TX)> ", 7),
+        TranscriptCommand("SET a 1", "OK\n", "127.0.0.1:6379> ", 5),
+        TranscriptCommand("GET a", '"1"\n', "redis 127.0.0.1:6379[3](TX)> ", 7),
     )
     with pytest.raises(Problem, match="f:5: there is no command"):
         transcript.parse("127.0.0.1:6379>\n", "f", 5)

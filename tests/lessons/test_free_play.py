@@ -12,7 +12,7 @@ from tutor.lesson import messages as m
 from tutor.lesson.driver import Driver
 from tutor.lesson.free_play import FreePlay
 from tutor.lesson.own_files import CannotLoad, make_dump
-from tutor.lesson.view import Example
+from tutor.lesson.view import ExampleView
 from tutor.prompt import split_args
 
 pytestmark = pytest.mark.long
@@ -38,7 +38,7 @@ class Played:
 
     def type(self, line: str) -> str:
         self.news = list(self.driver.do(self.controller.submit("redis", line, None), "redis"))
-        return "\n".join(row.text for news in self.news if isinstance(news, m.Output) for row in news.rows)
+        return "\n".join(row.text for news in self.news if isinstance(news, m.TerminalOutput) for row in news.rows)
 
     @property
     def said(self) -> str:
@@ -98,13 +98,13 @@ def test_a_data_set_is_offered_explained_and_taken_back_by_one_undo(played: Call
     assert "There is no data set 'shoes'" in sandbox.act("data shoes")
     sandbox.act("data shop")
     shown = next(news.step for news in reversed(sandbox.news) if isinstance(news, m.StepShown))
-    examples = [block for block in shown.blocks if isinstance(block, Example)]
+    examples = [block for block in shown.blocks if isinstance(block, ExampleView)]
     assert [each.exchanges[0][0] for each in examples] == list(datasets.find("shop").tries)
     assert shown.next_run == examples[0]
     assert sandbox.act("undo") == "taken back: :data shop"
     assert list(sandbox.data()) == [b"mine"]
     shown = next(news.step for news in reversed(sandbox.news) if isinstance(news, m.StepShown))
-    assert not any(isinstance(block, Example) for block in shown.blocks)
+    assert not any(isinstance(block, ExampleView) for block in shown.blocks)
     offers = sandbox.controller.completer("redis").complete(":data s")
     assert offers == [":data sensors", ":data sessions", ":data shop"]
 

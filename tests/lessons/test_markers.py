@@ -11,7 +11,7 @@ from tutor.lesson.catalogue import installed_course
 from tutor.lesson.controller import LessonController
 from tutor.lesson.progress import Progress
 from tutor.lesson.session import Session
-from tutor.lesson.view import Example
+from tutor.lesson.view import ExampleView
 from tutor.plain import Plain
 from tutor.widgets.textpane import ExampleBlock
 
@@ -68,7 +68,7 @@ def test_the_full_screen_shows_no_marker(lesson, tmp_path):
         controller._outcomes = {(session.state.step, each.id) for each in session.step.predictions}
         for block in controller.step().blocks:
             shown.append(str(block))
-            if isinstance(block, Example):
+            if isinstance(block, ExampleView):
                 shown += [text for exchange in block.exchanges for text in exchange]
                 drawn = ExampleBlock(block, True)
                 shown.append(drawn.render().plain if block.passive else "")

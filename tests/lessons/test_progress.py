@@ -10,7 +10,7 @@ import pytest
 
 from tests.waiting import PATIENCE_S
 from tutor.lesson import progress as module
-from tutor.lesson.progress import Kept, Progress, Taken
+from tutor.lesson.progress import Progress, ProgressFile, Taken
 
 WRITER = """
 import sys
@@ -69,7 +69,7 @@ def test_a_tutor_that_was_open_before_loses_nothing(tmp_path):
     first.change(done("hashes"))
     assert set(Progress(path).kept.lessons) == {"lists", "sets", "hashes"}
     first.forget()
-    assert Progress(path).kept == Kept()
+    assert Progress(path).kept == ProgressFile()
 
 
 DAMAGED = {
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_set_aside(tmp_path, damage):
     path.write_bytes(damage)
     (tmp_path / "progress.damaged-1.json").write_bytes(b"an older one")
     progress = Progress(path)
-    assert progress.kept == Kept()
+    assert progress.kept == ProgressFile()
     assert progress.notice.startswith(f"{path} was damaged (")
     assert "It is now progress.damaged-2.json" in progress.notice and "\n" not in progress.notice
     assert (tmp_path / "progress.damaged-2.json").read_bytes() == damage

@@ -12,7 +12,7 @@ from tutor.lesson.catalogue import installed_course
 from tutor.lesson.connected import Connected
 from tutor.lesson.controller import LessonController
 from tutor.lesson.progress import Progress
-from tutor.lesson.real_server import Address, RealServer, may_run, parse_address, why_not
+from tutor.lesson.real_server import RealServer, ServerAddress, may_run, parse_address, why_not
 from tutor.plain import Plain, PlainConnected
 
 pytestmark = pytest.mark.long
@@ -105,7 +105,7 @@ def test_a_server_that_holds_data_or_is_not_there_is_refused(server: Connection,
 
 
 def test_no_lesson_that_ends_servers_or_writes_files_is_taken() -> None:
-    real = RealServer(Address(port=1))
+    real = RealServer(ServerAddress(port=1))
     refused = {lesson.id for lesson in COURSE.lessons if not lesson.on_machines and "uses" in _reason(real, lesson)}
     for lesson in COURSE.lessons:
         text = " ".join(
@@ -146,10 +146,10 @@ def test_writes_can_be_allowed(server: Connection, url: str) -> None:
 
 
 def test_addresses() -> None:
-    assert parse_address("example.org") == Address("example.org")
-    assert parse_address("10.0.0.1:7000") == Address("10.0.0.1", 7000)
-    assert parse_address("rediss://ann:p%40ss@h:1/3") == Address("h", 1, "ann", "p@ss", 3, True)
-    assert parse_address("redis://secret@h") == Address("h", password="secret")
+    assert parse_address("example.org") == ServerAddress("example.org")
+    assert parse_address("10.0.0.1:7000") == ServerAddress("10.0.0.1", 7000)
+    assert parse_address("rediss://ann:p%40ss@h:1/3") == ServerAddress("h", 1, "ann", "p@ss", 3, True)
+    assert parse_address("redis://secret@h") == ServerAddress("h", password="secret")
     for wrong in ("", "http://h", "redis://h/x", "h:port"):
         with pytest.raises(ValueError):
             parse_address(wrong)

@@ -7,7 +7,7 @@ import pytest
 from tutor.lesson import checks, typed
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.checks import Attempt
-from tutor.lesson.model import Condition
+from tutor.lesson.model import CheckCondition
 from tutor.lesson.session import words_of
 from tutor.prompt import split_args
 
@@ -127,9 +127,9 @@ def attempt(line, failed=False):
     ],
 )
 def test_reads_and_writes(condition, line, holds):
-    found = checks.check([Condition(**condition)], lambda argv, db: None, [attempt(line)])
+    found = checks.check([CheckCondition(**condition)], lambda argv, db: None, [attempt(line)])
     assert found.holds is holds
-    assert not checks.check([Condition(**condition)], lambda argv, db: None, [attempt(line, failed=True)]).holds
+    assert not checks.check([CheckCondition(**condition)], lambda argv, db: None, [attempt(line, failed=True)]).holds
 
 
 def conditions(lesson):

@@ -7,15 +7,15 @@ from tutor.lesson.view import (
     ChapterEntry,
     CourseView,
     EventEntry,
-    Example,
+    ExampleView,
     Frame,
-    Hint,
+    HintView,
     KeyEntry,
     KeysView,
     LessonEntry,
     LessonSetup,
-    Prediction,
-    Prose,
+    PredictionView,
+    ProseView,
     Question,
     StepView,
     TaskEntry,
@@ -83,7 +83,7 @@ class FakeController:
         self.at = 0
         self.done: set[str] = set()
         self.ran: set[str] = set()
-        self.predicted: Prediction | None = None
+        self.predicted: PredictionView | None = None
         self.level = 0
         self.acts: list[str] = []
         self.lines: list[str] = []
@@ -94,7 +94,7 @@ class FakeController:
 
     async def open(self, post: Callable[[m.News], object]) -> None:
         self.post = post
-        post(m.Opened(LessonSetup("strings", "Strings", "Keys and types", self.terminals)))
+        post(m.LessonOpened(LessonSetup("strings", "Strings", "Keys and types", self.terminals)))
         for name in self.terminals:
             post(m.PromptShown(name, "127.0.0.1:6379> "))
         self.show(fresh=True)
@@ -114,11 +114,11 @@ class FakeController:
 
     def view(self) -> StepView:
         title, prose, exchanges, tasks = STEPS[self.at]
-        blocks: list = [Prose(prose)]
+        blocks: list = [ProseView(prose)]
         if exchanges:
-            blocks.append(Example(f"e{self.at}", exchanges, "redis", f"e{self.at}" in self.ran))
+            blocks.append(ExampleView(f"e{self.at}", exchanges, "redis", f"e{self.at}" in self.ran))
         if self.at == 1:
-            blocks.append(self.predicted or Prediction("p", "What does `STRLEN` say of a key that is not there?"))
+            blocks.append(self.predicted or PredictionView("p", "What does `STRLEN` say of a key that is not there?"))
         blocks.append(Tasks(tuple(TaskEntry(id, text, id in self.done) for id, text in tasks)))
         done = tuple(all(id in self.done for id, _ in tasks) for _, _, _, tasks in STEPS)
         return StepView(
@@ -160,7 +160,7 @@ class FakeController:
             rows, raw = [row(text, "error"), row("  :why explains it", "note")], "-ERR …\\r\\n"
         if typed_for:
             self.ran.add(typed_for)
-        self.post(m.Output(terminal, rows))
+        self.post(m.TerminalOutput(terminal, rows))
         keys = {**self.data, **{k: v for k, v in before.items() if k in marks}}
         self.post(
             m.KeysShown(
@@ -183,20 +183,20 @@ class FakeController:
         if typed_for == "e1" and not self.predicted:
             question = Question("p", "What does STRLEN say of a key that is not there?", ("0", "nil", "an error"),
                                 "STRLEN nothing")  # fmt: skip
-            self.post(m.Asked(terminal, question))
+            self.post(m.PredictionAsked(terminal, question))
 
     async def interrupt(self, terminal: str) -> None:
         self.post(m.PromptShown(terminal, "127.0.0.1:6379> "))
 
     async def answer(self, terminal: str, question: Question, answer: str) -> None:
-        self.predicted = Prediction(
+        self.predicted = PredictionView(
             question.id, question.text, answer, answer == "0", "0", "A key that is not there has no bytes."
         )
         self.post(m.PromptShown(terminal, "127.0.0.1:6379> "))
         self.post(m.TypeIn(terminal, [question.command]))
         self.show()
 
-    async def run_example(self, example: Example) -> None:
+    async def run_example(self, example: ExampleView) -> None:
         self.post(m.TypeIn(self.terminals[0], [command for command, _ in example.exchanges], example.id))
 
     async def act(self, action: str) -> None:
@@ -209,7 +209,9 @@ class FakeController:
                 "Like so:",
             )
             self.post(
-                m.HintShown(Hint(hints[self.level - 1], self.level, 3, "SET user:1 Ada" if self.level == 3 else ""))
+                m.HintShown(
+                    HintView(hints[self.level - 1], self.level, 3, "SET user:1 Ada" if self.level == 3 else "")
+                )
             )
         elif action == "show":
             self.post(m.TypeIn(self.terminals[0], ["SET user:1 Ada"]))

@@ -21,7 +21,7 @@ from tests.screens.svg import Frame, shot, svg
 from tests.waiting import PATIENCE_S
 from tutor.app import TutorApp
 from tutor.lesson.catalogue import installed_course
-from tutor.lesson.progress import Kept, Progress, Taken
+from tutor.lesson.progress import Progress, ProgressFile, Taken
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.preferences import Preferences
@@ -78,7 +78,7 @@ async def the_map() -> list[Frame]:
 
     course = installed_course()
 
-    def taken(kept: Kept) -> None:
+    def taken(kept: ProgressFile) -> None:
         for lesson in course.lessons:
             tasks = [f"{at}/{task.id}" for at, step in enumerate(lesson.steps) for task in step.tasks]
             steps = list(range(len(lesson.steps)))

@@ -14,7 +14,7 @@ from tests.screens.driving import screen_text, settle, type_line, until
 from tests.screens.fakes import FakeController, FakeCourse
 from tutor.app import TutorApp
 from tutor.lesson import messages as m
-from tutor.lesson.view import Scene
+from tutor.lesson.view import SceneView
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.map import MapScreen
@@ -340,7 +340,7 @@ async def test_a_step_is_seen_in_the_laboratory_and_the_lesson_comes_back(
         await pilot.press("f12")
         assert app.screen is screen
         assert "This step has no scenario in the laboratory." in " ".join(screen_text(app).split())
-        chain = Scene("chain", "A chain of replicas", "Three nodes, one `stream`.")
+        chain = SceneView("chain", "A chain of replicas", "Three nodes, one `stream`.")
         step = controller.view()
         controller.post(m.StepShown(replace(step, blocks=(*step.blocks, chain)), fresh=True))
         await settle(pilot)
@@ -352,7 +352,7 @@ async def test_a_step_is_seen_in_the_laboratory_and_the_lesson_comes_back(
         await pilot.press("escape")
         await settle(pilot)
         assert app.screen is screen and not controller.closed
-        both = (*step.blocks, chain, Scene("wait", "WAIT and what it does not promise", ""))
+        both = (*step.blocks, chain, SceneView("wait", "WAIT and what it does not promise", ""))
         controller.post(m.StepShown(replace(step, blocks=both), fresh=True))
         await settle(pilot)
         await pilot.press("f12", "down", "enter")

@@ -10,7 +10,7 @@ from engine.simulation.actions import ActionError
 from tutor.lab.actions import NAMES, action_of
 from tutor.lab.model import NOT_REAL, ScenarioSpec
 from tutor.lesson.model import Problem
-from tutor.lesson.sources import Document, Unreadable, clean, read_text
+from tutor.lesson.sources import Document, UnreadableSource, clean, read_text
 from tutor.prompt.words import shorten, split_args
 
 SUFFIX = ".yaml"
@@ -44,7 +44,7 @@ def read_scenario(path: Path) -> ScenarioSpec:
     """Read one file. Raises Problem."""
     try:
         return parse_scenario(read_text(path), str(path))
-    except Unreadable as problem:
+    except UnreadableSource as problem:
         raise Problem(str(path), problem.line, str(problem)) from problem
 
 
@@ -53,7 +53,7 @@ def parse_scenario(text: str, path: str) -> ScenarioSpec:
     problems: list[Problem] = []
     try:
         text = clean(text)
-    except Unreadable as problem:
+    except UnreadableSource as problem:
         raise Problem(path, problem.line, str(problem)) from problem
     document = Document(text, 1, lambda line, reason: problems.append(Problem(path, line, reason)), null=True)
     spec = document.convert(ScenarioSpec)

@@ -8,11 +8,11 @@ Scalar = str | int
 NOT_REAL = ("plug",)
 
 
-class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class _ScenarioPart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pass
 
 
-class NodeSpec(_Strict):
+class NodeSpec(_ScenarioPart):
     """A node: where it is, the lines of its redis.conf, and whether it runs from the start."""
 
     address: str
@@ -20,7 +20,7 @@ class NodeSpec(_Strict):
     started: bool = True
 
 
-class SentinelSpec(_Strict):
+class SentinelSpec(_ScenarioPart):
     """A Sentinel: where it is, the lines of its sentinel.conf after those that all have, and whether it runs."""
 
     address: str
@@ -28,7 +28,7 @@ class SentinelSpec(_Strict):
     started: bool = True
 
 
-class ApplicationSpec(_Strict):
+class ApplicationSpec(_ScenarioPart):
     """An application that writes at a steady rate: it asks Sentinels for a master, or writes to a fixed node."""
 
     asks: tuple[str, ...] = ()  # Sentinels
@@ -37,7 +37,7 @@ class ApplicationSpec(_Strict):
     period_ms: int = 200
 
 
-class LinkSpec(_Strict):
+class LinkSpec(_ScenarioPart):
     """A link that is not as the others are (0.5 ms, no limit of bandwidth)."""
 
     between: tuple[str, str]
@@ -45,7 +45,7 @@ class LinkSpec(_Strict):
     bytes_per_s: int = 0
 
 
-class Expect(_Strict):
+class Expect(_ScenarioPart):
     """What is so of a node. What is not said is not looked at."""
 
     state: str | None = None  # up, down, paused
@@ -86,7 +86,7 @@ class Expect(_Strict):
     missing: dict[str, int | bool] = {}  # node: acknowledged writes that it does not have, or whether there are any
 
 
-class StepSpec(_Strict):
+class StepSpec(_ScenarioPart):
     """Something that is told, done, waited for, and then so."""
 
     say: str
@@ -99,7 +99,7 @@ class StepSpec(_Strict):
     logged: dict[str, str] = {}  # node: what is in its log since the step began
 
 
-class ScenarioSpec(_Strict):
+class ScenarioSpec(_ScenarioPart):
     """A scenario file."""
 
     id: str

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from tutor.lesson.model import Lesson, Problem
 from tutor.lesson.reading import Problems, read_lesson
-from tutor.lesson.sources import Document, Unreadable, near, read_text, short
+from tutor.lesson.sources import Document, UnreadableSource, near, read_text, short
 from tutor.prompt.words import WORD, shorten
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _chapters(course: Catalogue) -> None:
         text = read_text(course.folder / "chapters.yaml")
         data = Document(text, 1, lambda line, reason: found.append(Problem(shown, line, reason))).data
         course.chapters = {int(number): str(title) for number, title in (data or {}).items()}
-    except Unreadable as problem:
+    except UnreadableSource as problem:
         found.append(Problem(shown, problem.line, str(problem)))
     except ValueError as error:
         found.append(Problem(shown, 1, f"expected `number: title` lines ({error})"))
@@ -144,7 +144,7 @@ def _chapters(course: Catalogue) -> None:
 def _glossary(course: Catalogue) -> None:
     try:
         text = read_text(course.folder / "glossary.md")
-    except Unreadable as problem:
+    except UnreadableSource as problem:
         course.problems.append(Problem("lessons/glossary.md", problem.line, str(problem)))
         return
     parts = re.split(r"^## (.+)$", text, flags=re.M)
@@ -156,7 +156,7 @@ def _headings(path: Path) -> set[str]:
     """Return the fragments of a Markdown file's headings, as Git hosts give them: the second of a name ends in -1."""
     try:
         text = read_text(path)
-    except Unreadable:
+    except UnreadableSource:
         return set()
     seen: Counter[str] = Counter()
     found: set[str] = set()

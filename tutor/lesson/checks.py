@@ -14,7 +14,7 @@ from engine.protocol.errors import ReplyError
 from engine.protocol.resp import Verbatim
 from engine.table.declarations import READONLY, WRITE
 from tutor.lesson import typed
-from tutor.lesson.model import Condition, Range
+from tutor.lesson.model import CheckCondition, Range
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import to_bytes
 
@@ -60,7 +60,7 @@ class Finding:
 HOLDS = Finding(True)
 
 
-def check(conditions: Sequence[Condition], inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
+def check(conditions: Sequence[CheckCondition], inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
     """Return the finding of the first condition that does not hold."""
     for condition in conditions:
         finding = _evaluate(condition, inspect, attempts)
@@ -69,14 +69,14 @@ def check(conditions: Sequence[Condition], inspect: Inspection, attempts: Sequen
     return HOLDS
 
 
-def _evaluate(condition: Condition, inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
+def _evaluate(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
     finding = _kind(condition, inspect, attempts)
     if not finding.holds and condition.say:
         return Finding(False, condition.say, "said", finding.key)
     return finding
 
 
-def _kind(condition: Condition, inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
+def _kind(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
     if condition.server:
         inspect = _at(inspect, condition.server)
     if condition.all is not None:
@@ -106,7 +106,7 @@ def _at(inspect: Inspection, server: str) -> Inspection:
     return lambda argv, db: inspect(argv, db, server)  # type: ignore[call-arg]
 
 
-def _file(condition: Condition, inspect: Inspection) -> Finding:
+def _file(condition: CheckCondition, inspect: Inspection) -> Finding:
     name = condition.file or ""
     data = inspect([FILE, name.encode()], 0)
     if condition.missing:
@@ -121,7 +121,7 @@ def _file(condition: Condition, inspect: Inspection) -> Finding:
 # -- keys
 
 
-def _key(condition: Condition, inspect: Inspection) -> Finding:
+def _key(condition: CheckCondition, inspect: Inspection) -> Finding:
     name = condition.key or ""
     key = name.encode()
 
@@ -171,7 +171,7 @@ def _ttl(wanted: str | Range, pttl: int, name: str) -> Finding:
     return HOLDS
 
 
-def _read(kind: str, key: bytes, look: Callable[..., Any], condition: Condition) -> Any:
+def _read(kind: str, key: bytes, look: Callable[..., Any], condition: CheckCondition) -> Any:
     match kind:
         case "string":
             return _texts(look("GET", key))
@@ -237,7 +237,7 @@ def _equal(wanted: Any, found: Any) -> bool:
     return _same(wanted, found)
 
 
-def _content(condition: Condition, found: Any, what: str, name: str = "") -> Finding:
+def _content(condition: CheckCondition, found: Any, what: str, name: str = "") -> Finding:
     if condition.contains is not None:
         wanted = condition.contains
         if isinstance(wanted, dict):
@@ -269,7 +269,7 @@ def _within(wanted: float | Range, found: Any) -> bool:
 # -- commands that look
 
 
-def _command(condition: Condition, inspect: Inspection) -> Finding:
+def _command(condition: CheckCondition, inspect: Inspection) -> Finding:
     argv = split_args(condition.command or "") or []
     reply = inspect(argv, condition.db)
     what = f"`{condition.command}`"
@@ -288,7 +288,7 @@ def _command(condition: Condition, inspect: Inspection) -> Finding:
 # -- what was typed
 
 
-def _typed(condition: Condition, attempts: Sequence[Attempt]) -> Finding:
+def _typed(condition: CheckCondition, attempts: Sequence[Attempt]) -> Finding:
     patterns = None if condition.typed is None else _several(condition.typed)
     for attempt in attempts:
         if not attempt.own:

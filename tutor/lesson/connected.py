@@ -12,7 +12,7 @@ from tutor.lesson.actions import completions
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.controller import LessonController
 from tutor.lesson.real_server import NOT_TAKEN_BACK, READ_ONLY, RealServer, may_run, parse_address
-from tutor.lesson.view import Prose, StepView
+from tutor.lesson.view import ProseView, StepView
 from tutor.prompt import LineHistory, split_args, to_text
 from tutor.prompt.completer import PromptCompleter
 from tutor.prompt.rows import Row
@@ -56,7 +56,7 @@ class Connected(LessonController):
         """See `Sandbox`."""
         mode = WRITES if self.writes else READS
         text = ABOUT.format(address=self._address, mode=mode, not_back=NOT_TAKEN_BACK[0].lower() + NOT_TAKEN_BACK[1:])
-        return StepView(NAME, self.title, "Redis", 1, 1, (False,), "A real server", (Prose(text),), 0, True)
+        return StepView(NAME, self.title, "Redis", 1, 1, (False,), "A real server", (ProseView(text),), 0, True)
 
     async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
         """See `Sandbox`. What may write is not sent."""
@@ -65,7 +65,7 @@ class Connected(LessonController):
             argv = argv[1:]
         if argv and not self.writes and not may_run(argv):
             told = READ_ONLY.format(to_text(argv[0]).upper(), self._typed_address)
-            self._post(m.Output(terminal, [Row(((told, "error"),), indent=2, words=True)]))
+            self._post(m.TerminalOutput(terminal, [Row(((told, "error"),), indent=2, words=True)]))
             self._post(m.LineDone(terminal, line))
             self._changed(terminal, False)
             self._script_goes_on(terminal)

@@ -18,7 +18,7 @@ from tutor.client import LinkError
 from tutor.lesson import messages as m
 from tutor.lesson import model, session
 from tutor.lesson.catalogue import Catalogue
-from tutor.lesson.hints import Hint as LevelHint
+from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.machines import SimulatedMachine, SimulatedMachines
 from tutor.lesson.multi_server import inspect_machine
@@ -34,13 +34,13 @@ from tutor.lesson.summary import Summary, told
 from tutor.lesson.terminal import Done, Link
 from tutor.lesson.view import (
     Block,
-    Example,
-    Hint,
+    ExampleView,
+    HintView,
     LessonSetup,
-    Prediction,
-    Prose,
+    PredictionView,
+    ProseView,
     Question,
-    Scene,
+    SceneView,
     StepView,
     TaskEntry,
     Tasks,
@@ -71,7 +71,7 @@ def skipped(argv: Sequence[bytes], quiet: bool, answered: bool) -> float:
 
 
 class TerminalServer:
-    """The sandbox's server as a session uses it (`tutor.lesson.server.Server`)."""
+    """The sandbox's server as a session uses it (`tutor.lesson.server.SessionServer`)."""
 
     def __init__(self, controller: "LessonController") -> None:
         self._controller = controller
@@ -208,7 +208,7 @@ class LessonController(Sandbox):
         await asyncio.to_thread(self._prepare)
         chapter = self._course.chapters.get(self.lesson.front.chapter, "")
         post(
-            m.Opened(
+            m.LessonOpened(
                 LessonSetup(
                     self.lesson.id,
                     self.title,
@@ -308,7 +308,7 @@ class LessonController(Sandbox):
             return super()._link(name)
 
         def output(rows: list[Row], unasked: bool) -> None:
-            self._post(m.Output(name, rows, unasked))
+            self._post(m.TerminalOutput(name, rows, unasked))
 
         def changed(busy: bool) -> None:
             self._changed(name, busy)
@@ -450,7 +450,7 @@ class LessonController(Sandbox):
             self._show_step()
         super()._typed_waits(terminal, typed_for, number)
 
-    async def run_example(self, example: Example) -> None:
+    async def run_example(self, example: ExampleView) -> None:
         """See `Sandbox`. An example that has run since the screen offered it is not run a second time."""
         ran = any(each.id == example.id and self._session.ran(each) for each in self._session.step.examples)
         if example.ran or not ran:
@@ -472,7 +472,7 @@ class LessonController(Sandbox):
         if isinstance(made, session.Nothing):  # it could not be read
             self._asked = (self._session.state.step, prediction.id)
             self._post(m.Notice(made.text))
-            self._post(m.Asked(terminal, question))
+            self._post(m.PredictionAsked(terminal, question))
             return
         self._show_step()
         if lines := [line for example in prediction.examples for line in _lines(example)]:
@@ -510,9 +510,9 @@ class LessonController(Sandbox):
         elif action == "hint":
             async with self._turn:
                 hint = await asyncio.to_thread(self._session.hint)
-            if isinstance(hint, LevelHint):
+            if isinstance(hint, Hint):
                 command = "\n  ".join(line for _, line in hint.lines)
-                self._post(m.HintShown(Hint(hint.text, hint.level, hint.of, command, hint.lines)))
+                self._post(m.HintShown(HintView(hint.text, hint.level, hint.of, command, hint.lines)))
             else:
                 self._post(m.Notice(hint.text))
         elif action == "show":
@@ -624,12 +624,12 @@ class LessonController(Sandbox):
                 case session.StepEntered():
                     fresh = True
                 case session.TaskDone(task):
-                    self._post(m.TaskDone(self._current, task.id, task.goal))
+                    self._post(m.TaskCompleted(self._current, task.id, task.goal))
                     self._post(m.HintShown(None))
                 case session.Diagnosed(_, text, kind, slot):
-                    self._post(m.HintShown(Hint(text, 0, 0, kind=kind, slot=slot)))
+                    self._post(m.HintShown(HintView(text, 0, 0, kind=kind, slot=slot)))
                 case session.Foreseen(_, text):
-                    self._post(m.HintShown(Hint(text, 0, 0, kind="foreseen")))
+                    self._post(m.HintShown(HintView(text, 0, 0, kind="foreseen")))
                 case session.Differs(_, command, expected, _):
                     text = f"The text shows another reply to {command}, for the server is in another state here:"
                     self._post(m.Notice(f"{text}\n{expected.rstrip()}"))
@@ -637,7 +637,7 @@ class LessonController(Sandbox):
                     await self._went_back(text)
                     self._outcomes = {each for each in self._outcomes if each[0] <= self._session.state.step}
                     for name in self.terminal_names:
-                        self._post(m.Asked(name, None))
+                        self._post(m.PredictionAsked(name, None))
                     self._asked = None
                 case session.LessonDone(lesson, summary):
                     self._post(await asyncio.to_thread(self._finished, lesson, summary))
@@ -647,7 +647,7 @@ class LessonController(Sandbox):
             if self._asked is not None and self._asked[0] != self._session.state.step:  # of the step that was left
                 self._asked = None
                 for name in self.terminal_names:
-                    self._post(m.Asked(name, None))
+                    self._post(m.PredictionAsked(name, None))
             self._stop_typing()
             self._post(m.HintShown(None))
         self._tell_outcomes(show=False)
@@ -706,7 +706,7 @@ class LessonController(Sandbox):
                         terminal = self._current  # the learner is still reading what stands there
                     choices = tuple(one_line(option) for option in block.options)
                     question = Question(block.id, one_line(block.question), choices, first.command if first else "")
-                    self._post(m.Asked(terminal, question))
+                    self._post(m.PredictionAsked(terminal, question))
                 return
             done = (
                 self._session.ran(block) or block.arrives
@@ -756,21 +756,21 @@ class LessonController(Sandbox):
         now = self._session
         match block:
             case model.Prose():
-                return Prose(block.markdown)
+                return ProseView(block.markdown)
             case model.Scene():
-                return Scene(block.scenario, block.title, block.text)
+                return SceneView(block.scenario, block.title, block.text)
             case model.Example():
                 exchanges = tuple((each.command, each.reply) for each in block.exchanges)
                 prompts = tuple(each.prompt for each in block.exchanges)
                 where = block.terminal if len(self.terminal_names) > 1 else ""
                 ran, arrives = now.ran(block), block.arrives
-                return Example(block.id, exchanges, block.terminal, ran, arrives, where, prompts, block.setup)
+                return ExampleView(block.id, exchanges, block.terminal, ran, arrives, where, prompts, block.setup)
             case model.Task():
                 return Tasks((TaskEntry(block.id, block.goal, now.task_done(block)),))
             case model.Prediction():
                 said = now.said(block)
                 known = (now.state.step, block.id) in self._outcomes
-                return Prediction(
+                return PredictionView(
                     block.id,
                     block.question,
                     said,

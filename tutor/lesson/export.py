@@ -54,7 +54,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ExportedStep:
     """A step, with what was typed in it."""
 
     title: str
@@ -62,11 +62,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class ExportedLesson:
     """All that is exported. `is_shell` tells whether a terminal is a machine's shell."""
 
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[ExportedStep, ...]
     is_shell: Callable[[str], bool] = lambda terminal: False
 
     @property
@@ -81,7 +81,7 @@ def gather(
     scrollback: Scrollback | None,
     attempts: Sequence[Attempt] = (),
     is_shell: Callable[[str], bool] = lambda terminal: False,
-) -> Typed:
+) -> ExportedLesson:
     """Return what a journal has, with what the terminals still show of it, or the `attempts` of the last step."""
     rows = [(number, row) for number, (_, entries) in enumerate(trail) for row in entries if "line" in row]
     shown: dict[str, list[Shown]] = {}
@@ -97,10 +97,10 @@ def gather(
     secrets = {secret for _, line in typed for secret in secrets_of(split_args(line.text) or [])}
     typed = [(number, _without(line, secrets)) for number, line in reversed(typed)]
     parts = [
-        Part(name.partition(" ")[2], tuple(line for at, line in typed if at == number))
+        ExportedStep(name.partition(" ")[2], tuple(line for at, line in typed if at == number))
         for number, (name, _) in enumerate(trail)
     ]
-    return Typed(title, tuple(part for part in parts if part.lines), is_shell)
+    return ExportedLesson(title, tuple(part for part in parts if part.lines), is_shell)
 
 
 def _taken(shown: list[Shown], text: str) -> Shown | None:
@@ -143,7 +143,7 @@ def _without(line: Line, secrets: set[str]) -> Line:
     return Line(line.terminal, text, line.at, tuple(printed), line.prompt)
 
 
-def write(name: str, typed: Typed) -> str:
+def write(name: str, typed: ExportedLesson) -> str:
     """Write a file; returns what to tell. Raises CannotExport."""
     writers = {".sh": script, ".md": page, ".cast": recording}
     path = Path(os.path.expanduser(name))
@@ -169,7 +169,7 @@ def write(name: str, typed: Typed) -> str:
 # -- a shell script
 
 
-def script(typed: Typed) -> str:
+def script(typed: ExportedLesson) -> str:
     """Return a shell script."""
     rows = [
         "#!/bin/sh",
@@ -196,7 +196,7 @@ def _by_terminal(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
         yield found[0].terminal, found
 
 
-def _block(terminal: str, lines: Sequence[Line], typed: Typed, db: dict[str, str]) -> list[str]:
+def _block(terminal: str, lines: Sequence[Line], typed: ExportedLesson, db: dict[str, str]) -> list[str]:
     """Return the lines of one terminal: those that cannot be repeated as comments, before the others."""
     comments: list[str] = []
     commands = [f"SELECT {db[terminal]}"] if db.get(terminal, "0") != "0" else []
@@ -221,7 +221,7 @@ def _block(terminal: str, lines: Sequence[Line], typed: Typed, db: dict[str, str
 # -- a page
 
 
-def page(typed: Typed) -> str:
+def page(typed: ExportedLesson) -> str:
     """Return Markdown."""
     rows = [f"# {typed.title}", "", f"What was typed in redis-tutor, {time.strftime('%Y-%m-%d')}."]
     for part in typed.parts:
@@ -238,7 +238,7 @@ def page(typed: Typed) -> str:
 # -- a recording
 
 
-def recording(typed: Typed) -> str:
+def recording(typed: ExportedLesson) -> str:
     """Return a recording, version 2 of asciinema's format."""
     lines = typed.lines
     header = {

@@ -25,7 +25,7 @@ from tutor.lesson.examples import NO_DATA, lines_of
 from tutor.lesson.journal import MOST_ROWS, LessonJournal, steps_dir
 from tutor.lesson.own_files import CannotLoad, make_dump
 from tutor.lesson.session import Session
-from tutor.lesson.view import Block, Example, Prose, StepView
+from tutor.lesson.view import Block, ExampleView, ProseView, StepView
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import LineHistory, split_args, to_text
 from tutor.prompt.completer import PromptCompleter
@@ -228,16 +228,18 @@ class FreePlay(LessonController):
         blocks: list[Block] = []
         for name in self._session.loaded[:1]:
             data = datasets.data_sets()[name]
-            blocks.append(Prose(f"**{data.title}**\n\n{data.about}"))
+            blocks.append(ProseView(f"**{data.title}**\n\n{data.about}"))
             blocks += [self._example(f"{name} {number}", line) for number, line in enumerate(data.tries)]
-        blocks.append(Prose(ABOUT.format(names=names)))
+        blocks.append(ProseView(ABOUT.format(names=names)))
         title = "Try anything"
         return StepView(NAME, self.title, "Redis", 1, 1, (False,), title, tuple(blocks), 0, True)
 
-    def _example(self, name: str, line: str) -> Example:
-        return Example(name, ((line, ""),), self.terminal_names[0], name in self._ran, prompts=("127.0.0.1:6379> ",))
+    def _example(self, name: str, line: str) -> ExampleView:
+        return ExampleView(
+            name, ((line, ""),), self.terminal_names[0], name in self._ran, prompts=("127.0.0.1:6379> ",)
+        )
 
-    async def run_example(self, example: Example) -> None:
+    async def run_example(self, example: ExampleView) -> None:
         """See `Sandbox`."""
         self._ran.add(example.id)
         await super().run_example(example)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tutor.lesson import messages as m
-from tutor.lesson.view import CourseView, Example, FoundEntry, Question, ReviewOutcome, ReviewQuestion
+from tutor.lesson.view import CourseView, ExampleView, FoundEntry, Question, ReviewOutcome, ReviewQuestion
 from tutor.prompt.completer import Completer
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Controller(Protocol):
     async def answer(self, terminal: str, question: Question, answer: str) -> None:
         """Take a prediction."""
 
-    async def run_example(self, example: Example) -> None:
+    async def run_example(self, example: ExampleView) -> None:
         """Have a transcript typed."""
 
     async def recording(self) -> bytes | None:

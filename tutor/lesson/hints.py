@@ -13,7 +13,7 @@ from tutor.lesson.checks import Attempt, Finding, Inspection, check
 from tutor.lesson.diagnosis import short_explanation
 from tutor.lesson.diagnosis.goal import name_of
 from tutor.lesson.diagnosis.model import gives_away
-from tutor.lesson.model import Condition, Task, split_line
+from tutor.lesson.model import CheckCondition, Task, split_line
 from tutor.lesson.typed import commands
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import shorten, to_bytes
@@ -114,7 +114,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
-def said(conditions: Sequence[Condition]) -> list[str]:
+def said(conditions: Sequence[CheckCondition]) -> list[str]:
     """Return what conditions tell the learner, those inside others included."""
     found: list[str] = []
     for each in conditions:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tutor.lesson.view import EventEntry, Hint, KeysView, LessonSetup, Question, StepView, WireEntry
+from tutor.lesson.view import EventEntry, HintView, KeysView, LessonSetup, Question, StepView, WireEntry
 from tutor.pictures.picture import PictureView
 from tutor.prompt.rows import Row
 
@@ -14,7 +14,7 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened(News):
+class LessonOpened(News):
     """The lesson's server runs and its terminals are connected."""
 
     setup: LessonSetup
@@ -36,7 +36,7 @@ class StepShown(News):
 
 
 @dataclass(frozen=True, slots=True)
-class Output(News):
+class TerminalOutput(News):
     """Rows for a terminal. `unasked`: a message or the like, which answers no command."""
 
     terminal: str
@@ -68,7 +68,7 @@ class Failed(News):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskDone(News):
+class TaskCompleted(News):
     """A task is done; the goal is Markdown. The terminal is the one that was typed in last."""
 
     terminal: str
@@ -114,7 +114,7 @@ class Suggested(News):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(News):
+class PredictionAsked(News):
     """A prediction is due."""
 
     terminal: str
@@ -125,7 +125,7 @@ class Asked(News):
 class HintShown(News):
     """A hint, or none any more."""
 
-    hint: Hint | None
+    hint: HintView | None
 
 
 @dataclass(frozen=True, slots=True)

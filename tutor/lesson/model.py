@@ -26,14 +26,14 @@ class Problem(Exception):  # noqa: N818
         self.path, self.line, self.text = path, line, text
 
 
-class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class _CoursePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pass
 
 
 SERVER_PORT, SENTINEL_PORT = 6379, 26379
 
 
-class ServerSpec(_Strict):
+class ServerSpec(_CoursePart):
     """A server that a lesson starts. `config` are directives of redis.conf; of a Sentinel, of sentinel.conf."""
 
     config: dict[str, Scalar] = {}
@@ -49,14 +49,14 @@ class ServerSpec(_Strict):
         return SENTINEL_PORT if self.sentinel else SERVER_PORT
 
 
-class TerminalSpec(_Strict):
+class TerminalSpec(_CoursePart):
     """A terminal of a lesson, and which server it talks to ("" is the first); or a shell on that server's machine."""
 
     server: str = ""
     shell: bool = False
 
 
-class FrontMatter(_Strict):
+class FrontMatter(_CoursePart):
     """The head of a lesson file."""
 
     id: str
@@ -72,14 +72,14 @@ class FrontMatter(_Strict):
     terminals: list[str] | dict[str, TerminalSpec] = []
 
 
-class Range(_Strict):
+class Range(_CoursePart):
     """Bounds of a number, inclusive."""
 
     min: float | None = None
     max: float | None = None
 
 
-class Condition(_Strict, rename={"is_": "is", "not_": "not"}):
+class CheckCondition(_CoursePart, rename={"is_": "is", "not_": "not"}):
     """One condition of a check: on a key, a reading command's reply, a file, what was typed, or a combination."""
 
     key: str | None = None
@@ -90,9 +90,9 @@ class Condition(_Strict, rename={"is_": "is", "not_": "not"}):
     reads: str | None = None
     writes: str | None = None
     replied: str | None = None
-    any: "list[Condition] | None" = None
-    all: "list[Condition] | None" = None
-    not_: "Condition | None" = None
+    any: "list[CheckCondition] | None" = None
+    all: "list[CheckCondition] | None" = None
+    not_: "CheckCondition | None" = None
     # of a key, a command, a file: of which server ("" is the first)
     server: str = ""
     # of a key
@@ -116,7 +116,7 @@ class Condition(_Strict, rename={"is_": "is", "not_": "not"}):
     say: str | None = None
 
 
-class Wrong(_Strict):
+class WrongAttempt(_CoursePart):
     """A wrong attempt that learners make, and the hint meant for it.
 
     The hint is given when `when` holds; without it, when the last command typed is the attempt's last.
@@ -124,7 +124,7 @@ class Wrong(_Strict):
 
     try_: str | list[str] = msgspec.field(name="try")
     hint: str
-    when: Condition | None = None
+    when: CheckCondition | None = None
 
     @property
     def lines(self) -> list[str]:
@@ -132,20 +132,20 @@ class Wrong(_Strict):
         return [self.try_] if isinstance(self.try_, str) else self.try_
 
 
-class TaskSpec(_Strict):
+class TaskSpec(_CoursePart):
     """What stands in a task's YAML."""
 
-    check: Condition | list[Condition]
+    check: CheckCondition | list[CheckCondition]
     solution: str | list[str]
     hints: list[str]
     id: str = ""
     setup: list[str] = []
-    wrong: list[Wrong] = []
+    wrong: list[WrongAttempt] = []
     because: str = ""  # why it matters what was typed, where the state could be checked instead
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class TranscriptCommand:
     """A command of a transcript with the reply printed below it; `command` is "" for what arrives unasked."""
 
     command: str
@@ -166,7 +166,7 @@ class Example:
 
     id: str
     terminal: str
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[TranscriptCommand, ...]
     line: int
     unordered: bool = False  # the elements of replies come in any order
     waits: bool = False  # the last command blocks: its reply arrives later
@@ -236,11 +236,11 @@ class Task:
 
     id: str
     goal: str
-    conditions: tuple[Condition, ...]
+    conditions: tuple[CheckCondition, ...]
     solution: tuple[str, ...]
     hints: tuple[str, ...]
     setup: tuple[str, ...]
-    wrong: tuple[Wrong, ...]
+    wrong: tuple[WrongAttempt, ...]
     line: int
     spec_line: int
     lines: dict[tuple[Any, ...], int] = field(default_factory=dict, compare=False)  # of the places in its YAML
@@ -297,7 +297,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TextLink:
     """A link in a lesson's text."""
 
     target: str
@@ -312,7 +312,7 @@ class Lesson:
     front: FrontMatter
     steps: tuple[Step, ...]
     terminals: tuple[str, ...]
-    links: tuple[Link, ...] = ()
+    links: tuple[TextLink, ...] = ()
     lines: dict[str, int] = field(default_factory=dict)  # of the front matter's fields
     digest: str = ""  # of its text
     own_file: str = ""  # the absolute path of a file of the learner's, which is not part of the course

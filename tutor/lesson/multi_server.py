@@ -14,7 +14,7 @@ from tutor.client import Connection
 from tutor.lesson.checks import FILE, UP
 from tutor.lesson.machines import Machines, RealMachine, RealMachines, SimulatedMachines, translated
 from tutor.lesson.model import Lesson
-from tutor.lesson.server import ANSWER_SECONDS, Reply, Said, Terminals
+from tutor.lesson.server import ANSWER_SECONDS, Reply, Said, TerminalConnections
 from tutor.lesson.shell import Shell
 from tutor.lesson_server.parent import HostError
 from tutor.prompt.conversation import longest_wait
@@ -39,7 +39,7 @@ def inspect_machine(machines: Machines, argv: Sequence[bytes], db: int, server: 
         return ReplyError(str(error).encode())
 
 
-class MachinesServer(Terminals):
+class MachinesServer(TerminalConnections):
     """The terminals of a lesson on machines."""
 
     def __init__(self, lesson: Lesson, program: str = "", seed: int | None = None) -> None:

@@ -17,7 +17,7 @@ from tutor.lesson.checks import check
 from tutor.lesson.diagnosis.goal import name_of
 from tutor.lesson.diagnosis.model import Diagnosis
 from tutor.lesson.model import Lesson, Task, split_line
-from tutor.lesson.server import Server
+from tutor.lesson.server import SessionServer
 from tutor.lesson.session import Diagnosed, Event, Foreseen, Session, State
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import Word, tokenize
@@ -201,7 +201,7 @@ def _edit(a: str, b: str) -> bool:
 class _Run:
     """One lesson: each task's mutations, each taken back."""
 
-    def __init__(self, lesson: Lesson, server: Server, every: int = 1) -> None:
+    def __init__(self, lesson: Lesson, server: SessionServer, every: int = 1) -> None:
         self.lesson, self.server, self.every = lesson, server, every
         self.session = Session(lesson, server)
         self.result = Result()
@@ -318,7 +318,7 @@ class _Run:
             result.missed.append(f"{where}: {mutation.terminal}> {mutation.line[:90]} → {reaction or '(nothing)'}")
 
 
-def measure(lesson: Lesson, server: Server, every: int = 1) -> Result:
+def measure(lesson: Lesson, server: SessionServer, every: int = 1) -> Result:
     """Play the mutations of a lesson's solutions (every nth) on its server."""
     return _Run(lesson, server, every).play()
 

@@ -86,7 +86,7 @@ def card_key(lesson: str, step: int, prediction: str) -> str:
     return f"{lesson}/{step}/{prediction}"
 
 
-class Kept(msgspec.Struct):
+class ProgressFile(msgspec.Struct):
     """The file."""
 
     version: int = VERSION
@@ -95,7 +95,7 @@ class Kept(msgspec.Struct):
     cards: dict[str, Card] = {}  # of the review
 
 
-Change = Callable[[Kept], None]
+Change = Callable[[ProgressFile], None]
 
 
 class _Header(msgspec.Struct):
@@ -104,7 +104,7 @@ class _Header(msgspec.Struct):
     version: Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Unreadable(Exception):  # noqa: N818
+class UnreadableProgress(Exception):  # noqa: N818
     """The file cannot be read as progress. `damaged`: the content is invalid, so the file can be set aside."""
 
     def __init__(self, reason: str, damaged: bool) -> None:
@@ -124,16 +124,16 @@ class Progress:
         self.path = Path(os.path.realpath(path or default_path()))  # a link stays one when the file is replaced
         self.notice = ""
         self.read_only = False
-        self.kept = Kept()
+        self.kept = ProgressFile()
         self._said = ""
         self._unsaved: list[Change] = []
         self._together = False
         with self._lock():
-            self.kept = self._load() or Kept()
+            self.kept = self._load() or ProgressFile()
 
     # -- the file
 
-    def _load(self) -> Kept | None:
+    def _load(self) -> ProgressFile | None:
         """Return what the file holds now, or None when there is no file (any more)."""
         self.read_only = False
         try:
@@ -141,7 +141,7 @@ class Progress:
             if data is None:
                 return None
             version, kept = _decode(data)
-        except Unreadable as problem:
+        except UnreadableProgress as problem:
             if problem.damaged and (aside := self._set_aside()):
                 self._say(f"{self.path} was damaged ({problem}). It is now {aside.name}, and progress starts again.")
                 return None
@@ -251,7 +251,7 @@ class Progress:
     def settle(self, lesson: str, miss: Miss) -> None:
         """Strike out a missed prediction that was answered right in a review."""
 
-        def strike(kept: Kept) -> None:
+        def strike(kept: ProgressFile) -> None:
             taken = kept.lessons.get(lesson)
             if taken is not None and miss in taken.missed:
                 taken.missed.remove(miss)
@@ -267,7 +267,7 @@ class Progress:
         with contextlib.suppress(OSError):
             forget(lesson, self.path.parent / "steps")
 
-        def drop(kept: Kept) -> None:
+        def drop(kept: ProgressFile) -> None:
             if lesson is None:
                 kept.lessons.clear()
                 kept.cards.clear()
@@ -280,33 +280,33 @@ class Progress:
 
 
 def _read(path: Path) -> bytes | None:
-    """Return the file's bytes, or None if there is no file. Raises Unreadable."""
+    """Return the file's bytes, or None if there is no file. Raises UnreadableProgress."""
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise Unreadable("it is not a file", damaged=False)
+                raise UnreadableProgress("it is not a file", damaged=False)
             if status.st_size > MAX_BYTES:
-                raise Unreadable(f"{status.st_size:,} bytes, and the limit is {MAX_BYTES:,}", damaged=True)
+                raise UnreadableProgress(f"{status.st_size:,} bytes, and the limit is {MAX_BYTES:,}", damaged=True)
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise Unreadable(error.strerror or str(error), damaged=False) from error
+        raise UnreadableProgress(error.strerror or str(error), damaged=False) from error
 
 
-def _decode(data: bytes) -> tuple[int, Kept]:
-    """Return the version and content of a file; of a newer version, what this one can read. Raises Unreadable."""
+def _decode(data: bytes) -> tuple[int, ProgressFile]:
+    """Return the version and content of a file; what is readable of a newer one. Raises UnreadableProgress."""
     try:
         version = msgspec.json.decode(data, type=_Header).version
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise Unreadable(str(error), damaged=True) from error
+        raise UnreadableProgress(str(error), damaged=True) from error
     try:
-        return version, msgspec.json.decode(data, type=Kept)
+        return version, msgspec.json.decode(data, type=ProgressFile)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         if version > VERSION:
-            return version, Kept()
-        raise Unreadable(str(error), damaged=True) from error
+            return version, ProgressFile()
+        raise UnreadableProgress(str(error), damaged=True) from error
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -341,7 +341,7 @@ class Recorder:
             step, now = self.step, time.time()
             self.progress.change(lambda kept: self._apply(kept, event, step, now))
 
-    def _apply(self, kept: Kept, event: Event, at: int, now: float) -> None:
+    def _apply(self, kept: ProgressFile, event: Event, at: int, now: float) -> None:
         taken = kept.lessons.setdefault(self.lesson.key, Taken())
         match event:
             case StepEntered():
@@ -377,7 +377,7 @@ class Recorder:
             kept.last = self.lesson.id
 
     @staticmethod
-    def _schedule(kept: Kept, key: str, now: float) -> None:
+    def _schedule(kept: ProgressFile, key: str, now: float) -> None:
         from tutor.lesson.review import scheduled  # late: it brings a library that few runs need
 
         if (card := scheduled(kept.cards.get(key), False, now)) is not None:

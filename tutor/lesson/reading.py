@@ -25,11 +25,10 @@ from tutor import answers
 from tutor.lesson import transcript
 from tutor.lesson.model import (
     Block,
-    Condition,
+    CheckCondition,
     Example,
     FrontMatter,
     Lesson,
-    Link,
     Prediction,
     Problem,
     Prose,
@@ -38,8 +37,9 @@ from tutor.lesson.model import (
     Step,
     Task,
     TaskSpec,
+    TextLink,
 )
-from tutor.lesson.sources import Document, Place, Unreadable, clean, named, near, read_text, short
+from tutor.lesson.sources import Document, Place, UnreadableSource, clean, named, near, read_text, short
 
 FLAGS = ("unordered", "waits", "setup")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -91,7 +91,7 @@ def read_lesson(path: Path, shown: str | None = None) -> Lesson:
     name = shown or str(path)
     try:
         text = read_text(path)
-    except Unreadable as problem:
+    except UnreadableSource as problem:
         raise Problems([Problem(name, problem.line, str(problem))]) from problem
     return parse_lesson(text, name)
 
@@ -99,8 +99,8 @@ def read_lesson(path: Path, shown: str | None = None) -> Lesson:
 def parse_lesson(text: str, path: str) -> Lesson:
     """Return the lesson that a file's text describes. Raises Problems."""
     try:
-        reader = _Reader(clean(text), path)
-    except Unreadable as problem:
+        reader = _LessonReader(clean(text), path)
+    except UnreadableSource as problem:
         raise Problems([Problem(path, problem.line, str(problem))]) from problem
     lesson = reader.read()
     problems = sorted((each for each in reader.problems if each.line <= reader.sure), key=lambda each: each.line)
@@ -109,7 +109,7 @@ def parse_lesson(text: str, path: str) -> Lesson:
     return lesson
 
 
-class _Reader:
+class _LessonReader:
     def __init__(self, text: str, path: str) -> None:
         self.path = path
         self.rows = text.splitlines(keepends=True) if "\x85" not in text else text.split("\n")
@@ -557,7 +557,7 @@ class _Reader:
             line, at, document.lines, spec.because,
         )  # fmt: skip
 
-    def condition(self, condition: Condition, place: Place, document: Document) -> None:
+    def condition(self, condition: CheckCondition, place: Place, document: Document) -> None:
         """Report contradictions in a condition."""
         line = document.line(place)
 
@@ -629,15 +629,15 @@ class _Reader:
 
     # -- links
 
-    def links(self) -> list[Link]:
-        found: list[Link] = []
+    def links(self) -> list[TextLink]:
+        found: list[TextLink] = []
         fenced = False
         for number, row in enumerate(self.rows, start=1):
             if row.lstrip().startswith("```"):
                 fenced = not fenced
             if not fenced and "]" in row:
                 plain = _CODE.sub("", row)
-                found += [Link(match[1] or match[2], number) for match in _LINK.finditer(plain)]
+                found += [TextLink(match[1] or match[2], number) for match in _LINK.finditer(plain)]
                 if spaced := _SPACED.search(plain):
                     self.wrong(number, f"the link to {short(spaced[1])} contains a space: write %20")
         return found

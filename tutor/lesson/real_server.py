@@ -42,7 +42,7 @@ _HARMLESS = frozenset(  # they change the connection, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """Where a server is."""
 
     host: str = "127.0.0.1"
@@ -56,7 +56,7 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str) -> ServerAddress:
     """Read `HOST`, `HOST:PORT` or `redis[s]://[user:password@]host[:port][/db]`. Raises ValueError."""
     parts = urlsplit(text if "://" in text else f"redis://{text}")
     path = parts.path.strip("/")
@@ -66,7 +66,7 @@ def parse_address(text: str) -> Address:
     if parts.username is not None and parts.password is None:  # as redis-cli reads it
         password, user = user, ""
     tls = parts.scheme in ("rediss", "valkeys")
-    return Address(parts.hostname, parts.port or 6379, user, password, int(path or 0), tls)
+    return ServerAddress(parts.hostname, parts.port or 6379, user, password, int(path or 0), tls)
 
 
 def may_run(argv: Sequence[bytes]) -> bool:
@@ -84,7 +84,7 @@ class RealServer:
     directory = ""
     running = True
 
-    def __init__(self, address: Address, writes: bool = False) -> None:
+    def __init__(self, address: ServerAddress, writes: bool = False) -> None:
         self.address, self.writes = address, writes
         self._lock = threading.Lock()
         self._look: Connection | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.model import Lesson, Prediction
-from tutor.lesson.progress import Card, Kept, Progress, card_key
+from tutor.lesson.progress import Card, Progress, ProgressFile, card_key
 from tutor.lesson.shuffle import shuffle
 from tutor.prompt.markdown import one_line
 
@@ -21,7 +21,7 @@ AT_ONCE = 8  # questions: about two minutes
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DueQuestion:
     """A question that is due."""
 
     key: str
@@ -57,9 +57,9 @@ def _moment(seconds: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
-def questions(course: Catalogue, progress: Progress) -> list[Asked]:
+def questions(course: Catalogue, progress: Progress) -> list[DueQuestion]:
     """Return every question that is in the review, the first to be asked first."""
-    found: list[Asked] = []
+    found: list[DueQuestion] = []
     for lesson in course.lessons:
         taken = progress.of(lesson.id)
         if taken is None:
@@ -71,11 +71,11 @@ def questions(course: Catalogue, progress: Progress) -> list[Asked]:
                 missed = any((miss.step, miss.prediction) == (at, prediction.id) for miss in taken.missed)
                 if card is not None or missed:
                     when = card.due if card is not None else 0.0
-                    found.append(Asked(key, lesson, at, shuffle(prediction, f"{key} {when}"), when))
+                    found.append(DueQuestion(key, lesson, at, shuffle(prediction, f"{key} {when}"), when))
     return sorted(found, key=lambda each: each.due)
 
 
-def due(course: Catalogue, progress: Progress, now: float | None = None, lesson: str = "") -> list[Asked]:
+def due(course: Catalogue, progress: Progress, now: float | None = None, lesson: str = "") -> list[DueQuestion]:
     """Return the questions to be asked now, of one lesson or of all."""
     moment = time.time() if now is None else now
     return [
@@ -83,13 +83,13 @@ def due(course: Catalogue, progress: Progress, now: float | None = None, lesson:
     ][:AT_ONCE]  # fmt: skip
 
 
-def answered(progress: Progress, asked: Asked, right: bool, now: float | None = None) -> str:
+def answered(progress: Progress, asked: DueQuestion, right: bool, now: float | None = None) -> str:
     """Take note of an answer; returns when the question comes back, in words."""
     moment = time.time() if now is None else now
     card = progress.kept.cards.get(asked.key) or scheduled(None, False, moment - 86400)
     after = scheduled(card, right, moment)
 
-    def change(kept: Kept) -> None:
+    def change(kept: ProgressFile) -> None:
         if after is None:
             kept.cards.pop(asked.key, None)
         else:

@@ -26,11 +26,11 @@ from tutor.lesson.actions import completions
 from tutor.lesson.diagnosis import explain_error
 from tutor.lesson.machines import SimulatedMachine
 from tutor.lesson.moments import Moment, Moments
-from tutor.lesson.real_server import Address, RealServer
+from tutor.lesson.real_server import RealServer, ServerAddress
 from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.terminal import ANSWER_SECONDS, Done, Link
-from tutor.lesson.view import EventEntry, Example, KeyEntry, LessonSetup, Prose, Question, StepView, WireEntry
-from tutor.lesson.watcher import CLIENTS_APART, Kept, Watcher
+from tutor.lesson.view import EventEntry, ExampleView, KeyEntry, LessonSetup, ProseView, Question, StepView, WireEntry
+from tutor.lesson.watcher import CLIENTS_APART, Remembered, Watcher
 from tutor.lesson_server.parent import Bytes, HostError, LessonServer, Recovered, Skipped, Undone, WorldServer
 from tutor.pictures.picture import PictureView
 from tutor.pictures.readings import Inspections
@@ -89,7 +89,7 @@ class Sandbox:
         self._picture_looks = self._picture_due_again = False
         self._submitted: Counter[str] = Counter()  # lines, by terminal
         self._on_their_way: set[str] = set()  # terminals with a line that has not reached its link yet
-        self._watched: dict[int, Kept] = {}  # what it remembers, by place
+        self._watched: dict[int, Remembered] = {}  # what it remembers, by place
         self._pictures = asyncio.Lock()
         self._cut = 0  # connections from outside that an undo closed
         self.scrollback: Scrollback | None = None
@@ -102,7 +102,7 @@ class Sandbox:
         self._post = post
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._prepare)
-        post(m.Opened(LessonSetup("sandbox", self.title, "", self.terminal_names)))
+        post(m.LessonOpened(LessonSetup("sandbox", self.title, "", self.terminal_names)))
         await self._connect_terminals()
         self._begin()
 
@@ -130,7 +130,7 @@ class Sandbox:
     def _link(self, name: str) -> Link:
         server = self.server
         assert isinstance(server, LessonServer | RealServer)
-        at = server.address if isinstance(server, RealServer) else Address()
+        at = server.address if isinstance(server, RealServer) else ServerAddress()
 
         def connect() -> Any:
             sock = server.connect(name)
@@ -138,7 +138,7 @@ class Sandbox:
             return sock
 
         def output(rows: list[Row], unasked: bool) -> None:
-            self._post(m.Output(name, rows, unasked))
+            self._post(m.TerminalOutput(name, rows, unasked))
 
         link = Link(
             name,
@@ -185,7 +185,7 @@ class Sandbox:
             "- `HELP command` explains a command, `HELP @string` lists a group.\n"
             "- **F4** takes back the last command that changed something."
         )
-        return StepView("sandbox", "Sandbox", "Redis", 1, 1, (False,), "Try anything", (Prose(text),), 0, True)
+        return StepView("sandbox", "Sandbox", "Redis", 1, 1, (False,), "Try anything", (ProseView(text),), 0, True)
 
     async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
         """Carry out a line."""
@@ -281,7 +281,7 @@ class Sandbox:
     async def answer(self, terminal: str, question: Question, answer: str) -> None:
         """Take a prediction."""
 
-    async def run_example(self, example: Example) -> None:
+    async def run_example(self, example: ExampleView) -> None:
         """Have a transcript typed, unless it is being typed already."""
         if any(each == example.id for _, _, each in self._script) or (
             self._script_at and self._script_for == example.id

@@ -1,8 +1,8 @@
 """What a session needs of a server, and the two servers that there are.
 
-`Server` is all that checks, sessions and `verify` know. `EngineServer` is the lesson's own (`tutor.lesson_server`: a
-child process with a journal, so that undo is exact). `ForeignServer` is any Redis on a port, with ordinary commands:
-its `mark` copies the keys (DUMP), its `undo` restores them, and what else a server remembers stays as it is.
+`SessionServer` is all that checks, sessions and `verify` know. `EngineServer` is the lesson's own, a child process
+with a journal, so that undo is exact (`tutor.lesson_server`). `ForeignServer` is any Redis on a port, with ordinary
+commands: its `mark` copies the keys (DUMP), its `undo` restores them, and the rest of its state stays as it is.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class Unanswered(Exception):  # noqa: N818
     """A command was not answered within the server's `answer_s`."""
 
 
-class Server(Protocol):
+class SessionServer(Protocol):
     """A server with terminals, as a session uses it. Replies are values; an error reply is one too."""
 
     answer_s: float  # seconds to wait for a reply; with fewer than ANSWER_SECONDS, `execute` raises Unanswered then
@@ -98,7 +98,7 @@ def pushed(reply: Reply) -> str:
     return to_text(format_invalidate(reply)).rstrip("\n") + "\n" if is_invalidate(reply) else printed((b"",), reply)
 
 
-class Terminals:
+class TerminalConnections:
     """Connections by name, each with its prompt's state."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -132,7 +132,7 @@ class Terminals:
             self._connection(name)
 
     def execute(self, terminal: str, argv: Sequence[bytes], answered: bool = False) -> list[Reply]:
-        """See `Server`."""
+        """See `SessionServer`."""
         self.arrived(terminal)
         if terminal in self._waiting:  # as Ctrl-C does in redis-cli: nothing can be typed while it waits
             self._drop(terminal)
@@ -166,7 +166,7 @@ class Terminals:
         return replies
 
     def arrived(self, terminal: str, timeout_s: float = 0.0) -> list[Reply]:
-        """See `Server`."""
+        """See `SessionServer`."""
         connection = self._lines[terminal].connection
         if connection is None:
             return []
@@ -187,7 +187,7 @@ class Terminals:
             return replies
 
     def interrupt(self, terminal: str) -> None:
-        """See `Server`. The terminal connects again with its next command."""
+        """See `SessionServer`. The terminal connects again with its next command."""
         self._drop(terminal)
 
     def _waits(self, terminal: str, connection: Connection, words: Sequence[bytes]) -> bool:
@@ -217,15 +217,15 @@ class Terminals:
             self._lines[name].restore(kept)
 
     def shell(self, terminal: str, line: str) -> str:
-        """See `Server`. Only machines have shells."""
+        """See `SessionServer`. Only machines have shells."""
         raise LookupError(terminal)
 
     def notices(self) -> list[str]:
-        """See `Server`."""
+        """See `SessionServer`."""
         return []
 
     def pass_time(self, seconds: float) -> None:
-        """See `Server`."""
+        """See `SessionServer`."""
         time.sleep(seconds)  # the server's time is everybody's
 
     def waiting(self, terminal: str) -> bool:
@@ -233,20 +233,20 @@ class Terminals:
         return terminal in self._waiting
 
     def prompt(self, terminal: str) -> str:
-        """See `Server`."""
+        """See `SessionServer`."""
         return self._lines[terminal].state.prompt()
 
     def db(self, terminal: str) -> int:
-        """See `Server`."""
+        """See `SessionServer`."""
         return self._lines[terminal].state.db
 
     def close(self) -> None:
-        """See `Server`."""
+        """See `SessionServer`."""
         for line in self._lines.values():
             line.close()
 
 
-class EngineServer(Terminals):
+class EngineServer(TerminalConnections):
     """The lesson's own server, in a child process, with an exact way back."""
 
     def __init__(self, names: Sequence[str], arguments: Sequence[str] = (), seed: int | None = None) -> None:
@@ -281,7 +281,7 @@ class EngineServer(Terminals):
             self._notices.append(event.text)
 
     def notices(self) -> list[str]:
-        """See `Server`."""
+        """See `SessionServer`."""
         notices, self._notices = self._notices, []
         return notices
 
@@ -312,29 +312,29 @@ class EngineServer(Terminals):
             self._connection(name)
 
     def inspect(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
-        """See `Server`."""
+        """See `SessionServer`."""
         return self.host.inspect(list(argv), db)
 
     def mark(self) -> int:
-        """See `Server`."""
+        """See `SessionServer`."""
         place = self.host.mark()
         self._kept[place] = self._saved()
         return place
 
     def undo(self, place: int) -> None:
-        """See `Server`."""
+        """See `SessionServer`."""
         self._connect_again()  # and leave out messages that now never came
         self.host.undo(place)
         self._restore(self._kept[place])
 
     def close(self) -> None:
-        """See `Server`."""
+        """See `SessionServer`."""
         super().close()
         self.host.stop()
         self._directory.cleanup()
 
 
-class ForeignServer(Terminals):
+class ForeignServer(TerminalConnections):
     """Any Redis on a port. Its own terminals are connections like any other, and it is flushed by `undo`."""
 
     def __init__(self, names: Sequence[str], host: str, port: int, *, keeps: bool = True) -> None:
@@ -352,12 +352,12 @@ class ForeignServer(Terminals):
         return sock
 
     def inspect(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
-        """See `Server`; a foreign server counts it like any command."""
+        """See `SessionServer`; a foreign server counts it like any command."""
         self._look.call(b"SELECT", db)
         return self._look.call(*argv)
 
     def mark(self) -> int:
-        """See `Server`."""
+        """See `SessionServer`."""
         if not self._keeps:
             return 0
         keys: list[tuple[int, bytes, bytes, int]] = []
@@ -371,7 +371,7 @@ class ForeignServer(Terminals):
         return self._next
 
     def undo(self, place: int) -> None:
-        """See `Server`."""
+        """See `SessionServer`."""
         keys, kept = self._kept[place]
         self._look.call(b"FLUSHALL")
         for db, key, data, ttl in keys:
@@ -382,7 +382,7 @@ class ForeignServer(Terminals):
         self.open()
 
     def close(self) -> None:
-        """See `Server`."""
+        """See `SessionServer`."""
         super().close()
         self._look.close()
 

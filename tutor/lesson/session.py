@@ -40,7 +40,7 @@ from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
 from tutor.lesson.moments import Moment, Moments
-from tutor.lesson.server import ANSWER_SECONDS, Said, Server, Unanswered, printed, pushed
+from tutor.lesson.server import ANSWER_SECONDS, Said, SessionServer, Unanswered, printed, pushed
 from tutor.lesson.side_effects import PARTLY, only_looks, writes
 from tutor.lesson.summary import summary
 from tutor.lesson_server.parent import HostError
@@ -89,7 +89,7 @@ class Session:
     def __init__(
         self,
         lesson: Lesson,
-        server: Server,
+        server: SessionServer,
         record: Callable[[Event], None] | None = None,
         journal: LessonJournal | None = None,
     ) -> None:

@@ -48,7 +48,7 @@ _CURES = {
 }
 
 
-class Unreadable(Exception):  # noqa: N818
+class UnreadableSource(Exception):  # noqa: N818
     """A file is not text; `line` is the line with the problem."""
 
     def __init__(self, line: int, reason: str) -> None:
@@ -57,31 +57,31 @@ class Unreadable(Exception):  # noqa: N818
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, its lines ended by newlines. Raises Unreadable."""
+    """Return the text of a file, its lines ended by newlines. Raises UnreadableSource."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Unreadable(1, f"cannot be read: {error.strerror}") from error
+        raise UnreadableSource(1, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
-        raise Unreadable(1, f"the file is larger than {MAX_BYTES >> 20} MB: split it into several lessons")
+        raise UnreadableSource(1, f"the file is larger than {MAX_BYTES >> 20} MB: split it into several lessons")
     try:
         return clean(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise Unreadable(1, "not UTF-8 but UTF-16: save the file as UTF-8") from error
+            raise UnreadableSource(1, "not UTF-8 but UTF-16: save the file as UTF-8") from error
         line = data.count(b"\n", 0, error.start) + 1
         reason = f"not UTF-8: byte {data[error.start]:#04x} in this line; save the file as UTF-8"
-        raise Unreadable(line, reason) from error
+        raise UnreadableSource(line, reason) from error
 
 
 def clean(text: str) -> str:
-    """Return a text with newlines at its line ends and without a byte order mark. Raises Unreadable."""
+    """Return a text with newlines at its line ends and without a byte order mark. Raises UnreadableSource."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if found := _CONTROL.search(text):
         line = text.count("\n", 0, found.start()) + 1
         name = "NUL byte" if found[0] == "\0" else f"control character U+{ord(found[0]):04X}"
-        raise Unreadable(line, f"a {name} in this line: remove it")
+        raise UnreadableSource(line, f"a {name} in this line: remove it")
     return text
 
 

@@ -17,7 +17,7 @@ GOAL = 70  # characters of a goal or a question that are told
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class WrongPrediction:
     """A prediction that came out otherwise."""
 
     step: int  # index
@@ -33,7 +33,7 @@ class Summary:
     tasks: int = 0
     skipped: tuple[tuple[int, str], ...] = ()  # step (index) and goal of tasks that were not done
     right: int = 0  # predictions
-    wrong: tuple[Wrong, ...] = ()
+    wrong: tuple[WrongPrediction, ...] = ()
     unanswered: int = 0
     commands: tuple[str, ...] = ()
     hints: int = 0
@@ -58,7 +58,7 @@ def summary(
             elif prediction.right(answer):
                 right += 1
             else:
-                wrong.append(Wrong(at, prediction.question, answer, " or ".join(prediction.answers)))
+                wrong.append(WrongPrediction(at, prediction.question, answer, " or ".join(prediction.answers)))
     times = [row["at"] for row in rows if isinstance(row.get("at"), int)]
     passed = sum(max(0, min(now - before, LONGEST_PAUSE_MS)) for before, now in itertools.pairwise(times))
     actions = [row.get("action") for row in rows]

@@ -8,14 +8,14 @@ contains the value that the learner reads and describes what else it may be:
     <<float:1.5>>   a number with or without a point   <<hex:9f2c>>    hexadecimal digits
     <<text:7.2.4>>  anything within the line           <<lines>>       alone on a line: any lines, also none
 
-`Exchange.reply` has the values in place of the markers, so that no front end can show a marker; only `matches` reads
-`Exchange.expected`, which has them.
+`TranscriptCommand.reply` has the values in place of the markers, so that no front end can show a marker; only
+`matches` reads `TranscriptCommand.expected`, which has them.
 """
 
 import re
 from collections.abc import Iterable
 
-from tutor.lesson.model import Exchange, Problem
+from tutor.lesson.model import Problem, TranscriptCommand
 
 _PROMPT = re.compile(
     r"^((?:redis )?(?:[\w.\-]+|\[[0-9a-f:]+\]):\d+(?:\[\d+\])?(?:\(TX\))?(?:\(subscribed mode\))?> |not connected> )"
@@ -36,9 +36,9 @@ _PATTERNS = {
 }
 
 
-def parse(text: str, path: str, line: int, shell: bool = False) -> tuple[Exchange, ...]:
+def parse(text: str, path: str, line: int, shell: bool = False) -> tuple[TranscriptCommand, ...]:
     """Return the exchanges of a fence whose first line of text is number `line`; of a `shell`'s. Raises Problem."""
-    exchanges: list[Exchange] = []
+    exchanges: list[TranscriptCommand] = []
     command, prompt, at = "", "", line
     reply: list[str] = []
     started = False
@@ -47,7 +47,9 @@ def parse(text: str, path: str, line: int, shell: bool = False) -> tuple[Exchang
         if started or reply:
             expected = "".join(each + "\n" for each in reply)
             readable = shown(expected)
-            exchanges.append(Exchange(command, readable, prompt, at, expected if expected != readable else ""))
+            exchanges.append(
+                TranscriptCommand(command, readable, prompt, at, expected if expected != readable else "")
+            )
 
     for number, row in enumerate(text.splitlines(), start=line):
         match = (_SHELL if shell else _PROMPT).match(row + (" " if row.endswith((">", "$")) else ""))
@@ -118,6 +120,6 @@ def _sorted(text: str) -> str:
     return "".join(sorted(_ITEM.sub("", row) + "\n" for row in text.splitlines()))
 
 
-def commands(exchanges: Iterable[Exchange]) -> list[str]:
+def commands(exchanges: Iterable[TranscriptCommand]) -> list[str]:
     """Return the commands alone."""
     return [each.command for each in exchanges if each.command]

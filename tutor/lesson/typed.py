@@ -60,7 +60,7 @@ def _parse(words: Sequence[str], pattern: bool, open_ended: bool) -> Parsed | No
         parsed.positional += words[length:]
         return parsed
     try:
-        rest = _Reader(words[length:], pattern, parsed).all(command.arguments, parsed.positional)
+        rest = _TypedReader(words[length:], pattern, parsed).all(command.arguments, parsed.positional)
     except _Misfit:
         return None
     return parsed if not rest else None
@@ -71,7 +71,7 @@ def _canonical(name: str) -> str:
     return _NAMES.get(name, base if base != name and CommandDocs.load().find([base]) else name)
 
 
-class _Reader:
+class _TypedReader:
     """A parser from words to a `Parsed`, by the rules of `grammar.take_all`."""
 
     def __init__(self, words: Sequence[str], pattern: bool, parsed: Parsed) -> None:

@@ -76,14 +76,14 @@ class ReviewOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Prose:
+class ProseView:
     """Markdown without transcripts."""
 
     markdown: str
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ExampleView:
     """A transcript that can be run: commands with the replies that the text shows."""
 
     id: str
@@ -113,7 +113,7 @@ class Tasks:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class PredictionView:
     """A question, and what became of it."""
 
     id: str
@@ -125,7 +125,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class SceneView:
     """A scenario of the laboratory that shows what the step explains."""
 
     scenario: str
@@ -133,7 +133,7 @@ class Scene:
     text: str
 
 
-Block = Prose | Example | Tasks | Prediction | Scene
+Block = ProseView | ExampleView | Tasks | PredictionView | SceneView
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +167,19 @@ class StepView:
         return all(task.done for task in self.tasks)
 
     @property
-    def scenes(self) -> tuple[Scene, ...]:
+    def scenes(self) -> tuple[SceneView, ...]:
         """The scenarios of the step."""
-        return tuple(block for block in self.blocks if isinstance(block, Scene))
+        return tuple(block for block in self.blocks if isinstance(block, SceneView))
 
     @property
-    def next_run(self) -> "Example | Prediction | None":
+    def next_run(self) -> "ExampleView | PredictionView | None":
         """What F7 does next: the first transcript not run yet, or prediction not made, before the task to be done."""
         for block in self.blocks:
             if isinstance(block, Tasks) and not all(task.done for task in block.tasks):
                 return None
-            if isinstance(block, Example) and not block.ran and not block.passive:
+            if isinstance(block, ExampleView) and not block.ran and not block.passive:
                 return block
-            if isinstance(block, Prediction) and not block.answer:
+            if isinstance(block, PredictionView) and not block.answer:
                 return block
         return None
 
@@ -240,7 +240,7 @@ class EventEntry:
 
 
 @dataclass(slots=True)
-class Hint:
+class HintView:
     """A hint; `of` levels in all."""
 
     text: str

@@ -50,7 +50,7 @@ WIDTH = 80  # at which the sentence is made; it is the same at all
 
 
 @dataclass(slots=True)
-class Kept:
+class Remembered:
     """What is remembered from command to command; an undo takes it back."""
 
     readings: dict[Place, Key] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Watcher:
         self._calls: list[Call] = []
         self._script: tuple[list[Call], int] = ([], 0)
         self._more_calls = 0
-        self._kept = Kept()
+        self._kept = Remembered()
         self._before: dict[int, tuple[dict[Place, Key], dict[str, Any]]] = {}  # by client: read before its command
         self._shown: tuple[str, tuple[Place, ...], Argv] = ("", (), ())  # subject, keys, the command
         self.pinned: bytes | str | None = None  # a key, or a subject, that is drawn whatever is typed
@@ -106,16 +106,16 @@ class Watcher:
 
     # -- going back
 
-    def saved(self) -> Kept:
+    def saved(self) -> Remembered:
         """Return what is remembered, for `restore`."""
         kept = copy(self._kept)
         kept.readings, kept.elements, kept.scenes = {}, dict(kept.elements), {}
         return kept
 
-    def restore(self, kept: Kept | None) -> None:
+    def restore(self, kept: Remembered | None) -> None:
         """Go back to what was remembered (None: nothing)."""
         with self._lock:
-            self._kept = copy(kept) if kept is not None else Kept()
+            self._kept = copy(kept) if kept is not None else Remembered()
             self._kept.readings, self._kept.elements = {}, dict(self._kept.elements)
 
     # -- a command

@@ -11,7 +11,7 @@ ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
+class ConnectedClient:
     """A client's connection."""
 
     id: int
@@ -27,7 +27,7 @@ class Connected:
 class Clients:
     """The connections at one moment."""
 
-    connected: tuple[Connected, ...] = ()
+    connected: tuple[ConnectedClient, ...] = ()
     count: int = 0
 
 
@@ -38,14 +38,14 @@ def read_clients(inspect_all: Inspections) -> Clients:
     return Clients(tuple(map(_connected, lines[:ROWS])), len(lines))
 
 
-def _connected(told: str) -> Connected:
+def _connected(told: str) -> ConnectedClient:
     fields = dict(each.partition("=")[::2] for each in told.split(" "))
 
     def number(name: str, default: int = 0) -> int:
         value = fields.get(name, "")
         return int(value) if value.isdigit() else default
 
-    return Connected(
+    return ConnectedClient(
         number("id"),
         fields.get("name", ""),
         number("db"),

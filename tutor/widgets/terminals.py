@@ -14,7 +14,7 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from tutor.lesson import messages as m
-from tutor.lesson.view import Example
+from tutor.lesson.view import ExampleView
 from tutor.prompt.markdown import one_line
 from tutor.prompt.rows import Row, row
 from tutor.widgets.focus import focus_soon
@@ -89,7 +89,7 @@ class TaskLine(Static):
         elif step.tasks:
             staged = ", F12 shows it in the laboratory" if step.scenes else ""
             self.update(Content.styled(f"✓ done; F8 goes on{staged}", "$text-success"))
-        elif isinstance(to_run := step.next_run, Example):
+        elif isinstance(to_run := step.next_run, ExampleView):
             self.update(Content.assemble(("▸ ", "$text-primary"), "F7 runs  ", (to_run.exchanges[0][0], "bold")))
         elif to_run is not None:
             self.update(Content.assemble(("? ", "$text-warning"), "F7 asks you what you expect"))
@@ -104,7 +104,7 @@ def rows_of(news: m.News) -> Sequence[Row]:
 
 
 @rows_of.register
-def _(news: m.Output) -> Sequence[Row]:
+def _(news: m.TerminalOutput) -> Sequence[Row]:
     return news.rows
 
 
@@ -119,7 +119,7 @@ def _(news: m.Failed) -> Sequence[Row]:
 
 
 @rows_of.register
-def _(news: m.TaskDone) -> Sequence[Row]:
+def _(news: m.TaskCompleted) -> Sequence[Row]:
     goal = one_line(news.goal).split(". ")[0].rstrip(".")
     return [Row(((f"✓ {goal}", "good"),), indent=2, words=True)]
 
@@ -224,8 +224,8 @@ class Terminals(Container):
 
     # -- news from the controller
 
-    @shows(m.Output, m.Changed, m.Failed, m.TaskDone, m.Outcome)
-    def output(self, news: m.Output | m.Changed | m.Failed | m.TaskDone | m.Outcome) -> None:
+    @shows(m.TerminalOutput, m.Changed, m.Failed, m.TaskCompleted, m.Outcome)
+    def output(self, news: m.TerminalOutput | m.Changed | m.Failed | m.TaskCompleted | m.Outcome) -> None:
         """Show rows in their terminal, and a mark on its tab if it is not in sight."""
         terminal = self[news.terminal]
         terminal.write(rows_of(news))
@@ -246,8 +246,8 @@ class Terminals(Container):
         for line in news.lines:
             terminal.type_line(line, news.typed_for)
 
-    @shows(m.Asked)
-    def ask(self, news: m.Asked) -> None:
+    @shows(m.PredictionAsked)
+    def ask(self, news: m.PredictionAsked) -> None:
         """Ask a prediction in the prompt's place, or take the question away."""
         self[news.terminal].ask(news.question)
         if news.question is not None:

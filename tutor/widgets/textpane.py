@@ -17,7 +17,17 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tutor.lesson import messages as m
-from tutor.lesson.view import Block, Example, Hint, Prediction, Prose, Scene, StepView, TaskEntry, Tasks
+from tutor.lesson.view import (
+    Block,
+    ExampleView,
+    HintView,
+    PredictionView,
+    ProseView,
+    SceneView,
+    StepView,
+    TaskEntry,
+    Tasks,
+)
 from tutor.widgets.news import shows
 
 _CODE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|(?<![\w*])\*([^*\s](?:[^*]*[^*\s])?)\*(?![\w*])|\[([^\]]+)\]\([^)]*\)")
@@ -53,16 +63,16 @@ class ExampleBlock(Widget, can_focus=True):
     class Run(Message):
         """The learner wants it run."""
 
-        def __init__(self, example: Example) -> None:
+        def __init__(self, example: ExampleView) -> None:
             super().__init__()
             self.example = example
 
-    def __init__(self, example: Example, offered: bool) -> None:
+    def __init__(self, example: ExampleView, offered: bool) -> None:
         super().__init__()
         self.example = example
         self.offered = offered  # the screen's key runs this one
 
-    def show(self, example: Example, offered: bool) -> None:
+    def show(self, example: ExampleView, offered: bool) -> None:
         """Show it as it stands now."""
         if (example, offered) != (self.example, self.offered):
             self.example, self.offered = example, offered
@@ -150,11 +160,11 @@ class SceneBlock(Static, can_focus=True):
     class Open(Message):
         """The learner wants to see it."""
 
-        def __init__(self, scene: Scene) -> None:
+        def __init__(self, scene: SceneView) -> None:
             super().__init__()
             self.scene = scene
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: SceneView) -> None:
         told = Content.assemble("\n", inline(scene.text, "$muted")) if scene.text else ""
         super().__init__(Content.assemble((scene.title, "bold"), told))
         self.scene = scene
@@ -175,18 +185,18 @@ class PredictionBlock(Static):
 
     DEFAULT_CSS = "PredictionBlock { margin: 0 0 1 0; padding: 0 1; height: auto; border-left: tall $warning 60%; }"
 
-    def __init__(self, prediction: Prediction) -> None:
+    def __init__(self, prediction: PredictionView) -> None:
         super().__init__(self.content_of(prediction))
         self.prediction = prediction
 
-    def show(self, prediction: Prediction) -> None:
+    def show(self, prediction: PredictionView) -> None:
         """Show it as it stands."""
         if prediction != self.prediction:
             self.prediction = prediction
             self.update(self.content_of(prediction))
 
     @staticmethod
-    def content_of(prediction: Prediction) -> Content:
+    def content_of(prediction: PredictionView) -> Content:
         """Return the question, and the answer once given."""
         lines = [Content.assemble(("? ", "bold $text-warning"), inline(prediction.text))]
         if not prediction.answer:
@@ -220,7 +230,7 @@ class HintBlock(Static):
         if news.hint is not None:
             self.call_after_refresh(self.scroll_visible, animate=False)
 
-    def show(self, hint: Hint | None) -> None:
+    def show(self, hint: HintView | None) -> None:
         """Show a hint, or nothing."""
         self.set_class(hint is not None, "-shown")
         if hint is None:
@@ -269,11 +279,11 @@ class TextPane(VerticalScroll, can_focus=True):
         else:
             offered = step.next_run
             for widget, block in zip(self._blocks, step.blocks):
-                if isinstance(widget, ExampleBlock) and isinstance(block, Example):
+                if isinstance(widget, ExampleBlock) and isinstance(block, ExampleView):
                     widget.show(block, block is offered)
                 elif isinstance(widget, TasksBlock) and isinstance(block, Tasks):
                     widget.show(block.tasks)
-                elif isinstance(widget, PredictionBlock) and isinstance(block, Prediction):
+                elif isinstance(widget, PredictionBlock) and isinstance(block, PredictionView):
                     widget.show(block)
         end = self.query_one("#step-end", Static)
         if step.tasks and step.complete:
@@ -296,15 +306,15 @@ class TextPane(VerticalScroll, can_focus=True):
 
     @staticmethod
     def _widget(block: Block, offered: bool) -> Widget:
-        if isinstance(block, Example):
+        if isinstance(block, ExampleView):
             return ExampleBlock(block, offered)
         if isinstance(block, Tasks):
             return TasksBlock(block.tasks)
-        if isinstance(block, Prediction):
+        if isinstance(block, PredictionView):
             return PredictionBlock(block)
-        if isinstance(block, Scene):
+        if isinstance(block, SceneView):
             return SceneBlock(block)
-        assert isinstance(block, Prose)
+        assert isinstance(block, ProseView)
         from textual.widgets import Markdown  # heavy: only once a lesson is open
 
         return Markdown(block.markdown, open_links=False)

@@ -29,7 +29,7 @@ from tutor.lesson.diagnosis.model import (
     without_digits,
     word_set,
 )
-from tutor.lesson.model import Condition, Task, split_line
+from tutor.lesson.model import CheckCondition, Task, split_line
 from tutor.prompt import CommandDocs, split_args, to_text
 from tutor.prompt.words import distance
 
@@ -189,7 +189,7 @@ def _flat(value: Any) -> Iterator[str]:
             yield from (each for each in re.split(r"[\s^$\\|()?*]+", text) if each)
 
 
-def _keys(conditions: Sequence[Condition]) -> Iterator[str]:
+def _keys(conditions: Sequence[CheckCondition]) -> Iterator[str]:
     for condition in conditions:
         for name in (condition.key, condition.reads, condition.writes):
             if name and "*" not in name:
@@ -730,7 +730,7 @@ def state(goal: Goal, words: Sequence[str], inspect: Inspection, db: int) -> Dia
 _SEVERAL = frozenset(("EXEC", "EVAL", "EVALSHA", "FCALL"))  # what they change is seen in the keys
 
 
-def _flatten(conditions: Sequence[Condition]) -> Iterator[Condition]:
+def _flatten(conditions: Sequence[CheckCondition]) -> Iterator[CheckCondition]:
     for condition in conditions:
         yield condition
         yield from _flatten(condition.all or ())
@@ -757,7 +757,7 @@ def misplaced(goal: Goal, wanted: Wanted, place: Place, db: int, needed_db: int)
     return None
 
 
-def needed_db(conditions: Sequence[Condition]) -> int:
+def needed_db(conditions: Sequence[CheckCondition]) -> int:
     """Return the database that a task's conditions look at."""
     for condition in conditions:
         if condition.key is not None or condition.command is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Page(NamedTuple):
+class ErrorPage(NamedTuple):
     """The explanation of an error reply."""
 
     pattern: re.Pattern[str]
@@ -18,18 +18,18 @@ class Page(NamedTuple):
     remedy: str
 
 
-def _read() -> tuple[Page, ...]:
+def _read() -> tuple[ErrorPage, ...]:
     pages = []
     for block in Path(__file__).with_name("pages.txt").read_text(encoding="utf-8").strip().split("\n\n"):
         pattern, cause, remedy = block.split("\n")
-        pages.append(Page(re.compile(pattern), cause, remedy))
+        pages.append(ErrorPage(re.compile(pattern), cause, remedy))
     return tuple(pages)
 
 
 PAGES = _read()
 
 
-def find(error: str) -> tuple[Page, re.Match[str]] | None:
+def find(error: str) -> tuple[ErrorPage, re.Match[str]] | None:
     """Return the page of an error reply, with what its expression matched."""
     for page in PAGES:
         if found := page.pattern.match(error):

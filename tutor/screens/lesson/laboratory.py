@@ -3,7 +3,7 @@
 import asyncio
 
 from tutor.lesson.front_end import Controller
-from tutor.lesson.view import LessonSetup, Scene
+from tutor.lesson.view import LessonSetup, SceneView
 from tutor.lesson_server.parent import HostError
 from tutor.screens.base import Program
 
@@ -14,7 +14,7 @@ OWN_SUMMARY = (
 )
 
 
-def offered(scenes: tuple[Scene, ...], setup: LessonSetup | None) -> list[tuple[str, str]]:
+def offered(scenes: tuple[SceneView, ...], setup: LessonSetup | None) -> list[tuple[str, str]]:
     """Return what the laboratory can show of a step: the name and title of each."""
     own = [(OWN, "Your own servers, with all that you did")] if setup is not None and setup.machines else []
     return own + [(scene.scenario, scene.title) for scene in scenes]

@@ -20,7 +20,7 @@ from tutor.lesson import messages as m
 from tutor.lesson.actions import ACTIONS, BY_NAME, RESET_LESSON
 from tutor.lesson.datasets import data_sets
 from tutor.lesson.front_end import Controller
-from tutor.lesson.view import Example, LessonSetup, StepView
+from tutor.lesson.view import ExampleView, LessonSetup, StepView
 from tutor.screens.base import TutorScreen
 from tutor.screens.lesson.header import LessonHeader
 from tutor.screens.lesson.laboratory import OWN, offered, open_own
@@ -190,8 +190,8 @@ class LessonScreen(TutorScreen[str | None]):
     async def _heard(self, message: Heard) -> None:
         await self._audience.show(message.news)
 
-    @shows(m.Opened)
-    def opened(self, news: m.Opened) -> None:
+    @shows(m.LessonOpened)
+    def opened(self, news: m.LessonOpened) -> None:
         """Know what the lesson has."""
         self.setup = news.setup
 
@@ -275,7 +275,7 @@ class LessonScreen(TutorScreen[str | None]):
     def action_run_example(self) -> None:
         """Run the next example of the text."""
         to_run = self.step.next_run if self.step else None
-        if isinstance(to_run, Example):
+        if isinstance(to_run, ExampleView):
             self.run_worker(self.controller.run_example(to_run), group="act")
         elif to_run is not None:
             self.action_act("predict")

@@ -30,8 +30,8 @@ class LessonTerminals(Terminals):
         self._place = "lesson"
         self._typed_early: list[tuple[str, str | None]] = []  # keys that came before there was a terminal
 
-    @shows(m.Opened)
-    async def open(self, news: m.Opened) -> None:
+    @shows(m.LessonOpened)
+    async def open(self, news: m.LessonOpened) -> None:
         """Make the terminals, with what was typed before they were there."""
         self._place = news.setup.place
         await self.set_up(news.setup.terminals, self._terminal)
