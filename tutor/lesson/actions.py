@@ -64,7 +64,7 @@ ACTIONS = (
            front_end=True),
     Action("quit", plain="leave; you come back where you were", front_end=True),
 )  # fmt: skip
-RESET_LESSON = Action("reset_lesson", title="Reset lesson", about="Start this lesson again", place="kept")
+RESET_LESSON = Action("reset_lesson", title="Reset lesson", about="Start this lesson again", place="lesson sandbox")
 BY_NAME = {action.name: action for action in ACTIONS}
 RESET_SANDBOX = "start afresh: empty the server and forget what was typed"
 
