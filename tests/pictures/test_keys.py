@@ -186,6 +186,7 @@ def size_of(reply: Any) -> tuple[int, int]:
     return 1, 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "line"),
     [

@@ -269,6 +269,7 @@ def test_completion_replaces_the_word_at_the_cursor(table: CommandDocs) -> None:
     assert (one.start, one.text) == (0, "lpop")
 
 
+@pytest.mark.long
 @given(st.text(max_size=30))
 def test_completion_takes_anything(text: str) -> None:
     table = CommandDocs.from_docs([b"get", [b"arguments", [[b"name", b"key", b"type", b"key"]]]])

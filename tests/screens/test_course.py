@@ -20,6 +20,8 @@ from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
 from tutor.widgets.terminal import WELCOME, Terminal
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -209,7 +211,6 @@ def lesson_names() -> list[str]:
     return names if os.environ.get("EVERY_LESSON") else names[::14]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", lesson_names())
 async def test_every_lesson_works_at_80x24(name: str) -> None:
     app = TutorApp(name, None, Preferences())

@@ -202,10 +202,15 @@ async def test_text_that_comes_to_the_map_neither_quits_nor_opens_anything_at_on
 
 
 PRINTABLE = "".join(map(chr, range(33, 127))) + "é ü"
+ELSEWHERE = "qQxn:/?=+ é0"  # what is a key on other screens
 
 
-@pytest.mark.parametrize("size, sandbox", [((80, 24), False), ((80, 24), True), ((120, 40), False)])
-async def test_whatever_is_typed_comes_to_the_prompt(size: tuple[int, int], sandbox: bool) -> None:
+@pytest.mark.parametrize(
+    "size, sandbox, typed",
+    [((80, 24), False, PRINTABLE), ((80, 24), True, PRINTABLE), ((120, 40), False, ELSEWHERE)],
+    ids=["80x24", "sandbox", "120x40"],
+)
+async def test_whatever_is_typed_comes_to_the_prompt(size: tuple[int, int], sandbox: bool, typed: str) -> None:
     """Wherever the focus is, no letter leaves the lesson, takes anything back, or chooses something else."""
     app = TutorApp(None if sandbox else "strings", FakeCourse(), Preferences())
     async with app.run_test(size=size) as pilot:
@@ -227,10 +232,10 @@ async def test_whatever_is_typed_comes_to_the_prompt(size: tuple[int, int], sand
             screen.set_focus(widget)
             await pilot.pause()
             assert screen.focused is widget
-            for character in PRINTABLE:
+            for character in typed:
                 app.post_message(events.Key(_character_to_key(character), character))
             await pilot.press("end")
-            assert terminal.editor.text == PRINTABLE, f"typed while {widget} had the focus"
+            assert terminal.editor.text == typed, f"typed while {widget} had the focus"
             assert app.screen is screen
             await pilot.press("ctrl+u")
         assert controller.acts == []

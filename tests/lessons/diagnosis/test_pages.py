@@ -44,6 +44,7 @@ def as_sent(text):
     return text.replace("%b", "word").replace("%d", "7")
 
 
+@pytest.mark.long
 def test_every_error_of_the_server_has_a_page():
     assert len(texts()) > 300
     bare = [text for text in texts() if pages.find(as_sent(text)) is None]

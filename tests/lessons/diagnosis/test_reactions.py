@@ -73,6 +73,7 @@ SET lock 1 NX|PUBLISH news hi|ACL WHOAMI|EVAL "return 1" 0|SORT l ALPHA|SLOWLOG 
 """.strip().replace("\n", "|").split("|")  # fmt: skip
 
 
+@pytest.mark.long
 def test_free_exploration_is_not_commented_on(servers):
     lines = comments = 0
     for name, step in (("strings", 1), ("hashes", 4), ("lists", 1), ("sets", 3), ("sorted-sets", 3), ("expiry", 2),
@@ -87,6 +88,7 @@ def test_free_exploration_is_not_commented_on(servers):
     assert comments <= lines // 50
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lesson", COURSE.lessons[::3], ids=lambda lesson: lesson.id)
 def test_no_line_of_a_solution_is_accused(lesson, servers):
     if lesson.on_machines:
