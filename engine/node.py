@@ -266,19 +266,23 @@ class Node(Server):
         self.set_time(now)
         self.shutdown.abort()
 
+    def _resume_clients(self, now: int) -> None:
+        """Run the requests that clients sent while they had to wait."""
+        if now > self.clock.monotonic_us:
+            self.set_time(now)  # pending input may have arrived while a script ran
+        resumable = self.waiting.resumable
+        while resumable:
+            client_id = next(iter(resumable))
+            del resumable[client_id]
+            client = self.clients.get(client_id)
+            if isinstance(client, ClientLink) and not client.halted:
+                client.resume()
+
     def end_round(self, now: int) -> list[Effect]:
         """End a round of inputs: all replies become one `Send` per link. Returns all effects."""
         waiting, stats, ending = self.waiting, self.stats, self.ending
-        resumable = waiting.resumable
-        if resumable:
-            if now > self.clock.monotonic_us:
-                self.set_time(now)  # pending input may have arrived while a script ran
-            while resumable:
-                client_id = next(iter(resumable))
-                del resumable[client_id]
-                client = self.clients.get(client_id)
-                if isinstance(client, ClientLink) and not client.halted:
-                    client.resume()
+        if waiting.resumable:
+            self._resume_clients(now)
         if self.conditions.tracked:
             self.tracking.limit()
             self.tracking.broadcast()
