@@ -525,6 +525,14 @@ class JsonPlain(Plain):
         """Tell nothing of the text, and ask nothing."""
         self.question = None
 
+    def run_next(self) -> None:
+        """Run the next example; a prediction is not asked, but answered, and what it was about is run."""
+        wanted = self.view.next_run if self.view is not None else None
+        if not isinstance(wanted, PredictionView):
+            super().run_next()
+        elif (made := self._prediction(question := Question(wanted.id, wanted.text))) is not None:
+            self.hear(self.driver.do(self.controller.answer(self.terminal, question, made.answers[0]), self.terminal))
+
     def take(self, line: str) -> None:
         """See `Plain`."""
         self._line = line

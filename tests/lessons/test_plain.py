@@ -204,6 +204,8 @@ def test_a_step_as_json():
     for kind in ("typed", "changed", "task", "step_done", "why", "back"):
         assert kind in kinds
     assert learn(1, "").returncode == 3, "a task is open"
+    beyond = learn(5, ":run\n" * 4)  # a prediction comes first
+    assert '"event": "typed"' in beyond.stdout
     assert learn(99, "").returncode == 1
 
 

@@ -26,6 +26,13 @@ ROUTES = [  # lesson, a part of the task's solution, what is typed instead
     ("scripting", "red green", ["EVAL_RO 'return ARGV[2]' 0 red green blue"]),
     ("scripting", "100 30", ["EVAL 'return (ARGV[1]+0) > (ARGV[2]+0)' 0 100 30"]),
     ("lists", "-2 -1", ["LRANGE tutorials -2 999"]),
+    ("geo", "FROMMEMBER", ["GEOSEARCH sicily FROMLONLAT 13.583333 37.316667 BYRADIUS 100 km WITHDIST"]),
+    ("geo", "FROMMEMBER", ["GEORADIUSBYMEMBER sicily Agrigento 100 km"]),
+    ("pub-sub", "NUMSUB", ["second> PUBSUB NUMSUB redisChat other"]),
+    ("passwords", "visitor> AUTH", ["visitor> HELLO 3 AUTH default password", "visitor> PING"]),
+    ("passwords", "correct-horse", ["admin> ACL SETUSER default resetpass >correct-horse-battery"]),
+    ("passwords", 'requirepass ""', ["admin> ACL SETUSER default nopass"]),
+    ("acl-users", "stats on", ["admin> ACL SETUSER stats +@read allkeys >numbers on"]),
     ("everyday-patterns", "rate:grace", ["SET rate:grace 1 NX EX 60"]),
 ]
 

@@ -60,32 +60,34 @@ class Finding:
 HOLDS = Finding(True)
 
 
-def check(conditions: Sequence[CheckCondition], inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
-    """Return the finding of the first condition that does not hold."""
+def check(
+    conditions: Sequence[CheckCondition], inspect: Inspection, attempts: Sequence[Attempt], refused: bool = False
+) -> Finding:
+    """Return the finding of the first condition that does not hold. `refused`: a command that failed counts, too."""
     for condition in conditions:
-        finding = _evaluate(condition, inspect, attempts)
+        finding = _evaluate(condition, inspect, attempts, refused)
         if not finding.holds:
             return finding
     return HOLDS
 
 
-def _evaluate(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
-    finding = _kind(condition, inspect, attempts)
+def _evaluate(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Attempt], refused: bool) -> Finding:
+    finding = _kind(condition, inspect, attempts, refused)
     if not finding.holds and condition.say:
         return Finding(False, condition.say, "said", finding.key)
     return finding
 
 
-def _kind(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Attempt]) -> Finding:
+def _kind(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Attempt], refused: bool) -> Finding:
     if condition.server:
         inspect = _at(inspect, condition.server)
     if condition.all is not None:
-        return check(condition.all, inspect, attempts)
+        return check(condition.all, inspect, attempts, refused)
     if condition.any is not None:
-        findings = [_evaluate(each, inspect, attempts) for each in condition.any]
+        findings = [_evaluate(each, inspect, attempts, refused) for each in condition.any]
         return next((each for each in findings if each.holds), findings[0] if findings else HOLDS)
     if condition.not_ is not None:
-        holds = _evaluate(condition.not_, inspect, attempts).holds
+        holds = _evaluate(condition.not_, inspect, attempts, refused).holds
         return Finding(False, "something is still there that should not be", "not") if holds else HOLDS
     if condition.key is not None:
         return _key(condition, inspect)
@@ -98,7 +100,7 @@ def _kind(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Att
         if bool(running) is not condition.missing:
             return HOLDS
         return Finding(False, f"the server `{condition.up}` {'still runs' if running else 'does not run'}", "up")
-    return _typed(condition, attempts)
+    return _typed(condition, attempts, refused)
 
 
 def _at(inspect: Inspection, server: str) -> Inspection:
@@ -288,10 +290,10 @@ def _command(condition: CheckCondition, inspect: Inspection) -> Finding:
 # -- what was typed
 
 
-def _typed(condition: CheckCondition, attempts: Sequence[Attempt]) -> Finding:
+def _typed(condition: CheckCondition, attempts: Sequence[Attempt], refused: bool) -> Finding:
     patterns = None if condition.typed is None else _several(condition.typed)
     for attempt in attempts:
-        if not attempt.own:
+        if not attempt.own or (attempt.failed and not refused and condition.replied is None):
             continue
         if condition.terminal is not None and attempt.terminal != condition.terminal:
             continue

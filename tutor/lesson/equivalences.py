@@ -5,17 +5,15 @@ command that it would replace, or asks for one command and the rule needs two.
 """
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 
 from tutor.lesson import typed
+from tutor.lesson.diagnosis.model import ONE_COMMAND, word_set
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import spell
 
 Words = Sequence[str]
 Rule = Callable[[Words], Iterator[list[list[str]]]]
-
-_ONE = re.compile(r"\b(one|single)\b[^.]*\b(command|call|step|go|round)|in one|exactly one", re.I)
 
 
 def routes(line: str, goal: str, shell: bool) -> Iterator[list[str]]:
@@ -33,12 +31,29 @@ def routes(line: str, goal: str, shell: bool) -> Iterator[list[str]]:
     for rule in _RULES:
         for lines in rule(own):
             replaced = lines[0][0].upper() != own[0].upper()
-            if (replaced and f"`{own[0].upper()}" in goal) or (len(lines) > 1 and (_ONE.search(goal) or count)):
+            if (replaced and f"`{own[0].upper()}" in goal) or (
+                len(lines) > 1 and (ONE_COMMAND.search(goal) or count)
+            ):
                 continue
             typed_ = [" ".join([*count, *map(_spelled, each)]) for each in lines]
             if typed_[0] not in seen:
                 seen.add(typed_[0])
                 yield typed_
+
+
+_OF_A_CONNECTION = word_set(  # what these do ends with redis-cli
+    "AUTH SELECT MULTI EXEC DISCARD WATCH UNWATCH SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE CLIENT HELLO RESET "
+    "QUIT MONITOR READONLY"
+)
+
+
+def in_a_shell(line: str) -> Iterator[str]:
+    """Yield what does the same as a command in a shell of the same machine."""
+    name, *rest = line.upper().split()
+    if name not in _OF_A_CONNECTION and not name.isdigit():
+        yield f"redis-cli {line}"
+    if name == "SHUTDOWN" and "NOSAVE" not in rest:
+        yield "systemctl stop redis-server"
 
 
 def _spelled(word: str) -> str:
@@ -141,6 +156,9 @@ def _collections(words: Words) -> Iterator[list[list[str]]]:
         yield [["COPY", *rest], ["DEL", rest[0]]]
 
 
+_SPELLINGS = {"~*": "allkeys", "+@all": "allcommands", "&*": "allchannels"}
+
+
 def _servers(words: Words) -> Iterator[list[list[str]]]:
     name, rest = words[0].upper(), list(words[1:])
     if name == "CONFIG" and rest[:1] == ["GET"] and len(rest) == 2 and rest[1].isalpha():
@@ -161,6 +179,12 @@ def _servers(words: Words) -> Iterator[list[list[str]]]:
         yield [["SLAVEOF", *rest]]
     if name == "BGSAVE":
         yield [["SAVE"]]
+    if name == "ACL" and rest[:1] == ["SETUSER"] and len(rest) > 3:
+        rules = rest[2:]
+        if sum(each.startswith(("+", "-")) for each in rules) == 1 or not any(each[0] == "-" for each in rules):
+            yield [["ACL", "SETUSER", rest[1], *reversed(rules)]]
+            yield [["ACL", "SETUSER", rest[1], each] for each in rules]
+        yield [["ACL", "SETUSER", rest[1], *(_SPELLINGS.get(each, each) for each in rules)]]
     if name == "SHUTDOWN":
         yield [[name, *(each.lower() for each in rest)]]
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from engine.protocol.errors import ReplyError
 from tutor.lesson.checks import Attempt, Finding, Inspection, check
 from tutor.lesson.diagnosis import short_explanation
+from tutor.lesson.diagnosis.commands import is_command
 from tutor.lesson.diagnosis.goal import name_of
 from tutor.lesson.diagnosis.model import gives_away
 from tutor.lesson.model import CheckCondition, Task, split_line
-from tutor.lesson.typed import commands
+from tutor.lesson.typed import commands, innermost
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import shorten, to_bytes
 
@@ -52,7 +53,10 @@ def foreseen(task: Task, inspect: Inspection, attempts: Sequence[Attempt], termi
         return ""
     for wrong in task.wrong:
         if wrong.when is not None:
-            if _resembles(wrong.lines, attempts, terminals) and check([wrong.when], inspect, attempts).holds:
+            if (
+                _resembles(wrong.lines, attempts, terminals)
+                and check([wrong.when], inspect, attempts, refused=True).holds
+            ):
                 return wrong.hint
             continue
         terminal, line = split_line(wrong.lines[-1], terminals)
@@ -79,14 +83,16 @@ def _name(argv: Sequence[bytes]) -> str:
     return name_of(inner[-1]) if inner else ""
 
 
-def react(task: Task, finding: Finding, inspect: Inspection, attempts: Sequence[Attempt]) -> str:
+def react(
+    task: Task, finding: Finding, inspect: Inspection, attempts: Sequence[Attempt], terminals: tuple[str, ...] = ()
+) -> str:
     """Return a nudge for what was typed last and what is missing, or nothing when nothing was typed."""
     attempts = [attempt for attempt in attempts if attempt.own and attempt.argv]
     if not attempts:
         return ""
     last = attempts[-1]
     if last.failed:
-        text = short_explanation(last.argv, last.printed)
+        text = short_explanation(innermost(last.argv), last.printed)
         if text:
             return text
     if finding.kind == "absent":
@@ -96,7 +102,18 @@ def react(task: Task, finding: Finding, inspect: Inspection, attempts: Sequence[
         elsewhere = [each.db for each in attempts if each.db and finding.key.encode() in each.argv]
         if elsewhere and not isinstance(inspect([b"TYPE", finding.key.encode()], elsewhere[-1]), ReplyError):
             return f"You are in database {elsewhere[-1]}; the task is about database 0 (`SELECT 0`)."
+    if finding.kind == "typed" and not last.failed and (other := _other_command(task, last, terminals)):
+        return other
     return _sentence(finding.missing)
+
+
+def _other_command(task: Task, last: Attempt, terminals: tuple[str, ...]) -> str:
+    """Return what to say about a command whose like is nowhere in the solution."""
+    wanted = {_name(split_args(split_line(line, terminals)[1]) or ()) for line in task.solution}
+    name = _name(last.argv)
+    if name in wanted or not any(is_command(each.split()[0]) for each in wanted if each) or not is_command(name):
+        return ""
+    return f"`{name}` does something else than the task asks for."
 
 
 def _near(key: str, attempts: Sequence[Attempt]) -> str:

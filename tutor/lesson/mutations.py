@@ -230,9 +230,24 @@ class _Run:
                     self.mutation(task, mutation, task.solution[at + 1 :])
             for lines in equivalences.routes(text, task.goal, self.lesson.is_shell(terminal)):
                 self.route(task, terminal, lines, task.solution[at + 1 :])
+            for line in equivalences.in_a_shell(text) if (shell := self._shell_of(terminal)) else ():
+                self.route(task, shell, [line], task.solution[at + 1 :])
             session.submit(terminal, text)
             if session.task_done(task):
                 break
+
+    def _shell_of(self, terminal: str) -> str:
+        """Return a shell on the machine of a terminal of redis-cli, if the server lets it in without a password."""
+        lesson, prompt = self.lesson, self.server.prompt(terminal)
+        if lesson.is_shell(terminal) or not lesson.on_machines or "[" in prompt or "(TX)" in prompt:
+            return ""
+        server = lesson.server_of(terminal)
+        told = self.server.inspect([b"CONFIG", b"GET", b"requirepass"], 0, server)
+        if not isinstance(told, list) or len(told) != 2 or told[1]:  # a Sentinel, or none without a password
+            return ""
+        return next(
+            (name for name in lesson.terminals if lesson.is_shell(name) and lesson.server_of(name) == server), ""
+        )
 
     def mutation(self, task: Task, mutation: Mutation, rest: Sequence[str]) -> None:
         session, result = self.session, self.result

@@ -61,7 +61,7 @@ class Sandbox:
         self.kept = history or LineHistory()
         self.server: LessonServer | SimulatedMachine | RealServer | None = None  # that the inspector looks at
         self.links: dict[str, Link] = {}
-        self.last_error: tuple[tuple[bytes, ...], ReplyError] | None = None
+        self.last_error: tuple[tuple[bytes, ...], ReplyError, int] | None = None  # in a database
         self._post: Callable[[m.News], object] = lambda message: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
@@ -336,8 +336,8 @@ class Sandbox:
         if self.last_error is None:
             self._post(m.Notice("No command has failed so far."))
         else:
-            argv, error = self.last_error
-            self._post(m.Notice(explain_error(argv, error.text, self._inspect)))
+            argv, error, db = self.last_error
+            self._post(m.Notice(explain_error(argv, error.text, self._inspect, db)))
 
     async def _undo(self) -> None:
         moment = self._moments.take_back()
@@ -422,7 +422,7 @@ class Sandbox:
             for key in key_view.keys_of(done.argv):
                 self._looked.add((done.db, key))
             if (error := done.error) is not None:
-                self.last_error = (done.argv, error)
+                self.last_error = (done.argv, error, done.db)
                 self._post(m.Failed(name))
         self._start(self._line_over(name, done), self._ending)
 

@@ -38,11 +38,13 @@ from tutor.lesson.events import (
 )
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
+from tutor.lesson.lines import expand, plain_line, refused_by_a_shell, repeated, words_of
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
 from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.server import ANSWER_SECONDS, Said, SessionServer, Unanswered, printed, pushed
 from tutor.lesson.side_effects import PARTLY, only_looks, writes
 from tutor.lesson.summary import summary
+from tutor.lesson.typed import innermost
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import help_in_lesson, split_args
 from tutor.prompt.words import LINE, shorten
@@ -54,7 +56,6 @@ __all__ = [  # a session with its events, for front ends
 ]  # fmt: skip
 
 KEPT_ATTEMPTS = 500
-MOST_REPEATS = 100_000
 NOT_AGAIN = ("debug sleep", "debug segfault", "debug panic", "monitor", "sync", "psync", "quit")  # in a replay
 TEXT_CHANGED = "The text of this lesson has changed. You are at the same step, with its data."
 UNANSWERED_SECONDS = 3.0  # for which a replay waits for the command that the tutor was killed in
@@ -485,21 +486,25 @@ class Session:
     def _catch_up(self, terminal: str, line: str) -> None:
         """Run the examples that the open task needs before a line that attempts it; one undo takes both back."""
         task = self.open_task
-        if task is None or not self._observer.attempts(task, terminal, line, self.step):
+        if task is None or not self._observer.attempts(task, terminal, line, self.step, self.state.attempts):
             return
         above = [each for each in self.step.examples if each.line < task.line and not each.arrives]
         missing = [each for each in above if not self.ran(each)]
         if not self._observer.needs(task, missing):
             return
-        queued = self._queued(terminal)
+        queued = self._queued(terminal) or self._begun(task)
         if queued:  # they belong before the transaction: go back, and queue its commands again
             self.server.undo(queued[0].place)
+        db = self.server.db(terminal)
         typed = [(each.terminal, each.line) for each in self.state.attempts if each.argv]
         for example in missing:
             self._run_unseen(example, typed if not queued else [])
             self.state = replace(self.state, ran=self.state.ran | {(self.state.step, example.id)})
         since = self.state.since
+        self._touch()
         self._ready(task)
+        if self.server.db(terminal) != db:  # which the learner had chosen
+            self._execute(terminal, f"SELECT {db}")
         if queued:
             self.state = replace(self.state, since=since)
             for moment in queued:
@@ -524,10 +529,19 @@ class Session:
         )
         return before[at:] if at >= 0 else []
 
+    def _begun(self, task: Task) -> list[Moment]:
+        """Return the moments of the solution's first lines, if these were typed last."""
+        wanted = [split_line(line, self.lesson.terminals) for line in task.solution[:-1]]
+        lines = [(name, plain_line(text)) for name, text in wanted]
+        before = self._moments[:-1]
+        typed = [(each.terminal, plain_line(each.line)) for each in before]
+        count = next((n for n in range(min(len(lines), len(typed)), 0, -1) if typed[-n:] == lines[:n]), 0)
+        return before[len(before) - count :]
+
     def _run_unseen(self, example: Example, typed: list[tuple[str, str]]) -> None:
         """Run what was not typed of an example."""
         for exchange in example.exchanges:
-            entry = (example.terminal, _line(exchange.command))
+            entry = (example.terminal, plain_line(exchange.command))
             if entry in typed:  # once is enough: it may push or count
                 typed.remove(entry)
             elif exchange.command:
@@ -574,7 +588,9 @@ class Session:
         )  # fmt: skip
         words = tuple(argv)
         text = "".join(printed(words, reply) for reply in replies)
-        failed = any(isinstance(reply, ReplyError) for reply in replies)
+        failed = any(isinstance(reply, ReplyError) for reply in replies) or (
+            self.lesson.is_shell(terminal) and refused_by_a_shell(words, text)
+        )
         example = any(each.id == typed_for for each in self.step.examples)
         attempt = Attempt(terminal, words, text, db, failed, not example, line)
         if moment is not None:
@@ -639,9 +655,7 @@ class Session:
             return []
         if argv[0].lower() in (b"help", b"?"):  # redis-cli's own, too
             return [Typed(terminal, self.server.prompt(terminal), shorten(line, LINE), help_in_lesson(argv[1:]))]
-        repeat = 1
-        if len(argv) > 1 and argv[0].isdigit():  # redis-cli's own: a number in front repeats the command
-            repeat, argv = max(1, min(int(argv[0]), MOST_REPEATS)), argv[1:]
+        repeat, argv = repeated(argv)
         prompt, db = self.server.prompt(terminal), self.server.db(terminal)
         self.before(terminal, line, typed_for)
         answered = self.shows_answers(typed_for)
@@ -679,7 +693,9 @@ class Session:
             return
         argv = split_args(line)
         if argv:
-            self.server.execute(terminal, expand(argv))
+            repeat, argv = repeated(argv)
+            for _ in range(repeat):
+                self.server.execute(terminal, expand(argv))
             for name in self.lesson.terminals:
                 self.server.arrived(name)
 
@@ -690,7 +706,7 @@ class Session:
         for example in self.step.examples:
             if example.arrives or example.setup:
                 continue
-            lines = Counter((example.terminal, _line(each)) for each in transcript.commands(example.exchanges))
+            lines = Counter((example.terminal, plain_line(each)) for each in transcript.commands(example.exchanges))
             ran = self.ran(example)
             if typed_for == example.id and not ran:
                 events += self._compare(example, attempt)
@@ -704,7 +720,7 @@ class Session:
     @staticmethod
     def _compare(example: Example, attempt: Attempt) -> list[Event]:
         """Tell when an example's command gave another reply than the text shows."""
-        found = [each for each in example.exchanges if each.command and _line(each.command) == attempt.line]
+        found = [each for each in example.exchanges if each.command and plain_line(each.command) == attempt.line]
         if len(found) != 1 or (example.waits and found[0] is example.exchanges[-1]):
             return []
         if transcript.matches(found[0].expected, attempt.printed, example.unordered):
@@ -781,7 +797,8 @@ class Session:
         if not text and (found := self._observer.asked(task, self.state, self.step)):
             text = found.text
         if not text:
-            text = hints.react(task, check(task.conditions, inspect, attempts), inspect, attempts)
+            finding = check(task.conditions, inspect, attempts)
+            text = hints.react(task, finding, inspect, attempts, self.lesson.terminals)
         return "" if hints.gives_away(task, text, self.lesson.terminals) else text
 
     def why(self) -> str:
@@ -797,18 +814,23 @@ class Session:
         if not sentence and (said := self._observer.asked(task, self.state, self.step, only_last=True)):
             sentence = said.text
         if not last.failed:
-            return f"`{shorten(last.text or last.line)}` did not fail. {sentence}".strip() if sentence else (
-                "No command has failed so far." if not any(each.failed for each in own)
-                else f"The last command, `{shorten(last.text or last.line)}`, did not fail."
-            )  # fmt: skip
+            typed = f"`{shorten(last.text or last.line)}` did not fail."
+            missing = self._reaction(task) if task is not None and not sentence and attempts else ""
+            if missing:
+                return f"{typed} The task is not done yet: {missing[0].lower()}{missing[1:]}"
+            if sentence or any(each.failed for each in own):
+                return f"{typed} {sentence}".strip()
+            return "No command has failed so far."
         rows = [
             f"`{shorten(last.text or last.line)}`: {sentence}"
             if sentence
             else f"`{shorten(last.text or last.line)}`:"
         ]
-        if last.argv:
+        if last.argv and (last.printed.startswith("(error)") or not self.lesson.is_shell(last.terminal)):
             text = last.printed.removeprefix("(error) ").strip()
-            page = explain_error(last.argv, text.encode(errors="surrogateescape"), self.server.inspect)
+            inspect = self._observer.inspection(last.terminal)
+            argv = innermost(last.argv) if self.lesson.is_shell(last.terminal) else last.argv
+            page = explain_error(argv, text.encode(errors="surrogateescape"), inspect, last.db)
             rows += [
                 row
                 for row in page.splitlines()
@@ -854,30 +876,5 @@ class Session:
         return events
 
 
-def expand(argv: Sequence[bytes]) -> list[bytes]:
-    """Expand `{1..1000}` in a set-up's words as a shell does: data sets too long to be written out."""
-    words: list[bytes] = []
-    for word in argv:
-        found = re.search(rb"\{(\d+)\.\.(\d+)\}", word)
-        if found is None:
-            words.append(word)
-        else:
-            head, tail = word[: found.start()], word[found.end() :]
-            words += [b"%b%d%b" % (head, n, tail) for n in range(int(found[1]), int(found[2]) + 1)]
-    return words
-
-
 def _upto(done: frozenset[tuple[int, str]], index: int) -> frozenset[tuple[int, str]]:
     return frozenset(each for each in done if each[0] < index)
-
-
-def words_of(line: str) -> list[bytes]:
-    """Return a line's words, a shell's or redis-cli's."""
-    return split_args(line) or [word.encode() for word in line.split()]
-
-
-def _line(command: str) -> str:
-    argv = words_of(command)
-    if len(argv) > 1 and argv[0].isdigit():
-        argv = argv[1:]
-    return Attempt("", tuple(argv), "").line

@@ -19,9 +19,12 @@ from dataclasses import dataclass, field
 from engine.table.declarations import Command as Declaration
 from tutor.prompt import CommandDocs, split_args, to_text
 from tutor.prompt.grammar import Argument, is_number
+from tutor.prompt.words import to_bytes
 
 _NAMES = {"SLAVEOF": "REPLICAOF"}
-_FLAGS_WITH_VALUE = ("-h", "-p", "-a", "-n", "-s", "-u", "--user", "--pass")
+_FLAGS_WITH_VALUE = (
+    "-h", "-p", "-a", "-n", "-s", "-u", "-r", "-i", "-d", "-D", "--user", "--pass", "--pattern", "--count",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -41,7 +44,15 @@ class _Misfit(Exception):  # noqa: N818
 
 
 def parse(words: Sequence[str], pattern: bool = False) -> Parsed | None:
-    """Parse a line or a pattern as a command; None if it is not a command or does not follow its syntax."""
+    """Parse a line or a pattern as a command; None if it is not a command or does not follow its syntax.
+
+    The result is shared, and not to be changed.
+    """
+    return _parsed(tuple(words), pattern)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(words: tuple[str, ...], pattern: bool) -> Parsed | None:
     parsed = _parse(words, pattern, False)
     if not pattern or len(words) < 2 or words[-1] != "*":
         return parsed
@@ -187,6 +198,11 @@ def commands(argv: Sequence[bytes]) -> Iterator[list[str]]:
         yield rest[:end]
 
 
+def innermost(argv: Sequence[bytes]) -> list[bytes]:
+    """Return the Redis command of a line: in a shell, what it passes to redis-cli."""
+    return [to_bytes(word) for word in list(commands(argv))[-1]] if argv else []
+
+
 @functools.cache
 def _declarations() -> Mapping[bytes, Declaration]:
     from engine.commands import load_all  # imported here because the table is large
@@ -229,15 +245,16 @@ def _fits(pattern: str, words: list[str]) -> bool:
     if _same_words(wanted, words):
         return True
     want, have = parse(wanted, pattern=True), parse(words)
-    if want is not None and have is not None and (want.name, have.name) == ("EVAL", "EVALSHA"):
-        have.name = "EVAL"  # a script by its digest: any script will do, or its text would not fit
-    if want is None or have is None or want.name != have.name:
+    if want is None or have is None:
         return False
+    if want.name != have.name and (want.name, have.name) != ("EVAL", "EVALSHA"):
+        return False  # a script by its digest: any script will do, or its text would not fit
+    positional, found = want.positional, have.positional
     if want.name in _ANY_CASE:
         step = 2 if want.name == "CONFIG SET" else 1
-        want.positional, have.positional = _lower(want.positional, step), _lower(have.positional, step)
-    found = have.positional[: len(want.positional)] if want.open else have.positional
-    if len(found) != len(want.positional) or not all(map(_same, want.positional, found)):
+        positional, found = _lower(positional, step), _lower(found, step)
+    found = found[: len(positional)] if want.open else found
+    if len(found) != len(positional) or not all(map(_same, positional, found)):
         return False
     return all(
         any(

@@ -20,7 +20,7 @@ def shorten(text: str, limit: int = WORD) -> str:
 
 def distance(a: str, b: str, most: int = 3) -> int:
     """Return how many letters must be changed, added, removed or swapped with their neighbor, up to `most` + 1."""
-    if abs(len(a) - len(b)) > most:
+    if abs(len(a) - len(b)) > most or len(set(a).difference(b)) > most or len(set(b).difference(a)) > most:
         return most + 1
     before: list[int] = []
     row = list(range(len(b) + 1))

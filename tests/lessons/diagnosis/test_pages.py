@@ -94,5 +94,14 @@ def test_the_state_is_told(argv, error, said):
     assert short_explanation(argv.encode().split(), f"(error) {error}\n", Server())
 
 
+def test_the_clients_database_is_looked_at():
+    def inspect(argv, db):
+        return "hash" if db == 3 else "none"
+
+    error = b"WRONGTYPE Operation against a key holding the wrong kind of value"
+    assert "`book:1` holds a hash" in explain_error([b"GET", b"book:1"], error, inspect, 3)
+    assert "holds a" not in explain_error([b"GET", b"book:1"], error, inspect, 0).replace("A key holds a", "")
+
+
 def test_what_is_no_error_is_not_explained():
     assert short_explanation([b"GET", b"a"], '"value"\n') == ""

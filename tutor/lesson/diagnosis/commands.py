@@ -37,6 +37,7 @@ MEANINGS = {
     "DIFFERENCE": "SDIFF", "MERGE": "PFMERGE", "RANK": "ZRANK ZREVRANK", "SCORE": "ZSCORE", "TRIM": "LTRIM XTRIM",
     "RANGE": "LRANGE ZRANGE", "REM": "SREM ZREM LREM", "MEMBER": "SISMEMBER", "ISMEMBER": "SISMEMBER",
     "LOCK": "SET", "SCRIPT_RUN": "EVAL", "LUA": "EVAL", "CALL": "FCALL EVAL", "RUN": "EVAL FCALL", "STATUS": "INFO",
+    "SLEEP": "DEBUG",
     "STATS": "INFO", "VERSION": "INFO", "STOP": "SHUTDOWN", "HALT": "SHUTDOWN", "BACKUP": "BGSAVE SAVE", "SLAVE":
     "REPLICAOF", "REPLICATE": "REPLICAOF", "REPLICA": "REPLICAOF", "FOLLOW": "REPLICAOF", "PROMOTE": "REPLICAOF",
     "USERS": "ACL", "USER": "ACL", "WHOAMI": "ACL", "CLIENTS": "CLIENT", "SETTING": "CONFIG", "SETTINGS": "CONFIG",
@@ -146,7 +147,7 @@ def _lacks_a_letter(word: str, name: str) -> bool:
 def unknown(argv: Sequence[str], about: Collection[str] = (), words: Collection[str] = ()) -> Diagnosis:
     """Return what to say about a command that does not exist. `words`: the task's keys and values."""
     name = argv[0]
-    if name in words and not is_command(name):
+    if name.casefold() in {word.casefold() for word in words} and not is_command(name):
         return Diagnosis(
             "command",
             "command",
@@ -160,16 +161,25 @@ def unknown(argv: Sequence[str], about: Collection[str] = (), words: Collection[
         if rest and ((container and container[1] == 2) or distance(upper, near[0]) > 2):
             return Diagnosis("command", "command", f"{code(name)} lacks a space after {code(near[0])}.")
     text = f"Redis has no command {code(name)}."
-    if near:
+    if upper not in MEANINGS and len(holders := containers(upper)) == 1:
+        text = f"{code(name)} is not a command of its own: it comes after {code(holders[0])}."
+    elif near:
         text += f" Did you mean {either(near)}?"
     elif len(argv) > 3 and all(word.isalpha() for word in argv[:3]):
         text += " A command is a name with its words, not a sentence."
     return Diagnosis("command", "command", text)
 
 
+@functools.cache
+def containers(word: str) -> tuple[str, ...]:
+    """Return the commands that have a subcommand of this name."""
+    return tuple(each.name for each in CommandDocs.load().top() if word in each.subcommands)
+
+
 def fits(words: Sequence[str]) -> bool:
     """Return whether words are a whole command that follows its syntax."""
-    return typed.parse(list(words)) is not None
+    parsed = typed.parse(list(words))
+    return parsed is not None and not (parsed.positional and not parsed.places)  # of undocumented syntax
 
 
 def sibling(argv: Sequence[str], about: Iterable[str] = ()) -> str:

@@ -22,11 +22,11 @@ LONGEST = 2000  # characters of an error that are looked at
 _UNKNOWN = ("`{name}` was refused: {error}.", "`HELP {name}` shows how it is used.")
 
 
-def explain_error(argv: Sequence[bytes], error: bytes, inspect: Inspection | None = None) -> str:
-    """Return the lines of an error's page: cause, state, remedy. Looks at keys with `inspect`, if given."""
+def explain_error(argv: Sequence[bytes], error: bytes, inspect: Inspection | None = None, db: int = 0) -> str:
+    """Return the lines of an error's page: cause, state, remedy. Looks at keys of `db` with `inspect`, if given."""
     text = to_text(error[:LONGEST])
     cause, remedy = _filled(argv, text)
-    rows = [cause, *_state(argv, text, inspect), remedy]
+    rows = [cause, *_state(argv, text, inspect, db), remedy]
     wrong = syntax.walk([to_text(each) for each in argv]) if argv else None
     if wrong is not None and text.startswith("ERR value is not an integer"):
         rows = [cause, wrong.text]  # the line is at fault, and not the value
@@ -39,13 +39,13 @@ def explain_error(argv: Sequence[bytes], error: bytes, inspect: Inspection | Non
     return "\n".join(row for row in rows if row)
 
 
-def short_explanation(argv: Sequence[bytes], text: str, inspect: Inspection | None = None) -> str:
+def short_explanation(argv: Sequence[bytes], text: str, inspect: Inspection | None = None, db: int = 0) -> str:
     """Return a sentence for a hint: what the printed error reply `text` means; nothing if it is not an error."""
     error = text.strip().removeprefix("(error) ")[:LONGEST]
     if not error or error == text.strip():
         return ""
     cause, _ = _filled(argv, error)
-    state = _state(argv, error, inspect)
+    state = _state(argv, error, inspect, db)
     return " ".join([cause, *state[:1]])
 
 
@@ -81,20 +81,20 @@ def _keys(argv: Sequence[bytes]) -> list[str]:
         return []
 
 
-def _state(argv: Sequence[bytes], error: str, inspect: Inspection | None) -> list[str]:
+def _state(argv: Sequence[bytes], error: str, inspect: Inspection | None, db: int) -> list[str]:
     """Return what the server's state shows about an error."""
     if inspect is None or not argv:
         return []
     keys = _keys(argv)[:3]
     if error.startswith("WRONGTYPE"):
-        return [row for key in keys if (row := _type(key, inspect))]
+        return [row for key in keys if (row := _type(key, inspect, db))]
     if "not an integer" in error and keys:
-        return _value(keys[0], inspect)
+        return _value(keys[0], inspect, db)
     if ("no such key" in error or "does not exist" in error) and keys:
-        near = near_key(keys[0], inspect, 0)
+        near = near_key(keys[0], inspect, db)
         return [f"There is a key {code(near)}."] if near else []
     if "index out of range" in error and keys:
-        length = inspect([b"LLEN", keys[0].encode("utf-8", "surrogateescape")], 0)
+        length = inspect([b"LLEN", keys[0].encode("utf-8", "surrogateescape")], db)
         return [f"{code(keys[0])} has {length} elements."] if isinstance(length, int) else []
     if "CONFIG SET - '" in error:
         return _setting(error.split("CONFIG SET - '")[1].rstrip("'"))
@@ -109,14 +109,14 @@ def _state(argv: Sequence[bytes], error: str, inspect: Inspection | None) -> lis
     return []
 
 
-def _type(key: str, inspect: Inspection) -> str:
-    reply = inspect([b"TYPE", key.encode("utf-8", "surrogateescape")], 0)
+def _type(key: str, inspect: Inspection, db: int) -> str:
+    reply = inspect([b"TYPE", key.encode("utf-8", "surrogateescape")], db)
     kind = to_text(bytes(reply)) if isinstance(reply, bytes) else str(reply)
     return f"{code(key)} holds {KINDS[kind]}." if kind in KINDS else ""
 
 
-def _value(key: str, inspect: Inspection) -> list[str]:
-    value = inspect([b"GET", key.encode("utf-8", "surrogateescape")], 0)
+def _value(key: str, inspect: Inspection, db: int) -> list[str]:
+    value = inspect([b"GET", key.encode("utf-8", "surrogateescape")], db)
     return [f'{code(key)} holds "{to_text(value[:40])}".'] if isinstance(value, bytes) else []
 
 
@@ -124,7 +124,9 @@ def _setting(name: str) -> list[str]:
     from engine.config import Config
 
     known = [each.decode() for each in Config.NAMES]
-    near = nearest(name, known) or next(
-        (each for each in known if each.replace("-", "") == name.replace("-", "").replace("_", "")), ""
+    near = (
+        next((each for each in known if each.replace("-", "") == name.replace("-", "").replace("_", "")), "")
+        or next((each for each in sorted(known) if len(name) > 4 and each.startswith(f"{name}-")), "")
+        or nearest(name, known)
     )
     return [f"Did you mean {code(near)}?"] if near and near != name else []

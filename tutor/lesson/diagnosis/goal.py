@@ -15,17 +15,19 @@ from typing import Any
 
 import msgspec
 
-from engine.table.declarations import WRITE
+from engine.table.declarations import ADMIN, WRITE
 from tutor.lesson import typed
 from tutor.lesson.checks import Inspection
 from tutor.lesson.diagnosis import commands, syntax
 from tutor.lesson.diagnosis.model import (
+    ONE_COMMAND,
     Diagnosis,
     Place,
     code,
     is_number,
     nearly,
     role_of,
+    similar,
     without_digits,
     word_set,
 )
@@ -102,6 +104,11 @@ class Goal:
             waiting += [*(each.any or ()), *(each.all or ())]
             if each.key == key and each.missing:
                 yield "missing"
+
+    @functools.cached_property
+    def one_command(self) -> bool:
+        """Whether the task asks for one command, where several would do as well."""
+        return ONE_COMMAND.search(self.text) is not None
 
     @functools.cached_property
     def one_terminal(self) -> bool:
@@ -258,12 +265,15 @@ def closeness(wanted: Wanted, words: Sequence[str]) -> float:
         if word in rest:
             rest.remove(word)
             hits += 1
-        elif any(_alike(word, each) for each in rest):
+        elif any(alike(word, each) for each in rest):
             hits += 0.8
+        elif any(word != each and _part(word, each) for each in rest):
+            hits += 0.6
     return score + 0.5 * min(1.0, hits / max(len(wanted.words) - 1, len(own)))
 
 
-def _alike(a: str, b: str) -> bool:
+def alike(a: str, b: str) -> bool:
+    """Return whether one word may be meant for another."""
     return nearly(a, b) or _bare(a) == _bare(b)
 
 
@@ -292,7 +302,7 @@ def differences(goal: Goal, wanted: Wanted, words: Sequence[str]) -> list[Differ
             continue
         for a, b in zip(values, other, strict=False):
             if a != b and goal.is_given(a):
-                found.append(_difference(goal, f"value of {token}", a, b))
+                found.append(difference(goal, f"value of {token}", a, b))
     return found
 
 
@@ -308,7 +318,11 @@ def concerns(goal: Goal, words: Sequence[str]) -> bool:
     keys = keys_of(words)
     if not keys:
         return not goal.keys or name_of(words) not in _SEVERAL or words[0].upper() == "EXEC"
-    return any(key in goal.keys or any(_alike(key, each) for each in goal.keys) for key in keys) or not goal.keys
+    return any(key in goal.keys or any(_meant(key, each) for each in goal.keys) for key in keys) or not goal.keys
+
+
+def _meant(key: str, each: str) -> bool:
+    return alike(key, each) or (key != each and _part(key, each))
 
 
 def _is_list(want: Sequence[str], skip: int) -> bool:
@@ -335,7 +349,7 @@ def _by_place(
                 continue
             yield Difference(slot, word, typed_, "swapped", word)
             return
-        yield _difference(goal, slot, word, typed_)
+        yield difference(goal, slot, word, typed_)
     for word in have[len(want) :]:
         yield Difference(names[-1] if names else "argument", "", word, "surplus")
 
@@ -350,13 +364,14 @@ def _by_word(goal: Goal, want: list[str], have: list[str]) -> Iterator[Differenc
     for word in want:
         if word in have or not goal.is_given(word):
             continue
-        near = next((each for each in left if _alike(each, word)), "")
+        near = next((each for each in left if alike(each, word)), "")
         if near:
             left.remove(near)
-            yield _difference(goal, "word", word, near)
+            yield difference(goal, "word", word, near)
 
 
-def _difference(goal: Goal, slot: str, want: str, have: str) -> Difference:
+def difference(goal: Goal, slot: str, want: str, have: str) -> Difference:
+    """Return in which way a word differs from the one that is wanted in its slot."""
     if have.casefold() == want.casefold():
         return Difference(slot, want, have, "case")
     if have.strip() == want.strip() or "".join(have.split()) == "".join(want.split()):
@@ -365,9 +380,26 @@ def _difference(goal: Goal, slot: str, want: str, have: str) -> Difference:
         return Difference(slot, want, have, "mark")
     if (is_number(have) and is_number(want)) or (without_digits(have) == without_digits(want) and len(want) > 1):
         return Difference(slot, want, have, "number")
-    if nearly(have, want) or (min(len(have), len(want)) == 2 and distance(have, want, 1) == 1):
+    if have[:1].isdigit() and _digits(have) == _digits(want) and "." not in have + want:
+        return Difference(slot, want, have, "number")  # of another unit
+    if nearly(have, want) or _part(have, want) or (min(len(have), len(want)) == 2 and distance(have, want, 1) == 1):
         return Difference(slot, want, have, "near")
     return Difference(slot, want, have, "other")
+
+
+def _digits(word: str) -> str:
+    """Return the number that a word begins with."""
+    return word[: len(word) - len(word.lstrip("0123456789"))]
+
+
+def _part(have: str, want: str) -> bool:
+    """Return whether a name lacks its last or first part, or has one more: `user` for `user:1`."""
+    short, long = sorted((have, want), key=len)
+    if len(short) < 4 or len(long) > 2 * len(short) + 2:
+        return False
+    return (long.startswith(short) and not long[len(short)].isalnum()) or (
+        long.endswith(short) and not long[-len(short) - 1].isalnum()
+    )
 
 
 def sentence(goal: Goal, wanted: Wanted, found: Difference) -> Diagnosis:
@@ -398,7 +430,8 @@ def sentence(goal: Goal, wanted: Wanted, found: Difference) -> Diagnosis:
             text = f"Look at {role} once more: you typed {have}"
             text += f", and the task names {given}" if shows else ", which is not quite what the task names"
         case "number":
-            text = f"Right command, but look at {role}: you typed {have}, and the task means another number"
+            other = "another number" if is_number(found.have) else "another"
+            text = f"Right command, but look at {role}: you typed {have}, and the task means {other}"
             if shows:
                 text = f"Right command, but look at {role}: you typed {have}, and the task names {given}"
         case "swapped":
@@ -427,7 +460,7 @@ def _slot(found: Difference, goal: Goal) -> str:
 def edited(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
     """Return what to say about a line that is one of the solution but for one word: doubled, left out, or swapped."""
     have = _named_alike(words)
-    if any(words and list(words) == list(each.words[1:]) for each in goal.lines):
+    if any(words and list(words) == as_user(each.words)[1:] for each in goal.lines if each.words[:1] != ("sudo",)):
         return Diagnosis("goal", "command", "The name of the command is missing: a line begins with it.")
     for wanted in goal.lines:
         want = _named_alike(wanted.words)
@@ -440,11 +473,11 @@ def edited(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
                     return Diagnosis("goal", role, f"{code(words[at])} is there twice.")
         if len(have) == len(want) - 1:
             for at in range(len(want)):
-                if at and have == [*want[:at], *want[at + 1 :]] and goal.is_given(want[at]):
-                    role = _role_at(wanted, at)
+                role = _role_at(wanted, at)
+                if at and have == [*want[:at], *want[at + 1 :]] and (goal.is_given(want[at]) or role == "subcommand"):
                     named = syntax.sentinel_word(want, at) or _named(goal, role, want[at])
                     text = f"{named} is missing after {code(words[at - 1])}."
-                    near = role not in _SEVERAL_TIMES or at < 2
+                    near = role not in _SEVERAL_TIMES or at < 2 or goal.one_command
                     return Diagnosis("goal", role, text, near)
         if len(have) == len(want) and sorted(have) == sorted(want) and not _same_groups(wanted, have):
             off = [at for at, (a, b) in enumerate(zip(have, want, strict=True)) if a != b]
@@ -455,8 +488,25 @@ def edited(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
                     _role_at(wanted, off[0]),
                     f"{code(have[off[0]])} and {code(have[off[1]])} are in the wrong order.",
                 )
-        if swapped := _swapped(goal, wanted, want, have):
+        if swapped := _swapped(goal, wanted, want, have) or _run_together(wanted, want, have):
             return swapped
+    return None
+
+
+def _run_together(wanted: Wanted, want: list[str], have: list[str]) -> Diagnosis | None:
+    """Return what to say about two words of the solution that were typed as one: `DEL abc`, `NOONE`."""
+    extra = len(want) - len(have)
+    if not 1 <= extra <= 3:
+        return None
+    for at in range(1, len(have)):
+        if (
+            have[:at] == want[:at]
+            and have[at + 1 :] == want[at + extra + 1 :]
+            and "".join(want[at : at + extra + 1]).casefold() == have[at].casefold()
+        ):
+            return Diagnosis(
+                "goal", _role_at(wanted, at), f"{code(have[at])} is a single word: separate words by spaces."
+            )
     return None
 
 
@@ -487,7 +537,9 @@ def _swapped(goal: Goal, wanted: Wanted, want: list[str], have: list[str]) -> Di
     return None
 
 
-_SEVERAL_TIMES = frozenset(("member", "element", "key", "id"))  # what may be given to one command after the other
+_SEVERAL_TIMES = frozenset(
+    ("member", "element", "key", "id", "sourcekey", "rule", "field", "data")
+)  # what may be given to one command after the other
 
 # Commands whose arguments come in any order, and may be given to several calls: how many words belong together.
 _ANY_ORDER = {
@@ -509,33 +561,9 @@ def _groups(name: str, words: Sequence[str]) -> tuple[list[str], list[tuple[str,
     return list(words[:fixed]), [tuple(rest[at : at + size]) for at in range(0, len(rest), size)]
 
 
-def in_a_shell(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
-    """Return what to say about a line of a shell that is one of the solution but for one word."""
-    have = list(words)
-    for wanted in goal.lines:
-        want = list(wanted.full)
-        if not want or want == have:
-            continue
-        if have == want[1:]:
-            return Diagnosis("goal", "command", "The name of the command is missing: a line begins with it.")
-        if len(have) == len(want) + 1:
-            for at in range(len(have) - 1):
-                if have[at] == have[at + 1] and [*have[:at], *have[at + 1 :]] == want:
-                    return Diagnosis("goal", "word", f"{code(have[at])} is there twice.")
-        if len(have) == len(want) - 1:
-            for at in range(1, len(want)):
-                if have == [*want[:at], *want[at + 1 :]]:
-                    return Diagnosis("goal", "word", f"A word is missing after {code(want[at - 1])}.")
-        if len(have) != len(want):
-            continue
-        off = [at for at, (a, b) in enumerate(zip(have, want, strict=True)) if a != b]
-        if len(off) == 1 and (
-            have[off[0]].casefold() == want[off[0]].casefold() or _alike(have[off[0]], want[off[0]])
-        ):
-            return sentence(goal, wanted, _difference(goal, "word", want[off[0]], have[off[0]]))
-        if len(off) == 2 and sorted(have) == sorted(want) and not any(have[at].startswith("-") for at in off):
-            return Diagnosis("goal", "word", f"{code(have[off[0]])} and {code(have[off[1]])} are in the wrong order.")
-    return None
+def as_user(words: Sequence[str]) -> list[str]:
+    """Return the words of a shell's line without `sudo`."""
+    return list(words[1:] if words[:1] in (["sudo"], ("sudo",)) and len(words) > 1 else words)
 
 
 def _aligned(name: str, want: Sequence[str], have: Sequence[str]) -> list[str]:
@@ -544,15 +572,14 @@ def _aligned(name: str, want: Sequence[str], have: Sequence[str]) -> list[str]:
     if wants is None or haves is None:
         return list(have)
     head, left = haves[0], list(haves[1])
-    ordered: list[tuple[str, ...]] = []
-    for group in wants[1]:
-        same = next((each for each in left if each == group), None)
-        same = same or next((each for each in left if set(each) & set(group)), None)
-        if same is not None:
-            left.remove(same)
-            ordered.append(same)
-        elif left:
-            ordered.append(left.pop(0))
+    found: dict[int, tuple[str, ...]] = {}
+    for alike in (lambda a, b: a == b, lambda a, b: bool(set(a) & set(b)), lambda a, b: True):
+        for place, group in enumerate(wants[1]):
+            same = next((each for each in left if alike(each, group)), None) if place not in found else None
+            if same is not None:
+                left.remove(same)
+                found[place] = same
+    ordered = [found[place] for place in sorted(found)]
     return [*head, *(word for group in (*ordered, *left) for word in group)]
 
 
@@ -596,6 +623,8 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
         return None
     if found := edited(goal, words):
         return found
+    if found := key_elsewhere(goal, words) or _other_pair(goal, words):
+        return found
     got = closest(goal, words, place.terminal)
     if got is None:
         return None
@@ -627,7 +656,7 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
         and (wrong := misplaced(goal, wanted, place, db, needed_db))
     ):
         return wrong
-    if name_of(words) != wanted.name and score >= 0.55 and goal.keys and set(keys_of(words)) & set(goal.keys):
+    if name_of(words) != wanted.name and score >= 0.5 and goal.keys and set(keys_of(words)) & set(goal.keys):
         return Diagnosis(
             "goal",
             "command",
@@ -637,11 +666,53 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
     return None
 
 
+def key_elsewhere(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
+    """Return what to say about the task's key behind another word that the task gives: `SETNX France country`."""
+    if len(goal.keys) != 1 or len(words) < 3 or words[2] != goal.keys[0] or words[1] in goal.keys:
+        return None
+    if keys_of(words) != [words[1]] or not goal.is_given(words[1]):
+        return None
+    return Diagnosis(
+        "goal", "key", f"{code(words[1])} and {code(words[2])} are in the wrong order: the key comes first."
+    )
+
+
+_NAMED_VALUES = ("HSET", "HMSET", "MSET", "CONFIG SET")  # pairs of a name and its value, in any order
+
+
+def _other_pair(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
+    """Return what to say about a pair whose name is one of the task's, and whose value is another."""
+    name = name_of(words)
+    lines = [each for each in goal.lines if each.name == name]
+    if name not in _NAMED_VALUES or len(lines) < 2:
+        return None
+    have, want = typed.parse(list(words)), [typed.parse(list(each.words)) for each in lines]
+    groups = _groups(name, have.positional) if have is not None else None
+    wanted = [found for each in want if each is not None and (found := _groups(name, each.positional))]
+    if groups is None:
+        return None
+    values = {group[0]: group[1] for head, all_ in wanted if head == groups[0] for group in all_ if len(group) == 2}
+    for group in groups[1]:
+        if (
+            len(group) == 2
+            and group[0] in values
+            and group[1] != values[group[0]]
+            and goal.is_given(values[group[0]])
+        ):
+            off = difference(goal, "value", values[group[0]], group[1])
+            return sentence(goal, lines[0], off)
+    return None
+
+
 def _all_but_the_name(goal: Goal, wanted: Wanted, words: Sequence[str]) -> bool:
-    """Return whether only the command's name differs, and little (`LPUSH`, `RPUSH`): all given words are there."""
+    """Return whether only the command's name differs (`LPUSH`, `RPUSH`): all given words are there."""
     given = [word for word in wanted.words[1:] if goal.is_given(word)]
-    if len(goal.lines) > 1 or len(wanted.name) != len(words[0]) or distance(wanted.name, words[0].upper(), 2) > 2:
+    if len(goal.lines) > 1:
         return False  # perhaps another way
+    if len(given) >= 2 and list(words[1:]) == list(wanted.words[1:]):
+        return True
+    if len(wanted.name) != len(words[0]) or distance(wanted.name, words[0].upper(), 2) > 2:
+        return False
     return len(given) >= 2 and len(words) == len(wanted.words) and all(word in words for word in given)
 
 
@@ -657,7 +728,7 @@ def free_slot(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
     if wants is None or haves is None or wants.name != haves.name:
         return None
     if len(words) == len(wanted.words) - 1:
-        return _fewer(wanted, words)
+        return _fewer(goal, wanted, words)
     if len(words) != len(wanted.words):
         return None
     places = [
@@ -670,18 +741,34 @@ def free_slot(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
         return None
     want, have = wanted.words[places[0]], words[places[0]]
     role = role_of(haves.places[places[0] - skip].name)
-    near = distance(want, have, 2) <= 2 or (is_number(want) and is_number(have))
+    given = sum(goal.is_given(word) for word in wanted.words[skip:])
+    near = (
+        distance(want, have, 2) <= 2
+        or (is_number(want) and is_number(have))
+        or (len(want) > 4 and similar(have, [want]) >= 0.5)
+        or bool(
+            given and typed.reach([each.encode("utf-8", "surrogateescape") for each in words])[0] & (WRITE | ADMIN)
+        )
+    )
     text = f"Right command, but look at {role}: {code(have)} does not give what the task asks for."
     return Diagnosis("goal", haves.places[places[0] - skip].name, text, near)
 
 
-def _fewer(wanted: Wanted, words: Sequence[str]) -> Diagnosis | None:
+def same_form(goal: Goal, words: Sequence[str]) -> bool:
+    """Return whether a line is the solution's command with as many words, of which only its values may differ."""
+    if len(goal.lines) != 1 or goal.lines[0].shell or len(words) != len(goal.lines[0].words):
+        return False
+    return name_of(words) == goal.lines[0].name and list(words) != list(goal.lines[0].words)
+
+
+def _fewer(goal: Goal, wanted: Wanted, words: Sequence[str]) -> Diagnosis | None:
     """Return what to say about a line of the solution without one of its words, which was the learner's choice."""
     for at in range(1, len(wanted.words)):
         if tuple(words[1:]) == (*wanted.words[1:at], *wanted.words[at + 1 :]):
             role = _role_at(wanted, at)
             named = "an option" if role == "option" else "a word" if role == "word" else role_of(role)
-            near = bool(typed.reach([each.encode("utf-8", "surrogateescape") for each in words])[0] & WRITE)
+            writes = bool(typed.reach([each.encode("utf-8", "surrogateescape") for each in words])[0] & WRITE)
+            near = writes and (role not in _SEVERAL_TIMES or goal.one_command or not goal.keys)
             return Diagnosis("goal", role, f"Right command, but {named} is missing, or one of several.", near)
     return None
 
@@ -689,13 +776,15 @@ def _fewer(wanted: Wanted, words: Sequence[str]) -> Diagnosis | None:
 def state(goal: Goal, words: Sequence[str], inspect: Inspection, db: int) -> Diagnosis | None:
     """Return what a command has made of a key, if the task wants it otherwise."""
     name = name_of(words)
-    if name not in goal.names:
-        return None
     flags, keys = typed.reach([each.encode("utf-8", "surrogateescape") for each in words])
     if not flags & WRITE and name not in _SEVERAL:
         return None
     near = len(goal.lines) == 1 or name in _SEVERAL
-    for condition in _flatten(goal.task.conditions):
+    if other := _other_type(goal, keys, name, inspect, db):
+        return other
+    if name not in goal.names and len(goal.lines) > 1:
+        return None
+    for condition in flat(goal.task.conditions):
         if condition.key is None or condition.server or condition.db != db:
             continue
         if condition.key.encode() not in keys and name not in _SEVERAL:
@@ -727,13 +816,43 @@ def state(goal: Goal, words: Sequence[str], inspect: Inspection, db: int) -> Dia
     return None
 
 
+def _other_type(goal: Goal, keys: Sequence[bytes], name: str, inspect: Inspection, db: int) -> Diagnosis | None:
+    """Return what to say about a key that a command of another type made, where the task wants one type."""
+    if name in goal.names or name in _SEVERAL:
+        return None
+    for key in keys:
+        wanted = _type_of(goal, to_text(key))
+        reply = inspect([b"TYPE", key], db)
+        kind = str(reply) if not isinstance(reply, bytes) else reply.decode()
+        if wanted and kind in commands.OF_TYPE and kind != wanted:
+            is_, wants = (each.replace("zset", "sorted set") for each in (kind, wanted))
+            return Diagnosis("goal", "type", f"{code(to_text(key))} holds a {is_}, and the task wants a {wants}.")
+    return None
+
+
+def _type_of(goal: Goal, key: str) -> str:
+    """Return the type that a key of the task has in the end, as its conditions or its solution show it."""
+    for condition in flat(goal.task.conditions):
+        if condition.key == key and condition.type is not None:
+            return condition.type
+    for each in goal.lines:
+        if keys_of(each.words)[:1] == [key]:
+            found = typed.declared(each.words[0].lower().encode())
+            group = found.group.replace("_", "-") if found is not None and found.flags & WRITE else ""
+            kind = {"sorted-set": "zset"}.get(group, group)
+            if kind in commands.OF_TYPE and each.name not in ("SORT", "MIGRATE"):
+                return kind
+    return ""
+
+
 _SEVERAL = frozenset(("EXEC", "EVAL", "EVALSHA", "FCALL"))  # what they change is seen in the keys
 
 
-def _flatten(conditions: Sequence[CheckCondition]) -> Iterator[CheckCondition]:
+def flat(conditions: Sequence[CheckCondition]) -> Iterator[CheckCondition]:
+    """Yield the conditions that all have to hold."""
     for condition in conditions:
         yield condition
-        yield from _flatten(condition.all or ())
+        yield from flat(condition.all or ())
 
 
 def _value(reply: Any) -> str:
@@ -749,11 +868,9 @@ def misplaced(goal: Goal, wanted: Wanted, place: Place, db: int, needed_db: int)
         text += f", {code(wanted.terminal)}" if goal.shows(wanted.terminal) else ""
         return Diagnosis("goal", "terminal", text + ".")
     if db != needed_db and not place.shell and keys_of(wanted.words):
-        return Diagnosis(
-            "goal",
-            "database",
-            f"You are in database {db}, and the task is about database {needed_db} (`SELECT {needed_db}`).",
-        )
+        how = "" if "SELECT" in goal.names else f" (`SELECT {needed_db}`)"
+        text = f"You are in database {db}, and the task is about database {needed_db}{how}."
+        return Diagnosis("goal", "database", text)
     return None
 
 

@@ -46,7 +46,7 @@ _PROMPT = re.compile(
 )
 _SQL = re.compile(
     r"(?i)\s*(?:insert\s+into|select\s+(?:\*|[\w,\s]+\bfrom\b)|update\s+\S+\s+set\b|delete\s+from|create\s+(?:table|database)"
-    r"|drop\s+(?:table|database)|alter\s+table|truncate\s+table|show\s+(?:tables|databases|keys|columns)|use\s+\w+\s*;?$"
+    r"|drop\s+(?:table|database)|alter\s+table|truncate\s+table|show\s+(?:tables|databases|keys|columns)|use\s+[a-z]\w*\s*;?$"
     r"|describe\s+\w+|upsert\b|merge\s+into)"
 )
 _CALL = re.compile(r"\s*(?:(?:\w+\.)+(\w+)\(|([A-Za-z]{2,})\(|(?:await|const|let|var|import|local|print)\b\s)")
@@ -220,6 +220,8 @@ def backquotes(text: str, place: Place, failed: bool, known: Collection[str]) ->
     """Backquotes around a command or a word."""
     if "`" not in text:
         return None
+    if place.shell and not text.startswith("`"):
+        return None
     if text.startswith("`") or failed or re.search(r"\s`[^`]+`", text):
         return _say(
             "quote", "Backquotes only mark code in a text: leave them out.", near=failed or text.startswith("`")
@@ -386,6 +388,8 @@ def separators(text: str, place: Place, failed: bool, known: Collection[str]) ->
         return _say("separator", "`>` writes to a file in a shell: at this prompt it is just another argument.")
     if failed and any(word.startswith(("#", "//", "--")) for word in bare[1:]):
         return _say("separator", "There are no comments at this prompt: every word is sent to Redis.")
+    if sum(len(word) > 1 and word.endswith(",") for word in bare[1:]) > 1:
+        return _say("separator", "Commas become part of the words in front of them: separate words by spaces only.")
     for word in bare[1:]:
         if word in (",", ".") and failed:
             return _say("separator", f"{code(word)} is a word of its own here: separate words by spaces only.")

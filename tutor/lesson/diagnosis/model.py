@@ -1,6 +1,7 @@
 """What a diagnosis is, and what it may look at."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from tutor.prompt import to_text
 from tutor.prompt.words import WORD, distance, shorten
 
 KEYS_LOOKED_AT = 200
+# What a task says that asks for one command, where several would do as well.
+ONE_COMMAND = re.compile(r"\b(one|single)\b[^.]*\b(command|call|step|go|round)|in one|exactly one", re.I)
 LONG = 2000  # characters: of a longer line, nothing but its length and its beginning are looked at
 
 
@@ -109,6 +112,7 @@ ROLES = {
     "destkey": "the destination key",
     "destination": "the destination",
     "srckey": "the source key",
+    "sourcekey": "the source key",
     "element": "the element",
     "pivot": "the pivot element",
     "protover": "the protocol version",

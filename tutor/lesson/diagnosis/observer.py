@@ -1,17 +1,19 @@
 """What a session asks of the diagnosis: one object for a lesson, which remembers what it found last."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from engine.table.declarations import WRITE
 from tutor.lesson import typed
-from tutor.lesson.checks import Attempt, check
+from tutor.lesson.checks import Attempt, Inspection, check
 from tutor.lesson.diagnosis import goal as goals
 from tutor.lesson.diagnosis.goal import Goal
 from tutor.lesson.diagnosis.model import Diagnosis, Place, gives_away
 from tutor.lesson.diagnosis.react import Circumstances, diagnose, on_request
-from tutor.lesson.model import Example, Lesson, Step, Task
+from tutor.lesson.model import Example, Lesson, Step, Task, split_line
 from tutor.prompt import split_args, to_text
+from tutor.prompt.words import to_bytes
 
 ATTEMPT = 0.7  # how close a line must be to the solution to count as an attempt at it
 OLD = 3  # a diagnosis is shown on request for so many lines
@@ -67,17 +69,37 @@ class Observer:
             found = self._goals[id(task)] = Goal(task, self.lesson.terminals, self._shells)
         return found
 
-    def attempts(self, task: Task, terminal: str, line: str, step: Step) -> bool:
-        """Return whether a line attempts a task; an example typed by hand does not."""
+    def attempts(self, task: Task, terminal: str, line: str, step: Step, before: Sequence[Attempt]) -> bool:
+        """Return whether a line attempts a task; an example typed by hand does not. `before`: what was typed."""
         argv = split_args(line)
         goal = self.goal(task)
-        if not argv or goal is None or len(argv) > goals.MOST or _is_example(step, argv):
+        if not argv or goal is None or len(argv) > goals.MOST:
+            return False
+        if self.completes(task, terminal, argv, before):
+            return True
+        if _is_example(step, terminal, argv, before):
             return False
         words = [to_text(each) for each in argv]
         if terminal in self._shells:
+            if any({*words[1:]} & {*each.full[1:]} for each in goal.lines if each.full):
+                return True
             words = list(typed.commands(argv))[-1]
         got = goals.closest(goal, words, terminal)
-        return got is not None and got[1] >= ATTEMPT
+        if got is not None and got[1] >= ATTEMPT:
+            return True
+        flags, keys = typed.reach([to_bytes(word) for word in words])
+        about = {*goal.keys, *(to_text(key) for line in task.setup for key in typed.reach(split_args(line) or [])[1])}
+        if not keys:  # such as PUBLISH, whose words may be the learner's choice
+            return got is not None and got[0].name == goals.name_of(words) and got[0].name not in _PREPARING_NAMES
+        return bool(flags & WRITE) and any(to_text(key) in about for key in keys)
+
+    def completes(self, task: Task, terminal: str, argv: Sequence[bytes], before: Sequence[Attempt]) -> bool:
+        """Return whether a line is the last of a solution of several lines, all typed one after the other."""
+        wanted = [split_line(line, self.lesson.terminals) for line in task.solution]
+        lines = [(name, _plain(split_args(text) or ())) for name, text in wanted]
+        last = [(each.terminal, _plain(each.argv)) for each in before if each.argv and each.own]
+        own = [*last[len(last) - len(lines) + 1 :], (terminal, _plain(argv))]
+        return len(lines) > 1 and own == lines
 
     def needs(self, task: Task, examples: Sequence[Example]) -> bool:
         """Return whether a task builds on one of some examples that have not been run."""
@@ -85,19 +107,22 @@ class Observer:
         assert goal is not None
         if examples and task.setup:
             return True
+        conditions = list(goals.flat(task.conditions))
+        wide = not goal.keys or any(each.command or each.file or each.up for each in conditions)
         return any(
-            self._prepares(goal, exchange.command)
+            self._prepares(goal, exchange.command, wide)
             for example in examples
             for exchange in example.exchanges
             if exchange.command
         )
 
     @staticmethod
-    def _prepares(goal: Goal, command: str) -> bool:
+    def _prepares(goal: Goal, command: str, wide: bool) -> bool:
+        """Return whether a task builds on a command. `wide`: its conditions look at more than the keys it names."""
         argv = split_args(command) or []
         flags, keys = typed.reach(argv)
         if keys:
-            return bool(flags & WRITE) and any(to_text(key) in goal.keys for key in keys)
+            return bool(flags & WRITE) and (wide or any(to_text(key) in goal.keys for key in keys))
         return bool(argv) and argv[0].lower() in _PREPARING
 
     def note(self, task: Task | None, state: Past, step: Step, attempt: Attempt) -> None:
@@ -106,7 +131,8 @@ class Observer:
         self.found = None
         if not attempt.failed:  # what was wrong with a line that failed before is settled
             self._recent = [each for each in self._recent if not each[2]]
-        if attempt.argv and not attempt.failed and _is_example(step, attempt.argv, state.attempts):
+        before = state.attempts[:-1]
+        if attempt.argv and not attempt.failed and _is_example(step, attempt.terminal, attempt.argv, before):
             self._recent.append((task, None, False))
             return
         self.found = self._allowed(task, diagnose(_line(attempt), attempt, self._now(task, state, step, attempt)))
@@ -118,14 +144,17 @@ class Observer:
         """Leave a line alone that brought the task nearer to its end: a condition holds that did not before."""
         if len(task.solution) == 1 or (self.found is None and self._held[0] is not task):
             return
-        attempts = state.attempts[state.since :]
-        now = [check([each], self.server.inspect, attempts).holds for each in task.conditions]
-        before = [check([each], self.server.inspect, attempts[:-1]).holds for each in task.conditions]
+        attempts, inspect = state.attempts[state.since :], self.server.inspect
+        now = [check([each], inspect, attempts).holds for each in task.conditions]
         known, held = self._held
-        if known is task:
-            before = [was and is_ for was, is_ in zip(held, before, strict=True)]
+        if known is not task:  # before this line, the state was perhaps the same
+            held = [
+                holds and (each.key is not None or check([each], inspect, attempts[:-1]).holds)
+                for each, holds in zip(task.conditions, now, strict=True)
+            ]
+        before = held
         self._held = (task, now)
-        if self.found is not None and self.found.kind in ("goal", "outcome") and any(
+        if self.found is not None and self.found.kind in ("goal", "outcome") and self.found.slot != "value" and any(
             is_ and not was for is_, was in zip(now, before, strict=True)
         ):  # fmt: skip
             self.found = None
@@ -152,26 +181,35 @@ class Observer:
             return Diagnosis(found.kind, found.slot, "The name of the command is not spelled right.", found.near)
         return None
 
+    def inspection(self, terminal: str) -> Inspection:
+        """Return how to look at the server of a terminal."""
+        server = self.lesson.server_of(terminal) if self.lesson.on_machines else ""
+        return lambda argv, db: self.server.inspect(argv, db, server)
+
     def _now(self, task: Task | None, state: Past, step: Step, attempt: Attempt) -> Circumstances:
         goal = self.goal(task)
         names = self.lesson.terminals
         place = Place(
             attempt.terminal, attempt.terminal in self._shells, tuple((name, name in self._shells) for name in names)
         )
-        server = self.lesson.server_of(attempt.terminal)
-
-        def inspect(argv: Sequence[bytes], db: int) -> Any:
-            return self.server.inspect(argv, db, server) if self.lesson.on_machines else self.server.inspect(argv, db)
-
         return Circumstances(
-            inspect=inspect,
+            inspect=self.inspection(attempt.terminal),
             place=place,
             goal=goal,
             about=tuple(self.lesson.front.commands),
             attempts=state.attempts,
             prompts=_Prompts(self.server, names),
             needed=self._needed(goal, step, task) if goal is not None and task is not None else (),
+            said=functools.partial(self._said, task, state),
         )
+
+    def _said(self, task: Task | None, state: Past) -> str:
+        """Return what the author says of the task's condition that does not hold; or nothing."""
+        if task is None:
+            return ""
+        found = check(task.conditions, self.server.inspect, state.attempts[state.since :])
+        text = found.missing if found.kind == "said" else ""
+        return text[:1].upper() + text[1:]
 
     def _needed(self, goal: Goal, step: Step, task: Task) -> tuple[str, ...]:
         if id(task) in self._builds_on:
@@ -198,10 +236,13 @@ class _Prompts(dict[str, str]):
                 continue
 
 
+_PREPARING_NAMES = frozenset(("SELECT", "MULTI", "AUTH", "PING"))  # which begin anything
+
 _PREPARING = frozenset(
     b"config function script select auth acl client multi "
     b"subscribe psubscribe replicaof slaveof watch debug eval hello"
-    b" flushall flushdb swapdb sentinel cluster failover shutdown save bgsave slowlog latency monitor reset".split()
+    b" flushall flushdb swapdb sentinel cluster failover shutdown save bgsave bgrewriteaof slowlog latency monitor"
+    b" reset pkill systemctl truncate cp mv rm echo printf sudo pull-the-plug redis-cli".split()
 )
 
 
@@ -209,16 +250,21 @@ def _line(attempt: Attempt) -> str:
     return attempt.text or attempt.line
 
 
-def _is_example(step: Step, argv: Sequence[bytes], attempts: Sequence[Attempt] = ()) -> bool:
-    """Return whether a line is one of an example that is typed by hand; typed more often, it means something else."""
+def _is_example(step: Step, terminal: str, argv: Sequence[bytes], before: Sequence[Attempt]) -> bool:
+    """Return whether a line is the next one of an example that is typed by hand.
+
+    Typed more often, or without the lines that come before it, it means something else.
+    """
     words = _plain(argv)
-    lines = [
-        _plain(split_args(each.command) or ())
-        for example in step.examples
-        for each in example.exchanges
-        if each.command
-    ]
-    return lines.count(words) >= max(1, sum(_plain(each.argv) == words for each in attempts))
+    typed_ = [_plain(each.argv) for each in before if each.argv and each.terminal == terminal]
+    count, follows = 0, False
+    for example in step.examples:
+        if example.terminal != terminal:
+            continue
+        lines = [_plain(split_args(each.command) or ()) for each in example.exchanges if each.command]
+        count += lines.count(words)
+        follows = follows or (words in lines and all(each in typed_ for each in lines[: lines.index(words)]))
+    return follows and count > typed_.count(words)
 
 
 def _plain(argv: Sequence[bytes]) -> list[str]:

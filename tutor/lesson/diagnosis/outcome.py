@@ -131,10 +131,22 @@ def doubt(goal: Goal, words: Sequence[str], printed: str, db: int, inspect: Insp
         line = _EMPTY.get(name)
     if line is None:
         return None
+    if name in ("DEL", "UNLINK", "EXISTS", "GET") and any("*" in key for key in words[1:]):
+        line = f"{text.removeprefix('(integer) ')}: {code(words[0].upper())} takes names, and `*` is no pattern there"
+        return Diagnosis("outcome", "pattern", f"The reply is {line}.", about)
+    if name in ("DEL", "UNLINK") and _of_others(goal, words, name):
+        about = False  # to begin with an empty place
     if name in ("SADD", "ZADD", "HSET", "PFADD") and any(tuple(words[1:]) == each.words[1:] for each in goal.lines):
         about = False  # it was there already, as the task wants it
     line += _near_key(words, db, inspect)
     return Diagnosis("outcome", "result", f"The reply is {line}.", about)
+
+
+def _of_others(goal: Goal, words: Sequence[str], name: str) -> bool:
+    """Return whether the keys of a command are the task's, but in lines with another command."""
+    own = {key for each in goal.lines if each.name == name for key in keys_of(each.words)}
+    keys = set(keys_of(words))
+    return bool(own) and bool(keys & set(goal.keys)) and not keys & own
 
 
 def _concerns(goal: Goal, words: Sequence[str], name: str) -> bool:

@@ -5,16 +5,16 @@ it reads, and leaves no trace on the server. What is too long is not looked at.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tutor.lesson import typed
 from tutor.lesson.checks import Attempt, Inspection
-from tutor.lesson.diagnosis import commands, outcome, situation, syntax
+from tutor.lesson.diagnosis import commands, in_shell, outcome, situation, syntax
 from tutor.lesson.diagnosis import goal as goals
 from tutor.lesson.diagnosis import line as lines
 from tutor.lesson.diagnosis.errors import short_explanation
-from tutor.lesson.diagnosis.goal import Goal
+from tutor.lesson.diagnosis.goal import Goal, name_of
 from tutor.lesson.diagnosis.model import LONG, Diagnosis, Place, code, nearest, role_of
 
 _ARGUMENTS = re.compile(
@@ -42,6 +42,7 @@ class Circumstances:
     prompts: Mapping[str, str] = field(default_factory=dict)  # of all terminals
     needed: tuple[str, ...] = ()  # keys that the task builds on
     master: Inspection | None = None
+    said: Callable[[], str] = str  # what the author says of the condition that does not hold; or nothing
 
     @property
     def known(self) -> frozenset[str]:
@@ -72,7 +73,8 @@ def diagnose(line: str, last: Attempt, now: Circumstances) -> Diagnosis | None:
         return _in_a_shell(words, last, now)
     if not last.failed:
         return _succeeded(words, last, now)
-    return _repeated(line, words, _failed(words, last, now))
+    found = _repeated(line, words, _failed(words, last, now))
+    return found if found is None or found.near else Diagnosis(found.kind, found.slot, found.text)  # it failed
 
 
 def _repeated(line: str, words: Sequence[str], found: Diagnosis | None) -> Diagnosis | None:
@@ -124,13 +126,13 @@ def _failed(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
     ) and (found.slot != "terminal" or "ERR" in text):
         return found
     if now.goal is not None and (found := goals.free_slot(now.goal, words)):
-        short = short_explanation(last.argv, text, now.inspect)
+        short = short_explanation(last.argv, text, now.inspect, last.db)
         return (
             Diagnosis(found.kind, found.slot, f"{short} Look at {role_of(found.slot)}.", found.near)
             if short
             else found
         )
-    short = short_explanation(last.argv, text, now.inspect)
+    short = short_explanation(last.argv, text, now.inspect, last.db)
     return Diagnosis("error", text.removeprefix("(error) ").split(" ")[0], short) if short else None
 
 
@@ -197,7 +199,11 @@ def _takes(command: str, kind: str) -> bool:
 def _succeeded(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | None:
     found = _judged(words, last, now)
     if found is not None and found.near and found.kind in ("goal", "outcome") and now.goal is not None:
-        is_attempt = goals.concerns(now.goal, words) or goals.edited(now.goal, words) is not None
+        is_attempt = (
+            found.slot == "pattern"
+            or goals.concerns(now.goal, words)
+            or (goals.edited(now.goal, words) or goals.key_elsewhere(now.goal, words)) is not None
+        )
         return found if is_attempt else Diagnosis(found.kind, found.slot, found.text, near=False)
     return found
 
@@ -206,7 +212,7 @@ def _judged(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
     goal = now.goal
     if goal is None:
         return None
-    if found := situation.destroyed(goal, words, now.needed, last.db, now.inspect):
+    if found := situation.destroyed(goal, last, now.needed, now.inspect):
         return found
     if found := situation.queued(goal, last, now.prompts, now.place):
         return found
@@ -216,24 +222,31 @@ def _judged(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
         and got[1] >= 0.5
         and (found := syntax.placeholder(words, goal.known | {word for each in goal.lines for word in each.words}))
     ):
-        return found
+        return found if syntax.placeholders(words) > 1 else Diagnosis(found.kind, found.slot, found.text, near=False)
     compared = goals.compare(goal, words, now.place, last.db, _db(now))
     doubted = outcome.doubt(goal, words, last.printed, last.db, now.inspect)
     if doubted is not None and doubted.slot == "script":
         return doubted
+    if compared is not None and compared.near and compared.slot == "command":
+        compared = goals.state(goal, words, now.inspect, last.db) or compared  # what it made says more
     if compared is not None and compared.near:
         if doubted is not None and doubted.near and compared.slot not in ("terminal", "database"):
             return Diagnosis(compared.kind, compared.slot, compared.text, True)
         return compared
-    if doubted is not None and doubted.near:
-        return doubted
     if last.printed.strip() == "QUEUED":
+        if compared is not None and compared.slot == "option":
+            return Diagnosis(compared.kind, compared.slot, compared.text, near=False)
         return compared
+    if doubted is not None and doubted.near:
+        changed = name_of(words) in ("HSET", "ZADD", "SADD")  # which achieved something all the same
+        return (goals.state(goal, words, now.inspect, last.db) if changed else None) or doubted
     if (not _is_solution(goal, words) or len(goal.lines) == 1 or words[0].upper() == "EXEC") and (
         stated := goals.state(goal, words, now.inspect, last.db)
     ):
         return stated
     free = goals.free_slot(goal, words)
+    if compared is None and (free is not None or goals.same_form(goal, words)) and (said := now.said()):
+        return Diagnosis("check", free.slot if free is not None else "value", said, free is None or free.near)
     if compared is None and free is not None:
         return free
     return compared or doubted or outcome.only_read(goal, words)
@@ -247,7 +260,7 @@ def _in_a_shell(words: list[str], last: Attempt, now: Circumstances) -> Diagnosi
     goal = now.goal
     if goal is None:
         return None
-    if found := goals.in_a_shell(goal, words) or _unknown_in_a_shell(words, last.printed):
+    if found := in_shell.in_a_shell(goal, words) or _unknown_in_a_shell(words, last.printed):
         return found
     inner = list(typed.commands(last.argv))
     if len(inner) > 1 and (command := inner[-1]):

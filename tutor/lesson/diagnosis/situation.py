@@ -6,10 +6,13 @@ All of it follows from what was typed and answered, from the prompts, and from l
 from collections.abc import Mapping, Sequence
 
 from engine.protocol.errors import ReplyError
+from engine.table.declarations import WRITE
+from tutor.lesson import typed
 from tutor.lesson.checks import Attempt, Inspection
 from tutor.lesson.diagnosis.goal import Goal, keys_of, name_of
 from tutor.lesson.diagnosis.model import Diagnosis, Place, code
 from tutor.prompt import to_text
+from tutor.prompt.words import to_bytes
 
 TX = "(TX)"
 SUBSCRIBED = "(subscribed mode)"
@@ -50,6 +53,12 @@ def queued(goal: Goal, last: Attempt, prompts: Mapping[str, str], place: Place) 
     ):
         elsewhere = [name for name, prompt in prompts.items() if name != place.terminal and TX in prompt]
         here = TX in prompts.get(place.terminal, "")
+        if not elsewhere and not here and _as_wanted(goal, words):
+            return Diagnosis(
+                "state",
+                "transaction",
+                "This command ran at once: no transaction is open in this terminal, and the task asks for one.",
+            )
         if elsewhere and not here and set(keys_of(words)) & set(goal.keys) and name_of(words) in goal.names:
             return Diagnosis(
                 "state", "terminal",
@@ -57,6 +66,15 @@ def queued(goal: Goal, last: Attempt, prompts: Mapping[str, str], place: Place) 
 f"this command ran at once, here in {code(place.terminal)}.",
             )  # fmt: skip
     return None
+
+
+def _as_wanted(goal: Goal, words: Sequence[str]) -> bool:
+    """Return whether a command is one of those that the task wants in its transaction."""
+    names = [each.name for each in goal.lines]
+    if names.count("MULTI") != 1 or "EXEC" not in names:
+        return False
+    inside = goal.lines[names.index("MULTI") + 1 : names.index("EXEC")]
+    return any(list(words[1:]) == list(each.words[1:]) and name_of(words) == each.name for each in inside)
 
 
 def waiting_transaction(
@@ -94,10 +112,12 @@ def subscribed(last: Attempt, prompts: Mapping[str, str], place: Place) -> Diagn
 _REMOVING = frozenset(("DEL", "UNLINK", "GETDEL", "RENAME", "MOVE"))
 
 
-def destroyed(
-    goal: Goal, words: Sequence[str], needed: Sequence[str], db: int, inspect: Inspection
-) -> Diagnosis | None:
+_NOTHING = ("(nil)", "(integer) 0", "(empty array)")
+
+
+def destroyed(goal: Goal, last: Attempt, needed: Sequence[str], inspect: Inspection) -> Diagnosis | None:
     """Return what to say when a command has just removed a key that the task builds on."""
+    words, db = words_of(last), last.db
     name = name_of(words)
     if name in ("FLUSHALL", "FLUSHDB"):
         if name in goal.names or not needed:
@@ -112,7 +132,12 @@ def destroyed(
                 "which the task needs. Undo (`:undo`) brings it back.",
             )
         return None
-    if name in _REMOVING and not _REMOVING & set(goal.names):
+    removes = name in _REMOVING or (
+        name not in goal.names and bool(typed.reach([to_bytes(each) for each in words])[0] & WRITE)
+    )
+    if name not in _REMOVING and last.printed.strip() not in _NOTHING:
+        needed = goal.keys
+    if removes and not _REMOVING & set(goal.names):
         made = {key for each in goal.lines if each.name in ("SET", "MSET", "SETEX") for key in keys_of(each.words)}
         for key in keys_of(words)[: 1 if name == "RENAME" else None]:
             if key in made:  # to begin with an empty place is no loss

@@ -53,6 +53,7 @@ def walk(
         return None
     return (
         _missing_or_surplus(command, argv, words, about, known, kind)
+        or _bounds(command, words)
         or _numbers(command, argv, words)
         or _token_as_value(command, argv, words, known)
     )
@@ -77,6 +78,14 @@ def _say(slot: str, text: str, near: bool = True) -> Diagnosis:
     return Diagnosis("syntax", slot, text, near)
 
 
+_SUBCOMMANDS = {
+    "SAVE": ("REWRITE",), "WRITE": ("REWRITE",), "STORE": ("REWRITE", "LOAD"), "DEL": ("DELETE", "DELUSER"),
+    "REMOVE": ("DELETE", "DELUSER", "REMOVE"), "ADD": ("SETUSER", "LOAD", "CREATE"), "CREATE": ("SETUSER", "LOAD"),
+    "SHOW": ("GET", "LIST", "INFO"), "READ": ("GET",), "CHANGE": ("SET", "SETUSER"), "NAME": ("SETNAME", "GETNAME"),
+    "USER": ("GETUSER", "SETUSER"), "COUNT": ("LEN", "NUMSUB"), "CLEAR": ("RESET", "FLUSH"),
+}  # fmt: skip
+
+
 def _subcommand(command: CommandDoc, words: list[str]) -> Diagnosis | None:
     known = sorted(command.subcommands)
     if not words:
@@ -87,7 +96,10 @@ def _subcommand(command: CommandDoc, words: list[str]) -> Diagnosis | None:
         )
     if words[0].upper() in command.subcommands:
         return None
-    near = nearest(words[0].upper(), known) or next((each for each in known if each.startswith(words[0].upper())), "")
+    upper = words[0].upper()
+    near = nearest(upper, known) or next((each for each in known if each.startswith(upper)), "")
+    near = near or next((each for each in known if len(upper) > 3 and each.endswith(upper)), "")
+    near = near or next((each for each in _SUBCOMMANDS.get(upper, ()) if each in known), "")
     text = f"{code(command.name)} has no subcommand {code(words[0])}."
     return _say(
         "subcommand",
@@ -128,6 +140,8 @@ def _missing_or_surplus(
         return None
     if doubled := _doubled(argv):
         return doubled
+    if found := _two_commands(argv) or _filler(argv, known) or _joined(command, argv, words):
+        return found
     if counted := _counted(command, words):
         return counted
     if misplaced := misplaced_option(argv, known):
@@ -165,6 +179,63 @@ def _doubled(argv: Sequence[str]) -> Diagnosis | None:
     for at, (a, b) in enumerate(itertools.pairwise(argv)):
         if a.upper() == b.upper() and typed.parse([*argv[:at], *argv[at + 1 :]]) is not None:
             return _say("surplus", f"{code(a)} is there twice.")
+    return None
+
+
+def _two_commands(argv: Sequence[str]) -> Diagnosis | None:
+    """Two whole commands on one line: `SELECT 3 SET x 1`."""
+    for at in range(1, len(argv)):
+        if (
+            commands.is_command(argv[at])
+            and commands.fits(argv[:at])
+            and commands.fits(argv[at:])
+            and len(argv) > at + 1
+        ):
+            return _say("separator", f"{code(argv[at])} begins another command: type one command per line.")
+    return None
+
+
+_FILLERS = word_set("to of from into in as the with")
+_BEFORE_A_VALUE = word_set("to as into")  # the others may be the beginning of a sentence that lacks its quotes
+
+
+def _filler(argv: Sequence[str], known: Collection[str]) -> Diagnosis | None:
+    """A word of a sentence, without which the line would be a command: `RENAME a TO b`."""
+    for at in range(1, len(argv)):
+        text = at > 1 and argv[0].upper() in ("SET", "APPEND", "ECHO", "PUBLISH")
+        if (
+            argv[at].lower() in (_BEFORE_A_VALUE if text else _FILLERS)
+            and argv[at] not in known
+            and commands.fits([*argv[:at], *argv[at + 1 :]])
+            and len(argv) > 2
+        ):
+            return _say(
+                "surplus", f"{code(argv[at])} is too much: a command has no such words between its arguments."
+            )
+    return None
+
+
+_NUMBER_WITH_A_WORD = re.compile(r"(-?\d+(?:\.\d+)?)([A-Za-z]+)|([A-Za-z]+)(-?\d+(?:\.\d+)?)")
+
+
+_ADDRESS = re.compile(r"(localhost|(?:[\w-]+\.)+[\w-]+):(\d+)")
+
+
+def _joined(command: CommandDoc, argv: Sequence[str], words: Sequence[str]) -> Diagnosis | None:
+    """A number and an option in one word (`EX120`, `100km`), or a host and its port."""
+    head, tokens = list(argv[: len(argv) - len(words)]), {each.upper() for each in _tokens(command)}
+    for at, word in enumerate(words):
+        if found := _NUMBER_WITH_A_WORD.fullmatch(word):
+            parts = [each for each in found.groups() if each]
+        elif found := _ADDRESS.fullmatch(word):
+            parts = list(found.groups())
+        else:
+            continue
+        meant = any(each.upper() in tokens for each in parts) or len(found.groups()) == 2
+        if meant and commands.fits([*head, *words[:at], *parts, *words[at + 1 :]]):
+            return _say(
+                "pair", f"{code(word)} is a single word: put a space between {code(parts[0])} and {code(parts[1])}."
+            )
     return None
 
 
@@ -358,7 +429,10 @@ def _surplus(
         return _say("surplus", f"{code(name)} stands alone: leave {shown} out.")
     if letters:
         return _say("surplus", quotes)
-    return _say("surplus", f"{shown} is too much: {code(name)} takes no word after {code(last or name)}.")
+    return _say(
+        "surplus",
+        f"{shown} is too much: {code(name)} takes no {'word after ' + code(last) if last else 'such word'}.",
+    )
 
 
 _TEXTS = frozenset(("value", "message", "element"))  # arguments that may well be a sentence
@@ -372,6 +446,19 @@ def _takes_text(command: CommandDoc, words: Sequence[str]) -> bool:
         return False
     last = parsed.places[-1]
     return last.type == "string" and last.name in _TEXTS and last.token is None
+
+
+def _bounds(command: CommandDoc, words: Sequence[str]) -> Diagnosis | None:
+    """Look at bounds of a range that is by index: scores and names need an option."""
+    if command.name != "ZRANGE" or {"BYSCORE", "BYLEX"} & {word.upper() for word in words}:
+        return None
+    word = next((each for each in words[1:3] if not _INTEGER.fullmatch(each)), "")
+    if not word:
+        return None
+    wanted = "BYLEX" if word[0] == "[" else "BYSCORE"
+    return _say(
+        "option", f"{code(word)} is no index, and `ZRANGE` takes indexes unless it has an option such as `{wanted}`."
+    )
 
 
 def _numbers(command: CommandDoc, argv: Sequence[str], words: list[str]) -> Diagnosis | None:
@@ -400,10 +487,12 @@ def _numbers(command: CommandDoc, argv: Sequence[str], words: list[str]) -> Diag
                 argument.name, f"{role[0].upper() + role[1:]} must be a whole number, and {code(word)} has decimals."
             )
         if "," in word and is_number(word.replace(",", "")):
-            return _say(
-                argument.name,
-                f"{role[0].upper() + role[1:]} is written without commas: {code(word)} is no number to Redis.",
-            )
+            subject = role[0].upper() + role[1:]
+            if double:
+                text = f"{subject} is written with a comma, {code(word)}: the decimals follow a point."
+            else:
+                text = f"{subject} is written without commas: {code(word)} is no number to Redis."
+            return _say(argument.name, text)
         if word.startswith("+") and is_number(word[1:]):
             return _say(argument.name, f"Redis takes no plus sign: {role} is {code(word[1:])}.")
         if swapped := _key_behind(command, words, place):
@@ -451,12 +540,22 @@ def misplaced_option(argv: Sequence[str], known: Collection[str] = ()) -> Diagno
     for position, argument in enumerate(command.arguments):
         if position >= len(words) or argument.optional or argument.multiple or argument.token is not None:
             return None
-        if argument.type == "string" and words[position].upper() in tokens and words[position] not in known:
+        if (
+            argument.type in ("string", "key")
+            and words[position].upper() in tokens
+            and words[position] not in known
+            and words[position].isupper()
+        ):
             return _say(
                 argument.name,
                 f"{code(words[position])} is in the place of {role_of(argument.name)}: options come after it.",
             )
     return None
+
+
+def placeholders(argv: Sequence[str]) -> int:
+    """Return how many words of a line may be placeholders of the syntax: a single one may be a real name."""
+    return sum(word.strip("<>[]{}").lower() in _PLACEHOLDERS for word in argv[1:])
 
 
 def placeholder(argv: Sequence[str], known: Collection[str] = ()) -> Diagnosis | None:

@@ -1,0 +1,65 @@
+"""Comparing a line of a shell with the task: its words, and the options of redis-cli."""
+
+import itertools
+from collections.abc import Sequence
+
+from tutor.lesson import typed
+from tutor.lesson.diagnosis.goal import Goal, alike, as_user, difference, name_of, sentence
+from tutor.lesson.diagnosis.model import Diagnosis, code, without_digits
+
+
+def in_a_shell(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
+    """Return what to say about a line of a shell that is one of the solution but for one word."""
+    have = as_user(words)
+    for wanted in goal.lines:
+        want = as_user(wanted.full)
+        if not want or want == have:
+            continue
+        if have == want[1:]:
+            return Diagnosis("goal", "command", "The name of the command is missing: a line begins with it.")
+        if len(have) == len(want) + 1:
+            for at in range(len(have) - 1):
+                if have[at] == have[at + 1] and [*have[:at], *have[at + 1 :]] == want:
+                    return Diagnosis("goal", "word", f"{code(have[at])} is there twice.")
+        if len(have) == len(want) - 1:
+            for at in range(1, len(want)):
+                if have == [*want[:at], *want[at + 1 :]]:
+                    return Diagnosis("goal", "word", f"A word is missing after {code(want[at - 1])}.")
+        if len(have) != len(want):
+            continue
+        off = [at for at, (a, b) in enumerate(zip(have, want, strict=True)) if a != b]
+        if len(off) == 1 and (
+            have[off[0]].casefold() == want[off[0]].casefold()
+            or alike(have[off[0]], want[off[0]])
+            or without_digits(have[off[0]]) == without_digits(want[off[0]])
+        ):
+            return sentence(goal, wanted, difference(goal, "word", want[off[0]], have[off[0]]))
+        if len(off) == 2 and sorted(have) == sorted(want) and not any(have[at].startswith("-") for at in off):
+            return Diagnosis("goal", "word", f"{code(have[off[0]])} and {code(have[off[1]])} are in the wrong order.")
+    return _redis_cli(goal, have)
+
+
+_OPTIONS = {"-h": "host", "-n": "database", "-a": "password", "-r": "number of repetitions", "-p": "port"}
+
+
+def _redis_cli(goal: Goal, have: Sequence[str]) -> Diagnosis | None:
+    """Return in which option a call of redis-cli differs from the solution's."""
+    if have[:1] != ["redis-cli"]:
+        return None
+    inner = list(typed.commands([each.encode("utf-8", "surrogateescape") for each in have]))[-1]
+    for wanted in goal.lines:
+        if wanted.full[:1] != ("redis-cli",) or name_of(inner) != wanted.name:
+            continue
+        ours, theirs = _cli_options(have), _cli_options(wanted.full)
+        for option in theirs:
+            if option in ours and ours[option] != theirs[option] and goal.is_given(theirs[option]):
+                return Diagnosis("goal", "option", f"Look at the {_OPTIONS[option]}: you typed {code(ours[option])}.")
+        if missing := [option for option in theirs if option not in ours]:
+            return Diagnosis(
+                "goal", "option", f"An option of `redis-cli` is missing: one for the {_OPTIONS[missing[0]]}."
+            )
+    return None
+
+
+def _cli_options(words: Sequence[str]) -> dict[str, str]:
+    return {a: b for a, b in itertools.pairwise(words[1:]) if a in _OPTIONS}

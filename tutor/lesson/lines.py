@@ -1,0 +1,48 @@
+"""A typed line as words: what it repeats, what it stands for in a set-up, whether a shell refused it."""
+
+import re
+from collections.abc import Sequence
+
+from tutor.lesson.checks import Attempt
+from tutor.prompt import split_args
+
+MOST_REPEATS = 100_000
+
+
+def expand(argv: Sequence[bytes]) -> list[bytes]:
+    """Expand `{1..1000}` in a set-up's words as a shell does: data sets too long to be written out."""
+    words: list[bytes] = []
+    for word in argv:
+        found = re.search(rb"\{(\d+)\.\.(\d+)\}", word)
+        if found is None:
+            words.append(word)
+        else:
+            head, tail = word[: found.start()], word[found.end() :]
+            words += [b"%b%d%b" % (head, n, tail) for n in range(int(found[1]), int(found[2]) + 1)]
+    return words
+
+
+def repeated(argv: list[bytes]) -> tuple[int, list[bytes]]:
+    """Return how often a command is to run, and the command: a number in front repeats it, as in redis-cli."""
+    if len(argv) > 1 and argv[0].isdigit():
+        return max(1, min(int(argv[0]), MOST_REPEATS)), argv[1:]
+    return 1, argv
+
+
+def words_of(line: str) -> list[bytes]:
+    """Return a line's words, a shell's or redis-cli's."""
+    return split_args(line) or [word.encode() for word in line.split()]
+
+
+def plain_line(command: str) -> str:
+    """Return a command as an attempt's line: without the number that repeats it."""
+    argv = words_of(command)
+    if len(argv) > 1 and argv[0].isdigit():
+        argv = argv[1:]
+    return Attempt("", tuple(argv), "").line
+
+
+def refused_by_a_shell(argv: Sequence[bytes], text: str) -> bool:
+    """Return whether a shell, or a program in it, printed an error."""
+    name = (argv[1] if argv[0] == b"sudo" and len(argv) > 1 else argv[0]).decode(errors="replace")
+    return text.startswith(("bash: ", "(error) ", f"{name}: "))
