@@ -709,7 +709,15 @@ def _all_but_the_name(goal: Goal, wanted: Wanted, words: Sequence[str]) -> bool:
     given = [word for word in wanted.words[1:] if goal.is_given(word)]
     if len(goal.lines) > 1:
         return False  # perhaps another way
-    if len(given) >= 2 and list(words[1:]) == list(wanted.words[1:]):
+    relatives = {
+        *commands.RELATIVES.get(wanted.name, "").split(),
+        *commands.RELATIVES.get(name_of(words), "").split(),
+    }
+    if (
+        len(given) >= 2
+        and list(words[1:]) == list(wanted.words[1:])
+        and not relatives & {wanted.name, name_of(words)}
+    ):
         return True
     if len(wanted.name) != len(words[0]) or distance(wanted.name, words[0].upper(), 2) > 2:
         return False
