@@ -1,6 +1,6 @@
 """The commands of `redis-tutor`, as click declares them.
 
-Each command imports what it needs when it runs, so that none pays for another's libraries.
+Each command imports what it needs when it runs, so that no command loads another's libraries.
 """
 
 import io
@@ -34,7 +34,7 @@ def cli(context: click.Context, is_ascii: bool | None) -> None:
 
 
 def _choose_symbols(is_ascii: bool | None, command: str) -> None:
-    """Have symbols printed in ASCII where the learner or the terminal wants it so."""
+    """Print symbols in ASCII if the learner chose that, or if the terminal needs it."""
     from tutor.screens.preferences import Preferences
     from tutor.symbols import HANDLER, VARIABLE, ascii_only
 
@@ -80,19 +80,19 @@ def cli_command(context: click.Context, arguments: tuple[str, ...]) -> None:
 @click.argument("lesson")
 @click.option("--plain", is_flag=True, help="Line by line, for screen readers and pipes.")
 @click.option(
-    "--step", type=click.IntRange(1), metavar="N", help="With --plain: begin at this step; progress is left alone."
+    "--step", type=click.IntRange(1), metavar="N", help="With --plain: begin at this step; progress does not change."
 )
 @click.option("--json", "as_json", is_flag=True, help="With --plain: one JSON object for each event.")
-@click.option("--server", metavar="URL", default="", help="Take it on this Redis or Valkey, which has to be empty.")
+@click.option("--server", metavar="URL", default="", help="Take it on this Redis or Valkey, which must be empty.")
 @click.pass_context
 def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as_json: bool, server: str) -> None:
-    """Open one lesson: of the course, or your own in a file.
+    """Open a lesson of the course, or your own from a file.
 
     With --plain, commands are read from standard input. With --step, everything before that step is done first, and
     the exit status is 0 if the step's tasks were done at the end of the input, 3 if one is open, 1 if the lesson
     cannot be opened.
 
-    With --server, a lesson of one server is taken on a real Redis or Valkey. It has to be empty, and is left empty.
+    With --server, take a lesson that uses one server on a real Redis or Valkey. It must be empty, and is left empty.
     """
     if (step or as_json) and not plain:
         raise click.UsageError("--step and --json need --plain.")
@@ -125,10 +125,10 @@ def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as
 @click.option(
     "--load", "file", metavar="FILE", default="", help="Open a dump or append-only file, which is only read."
 )
-@click.option("--connect", metavar="URL", default="", help="Look at a real server instead, read-only.")
+@click.option("--connect", metavar="URL", default="", help="Inspect a real server instead, read-only.")
 @click.pass_context
 def sandbox(context: click.Context, plain: bool, data: str, file: str, connect: str) -> None:
-    """Open a server of your own to try things on. It comes back as you left it."""
+    """Open your own server to try things on. It resumes as you left it."""
     if connect:
         from tutor.lesson.real_server import parse_address
 
@@ -151,7 +151,7 @@ def sandbox(context: click.Context, plain: bool, data: str, file: str, connect: 
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def list_command(context: click.Context, as_json: bool) -> None:
-    """List the lessons with what is done."""
+    """List the lessons and your progress in them."""
     from tutor.lesson.listing import print_list
 
     context.exit(print_list(as_json))
@@ -160,7 +160,7 @@ def list_command(context: click.Context, as_json: bool) -> None:
 @cli.command()
 @click.pass_context
 def review(context: click.Context) -> None:
-    """Answer the predictions again that came out otherwise: some minutes a day, at growing intervals."""
+    """Answer your wrong predictions again: a few minutes a day, at growing intervals."""
     from tutor.lesson.review import run
     from tutor.plain import _read
 
@@ -172,9 +172,9 @@ def review(context: click.Context) -> None:
 @click.option("--save", metavar="FILE", default="", help="Write FILE.sh, FILE.md or FILE.cast (asciinema) instead.")
 @click.pass_context
 def journal(context: click.Context, lesson: str, save: str) -> None:
-    """Print what you did in a lesson or in the `sandbox`, one JSON object a line, without passwords.
+    """Print what you did in a lesson or in the `sandbox`, one JSON object per line, without passwords.
 
-    With --save, what you typed becomes a shell script that types it again, a page in Markdown, or a recording.
+    With --save, write what you typed as a shell script that types it again, a Markdown page, or a recording.
     """
     from tutor.lesson.listing import print_journal
 
@@ -183,13 +183,13 @@ def journal(context: click.Context, lesson: str, save: str) -> None:
 
 @cli.command()
 @click.argument("lessons", nargs=-1)
-@click.option("--mutations", is_flag=True, help="Instead, try mistakes in every solution, and other right ways.")
+@click.option("--mutations", is_flag=True, help="Instead, try mistakes and other correct solutions in every task.")
 @click.pass_context
 def verify(context: click.Context, lessons: tuple[str, ...], mutations: bool) -> None:
-    """Prove lessons: transcripts, checks, hints, links. Status 1 when one does not hold.
+    """Check lessons: transcripts, tasks, hints, links. The exit status is 1 if anything in them is wrong.
 
-    With --mutations, every solution is typed with mistakes, each of which the tutor has to name (90 of 100), and in
-    other right ways, each of which has to be accepted.
+    With --mutations, every solution is typed with mistakes, of which the tutor must name at least 90 %, and in other
+    correct forms, all of which it must accept.
     """
     from tutor.verify import main as verify_main
     from tutor.verify import mutate
@@ -199,7 +199,7 @@ def verify(context: click.Context, lessons: tuple[str, ...], mutations: bool) ->
 
 @cli.command()
 @click.argument("file", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.option("--bytes", "every_byte", is_flag=True, help="Show all bytes, not only the first of each part.")
 @click.pass_context
 def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) -> None:
@@ -212,12 +212,12 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 @cli.command()
 @click.argument("scenario", required=False)
 @click.option("--list", "as_list", is_flag=True, help="List the scenarios.")
-@click.option("--play", "is_played", is_flag=True, help="Play it as plain text, equal at every run.")
+@click.option("--play", "is_played", is_flag=True, help="Play it as plain text, identical in every run.")
 @click.option("--save", metavar="FILE", help="Play it and save its history.")
 @click.option("--open", "opened", metavar="FILE", help="Open a saved history: on a terminal, or with --play as text.")
-@click.option("--expose", is_flag=True, help="Open every node on a real port, time running, until Ctrl-C.")
+@click.option("--expose", is_flag=True, help="Open every node on a real port, in real time, until Ctrl-C.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=7001, help="The first of --expose [7001]; 0: any free."
+    "--port", type=click.IntRange(0, 65535), default=7001, help="The first port of --expose [7001]; 0: any free one."
 )
 @click.option("--steps", type=click.IntRange(0), default=0, help="Steps that --expose plays first [0].")
 @click.pass_context
@@ -234,8 +234,9 @@ def lab(
 ) -> None:
     """Watch whole clusters in the laboratory, step by step. SCENARIO is a name or a YAML file.
 
-    With --expose real clients and servers take part: redis-cli attaches to any node, and a real server follows a
-    simulated one or is followed by it (REPLICAOF 127.0.0.1 PORT). Actions can be typed: cut A B, heal A B, crash A.
+    With --expose, real clients and servers take part: redis-cli connects to any node, and a real server can be the
+    replica or the master of a simulated one (REPLICAOF 127.0.0.1 PORT). You can type actions: cut A B, heal A B,
+    crash A.
     """
     from tutor.lab import play
 
@@ -268,7 +269,7 @@ def lab(
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def info(context: click.Context, as_json: bool) -> None:
-    """Say where files are kept and which versions run."""
+    """Print the paths of the tutor's files and the versions in use."""
     from tutor.about import print_info
 
     context.exit(print_info(as_json))

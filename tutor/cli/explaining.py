@@ -55,7 +55,7 @@ def why(session: CliSession, failed: tuple[Argv, ReplyError] | None) -> None:
 def _can_look(session: CliSession, quiet: bool = False) -> bool:
     if session.state.in_multi or session.state.subscribed:
         if not quiet:
-            session.say("Look when the transaction or subscription is over.")
+            session.say("End the transaction or subscription first.")
         return False
     return session.connection is not None or session.connect()
 

@@ -27,8 +27,8 @@ This is the server at {address}, {mode}
 - `:picture KEY` draws a key, `:picture memory`, `persistence`, `replication` and `clients` parts of the server.
 - There is no undo: {not_back}
 """
-READS = "and you can only look: a command that may write or change it is not sent."
-WRITES = "and **what you type is carried out there**, writes included."
+READS = "and you can only read: the tutor does not send a command that may change it."
+WRITES = "and **what you type is executed there**, writes included."
 
 
 class Connected(LessonController):

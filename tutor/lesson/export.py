@@ -1,4 +1,4 @@
-"""What was typed in a lesson or the sandbox, as a file for others: without passwords.
+"""Export what was typed in a lesson or the sandbox to a file, without passwords.
 
     FILE.sh     a shell script that types it again
     FILE.md     a page: each step's commands with the replies that the terminal still shows
@@ -152,7 +152,7 @@ def write(name: str, typed: ExportedLesson) -> str:
             ":export FILE.sh writes a shell script, FILE.md a page, FILE.cast a recording for asciinema."
         )
     if not typed.lines:
-        raise CannotExport("Nothing has been typed here.")
+        raise CannotExport("There is nothing to export: no command has been typed here.")
     try:
         with open(path, "x", encoding="utf-8", errors="replace") as file:
             file.write(writers[path.suffix](typed))
@@ -163,7 +163,7 @@ def write(name: str, typed: ExportedLesson) -> str:
     except OSError as error:
         raise CannotExport(f"{name} cannot be written: {error.strerror}.") from error
     count = len(typed.lines)
-    return f"{count:,} line{'s' if count != 1 else ''} in {name}, without passwords."
+    return f"{count:,} line{'s' if count != 1 else ''} saved in {name}, without passwords."
 
 
 # -- a shell script
@@ -173,7 +173,7 @@ def script(typed: ExportedLesson) -> str:
     """Return a shell script."""
     rows = [
         "#!/bin/sh",
-        f"# {typed.title}: what was typed in redis-tutor, {time.strftime('%Y-%m-%d')}.",
+        f"# {typed.title}: typed in redis-tutor on {time.strftime('%Y-%m-%d')}.",
         '# Run it against an empty server: sh THIS.sh, or REDIS_CLI="redis-cli -p 7777" sh THIS.sh',
         "REDIS_CLI=${REDIS_CLI:-redis-cli}",
     ]
@@ -223,7 +223,7 @@ def _block(terminal: str, lines: Sequence[Line], typed: ExportedLesson, db: dict
 
 def page(typed: ExportedLesson) -> str:
     """Return Markdown."""
-    rows = [f"# {typed.title}", "", f"What was typed in redis-tutor, {time.strftime('%Y-%m-%d')}."]
+    rows = [f"# {typed.title}", "", f"Typed in redis-tutor on {time.strftime('%Y-%m-%d')}."]
     for part in typed.parts:
         rows += ["", f"## {part.title}"]
         for terminal, lines in _by_terminal(part.lines):

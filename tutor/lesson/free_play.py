@@ -1,9 +1,9 @@
 """The sandbox: a lesson of one step without tasks, whose server the learner fills.
 
-It stands on a lesson's controller, session, journal and scrollback, so it comes back as a lesson does: with its data,
-undo history and terminal, however the tutor ended. Two lines that are no commands of Redis belong to its history:
-`:data NAME` types a data set, and `:load FILE` replaces the data with that of the learner's own file, of which a copy
-is kept beside the journal. One undo takes either back.
+It uses a lesson's controller, session, journal and scrollback, so it resumes as a lesson does: with its data, undo
+history and terminal, however the tutor ended. Two lines in its history are not Redis commands: `:data NAME` types a
+data set, and `:load FILE` replaces the data with that of the learner's own file, a copy of which is kept beside the
+journal. One undo takes either back.
 """
 
 import asyncio
@@ -36,19 +36,19 @@ DUMP = "dump.rdb"
 MANY_ROWS = 1500  # of the journal; then a dump takes the place of the older ones when the sandbox is opened
 TOO_MANY_ROWS = MOST_ROWS - 500  # then that happens at once
 UNDO_KEPT = 200  # of its rows
-EMPTY = "The sandbox starts afresh: the server is empty, and what was typed is forgotten."
+EMPTY = "The sandbox starts afresh: the server is empty, and its history is gone."
 NO_LESSON = "The sandbox has no tasks. :data loads a data set to try commands on."
 ABOUT = """\
-A server of your own, with nothing at stake. It is saved as you type: when you come back, its data, its undo history
-and this terminal are as you left them.
+Your own server, to try things on. It is saved as you type: when you come back, its data, its undo history and this
+terminal are as you left them.
 
 - `Tab` completes commands, options and keys; the line below the prompt shows the syntax.
 - `HELP command` explains a command, `HELP @string` lists a group.
 - `:undo` (**F4**) takes back the last command that changed something. `:reset` starts afresh.
 - `:data` loads a data set: {names}.
 - `:load FILE` opens your own dump or append-only file. The file itself is never changed.
-- `:connect HOST:PORT` looks at a real server, read-only.
-- `:export FILE.sh` saves what you typed as a shell script, `:export FILE.md` as a page.
+- `:connect HOST:PORT` inspects a real server, read-only.
+- `:export FILE.sh` saves what you typed as a shell script, `:export FILE.md` as a Markdown page.
 """
 _SETTINGS = frozenset(b"config acl select script hello client function".split())
 
@@ -97,7 +97,7 @@ class FreeSession(Session):
             for reply in self.server.execute(terminal, split_args(line) or []):
                 if isinstance(reply, ReplyError):
                     raise CannotLoad(f"The data set {name} cannot be loaded: line {number}: {to_text(reply.text)}")
-        return f"{data.title}. {_keys(self.server)} :run types an example, :undo takes the data back."
+        return f"{data.title}. {_keys(self.server)} :run types an example, :undo removes the data again."
 
     def _load(self, terminal: str, name: str, copy: str) -> str:
         """Replace the data with that of a dump."""
@@ -187,7 +187,7 @@ class FreeServer(TerminalServer):
         own = Path(getattr(self._controller.server, "directory", "")).resolve()
         folder, name = self._setting(b"dir"), self._setting(b"dbfilename")
         if Path(folder).resolve() != own:
-            raise CannotLoad(f"The server's folder is {folder} now. Set it back (CONFIG SET dir), then load again.")
+            raise CannotLoad(f"The server's folder is now {folder}. Set it back with CONFIG SET dir, then try again.")
         return own / name
 
     def _setting(self, name: bytes) -> str:
@@ -203,7 +203,7 @@ class FreeServer(TerminalServer):
 
 
 class FreePlay(LessonController):
-    """The sandbox's controller. Without `keeps` nothing is kept."""
+    """The sandbox's controller. Without `keeps`, nothing is saved."""
 
     session_class = FreeSession
     server_class = FreeServer
@@ -295,22 +295,22 @@ class FreePlay(LessonController):
             self._post(m.Notice(str(problem), "error"))
             return
         except OSError as error:
-            self._post(m.Notice(f"The copy of {name} cannot be kept: {error.strerror}.", "error"))
+            self._post(m.Notice(f"The copy of {name} cannot be saved: {error.strerror}.", "error"))
             return
         if await self._bring(f":load {name}", copy) and remarks:
             self._post(m.Notice(remarks))
 
     async def _hindrance(self) -> str:
-        """Return why no data can be brought now, if so."""
+        """Return why data cannot be loaded now, if so."""
         async with self._turn:  # until then commands may run that nobody typed
             pass
         link = self.links[self._current or self.terminal_names[0]]
         if link.busy:
-            return "A command still runs in this terminal. Ctrl-C stops it."
+            return "A command is still running in this terminal. Ctrl-C stops it."
         if link.state.in_multi:
-            return "A transaction is open in this terminal: end it first, with EXEC or DISCARD."
+            return "A transaction is open in this terminal: end it first with EXEC or DISCARD."
         if link.state.subscribed:
-            return "This terminal is subscribed: leave that first, with Ctrl-C."
+            return "This terminal is subscribed to channels: press Ctrl-C first."
         return ""
 
     async def _bring(self, line: str, copy: str | None = None) -> bool:

@@ -43,7 +43,7 @@ VERSION = 3
 MOST_ROWS = 5000  # later events are not kept
 LONGEST = 1 << 20  # characters; longer lines are not kept
 MAX_BYTES = 8 << 20  # then only what counts is kept
-IN_USE = "This {} is open in another window. What you do in this one is not kept."
+IN_USE = "This {} is open in another window. What you do in this one is not saved."
 
 Row = dict[str, Any]
 _WRITERS: "weakref.WeakValueDictionary[Path, LessonJournal]" = weakref.WeakValueDictionary()
@@ -131,7 +131,7 @@ class LessonJournal:
         if not self._reads_only:
             self.notice = (
                 f"The journal of this {self._what} was damaged: {damaged:,} bytes of it cannot be read. "
-                f"You are at the last moment before them. The damaged file is kept as {self.copy()}."
+                f"It resumes from the last state before them. The damaged file is kept as {self.copy()}."
             )
 
     def _apply(self, row: Row, version: int = VERSION) -> None:

@@ -1,6 +1,6 @@
-"""The package manager of a lesson's machine: what the installation of Redis needs of apt, with the output of Debian.
+"""The package manager of a lesson's machine: the part of apt that installing Redis needs, with Debian's output.
 
-What is installed is a file on the machine, so that undo and the journal treat it like every other change.
+The list of installed packages is a file on the machine, so undo and the journal treat it like every other change.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ RELEASE = f"6:{VERSION}-1rl1~{CODENAME}1"
 
 
 def curl(words: list[str]) -> str:
-    """Return what curl prints: the one address that these machines reach is that of the repository's key."""
+    """Return what curl prints. The machines can reach only the address of the repository's key."""
     addresses = [word for word in words if not word.startswith("-")]
     if addresses == [KEY_URL]:
         return KEY
@@ -46,7 +46,7 @@ class Apt:
             return self._update()
         if names[:1] == ["install"] and len(names) > 1:
             return self._install(names[1:])
-        return "E: apt-get update, and apt-get install PACKAGE, are what this small shell knows\n"
+        return "E: this small shell knows only apt-get update and apt-get install PACKAGE\n"
 
     def _update(self) -> str:
         text = f"Hit:1 http://deb.debian.org/debian {CODENAME} InRelease\n"

@@ -160,7 +160,7 @@ class RealServer:
         asked = [each for each in requests if each[0][0].upper() != b"INSPECT"]  # which is our own servers'
         for argv, _ in asked:
             if not may_run(argv):
-                raise ValueError(f"{to_text(argv[0])} is not a command to look with")
+                raise ValueError(f"{to_text(argv[0])} is not a command that only reads")
         replies = iter(self._call(asked))
         return [
             next(replies) if each[0][0].upper() != b"INSPECT" else ReplyError(b"ERR not there") for each in requests
@@ -174,19 +174,19 @@ class RealServer:
         if lesson.on_machines:
             return f"“{title}” needs several machines, a shell, or faults, which only the tutor's own servers have."
         if word := _never_in(lesson):
-            return f"“{title}” uses {word}, which is not done to a server that is not the tutor's own."
+            return f"“{title}” uses {word}, which the tutor does only to its own servers."
         (about,) = self._call([((b"INFO",), 0)])
         if isinstance(about, ReplyError):
             return f"{at} answers {to_text(about.text)}"
         text = to_text(bytes(getattr(about, "text", about)))
         facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         if facts.get("redis_mode", "standalone") != "standalone" or facts.get("role", "master") != "master":
-            return f"{at} is not a server of its own: redis_mode {facts.get('redis_mode')}, role {facts.get('role')}."
+            return f"{at} is not a standalone master: redis_mode {facts.get('redis_mode')}, role {facts.get('role')}."
         if keys := sum(databases(text.encode(errors="surrogateescape")).values()):
             held = "1 key" if keys == 1 else f"{keys:,} keys"
             return (
-                f"{at} holds {held}. A lesson takes an empty server, and leaves it empty. (If a lesson that was cut "
-                "off left them there, FLUSHALL removes them.)"
+                f"{at} holds {held}. A lesson takes an empty server, and leaves it empty. (If an interrupted lesson "
+                "left them there, FLUSHALL removes them.)"
             )
         return ""
 

@@ -56,7 +56,7 @@ class Player(Timeline):
         """Let time run at another speed: so many steps faster, or slower."""
         self._speed = max(0, min(len(SPEEDS) - 1, self._speed + by))
         if self.playing is None:
-            self.notify(f"Time will run {self.speed:g} times as fast as it does for us.", timeout=2)
+            self.notify(f"Time will run at {self.speed:g} times real speed.", timeout=2)
 
     def toggle(self) -> None:
         """Let time run, or stop it."""

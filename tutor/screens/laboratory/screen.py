@@ -181,7 +181,7 @@ class LaboratoryScreen(TutorScreen[None]):
     def commands(self) -> Iterator[SystemCommand]:
         """Yield what the palette offers here: everything that can be done, with a key or without."""
         if self.session.spec.steps:
-            yield SystemCommand("Next step", "Do the scenario's next step", self.action_next)
+            yield SystemCommand("Next step", "Run the next step of the scenario", self.action_next)
         yield SystemCommand("Play or pause", "Let time run, or stop it", partial(self.action_player, "toggle"))
         yield SystemCommand("Faster", "Let time run ten times as fast", partial(self.action_player, "faster", 1))
         yield SystemCommand(
@@ -192,7 +192,7 @@ class LaboratoryScreen(TutorScreen[None]):
             told = f"Scroll the pane {pane}, or move on in it (⇧{'↑' if by < 0 else '↓'})"
             yield SystemCommand(f"Scroll {way}", told, partial(self.panes.scroll_current, by))
         yield SystemCommand("Undo", "Take the last action back", partial(self.action_travel, "undo"))
-        yield SystemCommand("Console", f"Talk to {self.panes.node} as redis-cli does", self.action_console)
+        yield SystemCommand("Console", f"Type commands to {self.panes.node}, as in redis-cli", self.action_console)
         if self.lessons:
             lesson = f"Go to “{self.lessons[0][1]}”, which this scenario belongs to"
             yield SystemCommand("Lesson", lesson, self.action_lesson)
@@ -322,7 +322,7 @@ class LaboratoryScreen(TutorScreen[None]):
 
             choices = [("stay", "Stay"), ("leave", "Leave")]
             self.app.push_screen(
-                ChoiceDialog("Leave the laboratory?", "What you did here is not kept.", choices), chosen
+                ChoiceDialog("Leave the laboratory?", "What you did here is not saved.", choices), chosen
             )
         else:
             self.dismiss()

@@ -96,7 +96,7 @@ class LessonTerminals(Terminals):
             rows = [(each.word, help_line(each, self._place)) for each in offered(self._place)]
             terminal.append(row(f"{name:<14}{text}", "note", indent=14) for name, text in rows)
         elif action is None or action not in (RESET_LESSON, *offered(self._place)) or not action.is_in(self._place):
-            terminal.write_line(f"There is no “:{shorten(line.split()[0])}”. :help lists what there is.", "error")
+            terminal.write_line(f"There is no “:{shorten(line.split()[0])}”. :help lists the commands.", "error")
         else:
             self.post_message(self.ActionTyped(action, argument))
 
