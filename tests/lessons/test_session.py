@@ -463,6 +463,59 @@ def test_a_task_is_not_done_because_its_check_held_from_the_start():
         server.close()
 
 
+AHEAD = """---
+id: ahead
+title: Ahead
+chapter: 2
+order: 1
+minutes: 5
+wrong_idea: none
+---
+
+## One
+
+Nothing to do.
+
+## Two
+
+> **Your turn.** Store `yes` under `shared`.
+
+<details><summary>x</summary>
+
+```yaml task
+check: {key: shared, value: "yes"}
+solution: SET shared yes
+hints:
+  - A string.
+  - The syntax is `SET key value`.
+```
+
+</details>
+"""
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_task_that_was_done_ahead_of_its_step_can_still_be_done(shown):
+    server = EngineServer(["redis"])
+    try:
+        session = Session(parse_lesson(AHEAD, "ahead.md"), server)
+        session.open()
+        session.submit("redis", "SET shared yes")
+        session.next()
+        assert not [each for each in session.submit("redis", "GET shared") if isinstance(each, TaskDone)]
+        events = session.show() if shown else session.submit("redis", "set shared yes")
+        assert [each for each in events if isinstance(each, TaskDone)]
+    finally:
+        server.close()
+
+
+def test_nobody_is_asked_what_was_seen_already(session):
+    assert session.due is session.step.predictions[0]
+    session.submit("alice", "GET b")
+    assert session.due is None
+    session.undo()
+
+
 @pytest.mark.parametrize(
     "line, changes",
     [

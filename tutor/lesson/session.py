@@ -148,8 +148,11 @@ class Session:
 
     @property
     def due(self) -> Prediction | None:
-        """The first prediction of the step that has not been made."""
-        return next((each for each in self.step.predictions if not self.said(each)), None)
+        """The first prediction of the step that has not been made, and whose examples have not shown what happens."""
+        return next((each for each in self.step.predictions if not self.said(each) and not self._shown(each)), None)
+
+    def _shown(self, prediction: Prediction) -> bool:
+        return bool(prediction.examples) and all(map(self.ran, prediction.examples))
 
     # -- opening, going on and back
 
@@ -484,10 +487,14 @@ class Session:
         return int(found[1]) if found else None
 
     def _catch_up(self, terminal: str, line: str) -> None:
-        """Run the examples that the open task needs before a line that attempts it; one undo takes both back."""
+        """Run the examples that the open task needs before a line that attempts it; one undo takes both back.
+
+        After such a line the task is done if its check holds, though it may have held since the step began.
+        """
         task = self.open_task
         if task is None or not self._observer.attempts(task, terminal, line, self.step, self.state.attempts):
             return
+        self.state = replace(self.state, untouched=self.state.untouched - {task.id})
         above = [each for each in self.step.examples if each.line < task.line and not each.arrives]
         missing = [each for each in above if not self.ran(each)]
         if not self._observer.needs(task, missing):
