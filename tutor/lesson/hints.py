@@ -68,11 +68,9 @@ def foreseen(task: Task, inspect: Inspection, attempts: Sequence[Attempt], termi
 
 
 def _resembles(lines: Sequence[str], attempts: Sequence[Attempt], terminals: tuple[str, ...]) -> bool:
-    """Return whether one of a foreseen mistake's commands was typed: its hint speaks of it."""
+    """Return whether the command that was typed last is one of a foreseen mistake's: its hint speaks of it."""
     foreseen = {_name(split_args(split_line(line, terminals)[1]) or ()) for line in lines}
-    if attempts[-1].failed and attempts[-1].argv and _name(attempts[-1].argv) not in foreseen:
-        return False  # another command's error
-    return any(_name(each.argv) in foreseen for each in attempts if each.own and each.argv)
+    return bool(attempts[-1].argv) and _name(attempts[-1].argv) in foreseen
 
 
 def _name(argv: Sequence[bytes]) -> str:
