@@ -163,7 +163,7 @@ class _TypedReader:
         if not self.words or (argument.type == "pure-token"):
             return False
         word = self.words[0]
-        number = word.removeprefix("(")  # an exclusive score
+        number = word.removeprefix("#" if argument.name == "offset" else "(")  # counted in fields; an exclusive score
         if not is_number(argument, number) and not (self.pattern and "*" in word):
             return False
         if argument.name == "numkeys" and word.isdigit() and len(word) < 6:

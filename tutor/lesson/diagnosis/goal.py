@@ -871,7 +871,7 @@ def _value(reply: Any) -> str:
 
 def misplaced(goal: Goal, wanted: Wanted, place: Place, db: int, needed_db: int) -> Diagnosis | None:
     """Return what to say about a right line in the wrong terminal or database."""
-    if wanted.terminal != place.terminal and goal.one_terminal:
+    if wanted.terminal != place.terminal and goal.one_terminal and wanted.name != "SLEEP":
         text = f"The right words, but this is the terminal {code(place.terminal)}: the task is about another one"
         text += f", {code(wanted.terminal)}" if goal.shows(wanted.terminal) else ""
         return Diagnosis("goal", "terminal", text + ".")

@@ -47,6 +47,8 @@ def walk(
         return None
     command, length = found
     words = list(argv[length:])
+    if command.name.startswith("BITFIELD"):
+        words = [word.removeprefix("#") for word in words]  # an offset that is counted in fields
     if command.is_container or (command.subcommands and not words and length == 1 and command.name != "COMMAND"):
         return _subcommand(command, words)
     if len(words) > MOST or command.name in _TWO_FORMS:
