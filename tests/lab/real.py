@@ -132,7 +132,7 @@ class RealRunner:
 
     def _wrong(self, step: StepSpec, expected: dict[str, Summary]) -> Iterator[str]:
         machines = self.machines
-        nodes = machines.node_views()
+        nodes = machines.look()
         for wanted in (step.until, step.expect):
             if wanted:
                 so = Findings(nodes, machines.beliefs(), machines.running())

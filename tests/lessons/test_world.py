@@ -307,8 +307,10 @@ def test_the_socket_is_the_learners_own(room):
     assert room.a.call("PING") == b"PONG"
 
 
-CHAPTERS = {lesson.front.chapter: lesson for lesson in installed_course().lessons}  # the last of each
-MACHINES = {lesson.front.chapter: lesson for lesson in installed_course().lessons if lesson.on_machines}
+LOCKED_OR_DOWN = {"find-the-fault", "challenge-first-server"}  # whose servers answer nobody at first
+OPEN = [lesson for lesson in installed_course().lessons if lesson.id not in LOCKED_OR_DOWN]
+CHAPTERS = {lesson.front.chapter: lesson for lesson in OPEN}  # the last of each
+MACHINES = {lesson.front.chapter: lesson for lesson in OPEN if lesson.on_machines}
 
 
 @pytest.mark.parametrize("lesson", [*CHAPTERS.values(), *MACHINES.values()], ids=lambda lesson: lesson.id)
