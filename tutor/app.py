@@ -83,8 +83,7 @@ class TutorApp(Program):
     def choose_symbols(self) -> None:
         """Draw with ASCII only, or with all symbols, as the settings and the terminal have it."""
         if not ascii_only(self.preferences.symbols):
-            if self._ascii is not None:
-                self._ascii, ScrollBar.renderer = None, ScrollBarRender
+            self._ascii, ScrollBar.renderer = None, ScrollBarRender
             return
         from tutor.widgets.ascii import AsciiBars, AsciiFilter
 
