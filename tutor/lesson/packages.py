@@ -49,11 +49,10 @@ class Apt:
         return "E: this small shell knows only apt-get update and apt-get install PACKAGE\n"
 
     def _update(self) -> str:
-        text = f"Hit:1 http://deb.debian.org/debian {CODENAME} InRelease\n"
         source = (self._read(SOURCES) or b"").decode(errors="replace")
         if f"{REPOSITORY} {CODENAME} main" not in source:
-            return text + READING
-        text += f"Get:2 {REPOSITORY} {CODENAME} InRelease [3,962 B]\n"
+            return READING
+        text = f"Get:1 {REPOSITORY} {CODENAME} InRelease [3,962 B]\n"
         if self._read(KEYRING) == KEY_BYTES and f"/{KEYRING.rpartition('~')[2]}]" in source:
             self._write(LISTS, b"redis\n")
             return text + READING
