@@ -69,8 +69,11 @@ def foreseen(task: Task, inspect: Inspection, attempts: Sequence[Attempt], termi
 
 def _resembles(lines: Sequence[str], attempts: Sequence[Attempt], terminals: tuple[str, ...]) -> bool:
     """Return whether the command that was typed last is one of a foreseen mistake's: its hint speaks of it."""
-    foreseen = {_name(split_args(split_line(line, terminals)[1]) or ()) for line in lines}
-    return bool(attempts[-1].argv) and _name(attempts[-1].argv) in foreseen
+    return bool(attempts[-1].argv) and _name(attempts[-1].argv) in _names(lines, terminals)
+
+
+def _names(lines: Sequence[str], terminals: tuple[str, ...]) -> set[str]:
+    return {_name(split_args(split_line(line, terminals)[1]) or ()) for line in lines}
 
 
 def _name(argv: Sequence[bytes]) -> str:
@@ -107,7 +110,7 @@ def react(
 
 def _other_command(task: Task, last: Attempt, terminals: tuple[str, ...]) -> str:
     """Return what to say about a command whose like is nowhere in the solution."""
-    wanted = {_name(split_args(split_line(line, terminals)[1]) or ()) for line in task.solution}
+    wanted = _names(task.solution, terminals)
     name = _name(last.argv)
     if name in wanted or not any(is_command(each.split()[0]) for each in wanted if each) or not is_command(name):
         return ""
