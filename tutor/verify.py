@@ -163,6 +163,7 @@ class _LessonWalk:
         if self.goes_back:
             for wrong in task.wrong:
                 self.wrong_attempt(task, wrong.lines, wrong.hint)
+            self.elsewhere(task)
         for line in task.solution:
             self.took(session.submit(*split_line(line, self.lesson.terminals)))
         until = time.monotonic() + (MACHINES_SECONDS if self.lesson.on_machines else ARRIVAL_SECONDS)
@@ -193,6 +194,42 @@ class _LessonWalk:
             self.differs(task.spec_line, f"the wrong attempt `{what}` gets another hint", hint, given[-1])
         self.server.undo(place)
         session.state = state
+
+    def elsewhere(self, task: Task) -> None:
+        """Type the solution in another terminal than the one that the task names: it must not be accepted."""
+        lesson = self.lesson
+        lines = [split_line(line, lesson.terminals) for line in task.solution]
+        for name in dict.fromkeys(terminal for terminal, _ in lines if names_terminal(task, terminal)):
+            others = [each for each in lesson.terminals if each != name and self.stands_for(each, name)]
+            if not others or self.solves(task, [line for line in lines if line[0] != name]):
+                continue  # its lines only look
+            for other in others:
+                if self.solves(task, [(other if terminal == name else terminal, line) for terminal, line in lines]):
+                    text = f"the task names the terminal `{name}`, and its solution is accepted in `{other}` as well"
+                    self.wrong(task.spec_line, f"{text}: add the condition {{terminal: {name}}}")
+                    break
+
+    def stands_for(self, other: str, name: str) -> bool:
+        """Return whether another terminal could be taken for the one that a task names, and would be wrong."""
+        lesson = self.lesson
+        if lesson.is_shell(other) is not lesson.is_shell(name):
+            return False
+        return name not in lesson.front.servers or lesson.server_of(other) != lesson.server_of(name)
+
+    def solves(self, task: Task, lines: Sequence[tuple[str, str]]) -> bool:
+        """Return whether lines solve a task; what they did is taken back."""
+        place, state = self.server.mark(), self.session.state
+        for terminal, line in lines:
+            self.session.submit(terminal, line)
+        done = self.session.task_done(task)
+        self.server.undo(place)
+        self.session.state = state
+        return done
+
+
+def names_terminal(task: Task, terminal: str) -> bool:
+    """Return whether a task's text names a terminal."""
+    return re.search(rf"(?<![\w.-]){re.escape(terminal)}(?![\w-]|\.\w)", task.goal) is not None
 
 
 def prove_text(lesson: Lesson) -> list[Problem]:

@@ -4,6 +4,8 @@ import pytest
 
 from tutor import verify
 from tutor.lesson.reading import parse_lesson
+from tutor.lesson.server import EngineServer
+from tutor.lesson.session import Session
 
 LESSON = """---
 id: sample
@@ -96,3 +98,42 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     assert "2 problems" in told
     assert verify.main(["nosuch"]) == 1
     assert "there is no lesson 'nosuch'" in capsys.readouterr().out
+
+
+TWO_TERMINALS = (
+    LESSON.replace("wrong_idea: none", "wrong_idea: none\nterminals: [boss, worker]")
+    .replace("```redis\n", "```redis boss\n")
+    .replace("Store 2 under b", "As the boss, store 2 under b")
+)
+
+
+@pytest.mark.parametrize(
+    "check, accepted",
+    [
+        ("check: {key: b, value: 2}", True),
+        ("check: [{key: b, value: 2}, {terminal: boss}]", False),
+        ("check: [{key: b, value: 2}, {writes: b, terminal: boss}]", False),
+    ],
+)
+def test_the_terminal_that_a_task_names_is_checked(check, accepted):
+    text = TWO_TERMINALS.replace("check: {key: b, value: 2}", check)
+    told = "the task names the terminal `boss`, and its solution is accepted in `worker` as well"
+    assert any(told in str(each) for each in verify.prove(parse_lesson(text, "sample.md"))[0]) is accepted
+
+
+def test_a_change_in_another_terminal_is_named():
+    text = TWO_TERMINALS.replace("{key: b, value: 2}", "[{key: b, value: 2}, {terminal: boss}]")
+    lesson = parse_lesson(text, "sample.md")
+    server = EngineServer(lesson.terminals)
+    session = Session(lesson, server)
+    session.open()
+    try:
+        session.submit("worker", "SET b 2")
+        assert session.open_task is not None
+        assert "`worker`" in session.hint().text
+        session.submit("boss", "GET b")  # which changes nothing
+        assert session.open_task is not None
+        session.submit("boss", "SET b 2")
+        assert session.open_task is None
+    finally:
+        server.close()

@@ -15,6 +15,7 @@ from engine.protocol.resp import Verbatim
 from engine.table.declarations import READONLY, WRITE
 from tutor.lesson import typed
 from tutor.lesson.model import CheckCondition, Range
+from tutor.lesson.side_effects import changes
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import to_bytes
 
@@ -73,7 +74,7 @@ def check(
 
 def _evaluate(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Attempt], refused: bool) -> Finding:
     finding = _kind(condition, inspect, attempts, refused)
-    if not finding.holds and condition.say:
+    if not finding.holds and condition.say and finding.kind != "elsewhere":
         return Finding(False, condition.say, "said", finding.key)
     return finding
 
@@ -100,6 +101,11 @@ def _kind(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Att
         if bool(running) is not condition.missing:
             return HOLDS
         return Finding(False, f"the server `{condition.up}` {'still runs' if running else 'does not run'}", "up")
+    if (
+        condition.terminal is not None
+        and [condition.typed, condition.reads, condition.writes, condition.replied] == [None] * 4
+    ):
+        return _changed_there(condition.terminal, attempts)
     return _typed(condition, attempts, refused)
 
 
@@ -292,22 +298,16 @@ def _command(condition: CheckCondition, inspect: Inspection) -> Finding:
 
 def _typed(condition: CheckCondition, attempts: Sequence[Attempt], refused: bool) -> Finding:
     patterns = None if condition.typed is None else _several(condition.typed)
+    elsewhere = ""
     for attempt in attempts:
-        if not attempt.own or (attempt.failed and not refused and condition.replied is None):
+        if not _is_typed(condition, patterns, attempt, refused):
             continue
-        if condition.terminal is not None and attempt.terminal != condition.terminal:
-            continue
-        if patterns is not None and not any(typed.fits(pattern, attempt.argv) for pattern in patterns):
-            continue
-        if condition.without is not None and not typed.lacks(attempt.argv, _several(condition.without)):
-            continue
-        if condition.reads is not None and not _reaches(attempt, condition.reads, READONLY):
-            continue
-        if condition.writes is not None and not _reaches(attempt, condition.writes, WRITE):
-            continue
-        if condition.replied is not None and re.search(condition.replied, attempt.printed, re.M) is None:
-            continue
-        return HOLDS
+        if condition.terminal is None or attempt.terminal == condition.terminal:
+            return HOLDS
+        elsewhere = attempt.terminal
+    if elsewhere:
+        text = f"that was typed in the terminal `{elsewhere}`, and the task is about `{condition.terminal}`"
+        return Finding(False, text, "elsewhere")
     where = f" in the terminal `{condition.terminal}`" if condition.terminal else ""
     if condition.reads is not None or condition.writes is not None:
         key, verb = condition.reads or condition.writes, "read" if condition.reads is not None else "changed"
@@ -315,6 +315,32 @@ def _typed(condition: CheckCondition, attempts: Sequence[Attempt], refused: bool
     if patterns is None or condition.replied is not None:
         return Finding(False, f"the reply that the task asks for has not been seen{where} yet", "typed")
     return Finding(False, f"the command that the task asks for has not been typed{where} yet", "typed")
+
+
+def _is_typed(condition: CheckCondition, patterns: list[str] | None, attempt: Attempt, refused: bool) -> bool:
+    """Return whether what was typed, and what came back, is what a condition asks for, in whatever terminal."""
+    if not attempt.own or (attempt.failed and not refused and condition.replied is None):
+        return False
+    if patterns is not None and not any(typed.fits(pattern, attempt.argv) for pattern in patterns):
+        return False
+    if condition.without is not None and not typed.lacks(attempt.argv, _several(condition.without)):
+        return False
+    if condition.reads is not None and not _reaches(attempt, condition.reads, READONLY):
+        return False
+    if condition.writes is not None and not _reaches(attempt, condition.writes, WRITE):
+        return False
+    return condition.replied is None or re.search(condition.replied, attempt.printed, re.M) is not None
+
+
+def _changed_there(terminal: str, attempts: Sequence[Attempt]) -> Finding:
+    """Return whether the last command that changed something was typed in a terminal."""
+    last = next((each for each in reversed(attempts) if each.own and not each.failed and changes(each.argv)), None)
+    if last is not None and last.terminal == terminal:
+        return HOLDS
+    if last is None:
+        return Finding(False, f"nothing has been changed in the terminal `{terminal}` yet", "terminal")
+    text = f"the last change was made in the terminal `{last.terminal}`, and the task names `{terminal}`"
+    return Finding(False, f"{text}: undo it, and make it there", "terminal")
 
 
 def _several(value: str | list[str]) -> list[str]:

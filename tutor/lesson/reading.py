@@ -72,6 +72,7 @@ ALLOWED = {
     "reads": ("terminal", "replied"),
     "writes": ("terminal", "replied"),
     "replied": ("terminal",),
+    "terminal": (),
     "any": (),
     "all": (),
     "not_": (),
@@ -570,10 +571,10 @@ class _LessonReader:
             for name in condition.__struct_fields__
             if getattr(condition, name) not in (None, False, "") and not (name == "db" and condition.db == 0)
         ]
-        kinds = [name for name in KINDS if name in given]
+        kinds = [name for name in KINDS if name in given] or [name for name in given if name == "terminal"]
         kind = kinds[0] if kinds else ""
         if kinds != [kind] and kinds not in (["typed", "replied"], ["reads", "replied"], ["writes", "replied"]):
-            names = ", ".join(each.rstrip("_") for each in KINDS)
+            names = ", ".join(each.rstrip("_") for each in (*KINDS, "terminal"))
             self.wrong(line, f"a condition wants exactly one of {names}; this has {', '.join(kinds) or 'none'}")
             return
         stray: set[str] = set()

@@ -30,6 +30,17 @@ def only_looks(argv: Sequence[bytes]) -> bool:
     return _reads(name)
 
 
+_OF_A_CONNECTION = frozenset(
+    b"auth select hello client reset multi discard watch unwatch subscribe psubscribe ssubscribe unsubscribe quit"
+    b" punsubscribe sunsubscribe monitor readonly readwrite asking wait waitaof".split()
+)
+
+
+def changes(argv: Sequence[bytes]) -> bool:
+    """Tell whether a command changes a server or a machine, and not only the connection that it came by."""
+    return bool(argv) and not only_looks(argv) and argv[0].lower() not in _OF_A_CONNECTION
+
+
 def _reads(name: bytes) -> bool:
     from engine.table.declarations import READONLY
 
