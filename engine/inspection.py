@@ -27,7 +27,7 @@ def inspect(node: Node, argv: Argv, db: int = 0, now: int | None = None) -> Repl
     if argv[0].upper() == b"INSPECT" and len(argv) == 2:
         return inspect_part(node, argv[1].decode(errors="replace"))
     try:
-        command = find_command(node.commands, argv)
+        command = find_command(node.dispatch.commands, argv)
     except ReplyError as error:
         return error
     if not command.flags & READONLY and command.name not in _LOOKS:
@@ -38,7 +38,7 @@ def inspect(node: Node, argv: Argv, db: int = 0, now: int | None = None) -> Repl
     restored = (
         (space, ("touch", "expire_mode", "hits", "misses", "notify_misses", "now_ms")),
         (space.rng, ("state",)),
-        (node.rng, ("state",)),
+        (node.core.rng, ("state",)),
         (node.clock, ("monotonic_us", "now_us", "now_ms", "shown_us")),
     )
     kept = [(part, name, getattr(part, name)) for part, names in restored for name in names]

@@ -302,7 +302,7 @@ class Node(Server):
             self.failover.update()  # acknowledgements may have arrived; not earlier, because it disconnects replicas
         if self.cluster is not None and not self.exiting:
             self.cluster.before_sending()
-        outbox = self.outbox
+        outbox = self.shared.outbox
         if ending.failed:
             self.master.round.clear()
             outbox.clients = []  # the reply of the failing command was queued after the failure

@@ -19,9 +19,7 @@ from engine.clients.client import Client
 from engine.clients.connections import Connections
 from engine.clients.describe import describe
 from engine.clients.execution import Execution
-from engine.config import Config
-from engine.effects import Output
-from engine.observe.stats import Stats
+from engine.core import Core
 from engine.protocol.errors import ReplyError, c_text
 from engine.protocol.glob import glob_match
 from engine.protocol.resp import Argv, split_args
@@ -37,7 +35,7 @@ from engine.table.declarations import (
     KeyRef,
     keys_of,
 )
-from engine.timers import Clock
+from engine.values.rng import Secret
 
 DEFAULT_USER = b"default"
 READ, WRITE = 1, 2
@@ -476,19 +474,13 @@ class Acl:
     """The users of a node."""
 
     def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        output: Output,
-        stats: Stats,
-        table: CommandTable,
-        execution: Execution,
-        connections: Connections,
+        self, core: Core, secret: Secret, table: CommandTable, execution: Execution, connections: Connections
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.stats = stats
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.stats = core.stats
+        self.secret = secret
         self.table = table
         self.execution = execution
         self.connections = connections
@@ -497,7 +489,7 @@ class Acl:
         self.log: list[LogEntry] = []
         self.next_log_id = 0
         self.users[DEFAULT_USER] = self.default_user()
-        self.set_default_password(config.requirepass)
+        self.set_default_password(core.config.requirepass)
 
     def new_user(self, name: bytes) -> User:
         """Create a user without any permissions; does not add it."""

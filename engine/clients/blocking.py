@@ -23,11 +23,9 @@ from engine.clients.client import (
     Blocking,
     Client,
 )
-from engine.keyspace.databases import Keyspace
-from engine.observe.stats import Stats
+from engine.core import Core
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import NULL_ARRAY, Reply
-from engine.timers import Clock, Timers
 
 _KEY_KINDS = (BLOCKED_LIST, BLOCKED_ZSET, BLOCKED_STREAM)
 
@@ -44,14 +42,12 @@ class Waiting:
 
     acknowledgements: Acknowledgements
 
-    def __init__(
-        self, clients: dict[int, Client], space: Keyspace, clock: Clock, timers: Timers, stats: Stats
-    ) -> None:
+    def __init__(self, core: Core, clients: dict[int, Client]) -> None:
         self.clients = clients
-        self.space = space
-        self.clock = clock
-        self.timers = timers
-        self.stats = stats
+        self.space = core.space
+        self.clock = core.clock
+        self.timers = core.timers
+        self.stats = core.stats
         self.ready: dict[tuple[int, bytes], None] = {}
         self.count = 0
         self.resumable: dict[int, None] = {}  # clients with queued requests that may run again

@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from engine.protocol.errors import ReplyError
-from engine.protocol.resp import NO_REPLY, Argv, Reply, Request, canonical_length, encode2, encode3
+from engine.protocol.resp import NO_REPLY, Argv, BatchParser, Reply, Request, canonical_length, encode2, encode3
 
 if TYPE_CHECKING:
     from engine.clients.acl import Acl
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from engine.clients.execution import Execution
     from engine.clients.propagation import Propagation
     from engine.clients.replica_link import ReplicaLink
-    from engine.keyspace.databases import Database, Keyspace
+    from engine.core import Core
+    from engine.keyspace.databases import Database
     from engine.table.declarations import Command
-    from engine.timers import Clock
 
 # Client flags, with the letters that CLIENT LIST shows.
 MASTER = 1 << 0  # M: the node is this client's replica
@@ -171,6 +171,7 @@ class Shared:
         "divergence",
         "execution",
         "outbox",
+        "parser",
         "propagation",
         "replica_links",
         "space",
@@ -183,19 +184,20 @@ class Shared:
 
     def __init__(
         self,
-        clock: "Clock",
-        space: "Keyspace",
+        core: "Core",
         execution: "Execution",
         propagation: "Propagation",
         waiting: "Waiting",
         outbox: Outbox,
+        parser: BatchParser,
     ) -> None:
-        self.clock = clock
-        self.space = space
+        self.clock = core.clock
+        self.space = core.space
         self.execution = execution
         self.propagation = propagation
         self.waiting = waiting
         self.outbox = outbox
+        self.parser = parser
 
 
 class TrackingState:

@@ -5,9 +5,7 @@ Each component sets its own condition and then calls `update`.
 
 from typing import Protocol
 
-from engine.config import Config
-from engine.keyspace.databases import Keyspace
-from engine.observe.events import Events
+from engine.core import Core
 from engine.table.declarations import MAY_REPLICATE, WRITE
 
 ALL_COMMANDS = -1
@@ -25,10 +23,10 @@ class Load(Protocol):
 class Conditions:
     """The conditions of a node that affect all commands or all writes."""
 
-    def __init__(self, config: Config, space: Keyspace, events: Events) -> None:
-        self.config = config
-        self.space = space
-        self.events = events
+    def __init__(self, core: Core) -> None:
+        self.config = core.config
+        self.space = core.space
+        self.events = core.events
         self.needs_checks = 0  # the flags of the commands that need checks (see `engine.execution.checks`)
         self.load: Load | None = None
         self.busy = False  # a script has exceeded busy-reply-threshold

@@ -6,10 +6,10 @@ from typing import Protocol
 from engine.clients import client as flags
 from engine.clients.blocking import Waiting
 from engine.clients.client import Client, Outbox
-from engine.effects import Hangup, Output
+from engine.core import Core
+from engine.effects import Hangup
 from engine.links import LinkHandler
-from engine.observe.events import ClientClosed, Events
-from engine.timers import Clock
+from engine.observe.events import ClientClosed
 
 FIRST_CLIENT_ID = 3  # Redis itself uses two, for the clients that run the commands of scripts and functions
 
@@ -31,22 +31,15 @@ class Connections:
     master_link: MasterLink
 
     def __init__(
-        self,
-        clients: dict[int, Client],
-        links: dict[int, LinkHandler],
-        clock: Clock,
-        output: Output,
-        outbox: Outbox,
-        waiting: Waiting,
-        events: Events,
+        self, core: Core, clients: dict[int, Client], links: dict[int, LinkHandler], outbox: Outbox, waiting: Waiting
     ) -> None:
         self.clients = clients
         self.links = links
-        self.clock = clock
-        self.output = output
+        self.clock = core.clock
+        self.output = core.output
         self.outbox = outbox
         self.waiting = waiting
-        self.events = events
+        self.events = core.events
         self.next_id = FIRST_CLIENT_ID
         self.forgetting: tuple[Callable[[Client], None], ...] = ()  # called in this order when a client is removed
 

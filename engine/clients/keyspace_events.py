@@ -9,10 +9,9 @@ from engine.clients.propagation import Propagation
 from engine.clients.pubsub import PubSub
 from engine.clients.tracking import Tracking
 from engine.clients.transactions import Transactions
-from engine.config import Config
-from engine.keyspace.databases import NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database, Keyspace
-from engine.observe.events import Events, KeyChanged, KeyExpired
-from engine.timers import Clock
+from engine.core import Core
+from engine.keyspace.databases import NOTIFY_KEYEVENT, NOTIFY_KEYSPACE, Database
+from engine.observe.events import KeyChanged, KeyExpired
 
 
 class KeyspaceEvents:
@@ -20,22 +19,19 @@ class KeyspaceEvents:
 
     def __init__(
         self,
-        space: Keyspace,
-        clock: Clock,
-        config: Config,
+        core: Core,
         conditions: Conditions,
-        events: Events,
         propagation: Propagation,
         waiting: Waiting,
         transactions: Transactions,
         tracking: Tracking,
         pubsub: PubSub,
     ) -> None:
-        self.space = space
-        self.clock = clock
-        self.config = config
+        self.space = core.space
+        self.clock = core.clock
+        self.config = core.config
         self.conditions = conditions
-        self.events = events
+        self.events = core.events
         self.propagation = propagation
         self.execution = propagation.execution
         self.waiting = waiting

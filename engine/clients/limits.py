@@ -9,11 +9,9 @@ from engine.clients import client as flags
 from engine.clients.client import QUERY_ROOM_BYTES, Client, Outbox
 from engine.clients.connections import Connections
 from engine.clients.describe import describe
-from engine.config import Config, OutputLimit
-from engine.effects import Output
-from engine.observe.stats import Stats
+from engine.config import OutputLimit
+from engine.core import Core
 from engine.protocol.resp import BIG_ARGUMENT_BYTES
-from engine.timers import Clock
 
 QUERY_WASTE_BYTES = 4 * 1024  # unused buffer space that may be kept
 IDLE_S = 2  # a client idle for longer has its buffers freed
@@ -25,20 +23,11 @@ PEAK_LASTS_MS = 5000
 class ClientLimits:
     """Keeps a node's clients within their limits."""
 
-    def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        output: Output,
-        stats: Stats,
-        clients: dict[int, Client],
-        outbox: Outbox,
-        connections: Connections,
-    ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.stats = stats
+    def __init__(self, core: Core, clients: dict[int, Client], outbox: Outbox, connections: Connections) -> None:
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.stats = core.stats
         self.clients = clients
         self.outbox = outbox
         self.connections = connections

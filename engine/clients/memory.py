@@ -9,9 +9,8 @@ from typing import Protocol
 
 from engine.clients import client as flags
 from engine.clients.client import Client, Outbox
-from engine.config import Config
+from engine.core import Core
 from engine.keyspace.databases import ENTRY_BYTES, Keyspace
-from engine.observe.stats import Stats
 
 STARTUP_BYTES = 956_816  # allocated by an empty 7.2 server
 DICT_ENTRY_BYTES = 24
@@ -42,14 +41,12 @@ class MemoryUse:
     aof: Buffer
     replication: StreamBuffers
 
-    def __init__(
-        self, config: Config, space: Keyspace, clients: dict[int, Client], outbox: Outbox, stats: Stats
-    ) -> None:
-        self.config = config
-        self.space = space
+    def __init__(self, core: Core, clients: dict[int, Client], outbox: Outbox) -> None:
+        self.config = core.config
+        self.space = core.space
         self.clients = clients
         self.outbox = outbox
-        self.stats = stats
+        self.stats = core.stats
 
     def used(self) -> int:
         """Return the total memory usage in bytes, and update the peak."""

@@ -11,22 +11,19 @@ from engine.clients import client as flags
 from engine.clients.blocking import Waiting
 from engine.clients.client import BLOCKED_POSTPONE, Blocking, Client
 from engine.clients.conditions import Conditions
-from engine.config import Config
-from engine.keyspace.databases import EXPIRE_DELETE, EXPIRE_HIDE, Keyspace
+from engine.core import Core
+from engine.keyspace.databases import EXPIRE_DELETE, EXPIRE_HIDE
 from engine.protocol.resp import Argv
 from engine.table.declarations import Command
-from engine.timers import Timers
 
 
 class Pauses:
     """The pauses of a node."""
 
-    def __init__(
-        self, config: Config, timers: Timers, space: Keyspace, waiting: Waiting, conditions: Conditions
-    ) -> None:
-        self.config = config
-        self.timers = timers
-        self.space = space
+    def __init__(self, core: Core, waiting: Waiting, conditions: Conditions) -> None:
+        self.config = core.config
+        self.timers = core.timers
+        self.space = core.space
         self.waiting = waiting
         self.conditions = conditions
         self.purposes: dict[bytes, tuple[int, bool]] = {}  # purpose -> (ID of the timer that ends it, all commands)

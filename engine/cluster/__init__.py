@@ -40,16 +40,13 @@ from engine.cluster.role import OwnRole
 from engine.cluster.routing import Routing
 from engine.cluster.sending import Sender
 from engine.cluster.state import ClusterNode, ClusterState
-from engine.config import Config, MasterAddress
-from engine.effects import Exit, Lock, Output, Read, Rename, Sync, Unlink, Write
-from engine.keyspace.databases import Keyspace
+from engine.config import MasterAddress
+from engine.core import Core
+from engine.effects import Exit, Lock, Read, Rename, Sync, Unlink, Write
 from engine.keyspace.slots import SLOTS, key_slot
-from engine.links import Dialer
 from engine.replication import Replication
 from engine.replication.replica import ReplicaRole
 from engine.replication.roles import Roles
-from engine.timers import Clock, Timers
-from engine.values.rng import Rng
 
 CRON_US = 100_000
 PORT_MAX = 65535
@@ -61,13 +58,7 @@ class Cluster:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        rng: Rng,
-        timers: Timers,
-        output: Output,
-        dialer: Dialer,
-        space: Keyspace,
+        core: Core,
         propagation: Propagation,
         keyspace_events: KeyspaceEvents,
         waiting: Waiting,
@@ -78,39 +69,27 @@ class Cluster:
         replica: ReplicaRole,
         roles: Roles,
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.rng = rng
-        self.timers = timers
-        self.output = output
-        self.space = space
+        self.config = core.config
+        self.clock = core.clock
+        self.rng = core.rng
+        self.timers = core.timers
+        self.output = core.output
+        self.space = core.space
         self.keyspace_events = keyspace_events
         self.waiting = waiting
         self.pubsub = pubsub
         self.ending = ending
-        self.state = state = ClusterState(rng)
-        self.role = role = OwnRole(config, clock, replication, replica, roles)
-        self.bus = bus = Bus(config, clock, output, dialer)
-        self.sender = Sender(config, clock, rng, state, bus, role)
-        self.failures = Failures(config, clock, output, state, self.sender)
-        self.ownership = Ownership(config, output, space, propagation, state, role)
-        self.election = Election(
-            config, clock, rng, output, pauses, state, role, self.sender, self.failures, self.ownership
-        )
+        self.state = state = ClusterState(core.rng)
+        self.role = role = OwnRole(core.config, core.clock, replication, replica, roles)
+        self.bus = bus = Bus(core)
+        self.sender = Sender(core, state, bus, role)
+        self.failures = Failures(core, state, self.sender)
+        self.ownership = Ownership(core, propagation, state, role)
+        self.election = Election(core, pauses, state, role, self.sender, self.failures, self.ownership)
         self.receiver = Receiver(
-            config,
-            clock,
-            output,
-            pubsub,
-            state,
-            bus,
-            role,
-            self.sender,
-            self.failures,
-            self.ownership,
-            self.election,
+            core, pubsub, state, bus, role, self.sender, self.failures, self.ownership, self.election
         )
-        self.routing = Routing(config, space, state)
+        self.routing = Routing(core.config, core.space, state)
         self.ownership.save_now = self.election.save_now = self.save_now
         self.ownership.end_manual_failover = self.election.end_manual
         bus.connected, bus.failed, bus.take = self.connected, self.not_connected, self.receiver.take

@@ -7,10 +7,8 @@ from collections.abc import Callable
 
 from engine.cluster.messages import BadMessageError, Framing
 from engine.cluster.state import ClusterNode
-from engine.config import Config
-from engine.effects import Hangup, Output
-from engine.links import Dialer
-from engine.timers import Clock
+from engine.core import Core
+from engine.effects import Hangup
 
 LINK_BYTES = 48  # what a link and each of its messages take besides the bytes, as Redis counts them
 MESSAGE_BYTES = 24
@@ -105,11 +103,11 @@ class Bus:
     failed: Callable[[BusLink], None]  # one could not be made
     take: Callable[[BusLink, bytes], None]  # a message came
 
-    def __init__(self, config: Config, clock: Clock, output: Output, dialer: Dialer) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.dialer = dialer
+    def __init__(self, core: Core) -> None:
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.dialer = core.dialer
         self.links: dict[int, BusLink] = {}
         self.writing: dict[int, BusLink] = {}  # those with messages that may leave
         self.listening = False  # until the data is loaded, others cannot connect

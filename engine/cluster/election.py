@@ -25,10 +25,7 @@ from engine.cluster.ownership import Ownership
 from engine.cluster.role import OwnRole
 from engine.cluster.sending import Sender
 from engine.cluster.state import ClusterNode, ClusterState, ManualFailover
-from engine.config import Config
-from engine.effects import Output
-from engine.timers import Clock
-from engine.values.rng import Rng
+from engine.core import Core
 
 FIXED_DELAY_MS = 500
 RANDOM_DELAY_MS = 500
@@ -56,10 +53,7 @@ class Election:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        rng: Rng,
-        output: Output,
+        core: Core,
         pauses: Pauses,
         state: ClusterState,
         role: OwnRole,
@@ -67,10 +61,10 @@ class Election:
         failures: Failures,
         ownership: Ownership,
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.rng = rng
-        self.output = output
+        self.config = core.config
+        self.clock = core.clock
+        self.rng = core.rng
+        self.output = core.output
         self.pauses = pauses
         self.state = state
         self.role = role

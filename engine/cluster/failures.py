@@ -10,9 +10,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#failu
 from engine.cluster import state as st
 from engine.cluster.sending import Sender
 from engine.cluster.state import ClusterNode, ClusterState
-from engine.config import Config
-from engine.effects import Output
-from engine.timers import Clock
+from engine.core import Core
 
 REPORT_VALIDITY_FACTOR = 2  # times the node timeout
 FAIL_UNDO_FACTOR = 2
@@ -24,10 +22,10 @@ WRITABLE_DELAY_MS = 2000  # for which a master that starts does not take writes
 class Failures:
     """Detects failures."""
 
-    def __init__(self, config: Config, clock: Clock, output: Output, state: ClusterState, sender: Sender) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
+    def __init__(self, core: Core, state: ClusterState, sender: Sender) -> None:
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
         self.state = state
         self.sender = sender
         self.first_evaluated_ms = 0

@@ -14,9 +14,7 @@ from engine.clients.propagation import Propagation
 from engine.cluster import state as st
 from engine.cluster.role import OwnRole
 from engine.cluster.state import ClusterNode, ClusterState
-from engine.config import Config
-from engine.effects import Output
-from engine.keyspace.databases import Keyspace
+from engine.core import Core
 from engine.keyspace.slots import SlottedDatabase
 
 
@@ -26,18 +24,10 @@ class Ownership:
     save_now: Callable[[], None]
     end_manual_failover: Callable[[], None]
 
-    def __init__(
-        self,
-        config: Config,
-        output: Output,
-        space: Keyspace,
-        propagation: Propagation,
-        state: ClusterState,
-        role: OwnRole,
-    ) -> None:
-        self.config = config
-        self.output = output
-        self.space = space
+    def __init__(self, core: Core, propagation: Propagation, state: ClusterState, role: OwnRole) -> None:
+        self.config = core.config
+        self.output = core.output
+        self.space = core.space
         self.propagation = propagation
         self.state = state
         self.role = role

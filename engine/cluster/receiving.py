@@ -22,9 +22,7 @@ from engine.cluster.ownership import Ownership
 from engine.cluster.role import OwnRole
 from engine.cluster.sending import Sender
 from engine.cluster.state import ClusterNode, ClusterState
-from engine.config import Config
-from engine.effects import Output
-from engine.timers import Clock
+from engine.core import Core
 
 FUTURE_MS = 500  # by which another clock may be ahead of ours
 NO_FILTER = -1
@@ -35,9 +33,7 @@ class Receiver:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        output: Output,
+        core: Core,
         pubsub: PubSub,
         state: ClusterState,
         bus: Bus,
@@ -47,9 +43,9 @@ class Receiver:
         ownership: Ownership,
         election: Election,
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
         self.pubsub = pubsub
         self.state = state
         self.bus = bus

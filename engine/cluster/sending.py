@@ -10,9 +10,7 @@ from engine.cluster.bus import Bus, BusLink
 from engine.cluster.messages import Gossip, Message
 from engine.cluster.role import OwnRole
 from engine.cluster.state import ClusterNode, ClusterState
-from engine.config import Config
-from engine.timers import Clock
-from engine.values.rng import Rng
+from engine.core import Core
 
 _IP_MAX = 45
 
@@ -20,10 +18,10 @@ _IP_MAX = 45
 class Sender:
     """Makes messages, and sends them."""
 
-    def __init__(self, config: Config, clock: Clock, rng: Rng, state: ClusterState, bus: Bus, role: OwnRole) -> None:
-        self.config = config
-        self.clock = clock
-        self.rng = rng
+    def __init__(self, core: Core, state: ClusterState, bus: Bus, role: OwnRole) -> None:
+        self.config = core.config
+        self.clock = core.clock
+        self.rng = core.rng
         self.state = state
         self.bus = bus
         self.role = role

@@ -231,7 +231,7 @@ def acl_genpass(ctx: Context, argv: Argv) -> Reply:
             b"ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to %d"
             % GENPASS_MAX_BITS
         )
-    return ctx.node.secret.hex((bits + 3) // 4)
+    return ctx.node.acl.secret.hex((bits + 3) // 4)
 
 
 @command(
@@ -278,7 +278,7 @@ def acl_dryrun(ctx: Context, argv: Argv) -> Reply:
         raise ReplyError(b"ERR User '%b' not found" % c_text(argv[2]))
     request = argv[3:]
     try:
-        found = find_command(ctx.node.commands, request)
+        found = find_command(ctx.node.dispatch.commands, request)
     except ReplyError:
         raise ReplyError(b"ERR Command '%b' not found" % c_text(argv[3])) from None
     if len(request) != found.arity and (found.arity > 0 or len(request) < -found.arity):

@@ -117,7 +117,7 @@ def geoadd(ctx: Context, argv: Argv) -> Reply:
         lon, lat = _place(argv, i)
         zadd += (b"%d" % geohash.encode(lon, lat).bits, argv[i + 2])
     ctx.rewrite(zadd)
-    return ctx.node.commands[b"zadd"].handler(ctx, zadd)
+    return ctx.node.dispatch.commands[b"zadd"].handler(ctx, zadd)
 
 
 @command(

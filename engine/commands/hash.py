@@ -277,17 +277,17 @@ def hgetall(ctx: Context, argv: Argv) -> Reply:
 def hrandfield(ctx: Context, argv: Argv) -> Reply:
     if len(argv) == 2:
         value = ctx.db.read(argv[1], HashValue)
-        return None if value is None else value.random(ctx.node.rng)[0]
+        return None if value is None else value.random(ctx.node.core.rng)[0]
     count, with_values = random_arguments(argv, b"withvalues")
     value = ctx.db.read(argv[1], HashValue)
     if value is None or not count:
         return []
     if count < 0:
-        pairs = draw(ctx, partial(value.random, ctx.node.rng), -count)
+        pairs = draw(ctx, partial(value.random, ctx.node.core.rng), -count)
     elif count >= len(value):
         pairs = list(value.items())
     else:
-        pairs = value.sample(ctx.node.rng, count)
+        pairs = value.sample(ctx.node.core.rng, count)
     return pairs_reply(ctx, pairs, with_values)
 
 

@@ -182,7 +182,7 @@ def _force_dense(ctx: Context, key: bytes, own: bytearray) -> bool:
 
 @command("PFSELFTEST", ADMIN, since="2.8.9", complexity="N/A")
 def pfselftest(ctx: Context, argv: Argv) -> Reply:
-    rng = ctx.node.rng
+    rng = ctx.node.core.rng
     for _ in range(10):
         values = bytes([rng.below(64) for _ in range(hll.REGISTERS)])
         dense = bytearray(b"HYLL\0" + bytes(11) + hll.pack(values))

@@ -112,11 +112,11 @@ def lolwut(ctx: Context, argv: Argv) -> Reply:
             min(200, max(1, squares)),
             min(200, max(1, rows)),
         )
-        art = schotter(ctx.node.rng, columns, squares, rows)
+        art = schotter(ctx.node.core.rng, columns, squares, rows)
         return Verbatim(art.encode() + b"\n\nGeorg Nees - schotter, plotter on paper, 1968. " + _SIGNATURE)
     if version == 6:
         columns, rows = [*numbers, *(80, 20)[len(numbers) :]][:2]
-        art = skyline(ctx.node.rng, min(1000, max(1, columns)), min(1000, max(1, rows)))
+        art = skyline(ctx.node.core.rng, min(1000, max(1, columns)), min(1000, max(1, rows)))
         return Verbatim(
             art.encode() + b"\n\nDedicated to the 8 bit game developers of past and present. " + _SIGNATURE
         )

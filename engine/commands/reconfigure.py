@@ -265,11 +265,11 @@ def set_oom_score(node: Server, old: dict[str, Any] | None = None) -> str | None
     config = node.config
     try:
         if config.oom_score_adj != "no":
-            if node.oom_score_base is None:
-                node.oom_score_base = int(node.output.run_now(Read(OOM_SCORE_FILE)))
+            if node.process.oom_score_base is None:
+                node.process.oom_score_base = int(node.output.run_now(Read(OOM_SCORE_FILE)))
             score = _oom_score(node, 1 if config.replicaof else 0)
-        elif node.oom_score_base is not None:
-            score, node.oom_score_base = _in_range(node.oom_score_base), None
+        elif node.process.oom_score_base is not None:
+            score, node.process.oom_score_base = _in_range(node.process.oom_score_base), None
         else:
             return None
         node.output.run_now(Write(OOM_SCORE_FILE, b"%d\n" % score))
@@ -281,7 +281,7 @@ def set_oom_score(node: Server, old: dict[str, Any] | None = None) -> str | None
 
 def child_oom_score(node: Server) -> int | None:
     """Return the OOM score of a child that writes a snapshot, or None to leave it unchanged."""
-    if node.config.oom_score_adj == "no" or node.oom_score_base is None:
+    if node.config.oom_score_adj == "no" or node.process.oom_score_base is None:
         return None
     return _oom_score(node, 2)
 
@@ -290,7 +290,7 @@ def _oom_score(node: Server, kind: int) -> int:
     """Return the OOM score of a master (0), a replica (1) or a child (2)."""
     score = node.config.oom_score_adj_values[kind]
     if node.config.oom_score_adj == "yes":
-        score += node.oom_score_base or 0
+        score += node.process.oom_score_base or 0
     return _in_range(score)
 
 

@@ -138,7 +138,7 @@ container("SLOWLOG", since="2.2.12", group="server")
 def slowlog_get(ctx: Context, argv: Argv) -> Reply:
     if len(argv) > 3:
         raise subcommand_syntax(argv)
-    entries = ctx.node.slowlog.entries
+    entries = ctx.node.core.slowlog.entries
     count = 10
     if len(argv) > 2:
         number = parse_integer(argv[2])
@@ -165,7 +165,7 @@ def slowlog_get(ctx: Context, argv: Argv) -> Reply:
     complexity="O(1)",
 )
 def slowlog_len(ctx: Context, argv: Argv) -> Reply:
-    return len(ctx.node.slowlog.entries)
+    return len(ctx.node.core.slowlog.entries)
 
 
 @command(
@@ -181,7 +181,7 @@ def slowlog_len(ctx: Context, argv: Argv) -> Reply:
     complexity="O(N) where N is the number of entries in the slowlog",
 )
 def slowlog_reset(ctx: Context, argv: Argv) -> Reply:
-    ctx.node.slowlog.entries.clear()
+    ctx.node.core.slowlog.entries.clear()
     return OK
 
 
@@ -208,7 +208,7 @@ container("LATENCY", since="2.8.13", group="server")
 def latency_latest(ctx: Context, argv: Argv) -> Reply:
     return [
         [name, series.samples[-1].time_s, series.samples[-1].latency_ms, series.max_ms]
-        for name, series in ctx.node.latency.events.items()
+        for name, series in ctx.node.core.latency.events.items()
     ]
 
 
@@ -227,7 +227,7 @@ def latency_latest(ctx: Context, argv: Argv) -> Reply:
     complexity="O(1)",
 )
 def latency_history(ctx: Context, argv: Argv) -> Reply:
-    series = ctx.node.latency.events.get(argv[2])
+    series = ctx.node.core.latency.events.get(argv[2])
     return [[sample.time_s, sample.latency_ms] for sample in series.samples] if series is not None else []
 
 
@@ -245,7 +245,7 @@ def latency_history(ctx: Context, argv: Argv) -> Reply:
     complexity="O(1)",
 )
 def latency_reset(ctx: Context, argv: Argv) -> Reply:
-    return ctx.node.latency.reset(argv[2:] or None)
+    return ctx.node.core.latency.reset(argv[2:] or None)
 
 
 @command(
@@ -263,7 +263,7 @@ def latency_reset(ctx: Context, argv: Argv) -> Reply:
     complexity="O(1)",
 )
 def latency_graph(ctx: Context, argv: Argv) -> Reply:
-    series = ctx.node.latency.events.get(argv[2])
+    series = ctx.node.core.latency.events.get(argv[2])
     if series is None:
         raise ReplyError(b"ERR No samples available for event '%b'" % c_text(argv[2]))
     return Verbatim(latency_graphs.graph(argv[2], series, ctx.node.clock.now_us // 1_000_000))
@@ -306,7 +306,7 @@ def latency_histogram(ctx: Context, argv: Argv) -> Reply:
     wanted: list[bytes] = []
     for arg in argv[2:]:
         name = arg.lower()
-        command = node.commands.get(name.partition(b"|")[0])
+        command = node.dispatch.commands.get(name.partition(b"|")[0])
         if command is None:
             continue
         if command.subcommands is not None and b"|" not in name:

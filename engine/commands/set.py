@@ -188,7 +188,7 @@ def spop(ctx: Context, argv: Argv) -> Reply:
     value = ctx.db.write(key, SetValue)
     if value is None:
         return None
-    member = value.pop(ctx.node.rng)
+    member = value.pop(ctx.node.core.rng)
     _removed(ctx, key, value, b"spop", 1)
     ctx.rewrite([b"SREM", key, member])
     return member
@@ -208,7 +208,7 @@ def _spop_many(ctx: Context, key: bytes, arg: bytes) -> Reply:
         db.notify(NOTIFY_GENERIC, b"del", key)
         ctx.rewrite([b"UNLINK" if ctx.node.config.lazyfree_lazy_server_del else b"DEL", key])
         return SetReply(popped)
-    rng = ctx.node.rng
+    rng = ctx.node.core.rng
     if (size - count) * _MOVE_STRATEGY > count:
         popped = [value.pop(rng) for _ in range(count)]
     else:
@@ -238,16 +238,16 @@ def srandmember(ctx: Context, argv: Argv) -> Reply:
         raise ReplyError(SYNTAX)
     if len(argv) == 2:
         value = ctx.db.read(argv[1], SetValue)
-        return None if value is None else value.random(ctx.node.rng)
+        return None if value is None else value.random(ctx.node.core.rng)
     count = random_count(argv[2])
     value = ctx.db.read(argv[1], SetValue)
     if value is None or not count:
         return []
     if count < 0:
-        return draw(ctx, partial(value.random, ctx.node.rng), -count)
+        return draw(ctx, partial(value.random, ctx.node.core.rng), -count)
     if count >= len(value):
         return value.to_list()
-    return value.sample(ctx.node.rng, count)
+    return value.sample(ctx.node.core.rng, count)
 
 
 # --- several sets -----------------------------------------------------------------------------------------------

@@ -9,10 +9,8 @@ from typing import Any, Self
 
 from engine.clients.conditions import Conditions, Load
 from engine.clients.propagation import Propagation
-from engine.config import Config
-from engine.effects import Output, Stall
-from engine.keyspace.databases import Keyspace
-from engine.timers import Clock
+from engine.core import Core
+from engine.effects import Stall
 
 
 class Suspension:
@@ -20,19 +18,11 @@ class Suspension:
 
     service: Callable[[], None]  # makes the world deliver pending input; set when the node is attached to it
 
-    def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        output: Output,
-        space: Keyspace,
-        propagation: Propagation,
-        conditions: Conditions,
-    ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.space = space
+    def __init__(self, core: Core, propagation: Propagation, conditions: Conditions) -> None:
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.space = core.space
         self.propagation = propagation
         self.conditions = conditions
         self.depth = 0  # number of suspended scripts and loads

@@ -23,14 +23,11 @@ from engine.clients.monitor import Monitors
 from engine.clients.propagation import Propagation, StreamOffsets
 from engine.clients.tracking import Tracking
 from engine.clients.transactions import Transactions
-from engine.config import Config
-from engine.effects import Output
+from engine.core import Core
 from engine.execution.checks import Checks
-from engine.keyspace.databases import STRING_TYPES, TOUCH_NOT, Database, Keyspace
-from engine.observe.events import CommandExecuted, Events
-from engine.observe.latency import LatencyMonitor
-from engine.observe.slowlog import SlowLog
-from engine.observe.stats import CommandStats, Stats
+from engine.keyspace.databases import STRING_TYPES, TOUCH_NOT, Database
+from engine.observe.events import CommandExecuted
+from engine.observe.stats import CommandStats
 from engine.protocol.errors import EXECABORT, ReplyError, c_text, wrong_arity
 from engine.protocol.resp import ENCODERS, Argv, NoReply, Reply
 from engine.table.declarations import (
@@ -41,7 +38,6 @@ from engine.table.declarations import (
     Command,
 )
 from engine.table.declarations import READONLY as READONLY_COMMAND
-from engine.timers import Clock
 
 NEVER_SLOW = 1 << 62
 
@@ -85,15 +81,8 @@ class Dispatch:
 
     def __init__(
         self,
+        core: Core,
         commands: dict[bytes, Command],
-        config: Config,
-        clock: Clock,
-        output: Output,
-        space: Keyspace,
-        stats: Stats,
-        latency: LatencyMonitor,
-        slowlog: SlowLog,
-        events: Events,
         propagation: Propagation,
         offsets: StreamOffsets,
         conditions: Conditions,
@@ -106,14 +95,14 @@ class Dispatch:
         transactions: Transactions,
     ) -> None:
         self.commands = commands
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.space = space
-        self.stats = stats
-        self.latency = latency
-        self.slowlog = slowlog
-        self.events = events
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.space = core.space
+        self.stats = core.stats
+        self.latency = core.latency
+        self.slowlog = core.slowlog
+        self.events = core.events
         self.propagation = propagation
         self.execution = propagation.execution
         self.offsets = offsets

@@ -10,12 +10,8 @@ https://redis.io/docs/latest/develop/reference/eviction/
 from engine.clients.conditions import Conditions
 from engine.clients.memory import MemoryUse
 from engine.clients.propagation import Propagation
-from engine.config import Config
-from engine.keyspace.databases import NOTIFY_EVICTED, Database, Keyspace
-from engine.observe.latency import LatencyMonitor
-from engine.observe.stats import Stats
-from engine.timers import Clock
-from engine.values.rng import Rng
+from engine.core import Core
+from engine.keyspace.databases import NOTIFY_EVICTED, Database
 
 POOL_SIZE = 16
 
@@ -34,24 +30,13 @@ class Candidate:
 class Eviction:
     """The eviction of a node, with its pool of candidates."""
 
-    def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        rng: Rng,
-        space: Keyspace,
-        stats: Stats,
-        latency: LatencyMonitor,
-        propagation: Propagation,
-        conditions: Conditions,
-        memory: MemoryUse,
-    ) -> None:
-        self.config = config
-        self.clock = clock
-        self.rng = rng
-        self.space = space
-        self.stats = stats
-        self.latency = latency
+    def __init__(self, core: Core, propagation: Propagation, conditions: Conditions, memory: MemoryUse) -> None:
+        self.config = core.config
+        self.clock = core.clock
+        self.rng = core.rng
+        self.space = core.space
+        self.stats = core.stats
+        self.latency = core.latency
         self.propagation = propagation
         self.conditions = conditions
         self.memory = memory

@@ -113,7 +113,7 @@ def tidy(node: "Node") -> None:
     for _ in range(PASSES):
         fillers = _fill_holes()
         return_memory()
-        node.parser.renew()
+        node.shared.parser.renew()
         node.execution.forget()
         node.scripting.collect_garbage()
         renew_free_objects()

@@ -15,12 +15,9 @@ from engine.clients.client import Client
 from engine.clients.conditions import Conditions
 from engine.clients.ending import Ending
 from engine.clients.memory import MemoryUse
-from engine.config import Config
-from engine.effects import SIGABRT, Exit, KillSnapshot, Log, Output, Read, Snapshot, Unlink
+from engine.core import Core
+from engine.effects import SIGABRT, Exit, KillSnapshot, Log, Read, Snapshot, Unlink
 from engine.execution.busy import Loading, Suspension
-from engine.keyspace.databases import Keyspace
-from engine.observe.latency import LatencyMonitor
-from engine.observe.stats import Stats
 from engine.persistence.rdb.errors import CorruptRdbError, FatalRdbError, RefusedFileError
 from engine.persistence.rdb.loader import Loader
 from engine.persistence.rdb.objects import RdbLimits
@@ -28,7 +25,6 @@ from engine.persistence.rdb.writer import SaveProgress, auxiliary, write
 from engine.protocol.errors import ReplyError
 from engine.protocol.version import VERSION
 from engine.table.declarations import Command
-from engine.timers import Clock
 
 if TYPE_CHECKING:
     from engine.persistence.aof.log import AppendOnlyFile
@@ -151,24 +147,14 @@ class Persistence:
     replicas: ReplicaSnapshots
 
     def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        output: Output,
-        space: Keyspace,
-        stats: Stats,
-        latency: LatencyMonitor,
-        memory: MemoryUse,
-        conditions: Conditions,
-        suspension: Suspension,
-        ending: Ending,
+        self, core: Core, memory: MemoryUse, conditions: Conditions, suspension: Suspension, ending: Ending
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.space = space
-        self.stats = stats
-        self.latency = latency
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.space = core.space
+        self.stats = core.stats
+        self.latency = core.latency
         self.memory = memory
         self.conditions = conditions
         self.suspension = suspension
@@ -176,8 +162,8 @@ class Persistence:
         self.skip_checksum_validation = False  # DEBUG SET-SKIP-CHECKSUM-VALIDATION
         self.dirty_at_save = 0
         self.dirty_at_bgsave = 0
-        self.last_save_s = clock.now_us // 1_000_000  # Unix time
-        self.saved_at_s = clock.monotonic_us // 1_000_000
+        self.last_save_s = core.clock.now_us // 1_000_000  # Unix time
+        self.saved_at_s = core.clock.monotonic_us // 1_000_000
         self.last_try_s = 0
         self.last_status_ok = True
         self.last_duration_s = -1

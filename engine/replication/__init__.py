@@ -24,25 +24,20 @@ from engine.clients.connections import Connections
 from engine.clients.ending import Ending
 from engine.clients.propagation import Propagation, StreamOffsets
 from engine.clients.replica_link import ONLINE, ReplicaLink
-from engine.config import Config
-from engine.effects import SIGABRT, Exit, Output
-from engine.keyspace.databases import Keyspace
+from engine.core import Core
+from engine.effects import SIGABRT, Exit
 from engine.observe.events import (
     BacklogCreated,
     BacklogFreed,
     Condition,
-    Events,
     ReplicationIdChanged,
     WaitAnswered,
     WriteRefused,
 )
-from engine.observe.stats import Stats
 from engine.protocol.errors import ReplyError, as_logged
 from engine.protocol.resp import Argv
 from engine.replication import peer
 from engine.replication.backlog import Backlog
-from engine.timers import Clock
-from engine.values.rng import Rng
 
 if TYPE_CHECKING:
     from engine.replication.master import MasterRole
@@ -61,32 +56,21 @@ class Replication(StreamOffsets):
     replica: "ReplicaRole"
 
     def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        rng: Rng,
-        output: Output,
-        space: Keyspace,
-        stats: Stats,
-        events: Events,
-        propagation: Propagation,
-        waiting: Waiting,
-        connections: Connections,
-        ending: Ending,
+        self, core: Core, propagation: Propagation, waiting: Waiting, connections: Connections, ending: Ending
     ) -> None:
         super().__init__()
-        self.config = config
-        self.clock = clock
-        self.rng = rng
-        self.output = output
-        self.space = space
-        self.stats = stats
-        self.events = events
+        self.config = core.config
+        self.clock = core.clock
+        self.rng = core.rng
+        self.output = core.output
+        self.space = core.space
+        self.stats = core.stats
+        self.events = core.events
         self.propagation = propagation
         self.waiting = waiting
         self.connections = connections
         self.ending = ending
-        self.replid = rng.hex(40)
+        self.replid = core.rng.hex(40)
         self.replid2 = NO_ID
         self.second_replid_offset = -1
         self.backlog: Backlog | None = None

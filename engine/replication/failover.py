@@ -11,12 +11,12 @@ https://redis.io/docs/latest/commands/failover/
 
 from engine.clients.client import Client
 from engine.clients.pauses import Pauses
-from engine.effects import Output
-from engine.observe.events import Events, FailoverChanged
+from engine.core import Core
+from engine.observe.events import FailoverChanged
 from engine.replication import Replication
 from engine.replication.master import MasterRole
 from engine.replication.roles import Roles
-from engine.timers import NEVER_US, Clock
+from engine.timers import NEVER_US
 
 NO_FAILOVER, WAITING, IN_PROGRESS = "no-failover", "waiting-for-sync", "failover-in-progress"
 PURPOSE = b"failover"
@@ -26,18 +26,11 @@ class CoordinatedFailover:
     """The failover of a node, if there is one."""
 
     def __init__(
-        self,
-        clock: Clock,
-        output: Output,
-        events: Events,
-        pauses: Pauses,
-        replication: Replication,
-        master: MasterRole,
-        roles: Roles,
+        self, core: Core, pauses: Pauses, replication: Replication, master: MasterRole, roles: Roles
     ) -> None:
-        self.clock = clock
-        self.output = output
-        self.events = events
+        self.clock = core.clock
+        self.output = core.output
+        self.events = core.events
         self.pauses = pauses
         self.replication = replication
         self.master = master

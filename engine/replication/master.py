@@ -20,12 +20,11 @@ from engine.clients.describe import describe
 from engine.clients.limits import ClientLimits
 from engine.clients.propagation import Propagation
 from engine.clients.replica_link import ONLINE, SEND_BULK, WAIT_BGSAVE, ReplicaLink
-from engine.config import Config
-from engine.effects import Output, PauseSnapshot, Read, ResumeSnapshot
+from engine.core import Core
+from engine.effects import PauseSnapshot, Read, ResumeSnapshot
 from engine.observe.events import (
     Acknowledged,
     Condition,
-    Events,
     FullResyncFinished,
     FullResyncStarted,
     PsyncDecided,
@@ -33,12 +32,9 @@ from engine.observe.events import (
     ReplicaDetached,
     ReplicaStateChanged,
 )
-from engine.observe.stats import Stats
 from engine.persistence.snapshots import Persistence
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import encode_command
-from engine.timers import Clock, Timers
-from engine.values.rng import Rng
 
 if TYPE_CHECKING:
     from engine.replication import Replication
@@ -98,26 +94,20 @@ class MasterRole:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        rng: Rng,
-        timers: Timers,
-        output: Output,
-        stats: Stats,
-        events: Events,
+        core: Core,
         propagation: Propagation,
         limits: ClientLimits,
         connections: Connections,
         persistence: Persistence,
         replication: "Replication",
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.rng = rng
-        self.timers = timers
-        self.output = output
-        self.stats = stats
-        self.events = events
+        self.config = core.config
+        self.clock = core.clock
+        self.rng = core.rng
+        self.timers = core.timers
+        self.output = core.output
+        self.stats = core.stats
+        self.events = core.events
         self.propagation = propagation
         self.limits = limits
         self.connections = connections

@@ -24,12 +24,9 @@ from engine.clients import client as flags
 from engine.clients.client import Client
 from engine.clients.connections import Connections
 from engine.clients.ending import Ending
-from engine.config import Config
-from engine.effects import Exit, Output, PauseReading, ResumeReading
-from engine.keyspace.databases import Keyspace
-from engine.links import Dialer
-from engine.observe.events import Events, LinkStateChanged, ResyncFinished, ResyncRequested
-from engine.observe.stats import Stats
+from engine.core import Core
+from engine.effects import Exit, PauseReading, ResumeReading
+from engine.observe.events import LinkStateChanged, ResyncFinished, ResyncRequested
 from engine.persistence.aof.log import AppendOnlyFile
 from engine.protocol.conversation import Conversation
 from engine.protocol.resp import encode_command
@@ -37,8 +34,6 @@ from engine.replication import peer
 from engine.replication.peer import PeerError, shown
 from engine.replication.stream import MasterStream
 from engine.replication.transfer import Transfer
-from engine.timers import Clock, Timers
-from engine.values.rng import Rng
 
 if TYPE_CHECKING:
     from engine.replication import Replication
@@ -70,15 +65,7 @@ class ReplicaRole:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        rng: Rng,
-        timers: Timers,
-        output: Output,
-        dialer: Dialer,
-        space: Keyspace,
-        stats: Stats,
-        events: Events,
+        core: Core,
         connections: Connections,
         ending: Ending,
         aof: AppendOnlyFile,
@@ -88,15 +75,15 @@ class ReplicaRole:
         new_transfer: Callable[["ReplicaRole", bytes, int], Transfer],
         new_stream: Callable[["ReplicaRole"], MasterStream],
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.rng = rng
-        self.timers = timers
-        self.output = output
-        self.dialer = dialer
-        self.space = space
-        self.stats = stats
-        self.events = events
+        self.config = core.config
+        self.clock = core.clock
+        self.rng = core.rng
+        self.timers = core.timers
+        self.output = core.output
+        self.dialer = core.dialer
+        self.space = core.space
+        self.stats = core.stats
+        self.events = core.events
         self.connections = connections
         self.ending = ending
         self.aof = aof

@@ -6,15 +6,14 @@ https://redis.io/docs/latest/commands/replicaof/
 from engine.clients.blocking import Waiting
 from engine.clients.conditions import Conditions
 from engine.clients.pauses import Pauses
-from engine.config import Config, MasterAddress
-from engine.effects import Output
-from engine.observe.events import Events, RoleChanged
+from engine.config import MasterAddress
+from engine.core import Core
+from engine.observe.events import RoleChanged
 from engine.persistence.aof.log import AppendOnlyFile
 from engine.protocol.errors import ReplyError
 from engine.replication import Replication
 from engine.replication.master import MasterRole
 from engine.replication.replica import REPL_STATE_CONNECTED, ReplicaRole
-from engine.timers import Clock
 
 
 class Roles:
@@ -22,10 +21,7 @@ class Roles:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        output: Output,
-        events: Events,
+        core: Core,
         conditions: Conditions,
         waiting: Waiting,
         pauses: Pauses,
@@ -34,10 +30,10 @@ class Roles:
         master: MasterRole,
         replica: ReplicaRole,
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.events = events
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.events = core.events
         self.conditions = conditions
         self.waiting = waiting
         self.pauses = pauses

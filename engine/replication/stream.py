@@ -17,13 +17,12 @@ from engine.clients import client as flags
 from engine.clients.conditions import Conditions
 from engine.clients.describe import describe
 from engine.clients.pauses import Pauses
-from engine.effects import Output
+from engine.core import Core
 from engine.execution.dispatch import Dispatch
-from engine.keyspace.databases import EXPIRE_IGNORE, Keyspace
+from engine.keyspace.databases import EXPIRE_IGNORE
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import INLINE_MAX, READ_AT_ONCE, Argv, BatchParser, ProtocolError, Request, encode_command
 from engine.replication import peer
-from engine.timers import Clock
 
 if TYPE_CHECKING:
     from engine.replication import Replication
@@ -39,20 +38,18 @@ class MasterStream:
 
     def __init__(
         self,
-        clock: Clock,
-        output: Output,
+        core: Core,
         parser: BatchParser,
-        space: Keyspace,
         conditions: Conditions,
         pauses: Pauses,
         dispatch: Dispatch,
         replication: "Replication",
         replica: "ReplicaRole",
     ) -> None:
-        self.clock = clock
-        self.output = output
+        self.clock = core.clock
+        self.output = core.output
         self.parser = parser
-        self.space = space
+        self.space = core.space
         self.conditions = conditions
         self.pauses = pauses
         self.dispatch = dispatch

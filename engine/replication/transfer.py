@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.clients.keyspace_events import KeyspaceEvents
-from engine.config import Config
-from engine.effects import Append, Output, Read, Rename, Sync, Unlink
+from engine.core import Core
+from engine.effects import Append, Read, Rename, Sync, Unlink
 from engine.execution.busy import Loading, Suspension
 from engine.keyspace.databases import Keyspace
 from engine.persistence.rdb.errors import CorruptRdbError
@@ -27,7 +27,6 @@ from engine.protocol.errors import ReplyError
 from engine.replication import peer
 from engine.replication.peer import PeerError
 from engine.scripting.runtime import Scripting
-from engine.timers import Clock
 
 if TYPE_CHECKING:
     from engine.replication import Replication
@@ -42,10 +41,7 @@ class Transfer:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        output: Output,
-        space: Keyspace,
+        core: Core,
         keyspace_events: KeyspaceEvents,
         suspension: Suspension,
         persistence: Persistence,
@@ -57,10 +53,10 @@ class Transfer:
         offset: int,
     ) -> None:
         """Expect the snapshot of the history `replid` at `offset`."""
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.space = space
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.space = core.space
         self.keyspace_events = keyspace_events
         self.suspension = suspension
         self.persistence = persistence

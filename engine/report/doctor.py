@@ -177,7 +177,7 @@ _OF_EVENT = {
 
 def latency_report(node: Server) -> bytes:
     """Return the reply of LATENCY DOCTOR."""
-    config, events = node.config, node.latency.events
+    config, events = node.config, node.core.latency.events
     limit_ms = config.latency_monitor_threshold
     if not events:
         return (_NO_SPIKE if limit_ms else _DISABLED).encode()

@@ -23,7 +23,7 @@ Section = Callable[[Server], Lines]
 def server(node: Server) -> Lines:
     """The identity of this server."""
     config, facts = node.config, node.facts()
-    uptime_s = (node.clock.monotonic_us - node.started_us) // 1_000_000
+    uptime_s = (node.clock.monotonic_us - node.process.started_us) // 1_000_000
     listeners = [
         f"name={kind},{','.join(f'bind={bind}' for bind in config.bind)},port={port}"
         for kind, port in (("tcp", config.port), ("tls", config.tls_port))
@@ -45,7 +45,7 @@ def server(node: Server) -> Lines:
         ("gcc_version", "0.0.0"),
         ("process_id", facts["pid"]),
         ("process_supervised", config.supervised if config.supervised != "auto" else "no"),
-        ("run_id", node.run_id.decode()),
+        ("run_id", node.process.run_id.decode()),
         ("tcp_port", config.port or config.tls_port),
         ("server_time_usec", node.clock.now_us),
         ("uptime_in_seconds", uptime_s),

@@ -22,13 +22,12 @@ from engine.clients.conditions import Conditions
 from engine.clients.ending import Ending
 from engine.clients.monitor import Monitors
 from engine.clients.propagation import Propagation
-from engine.config import Config
-from engine.effects import Output
+from engine.core import Core
 from engine.execution.busy import Suspension
 from engine.execution.checks import Replicas
 from engine.execution.dispatch import Dispatch, find_command
 from engine.execution.eviction import Eviction
-from engine.observe.stats import ScriptingMemory, Stats
+from engine.observe.stats import ScriptingMemory
 from engine.persistence.snapshots import Persistence
 from engine.protocol.errors import NOREPLICAS, OOM, READONLY, ReplyError
 from engine.protocol.resp import Argv, Reply
@@ -59,7 +58,6 @@ from engine.scripting.sandbox import (
     ScriptError,
 )
 from engine.table.declarations import DENYOOM, MAY_REPLICATE, NOSCRIPT, STALE, WRITE, Command
-from engine.timers import Clock
 
 REPL_ALL = 3
 LOAD_TIMEOUT_US = 500_000
@@ -131,10 +129,7 @@ class Scripting:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        output: Output,
-        stats: Stats,
+        core: Core,
         acl: Acl,
         propagation: Propagation,
         conditions: Conditions,
@@ -147,10 +142,10 @@ class Scripting:
         persistence: Persistence,
         new_client: Callable[[], Client],
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.stats = stats
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.stats = core.stats
         self.acl = acl
         self.propagation = propagation
         self.execution = propagation.execution

@@ -9,10 +9,8 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#tilt-mod
 from collections.abc import Iterable
 
 from engine.clients.pubsub import PubSub
-from engine.config import Config
-from engine.effects import Output, Resolve
-from engine.links import Dialer
-from engine.observe.events import Events
+from engine.core import Core
+from engine.effects import Resolve
 from engine.sentinel.configuration import ConfigurationFile
 from engine.sentinel.detection import Detection
 from engine.sentinel.failover import Failover
@@ -25,8 +23,6 @@ from engine.sentinel.scripts import ScriptQueue
 from engine.sentinel.settings import ID_DIGITS
 from engine.sentinel.votes import Votes
 from engine.sentinel.watched import Watched
-from engine.timers import Clock
-from engine.values.rng import Rng
 
 HZ = 10
 
@@ -34,31 +30,21 @@ HZ = 10
 class Monitor:
     """A Sentinel, without the clients that talk to it."""
 
-    def __init__(
-        self,
-        config: Config,
-        watched: Watched,
-        clock: Clock,
-        output: Output,
-        pubsub: PubSub,
-        events: Events,
-        dialer: Dialer,
-        rng: Rng,
-    ) -> None:
+    def __init__(self, core: Core, watched: Watched, pubsub: PubSub) -> None:
         self.settings = watched.settings
         self.watched = watched
-        self.clock = clock
-        self.output = output
-        self.rng = rng
-        watched.clock = clock
+        self.clock = core.clock
+        self.output = core.output
+        self.rng = core.rng
+        watched.clock = core.clock
         watched.addresses.lookup = self.look_up
-        watched.addresses.log = output.log
-        self.scripts = ScriptQueue(self.settings.periods, clock, output)
-        self.notices = Notices(watched.addresses, clock, output, pubsub, events, self.scripts)
+        watched.addresses.log = core.output.log
+        self.scripts = ScriptQueue(self.settings.periods, core.clock, core.output)
+        self.notices = Notices(core, watched.addresses, pubsub, self.scripts)
         self.scripts.event = self.notices.tell
-        self.file = ConfigurationFile(watched, output)
-        self.links = Links(config, watched, self.notices, dialer)
-        self.votes = Votes(watched, self.notices, self.file, rng)
+        self.file = ConfigurationFile(watched, core.output)
+        self.links = Links(core.config, watched, self.notices, core.dialer)
+        self.votes = Votes(watched, self.notices, self.file, core.rng)
         self.failover = Failover(watched, self.notices, self.file, self.links, self.votes)
         self.information = Information(watched, self.notices, self.file, self.links, self.failover)
         self.hello = Hello(watched, self.notices, self.file, self.links, self.votes, self.failover)

@@ -12,31 +12,22 @@ from collections.abc import Iterable
 
 from engine.clients.pubsub import PubSub
 from engine.config.kinds import to_bytes
-from engine.effects import Output
-from engine.observe.events import Condition, Events, SentinelDecided, SentinelEvent
+from engine.core import Core
+from engine.observe.events import Condition, SentinelDecided, SentinelEvent
 from engine.sentinel.addresses import Address, Addresses
 from engine.sentinel.instances import Instance, Master
 from engine.sentinel.scripts import ScriptQueue
-from engine.timers import Clock
 
 
 class Notices:
     """Tells of events. Levels are those of the log: only `#` calls scripts, and `.` is not published."""
 
-    def __init__(
-        self,
-        addresses: Addresses,
-        clock: Clock,
-        output: Output,
-        pubsub: PubSub,
-        events: Events,
-        scripts: ScriptQueue,
-    ) -> None:
+    def __init__(self, core: Core, addresses: Addresses, pubsub: PubSub, scripts: ScriptQueue) -> None:
         self.addresses = addresses
-        self.clock = clock
-        self.output = output
+        self.clock = core.clock
+        self.output = core.output
         self.pubsub = pubsub
-        self.events = events
+        self.events = core.events
         self.scripts = scripts
 
     def tell(self, level: str, kind: str, text: str, about: Master | None = None) -> None:

@@ -31,9 +31,7 @@ class SentinelNode(Node):
     def __init__(self, config: Config, watched: Watched, seed: int, now: int, clock_offset_us: int = 0) -> None:
         config.save = ()
         super().__init__(config, seed, now, clock_offset_us, SENTINEL)
-        self.monitor = Monitor(
-            config, watched, self.clock, self.output, self.pubsub, self.events, self.dialer, self.rng
-        )
+        self.monitor = Monitor(self.core, watched, self.pubsub)
         self.monitor.failover.process = self
         self.monitor.file.rewrite = self.rewrite_file
 

@@ -25,6 +25,7 @@ from engine.clients.tracking import Tracking
 from engine.clients.transactions import Transactions
 from engine.cluster import Cluster
 from engine.config import Config
+from engine.core import Core, ServerProcess
 from engine.effects import Output
 from engine.execution.busy import Suspension
 from engine.execution.checks import Checks
@@ -89,37 +90,23 @@ class Server:
     world: FactsSource
 
     def __init__(self, config: Config, seed: int, now: int, clock_offset_us: int, table: CommandTable) -> None:
-        self.config = config
-        self.rng = Rng(seed)
-        self.secret = Secret(seed)
-        self.run_id = self.rng.hex(40)
-        self.started_us = now
-        self.oom_score_base: int | None = None  # the kernel's value before oom-score-adj changed it
-        self.parser = BatchParser()
+        rng = Rng(seed)
+        self.process = ServerProcess(run_id=rng.hex(40), started_us=now)
         self.table = table
-        self.commands = renamed(table, config)
+        self.links: dict[int, LinkHandler] = {}
+        self.core = core = new_core(config, rng, now, clock_offset_us, self.links)
+        # The parts of the core that inputs and most commands use; `core` has the others.
+        self.config = core.config
+        self.clock = core.clock
+        self.timers = core.timers
+        self.output = core.output
+        self.space = core.space
+        self.stats = core.stats
+        self.events = core.events
 
-        self.clock = Clock(now, clock_offset_us)
-        self.output = Output(config)
-        self.timers = Timers()
-        self.stats = Stats()
-        self.slowlog = SlowLog()
-        self.latency = LatencyMonitor()
-        self.events = Events()
-        database = SlottedDatabase if config.cluster_enabled else None
-        self.space = Keyspace(config.databases, Rng(self.rng.next64()), database)
-        self.space.now_ms = self.clock.now_ms
-        self.space.update_lru_clock(now)
-
-        self._make_clients()
+        self._make_clients(Secret(seed))
         self.replication = Replication(
-            config=config,
-            clock=self.clock,
-            rng=self.rng,
-            output=self.output,
-            space=self.space,
-            stats=self.stats,
-            events=self.events,
+            core,
             propagation=self.propagation,
             waiting=self.waiting,
             connections=self.connections,
@@ -128,10 +115,7 @@ class Server:
         self._make_execution()
         self._make_storage()
         self.scripting = Scripting(
-            config=config,
-            clock=self.clock,
-            output=self.output,
-            stats=self.stats,
+            core,
             acl=self.acl,
             propagation=self.propagation,
             conditions=self.conditions,
@@ -147,9 +131,7 @@ class Server:
         self._make_roles()
         self.cluster = self._make_cluster() if config.cluster_enabled else None
         self.shutdown = Shutdown(
-            config=config,
-            clock=self.clock,
-            output=self.output,
+            core,
             propagation=self.propagation,
             conditions=self.conditions,
             waiting=self.waiting,
@@ -162,12 +144,7 @@ class Server:
             program=self.program,
         )
         self.cron = Cron(
-            config=config,
-            clock=self.clock,
-            timers=self.timers,
-            space=self.space,
-            stats=self.stats,
-            latency=self.latency,
+            core,
             propagation=self.propagation,
             eviction=self.eviction,
             limits=self.limits,
@@ -181,71 +158,48 @@ class Server:
         self._connect()
         self.configured()
 
-    def _make_clients(self) -> None:
+    def _make_clients(self, secret: Secret) -> None:
         """Create the components that manage clients."""
-        config = self.config
+        core, config = self.core, self.config
+        outbox = Outbox()
         self.clients: dict[int, Client] = {}
-        self.links: dict[int, LinkHandler] = {}
-        self.dialer = Dialer(self.output, self.links)
-        self.outbox = Outbox()
         self.execution = Execution()
         self.propagation = Propagation(self.execution)
-        self.conditions = Conditions(config, self.space, self.events)
-        self.waiting = Waiting(
-            clients=self.clients, space=self.space, clock=self.clock, timers=self.timers, stats=self.stats
-        )
+        self.conditions = Conditions(core)
+        self.waiting = Waiting(core, clients=self.clients)
         self.shared = Shared(
-            clock=self.clock,
-            space=self.space,
+            core,
             execution=self.execution,
             propagation=self.propagation,
             waiting=self.waiting,
-            outbox=self.outbox,
+            outbox=outbox,
+            parser=BatchParser(),
         )
         self.ending = Ending(self.clients, self.links, self.waiting)
         self.connections = Connections(
+            core,
             clients=self.clients,
             links=self.links,
-            clock=self.clock,
-            output=self.output,
-            outbox=self.outbox,
+            outbox=outbox,
             waiting=self.waiting,
-            events=self.events,
         )
         self.acl = self.shared.acl = Acl(
-            config=config,
-            clock=self.clock,
-            output=self.output,
-            stats=self.stats,
+            core,
+            secret,
             table=self.table,
             execution=self.execution,
             connections=self.connections,
         )
-        self.limits = ClientLimits(
-            config=config,
-            clock=self.clock,
-            output=self.output,
-            stats=self.stats,
-            clients=self.clients,
-            outbox=self.outbox,
-            connections=self.connections,
-        )
-        self.memory = MemoryUse(
-            config=config, space=self.space, clients=self.clients, outbox=self.outbox, stats=self.stats
-        )
+        self.limits = ClientLimits(core, clients=self.clients, outbox=outbox, connections=self.connections)
+        self.memory = MemoryUse(core, clients=self.clients, outbox=outbox)
         self.monitors = Monitors(config, self.clock, self.execution, self.conditions)
         self.pubsub = PubSub(self.clients)
         self.tracking = Tracking(config, self.clients, self.execution, self.conditions)
         self.transactions = Transactions(self.clients, self.space, self.conditions)
-        self.pauses = Pauses(
-            config=config, timers=self.timers, space=self.space, waiting=self.waiting, conditions=self.conditions
-        )
+        self.pauses = Pauses(core, waiting=self.waiting, conditions=self.conditions)
         self.keyspace_events = self.space.observer = KeyspaceEvents(
-            space=self.space,
-            clock=self.clock,
-            config=config,
+            core,
             conditions=self.conditions,
-            events=self.events,
             propagation=self.propagation,
             waiting=self.waiting,
             transactions=self.transactions,
@@ -255,20 +209,10 @@ class Server:
 
     def _make_execution(self) -> None:
         """Create the components that execute commands."""
-        config = self.config
-        self.eviction = Eviction(
-            config=config,
-            clock=self.clock,
-            rng=self.rng,
-            space=self.space,
-            stats=self.stats,
-            latency=self.latency,
-            propagation=self.propagation,
-            conditions=self.conditions,
-            memory=self.memory,
-        )
-        self.checks = Checks(
-            config=config,
+        core = self.core
+        self.eviction = Eviction(core, propagation=self.propagation, conditions=self.conditions, memory=self.memory)
+        checks = Checks(
+            config=core.config,
             conditions=self.conditions,
             execution=self.execution,
             acl=self.acl,
@@ -277,19 +221,12 @@ class Server:
             eviction=self.eviction,
         )
         self.dispatch = Dispatch(
-            commands=self.commands,
-            config=config,
-            clock=self.clock,
-            output=self.output,
-            space=self.space,
-            stats=self.stats,
-            latency=self.latency,
-            slowlog=self.slowlog,
-            events=self.events,
+            core,
+            commands=renamed(self.table, self.config),
             propagation=self.propagation,
             offsets=self.replication,
             conditions=self.conditions,
-            checks=self.checks,
+            checks=checks,
             waiting=self.waiting,
             acl=self.acl,
             limits=self.limits,
@@ -297,38 +234,21 @@ class Server:
             tracking=self.tracking,
             transactions=self.transactions,
         )
-        self.suspension = Suspension(
-            config=config,
-            clock=self.clock,
-            output=self.output,
-            space=self.space,
-            propagation=self.propagation,
-            conditions=self.conditions,
-        )
+        self.suspension = Suspension(core, propagation=self.propagation, conditions=self.conditions)
 
     def _make_storage(self) -> None:
         """Create the components that store data on disk."""
-        config = self.config
+        core = self.core
         self.persistence = Persistence(
-            config=config,
-            clock=self.clock,
-            output=self.output,
-            space=self.space,
-            stats=self.stats,
-            latency=self.latency,
+            core,
             memory=self.memory,
             conditions=self.conditions,
             suspension=self.suspension,
             ending=self.ending,
         )
         self.aof = AppendOnlyFile(
-            config=config,
-            clock=self.clock,
-            output=self.output,
-            space=self.space,
-            stats=self.stats,
-            latency=self.latency,
-            commands=self.commands,
+            core,
+            commands=self.dispatch.commands,
             propagation=self.propagation,
             offsets=self.replication,
             conditions=self.conditions,
@@ -343,15 +263,9 @@ class Server:
 
     def _make_roles(self) -> None:
         """Create the components of replication."""
-        config = self.config
+        core = self.core
         self.master = MasterRole(
-            config=config,
-            clock=self.clock,
-            rng=self.rng,
-            timers=self.timers,
-            output=self.output,
-            stats=self.stats,
-            events=self.events,
+            core,
             propagation=self.propagation,
             limits=self.limits,
             connections=self.connections,
@@ -360,10 +274,7 @@ class Server:
         )
         new_transfer = partial(
             Transfer,
-            config,
-            self.clock,
-            self.output,
-            self.space,
+            core,
             self.keyspace_events,
             self.suspension,
             self.persistence,
@@ -373,25 +284,15 @@ class Server:
         )
         new_stream = partial(
             MasterStream,
-            self.clock,
-            self.output,
-            self.parser,
-            self.space,
+            core,
+            self.shared.parser,
             self.conditions,
             self.pauses,
             self.dispatch,
             self.replication,
         )
         self.replica: ReplicaRole = ReplicaRole(
-            config=config,
-            clock=self.clock,
-            rng=self.rng,
-            timers=self.timers,
-            output=self.output,
-            dialer=self.dialer,
-            space=self.space,
-            stats=self.stats,
-            events=self.events,
+            core,
             connections=self.connections,
             ending=self.ending,
             aof=self.aof,
@@ -402,10 +303,7 @@ class Server:
             new_stream=new_stream,
         )
         self.roles = Roles(
-            config=config,
-            clock=self.clock,
-            output=self.output,
-            events=self.events,
+            core,
             conditions=self.conditions,
             waiting=self.waiting,
             pauses=self.pauses,
@@ -415,9 +313,7 @@ class Server:
             replica=self.replica,
         )
         self.failover = CoordinatedFailover(
-            clock=self.clock,
-            output=self.output,
-            events=self.events,
+            core,
             pauses=self.pauses,
             replication=self.replication,
             master=self.master,
@@ -427,13 +323,7 @@ class Server:
     def _make_cluster(self) -> Cluster:
         """Make the node's part in a cluster."""
         cluster = Cluster(
-            config=self.config,
-            clock=self.clock,
-            rng=self.rng,
-            timers=self.timers,
-            output=self.output,
-            dialer=self.dialer,
-            space=self.space,
+            self.core,
             propagation=self.propagation,
             keyspace_events=self.keyspace_events,
             waiting=self.waiting,
@@ -445,7 +335,7 @@ class Server:
             roles=self.roles,
         )
         self.conditions.cluster_enabled = True
-        self.checks.routes = cluster.routing
+        self.dispatch.checks.routes = cluster.routing
         self.scripting.slots = cluster.routing
         return cluster
 
@@ -469,9 +359,10 @@ class Server:
         )
         self.memory.aof = self.aof
         self.memory.replication = self.replication
-        self.checks.scripts = self.scripting
-        self.checks.disk = self.persistence
-        self.checks.replicas = self.scripting.replicas = self.replication
+        checks = self.dispatch.checks
+        checks.scripts = self.scripting
+        checks.disk = self.persistence
+        checks.replicas = self.scripting.replicas = self.replication
         self.dispatch.refusals = self.replication
         self.dispatch.out_of_memory = self.shutdown.out_of_memory
         self.persistence.aof = self.aof
@@ -506,6 +397,29 @@ class Server:
         if self.cluster is not None:
             self.cluster.configured()
         self.roles.update()
+
+
+def new_core(config: Config, rng: Rng, now: int, clock_offset_us: int, links: dict[int, LinkHandler]) -> Core:
+    """Create the core of a server that has these links."""
+    clock = Clock(now, clock_offset_us)
+    output = Output(config)
+    database = SlottedDatabase if config.cluster_enabled else None
+    space = Keyspace(config.databases, Rng(rng.next64()), database)
+    space.now_ms = clock.now_ms
+    space.update_lru_clock(now)
+    return Core(
+        config=config,
+        clock=clock,
+        timers=Timers(),
+        rng=rng,
+        output=output,
+        dialer=Dialer(output, links),
+        space=space,
+        stats=Stats(),
+        latency=LatencyMonitor(),
+        slowlog=SlowLog(),
+        events=Events(),
+    )
 
 
 def renamed(table: CommandTable, config: Config) -> dict[bytes, Command]:

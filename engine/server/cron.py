@@ -6,17 +6,15 @@ While a script or a load suspends the node, the cron only updates its clock; the
 from engine.clients.ending import Ending
 from engine.clients.limits import ClientLimits
 from engine.clients.propagation import Propagation
-from engine.config import Config
+from engine.core import Core
 from engine.execution.eviction import Eviction
-from engine.keyspace.databases import EXPIRE_DELETE, Keyspace
-from engine.observe.latency import LatencyMonitor
-from engine.observe.stats import Rates, Stats
+from engine.keyspace.databases import EXPIRE_DELETE
+from engine.observe.stats import Rates
 from engine.persistence.aof.log import AppendOnlyFile
 from engine.persistence.snapshots import Persistence
 from engine.replication.master import MasterRole
 from engine.replication.replica import REPL_STATE_NONE, ReplicaRole
 from engine.server.shutdown import Shutdown
-from engine.timers import Clock, Timers
 
 EXPIRED_PER_CYCLE = 1000  # maximum number of keys removed from a database per cycle; more would delay clients
 
@@ -26,12 +24,7 @@ class Cron:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        timers: Timers,
-        space: Keyspace,
-        stats: Stats,
-        latency: LatencyMonitor,
+        core: Core,
         propagation: Propagation,
         eviction: Eviction,
         limits: ClientLimits,
@@ -42,12 +35,12 @@ class Cron:
         replica: ReplicaRole,
         shutdown: Shutdown,
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.timers = timers
-        self.space = space
-        self.stats = stats
-        self.latency = latency
+        self.config = core.config
+        self.clock = core.clock
+        self.timers = core.timers
+        self.space = core.space
+        self.stats = core.stats
+        self.latency = core.latency
         self.propagation = propagation
         self.eviction = eviction
         self.limits = limits
@@ -57,14 +50,14 @@ class Cron:
         self.master = master
         self.replica = replica
         self.shutdown = shutdown
-        now = clock.monotonic_us
+        now = core.clock.monotonic_us
         self.loops = 0
         self.paused = False  # DEBUG PAUSE-CRON
         self.active_expire = True  # DEBUG SET-ACTIVE-EXPIRE
-        self._clock = timers.at(now, "cron.tick", while_suspended=True)
-        self._round = timers.at(now, "cron.round")
+        self._clock = core.timers.at(now, "cron.tick", while_suspended=True)
+        self._round = core.timers.at(now, "cron.round")
         # The first cycle runs immediately, before any client can connect.
-        self._replication = timers.at(now, "cron.replication")
+        self._replication = core.timers.at(now, "cron.replication")
 
     @property
     def due_us(self) -> int:

@@ -45,7 +45,7 @@ class ClientLink(Context):
         request = self.request
         if request is None:
             # The strict parser limits the requests of unauthenticated clients.
-            batch, used = node.parser.parse(data) if self.authenticated else ([], 0)
+            batch, used = self.shared.parser.parse(data) if self.authenticated else ([], 0)
             if used > BIG_ARGUMENT_BYTES and (big := big_argument(batch)):
                 self.make_query_room(big)
             if used != size:
@@ -82,7 +82,7 @@ class ClientLink(Context):
     def output_pending(self, size_bytes: int) -> None:
         """Record the amount of output that is not sent yet."""
         node = self.node
-        node.outbox.output_pending_bytes += size_bytes - self.out_bytes
+        self.outbox.output_pending_bytes += size_bytes - self.out_bytes
         self.out_bytes = size_bytes
         if self.flags & flags.REPLICA:
             node.master.output_pending(self)
@@ -97,7 +97,7 @@ class ClientLink(Context):
     def _count_unread(self) -> None:
         """Update the memory of incomplete requests."""
         size = self.request.memory if self.request is not None and self.link else 0
-        self.node.outbox.unread_bytes += size - self.unread_bytes
+        self.outbox.unread_bytes += size - self.unread_bytes
         self.unread_bytes = size
 
     def _parse(self) -> None:
@@ -108,7 +108,7 @@ class ClientLink(Context):
         while self.request is not None and not self.halted:
             request = self.request
             if quick and request.begins and self.authenticated:
-                batch, used = node.parser.parse(bytes(memoryview(request.buffer)[:READ_AT_ONCE]))
+                batch, used = self.shared.parser.parse(bytes(memoryview(request.buffer)[:READ_AT_ONCE]))
                 if quick := used > 0:
                     request.consume(used)
                     if used > BIG_ARGUMENT_BYTES and (big := big_argument(batch)):

@@ -14,14 +14,14 @@ from engine.clients.ending import Ending
 from engine.clients.pauses import Pauses
 from engine.clients.propagation import Propagation
 from engine.clients.replica_link import ONLINE
-from engine.config import Config
-from engine.effects import SIGABRT, Exit, KillDebuggers, Output
+from engine.core import Core
+from engine.effects import SIGABRT, Exit, KillDebuggers
 from engine.persistence.aof.log import OFF, WAIT_REWRITE, AppendOnlyFile
 from engine.persistence.snapshots import Persistence
 from engine.protocol.errors import ReplyError
 from engine.replication import Replication
 from engine.scripting.runtime import Scripting
-from engine.timers import NEVER_US, Clock
+from engine.timers import NEVER_US
 
 PURPOSE = b"shutdown"
 NO_EXIT = ", can't exit."
@@ -36,9 +36,7 @@ class Shutdown:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        output: Output,
+        core: Core,
         propagation: Propagation,
         conditions: Conditions,
         waiting: Waiting,
@@ -50,9 +48,9 @@ class Shutdown:
         replication: Replication,
         program: str,
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
         self.propagation = propagation
         self.conditions = conditions
         self.waiting = waiting

@@ -31,6 +31,7 @@ ROOMS = [
     "keyspace",
     "config",
     "table",
+    "core",
     "clients",
     "execution",
     "persistence",

@@ -191,7 +191,9 @@ def steps(node: InProcess, requests: list[Argv]) -> int:
         return line
 
     client = node.node.links[1]
-    commands = [(find_command(node.node.commands, argv), [Counted(arg) for arg in argv]) for argv in requests]
+    commands = [
+        (find_command(node.node.dispatch.commands, argv), [Counted(arg) for arg in argv]) for argv in requests
+    ]
     Counted.count = 0
     before = sys.gettrace()
     sys.settrace(line)
@@ -206,7 +208,7 @@ def steps(node: InProcess, requests: list[Argv]) -> int:
 def micros(node: InProcess, requests: list[Argv], repeats: int = 200) -> float:
     """Return µs that requests take, the least of some tries."""
     client = node.node.links[1]
-    commands = [(find_command(node.node.commands, argv), argv) for argv in requests]
+    commands = [(find_command(node.node.dispatch.commands, argv), argv) for argv in requests]
     best = 1e9
     for _ in range(5):
         started = time.perf_counter()

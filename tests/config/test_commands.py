@@ -81,7 +81,7 @@ class Server:
 
     def __call__(self, *words):
         argv = [word.encode() for word in words]
-        command = self.node.commands[b"config"].subcommands[argv[1]]
+        command = self.node.dispatch.commands[b"config"].subcommands[argv[1]]
         reply = self.node.dispatch.call(self.client, command, argv)
         for effect in self.node.output.effects:
             self.machine.carry_out(effect)
@@ -162,10 +162,10 @@ def test_rewrite(config):
 
 def test_renamed_commands_are_found_under_their_new_name_only():
     node = Server(b"rename-command get fetch\nrename-command keys ''\n").node
-    assert b"get" not in node.commands
-    assert b"GET" not in node.commands
-    assert b"keys" not in node.commands
-    assert node.commands[b"fetch"].name == node.commands[b"FETCH"].name == b"get"
+    assert b"get" not in node.dispatch.commands
+    assert b"GET" not in node.dispatch.commands
+    assert b"keys" not in node.dispatch.commands
+    assert node.dispatch.commands[b"fetch"].name == node.dispatch.commands[b"FETCH"].name == b"get"
 
 
 def test_resetstat(config):

@@ -53,7 +53,7 @@ class ScriptWorld(QuietWorld):
         node.received(KILLER, encode_command(list(argv)), node.clock.now_us)
         client = node.links[KILLER]
         reply, client.out = b"".join(client.out), []
-        node.outbox.clients = [each for each in node.outbox.clients if each is not client]
+        node.shared.outbox.clients = [each for each in node.shared.outbox.clients if each is not client]
         return reply
 
 

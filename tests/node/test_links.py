@@ -46,8 +46,8 @@ def node_with(recorder: Recorder) -> Node:
 def test_a_dialled_link_tells_its_handler_of_everything() -> None:
     recorder = Recorder()
     node = node_with(recorder)
-    first = node.dialer.dial(recorder, "127.0.0.1", 7000)
-    second = node.dialer.dial(recorder, "127.0.0.1", 7001, tls=True, source="127.0.0.2")
+    first = node.core.dialer.dial(recorder, "127.0.0.1", 7000)
+    second = node.core.dialer.dial(recorder, "127.0.0.1", 7001, tls=True, source="127.0.0.2")
     dialled = [Dial(first, "127.0.0.1", 7000), Dial(second, "127.0.0.1", 7001, True, "127.0.0.2")]
     assert node.end_round(NOW) == dialled
     node.opened(first, "127.0.0.1:7000", "dialled", NOW, "127.0.0.1:50000")
@@ -67,10 +67,10 @@ def test_a_dialled_link_tells_its_handler_of_everything() -> None:
 def test_a_link_that_was_hung_up_on_tells_nobody_anything() -> None:
     recorder = Recorder()
     node = node_with(recorder)
-    link = node.dialer.dial(recorder, "127.0.0.1", 7000)
-    node.dialer.send(link, b"PING\r\n")
-    node.dialer.hang_up(link)
-    node.dialer.hang_up(link)
+    link = node.core.dialer.dial(recorder, "127.0.0.1", 7000)
+    node.core.dialer.send(link, b"PING\r\n")
+    node.core.dialer.hang_up(link)
+    node.core.dialer.hang_up(link)
     assert node.end_round(NOW)[1:] == [Send(link, b"PING\r\n"), Hangup(link)]
     node.opened(link, "127.0.0.1:7000", "dialled", NOW)
     node.received(link, b"+PONG\r\n", NOW)

@@ -64,13 +64,13 @@ def test_each_event_has_its_advice_in_a_fixed_order() -> None:
     server.run(1, b"CONFIG", b"SET", b"latency-monitor-threshold", b"10", b"slowlog-log-slower-than", b"20000")
     node = server.node
     now_s = node.clock.now_us // 1_000_000
-    node.latency.note(b"aof-fsync-always", now_s - 8, 30)  # the policy is no longer `always`: nothing to relax
+    node.core.latency.note(b"aof-fsync-always", now_s - 8, 30)  # the policy is no longer `always`: nothing to relax
     assert "I'm not able to suggest" not in latency(server)
     for back_s, took_ms in ((6, 10), (4, 20), (2, 60)):
-        node.latency.note(b"command", now_s - back_s, took_ms)
-    node.latency.note(b"expire-cycle", now_s, 11)
+        node.core.latency.note(b"command", now_s - back_s, took_ms)
+    node.core.latency.note(b"expire-cycle", now_s, 11)
     node.stats.fork_rate = 12.0
-    node.latency.note(b"fork", now_s, 15)
+    node.core.latency.note(b"fork", now_s, 15)
     told = latency(server).split("\n")
     spikes, worst = told[3].split(" Worst ")
     assert spikes == "2. command: 3 latency spikes (average 30ms, mean deviation 20ms, period 2.00 sec)."
@@ -96,4 +96,4 @@ def test_eviction_is_watched() -> None:
     server.node.clock.stopwatch = lambda: next(clock)
     server.run(1, b"CONFIG", b"SET", b"maxmemory", b"%d" % (server.node.memory.used() - 1))
     server.run(1, b"SET", b"b", b"x")
-    assert {b"eviction-del", b"eviction-cycle"} <= set(server.node.latency.events)
+    assert {b"eviction-del", b"eviction-cycle"} <= set(server.node.core.latency.events)

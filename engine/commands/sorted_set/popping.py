@@ -197,17 +197,17 @@ def bzmpop(ctx: Context, argv: Argv) -> Reply:
 def zrandmember(ctx: Context, argv: Argv) -> Reply:
     if len(argv) == 2:
         value = ctx.db.read(argv[1], ZSetValue)
-        return None if value is None else value.random(ctx.node.rng)[0]
+        return None if value is None else value.random(ctx.node.core.rng)[0]
     count, with_scores = random_arguments(argv, b"withscores")
     value = ctx.db.read(argv[1], ZSetValue)
     if value is None or not count:
         return []
     if count < 0:
-        pairs = draw(ctx, partial(value.random, ctx.node.rng), -count)
+        pairs = draw(ctx, partial(value.random, ctx.node.core.rng), -count)
     elif count >= len(value):
         pairs = [(member, score) for score, member in reversed(value.ordered)]
     else:
-        pairs = value.sample(ctx.node.rng, count)
+        pairs = value.sample(ctx.node.core.rng, count)
     return pairs_reply(ctx, pairs, with_scores)
 
 

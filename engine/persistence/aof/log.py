@@ -28,13 +28,12 @@ from engine.clients.conditions import Conditions
 from engine.clients.connections import Connections
 from engine.clients.ending import Ending
 from engine.clients.propagation import Propagation, StreamOffsets
-from engine.config import Config
+from engine.core import Core
 from engine.effects import (
     Append,
     Exit,
     KillSnapshot,
     ListDir,
-    Output,
     Read,
     Rename,
     Size,
@@ -46,9 +45,6 @@ from engine.effects import (
     Write,
 )
 from engine.execution.busy import Suspension
-from engine.keyspace.databases import Keyspace
-from engine.observe.latency import LatencyMonitor
-from engine.observe.stats import Stats
 from engine.persistence.aof.loading import AofLoadError, load_files
 from engine.persistence.aof.manifest import (
     MANIFEST_SUFFIX,
@@ -62,7 +58,6 @@ from engine.persistence.aof.rewrite import rewrite, timestamp
 from engine.persistence.snapshots import Persistence, was_given_up
 from engine.protocol.resp import Argv, encode_command
 from engine.table.declarations import Command
-from engine.timers import Clock
 
 OFF, WAIT_REWRITE, ON = "off", "wait_rewrite", "on"
 POSTPONED_AT_MOST_S = 2  # how long writes are postponed for a background fsync
@@ -81,12 +76,7 @@ class AppendOnlyFile:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
-        output: Output,
-        space: Keyspace,
-        stats: Stats,
-        latency: LatencyMonitor,
+        core: Core,
         commands: dict[bytes, Command],
         propagation: Propagation,
         offsets: StreamOffsets,
@@ -99,12 +89,12 @@ class AppendOnlyFile:
         facts: Callable[[], dict[str, Any]],
         new_client: Callable[[], Client],
     ) -> None:
-        self.config = config
-        self.clock = clock
-        self.output = output
-        self.space = space
-        self.stats = stats
-        self.latency = latency
+        self.config = core.config
+        self.clock = core.clock
+        self.output = core.output
+        self.space = core.space
+        self.stats = core.stats
+        self.latency = core.latency
         self.commands = commands
         self.propagation = propagation
         self.execution = propagation.execution

@@ -1,0 +1,47 @@
+"""The core of a server: the parts that most of its components use.
+
+`Core` holds the configuration, the clocks and timers, the output, the keyspace and the sinks of statistics and
+events. The constructor of a component receives it, and keeps the parts that the component uses. Whatever else a
+component uses, it receives by name.
+"""
+
+from dataclasses import dataclass
+
+from engine.config import Config
+from engine.effects import Output
+from engine.keyspace.databases import Keyspace
+from engine.links import Dialer
+from engine.observe.events import Events
+from engine.observe.latency import LatencyMonitor
+from engine.observe.slowlog import SlowLog
+from engine.observe.stats import Stats
+from engine.timers import Clock, Timers
+from engine.values.rng import Rng
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What most components of a server share."""
+
+    config: Config
+    clock: Clock
+    timers: Timers
+    rng: Rng
+    output: Output
+    dialer: Dialer
+    space: Keyspace
+    stats: Stats
+    latency: LatencyMonitor
+    slowlog: SlowLog
+    events: Events
+
+
+class ServerProcess:
+    """The operating system's process that a server runs in."""
+
+    __slots__ = ("oom_score_base", "run_id", "started_us")
+
+    def __init__(self, run_id: bytes, started_us: int) -> None:
+        self.run_id = run_id
+        self.started_us = started_us
+        self.oom_score_base: int | None = None  # the kernel's value before oom-score-adj changed it
