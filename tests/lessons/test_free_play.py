@@ -1,18 +1,22 @@
 """The sandbox: data sets, the learner's own files, and everything as it was when it is opened again."""
 
+import asyncio
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.protocol.resp import encode_command
+from tests.waiting import PATIENCE_S
 from tutor.lesson import datasets, free_play
 from tutor.lesson import messages as m
 from tutor.lesson.driver import Driver
 from tutor.lesson.free_play import FreePlay
 from tutor.lesson.own_files import CannotLoad, make_dump
-from tutor.lesson.view import ExampleView
+from tutor.lesson.view import ExampleView, ProseView
 from tutor.prompt import split_args
 
 pytestmark = pytest.mark.long
@@ -107,6 +111,59 @@ def test_a_data_set_is_offered_explained_and_taken_back_by_one_undo(played: Call
     assert not any(isinstance(block, ExampleView) for block in shown.blocks)
     offers = sandbox.controller.completer("redis").complete(":data s")
     assert offers == [":data sensors", ":data sessions", ":data shop"]
+
+
+def test_the_text_is_about_the_data_that_was_loaded_last(played: Callable[..., Played]) -> None:
+    def title() -> str:
+        shown = next(news.step for news in reversed(sandbox.news) if isinstance(news, m.StepShown))
+        return next(block.markdown for block in shown.blocks if isinstance(block, ProseView)).partition("\n")[0]
+
+    sandbox = played()
+    for name in ("shop", "leaderboard", "shop", "sessions"):
+        sandbox.act(f"data {name}")
+        assert title() == f"**{datasets.find(name).title}**"
+    sandbox.act("undo")
+    assert title() == f"**{datasets.find('shop').title}**"
+    sandbox.close()
+    again = played()
+    assert again.controller._data_shown() == datasets.find("shop")
+
+
+def test_keys_of_every_database_are_counted(played: Callable[..., Played], tmp_path: Path) -> None:
+    file = tmp_path / "two.aof"
+    file.write_bytes(
+        b"".join(encode_command(line.split()) for line in (b"SET a 1", b"SELECT 5", b"SET b 2", b"SET c 3"))
+    )
+    sandbox = played(keeps=False)
+    assert "The server has 3 keys in database 0 and database 5 now." in sandbox.act(f"load {file}")
+
+
+def test_what_is_typed_while_a_file_is_read_runs_on_its_data(
+    played: Callable[..., Played], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.aof"
+    file.write_bytes(encode_command([b"SET", b"loaded", b"1"]))
+    reading, typed = threading.Event(), threading.Event()
+
+    def slow(name: str, target: Path) -> str:
+        reading.set()
+        assert typed.wait(PATIENCE_S)
+        return make_dump(name, target)
+
+    monkeypatch.setattr(free_play, "make_dump", slow)
+    monkeypatch.setattr(free_play, "LONG_SECONDS", 0.0)
+    sandbox = played(keeps=False)
+
+    async def both() -> None:
+        loading = asyncio.ensure_future(sandbox.controller.act(f"load {file}"))
+        assert await asyncio.to_thread(reading.wait, PATIENCE_S)
+        typing = asyncio.ensure_future(sandbox.controller.submit("redis", "INCR loaded", None))
+        asyncio.get_running_loop().call_soon(typed.set)
+        await asyncio.gather(loading, typing)
+
+    sandbox.news = list(sandbox.driver.do(both(), "redis"))
+    assert "is being read. What you type meanwhile runs after that." in sandbox.said
+    assert sandbox.controller._inspect([b"GET", b"loaded"], 0) == b"2"
 
 
 def test_nothing_is_brought_into_a_transaction(played: Callable[..., Played]) -> None:
@@ -209,7 +266,7 @@ def test_append_only_files_are_opened_alone_and_by_their_manifest(
         ("a.rdb", b"REDIS9999", "Can't handle RDB format version 9999"),
         ("a.aof", AOF + b"*1\r\n$3\r\nSET\r\n-\r\n", f"at byte {len(AOF) + 13}: "),
         ("a.aof", AOF + b"*1\r\n$4\r\nNOPE\r\n", "Unknown command 'NOPE'"),
-        ("a.txt", b"hello", "at byte 0: it begins with"),
+        ("a.txt", b"hello", "is neither a dump nor an append-only file"),
         ("a.rdb", b"", "is empty"),
     ],
 )  # fmt: skip

@@ -559,15 +559,19 @@ class LessonController(Sandbox):
     async def _do(self, function: Callable[..., list[session.Event]], *args: Any) -> None:
         """Have the session do something in the terminals, unseen, and show what came of it."""
         async with self._turn:
-            self._mute(True)
-            try:
-                events = await asyncio.to_thread(function, *args)
-            except (HostError, LookupError) as error:
-                self._post(m.Notice(str(error), "error"))
-                return
-            finally:
-                self._mute(False)
+            events = await self._unseen(function, *args)
         await self._show(events)
+
+    async def _unseen(self, function: Callable[..., list[session.Event]], *args: Any) -> list[session.Event]:
+        """Have the session do something, unseen; `_turn` is held. Returns nothing when it failed, which is shown."""
+        self._mute(True)
+        try:
+            return await asyncio.to_thread(function, *args)
+        except (HostError, LookupError) as error:
+            self._post(m.Notice(str(error), "error"))
+            return []
+        finally:
+            self._mute(False)
 
     def _mute(self, muted: bool) -> None:
         for link in self.links.values():

@@ -8,6 +8,7 @@ journal. One undo takes either back.
 
 import asyncio
 import itertools
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from tutor.lesson.own_files import CannotLoad, make_dump
 from tutor.lesson.session import Session
 from tutor.lesson.view import Block, ExampleView, ProseView, StepView
 from tutor.lesson_server.parent import HostError
+from tutor.pictures.canvas import listed
 from tutor.prompt import LineHistory, split_args, to_text
 from tutor.prompt.completer import PromptCompleter
 from tutor.prompt.words import LINE, shorten
@@ -36,6 +38,7 @@ DUMP = "dump.rdb"
 MANY_ROWS = 1500  # of the journal; then a dump takes the place of the older ones when the sandbox is opened
 TOO_MANY_ROWS = MOST_ROWS - 500  # then that happens at once
 UNDO_KEPT = 200  # of its rows
+LONG_SECONDS = 1.0  # then it is said that a file is being read
 EMPTY = "The sandbox starts afresh: the server is empty, and its history is gone."
 NO_LESSON = "The sandbox has no tasks. :data loads a data set to try commands on."
 ABOUT = """\
@@ -50,6 +53,7 @@ terminal are as you left them.
 - `:connect HOST:PORT` inspects a real server, read-only.
 - `:export FILE.sh` saves what you typed as a shell script, `:export FILE.md` as a Markdown page.
 """
+_KEYSPACE = re.compile(r"^db(\d+):keys=(\d+)", re.MULTILINE)
 _SETTINGS = frozenset(b"config acl select script hello client function".split())
 
 
@@ -65,11 +69,6 @@ class FreeSession(Session):
 
     server: "FreeServer"
     dumps = ""  # the folder of copies
-
-    @property
-    def loaded(self) -> list[str]:
-        """The data sets that were loaded and not taken back, the last one first."""
-        return [name for name in reversed(datasets.data_sets()) if (0, f":data {name}") in self.state.ran]
 
     def submit(self, terminal: str, line: str, typed_for: str | None = None) -> list[Event]:
         """See `Session`. Of `:load FILE`, `typed_for` is the copy."""
@@ -87,7 +86,7 @@ class FreeSession(Session):
         moment.changed = moment.over = True
         if line == LATER:  # before which there is nothing to go back to
             self._moments.clear()
-        self.state = replace(self.state, ran=self.state.ran | {(0, line)})
+        self.state = replace(self.state, loaded=(*self.state.loaded, line))
         return [Nothing(said)]
 
     def _type_data(self, terminal: str, name: str) -> str:
@@ -151,8 +150,12 @@ def _is_setting(line: str) -> bool:
 
 
 def _keys(server: Any) -> str:
-    count = server.inspect([b"DBSIZE"])
-    return f"The server has {count:,} {'key' if count == 1 else 'keys'} now." if isinstance(count, int) else ""
+    """Say how many keys a server has, and in which databases if not all are in database 0."""
+    info = to_text(server.inspect([b"INFO", b"keyspace"]).text)
+    counts = {int(db): int(keys) for db, keys in _KEYSPACE.findall(info)}
+    total = sum(counts.values())
+    where = "" if counts.keys() <= {0} else f" in {listed([f'database {db}' for db in sorted(counts)])}"
+    return f"The server has {total:,} {'key' if total == 1 else 'keys'}{where} now."
 
 
 def new_copy() -> str:
@@ -226,13 +229,19 @@ class FreePlay(LessonController):
         """See `Sandbox`."""
         names = ", ".join(f"`{name}`" for name in datasets.data_sets())
         blocks: list[Block] = []
-        for name in self._session.loaded[:1]:
-            data = datasets.data_sets()[name]
+        if data := self._data_shown():
+            name = data.name
             blocks.append(ProseView(f"**{data.title}**\n\n{data.about}"))
             blocks += [self._example(f"{name} {number}", line) for number, line in enumerate(data.tries)]
         blocks.append(ProseView(ABOUT.format(names=names)))
         title = "Try anything"
         return StepView(NAME, self.title, "Redis", 1, 1, (False,), title, tuple(blocks), 0, True)
+
+    def _data_shown(self) -> datasets.DataSet | None:
+        """Return the data set that was loaded last, unless a file has replaced it."""
+        last = next(iter(self._session.state.loaded[-1:]), "")
+        word, _, name = last.partition(" ")
+        return datasets.data_sets().get(name) if word == ":data" else None
 
     def _example(self, name: str, line: str) -> ExampleView:
         return ExampleView(
@@ -290,15 +299,24 @@ class FreePlay(LessonController):
             return
         copy = new_copy()
         try:
-            remarks = await asyncio.to_thread(make_dump, name, steps_dir() / copy)
+            async with self._turn:  # what is typed meanwhile runs on the new data
+                remarks = await self._made(name, steps_dir() / copy)
+                done = await self._bring_now(f":load {name}", copy)
         except CannotLoad as problem:
             self._post(m.Notice(str(problem), "error"))
             return
         except OSError as error:
             self._post(m.Notice(f"The copy of {name} cannot be saved: {error.strerror}.", "error"))
             return
-        if await self._bring(f":load {name}", copy) and remarks:
+        if done and remarks:
             self._post(m.Notice(remarks))
+
+    async def _made(self, name: str, copy: Path) -> str:
+        """Make a dump of a file, and say so if that takes long. Raises CannotLoad, OSError."""
+        making = asyncio.ensure_future(asyncio.to_thread(make_dump, name, copy))
+        if not (await asyncio.wait({making}, timeout=LONG_SECONDS))[0]:
+            self._post(m.Notice(f"{shorten(name, LINE)} is being read. What you type meanwhile runs after that."))
+        return await making
 
     async def _hindrance(self) -> str:
         """Return why data cannot be loaded now, if so."""
@@ -318,14 +336,20 @@ class FreePlay(LessonController):
         if hindrance := await self._hindrance():
             self._post(m.Notice(hindrance, "error"))
             return False
+        async with self._turn:
+            return await self._bring_now(line, copy)
+
+    async def _bring_now(self, line: str, copy: str | None) -> bool:
+        """Run it while nothing else runs; returns whether it is done."""
         self._known_before = dict(self._entries)
         with self._lock:
             self._touched.clear()
         self._looked.clear()
         self._after = line
-        await self._do(self._session.submit, self._current, line, copy)
+        before = self._session.state.loaded
+        await self._show(await self._unseen(self._session.submit, self._current, line, copy))
         self._start(self._look())
-        return (0, line) in self._session.state.ran
+        return self._session.state.loaded != before
 
     async def _start_afresh(self) -> None:
         """Forget everything."""

@@ -81,8 +81,8 @@ def _copied(file: Path, folder: Path) -> list[str]:
     is_dump = head == _MAGIC and file.suffix != ".aof"
     if not is_dump and head != _MAGIC and head[:1] not in b"*#":
         raise CannotLoad(
-            f"{file} cannot be loaded: at byte 0: it begins with {head!r}; a dump begins with REDIS, an append-only "
-            "file with * or #."
+            f"{file} is neither a dump nor an append-only file: a dump begins with REDIS, an append-only file with "
+            f"* or #, and this one with {head.decode(errors='backslashreplace')!r}."
         )
     shutil.copyfile(file, folder / ("dump.rdb" if is_dump else "appendonly.aof"))
     return [] if is_dump else ["--appendonly", "yes"]

@@ -76,6 +76,7 @@ class State:
     foreseen: str = ""  # the hint for a foreseen mistake that was given last
     untouched: frozenset[str] = frozenset()  # tasks of the step whose checks have held since it began
     undone: frozenset[tuple[int, str]] = frozenset()  # examples that were taken back after their prediction
+    loaded: tuple[str, ...] = ()  # what brought data into the sandbox, in this order
 
 
 @dataclass(slots=True)
