@@ -20,6 +20,7 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 from tutor.ending import Ended, by_signal
 from tutor.lesson.front_end import Course
 from tutor.lesson.installed import InstalledCourse
+from tutor.lesson.view import BookmarkEntry, LessonPlace
 from tutor.screens.base import Program
 from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
@@ -61,7 +62,9 @@ class TutorApp(Program):
         sandbox: Sequence[str] | None = None,
         server: str = "",
         connect: str = "",
+        bookmark: str = "",
     ) -> None:
+        self._bookmark = bookmark
         self._connect_to = connect
         self._server = server  # a real one, for lessons
         self.preferences = preferences or Preferences.load()
@@ -114,6 +117,8 @@ class TutorApp(Program):
         self.push_screen(MapScreen())
         if self._first is not None:
             self.open_lesson(self._first)
+        if self._bookmark:
+            self.open_bookmark(self._bookmark)
         if self._scenario is not None:
             self.action_laboratory(self._scenario)
         if self._connect_to:
@@ -153,20 +158,22 @@ class TutorApp(Program):
     # -- going places
 
     @work
-    async def open_lesson(self, lesson: str | None) -> None:
-        """Open a lesson, and after it the one that was chosen at its end."""
+    async def open_lesson(self, lesson: str | LessonPlace | None) -> None:
+        """Open a lesson, at a step if one is given, and after it the one that was chosen at its end."""
         from tutor.lesson.reading import Problems
         from tutor.screens.lesson import LessonScreen
 
-        while lesson is not None:
+        place = LessonPlace(lesson) if isinstance(lesson, str) else lesson
+        while place is not None:
             try:
                 on = [self._server] if self._server else []
-                controller = await asyncio.to_thread(self.course.controller, lesson, *on)
+                controller = await asyncio.to_thread(self.course.controller, place.lesson, *on)
             except (LookupError, OSError, ValueError, Problems) as error:
                 text = str(error.args[0] if error.args else error)
                 self.notify(text, title="The lesson cannot be opened", severity="error", timeout=10, markup=False)
                 return
-            lesson = await self.push_screen_wait(LessonScreen(controller))
+            then = [f"visit {place.step}"] if place.step is not None else []
+            place = await self.push_screen_wait(LessonScreen(controller, then))
 
     @work
     async def action_sandbox(self, *then: str) -> None:
@@ -183,7 +190,11 @@ class TutorApp(Program):
                 screen.action_act(action)
             return
         controller = await asyncio.to_thread(self.course.sandbox)
-        await self.push_screen_wait(LessonScreen(controller, then))
+        place = await self.push_screen_wait(LessonScreen(controller, then))
+        if place is not None and isinstance(self.screen, LessonScreen):  # the lesson that it was opened from
+            self.screen.leave_for(place)
+        elif place is not None:
+            self.open_lesson(place)
 
     @work
     async def action_connect(self, where: str) -> None:
@@ -220,7 +231,7 @@ class TutorApp(Program):
             self.push_screen(ReferenceScreen(command))
 
     def action_find(self) -> None:
-        """Find a lesson, a command, a term, or a line typed before."""
+        """Find a lesson, a command, a term, a bookmark, or a line typed before."""
         from tutor.lesson.view import FoundEntry
         from tutor.screens.find import FindScreen
         from tutor.screens.lesson import LessonScreen
@@ -231,8 +242,10 @@ class TutorApp(Program):
             if found is None:
                 return
             in_lesson = below if isinstance(below, LessonScreen) else None
-            if found.kind == "lesson" and in_lesson is not None:
-                in_lesson.leave_for(found.target)
+            if found.kind == "bookmark":
+                self.open_bookmark(found.target)
+            elif found.kind == "lesson" and in_lesson is not None:
+                in_lesson.leave_for(LessonPlace(found.target))
             elif found.kind == "lesson":
                 self.open_lesson(found.target)
             elif found.kind == "history" and in_lesson is not None and (terminal := in_lesson.terminals.now):
@@ -242,6 +255,51 @@ class TutorApp(Program):
 
         if not isinstance(self.screen, FindScreen):
             self.push_screen(FindScreen(), chosen)
+
+    def action_bookmarks(self) -> None:
+        """Choose a bookmark and go there."""
+        from tutor.screens.bookmarks import BookmarksScreen
+
+        def chosen(entry: BookmarkEntry | None) -> None:
+            if entry is not None:
+                self._go_to(entry)
+
+        if not isinstance(self.screen, BookmarksScreen):
+            self.push_screen(BookmarksScreen(), chosen)
+
+    @work
+    async def open_bookmark(self, key: str) -> None:
+        """Go to the bookmark with this key."""
+        entries = await asyncio.to_thread(self.course.bookmarks)
+        if (entry := next((each for each in entries if each.key == key), None)) is not None:
+            self._go_to(entry)
+
+    def _go_to(self, entry: BookmarkEntry) -> None:
+        """Go to a bookmark, after a question if the learner is further on in its lesson."""
+        from tutor.screens.bookmarks import GoBack
+        from tutor.screens.lesson import LessonScreen
+
+        below = self.screen if isinstance(self.screen, LessonScreen) else None
+        step = below.step if below is not None and below.setup and below.setup.key == entry.lesson_key else None
+        now = step.number - 1 if step is not None else entry.at
+
+        def go(back: bool) -> None:
+            place = LessonPlace(entry.target, entry.step if back or now <= entry.step else None)
+            if below is None:
+                self.open_lesson(place)
+            elif step is None:
+                below.leave_for(place)
+            elif place.step is not None:
+                below.action_act(f"visit {place.step}")
+
+        def answered(choice: str | bool | None) -> None:
+            if choice is not None:
+                go(choice == "back")
+
+        if now > entry.step:
+            self.push_screen(GoBack(entry, now), answered)
+        else:
+            go(False)
 
     def action_settings(self) -> None:
         """Open the settings."""
@@ -288,7 +346,8 @@ class TutorApp(Program):
             yield SystemCommand("Sandbox", "A server without a lesson", self.action_sandbox)
             yield SystemCommand("Laboratory", "Clusters, step by step", self.action_laboratory)
             yield SystemCommand("Forget everything", "Start the whole course again", self.action_reset_everything)
-        yield SystemCommand("Find", "Lessons, commands, terms, what you typed before", self.action_find)
+        yield SystemCommand("Find", "Lessons, commands, terms, bookmarks, what you typed before", self.action_find)
+        yield SystemCommand("Bookmarks", "Go to a bookmark, or remove one", self.action_bookmarks)
         yield SystemCommand("Reference", "Every command, and the glossary", self.action_reference)
         yield SystemCommand("Settings", "Theme and keys", self.action_settings)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
@@ -310,8 +369,10 @@ def run(
     sandbox: Sequence[str] | None = None,
     server: str = "",
     connect: str = "",
+    bookmark: str = "",
 ) -> int:
-    """Run the program: on the map, a lesson, the sandbox, or in the laboratory on a scenario or a kept history.
+    """Run the program: on the map, a lesson, a bookmark (its key), the sandbox, or in the laboratory on a scenario or
+    a kept history.
 
     Returns the exit status.
     """
@@ -321,7 +382,7 @@ def run(
     # A terminal's thread that reads a long reply hands over more often: the screen comes first.
     sys.setswitchinterval(0.001)
     gc.set_threshold(20_000, 20, 50)
-    app = TutorApp(lesson, scenario=scenario, kept=kept, sandbox=sandbox, server=server, connect=connect)
+    app = TutorApp(lesson, None, None, scenario, kept, sandbox, server, connect, bookmark)
     with by_signal(app.end_soon):
         app.run()
     return app.return_code or 0

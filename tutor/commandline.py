@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-_TEXT = ("learn", "list", "review", "lab", "verify", "info")  # what prints the tutor's text, and no data
+_TEXT = ("learn", "list", "bookmarks", "review", "lab", "verify", "info")  # what prints the tutor's text, and no data
 _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspersed_args": False}
 
 
@@ -155,6 +155,34 @@ def list_command(context: click.Context, as_json: bool) -> None:
     from tutor.lesson.listing import print_list
 
     context.exit(print_list(as_json))
+
+
+@cli.command()
+@click.argument("number", required=False)
+@click.option("--remove", is_flag=True, help="Remove this bookmark.")
+@click.option("--plain", is_flag=True, help="Open the lesson line by line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def bookmarks(context: click.Context, number: str | None, remove: bool, plain: bool, as_json: bool) -> None:
+    """List your bookmarks, or go to the one with this NUMBER."""
+    from tutor.lesson import bookmarks as kept
+
+    if number is None:
+        if remove or plain:
+            raise click.UsageError("--remove and --plain need the NUMBER of a bookmark.")
+        context.exit(kept.print_bookmarks(as_json))
+    if remove:
+        context.exit(kept.remove_by_number(number))
+    entry = kept.find(number)
+    if entry is None:
+        context.exit(1)
+    if plain:
+        from tutor.plain import run as run_plain
+
+        context.exit(run_plain(entry.target, at=entry.step))
+    from tutor.app import run
+
+    context.exit(run(bookmark=entry.key))
 
 
 @cli.command()

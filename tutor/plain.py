@@ -16,8 +16,8 @@ from typing import Any
 
 from tutor import answers
 from tutor.ending import by_signal
+from tutor.lesson import bookmarks, model
 from tutor.lesson import messages as m
-from tutor.lesson import model
 from tutor.lesson.actions import parse, plain_help
 from tutor.lesson.catalogue import Catalogue, installed_course
 from tutor.lesson.controller import LessonController
@@ -28,8 +28,10 @@ from tutor.lesson.reading import Problems
 from tutor.lesson.real_server import RealServer, parse_address
 from tutor.lesson.view import (
     Block,
+    BookmarkEntry,
     ExampleView,
     HintView,
+    LessonPlace,
     PredictionView,
     ProseView,
     Question,
@@ -61,7 +63,10 @@ class Plain:
         read: Callable[[str], str | None],
         write: Callable[[str], object],
         progress: Progress | None = None,
+        first: int | None = None,
     ) -> None:
+        """Make the conversation; `first` is a step (index) to go to as soon as the lesson is open."""
+        self._first = first
         self.controller, self.lesson = controller, controller.lesson
         self.read, self._write = read, write
         self.progress = progress
@@ -71,6 +76,7 @@ class Plain:
         self.picture: PictureView | None = None
         self.terminal = self.lesson.terminals[0]
         self.over = False
+        self.leaves_for: LessonPlace | None = None  # once it is over, a bookmark in another lesson
         self._told: set[str] = set()  # the blocks of the step that were told
         self._skipped: set[str] = set()  # questions that :run asks again, and nothing else
         self._complete = False
@@ -92,6 +98,8 @@ class Plain:
             self.write(f"This lesson has several terminals: {names}. :terminal NAME changes to another.")
         try:
             self.hear(self.driver.open())
+            if self._first is not None:
+                self.visit(self._first)
             while not self.over:
                 self.hear(self.driver.do())
                 self.read_on()
@@ -152,8 +160,10 @@ class Plain:
                 self.run_next()
             case ["connect", *where] if self.place != "lesson":
                 run_connected(" ".join(where), self.read, self._write)
-            case ["data" | "load" | "export", *names]:
+            case ["data" | "load" | "export" | "bookmark", *names]:
                 self.act(" ".join([word, *names]))
+            case ["bookmarks", *words] if action is not None:
+                self.bookmarks(words)
             case ["again"]:
                 self.tell_heading()
             case ["picture", *names]:
@@ -191,6 +201,50 @@ class Plain:
         """Have an example typed."""
         self.hear(self.driver.do(self.controller.run_example(example), self.terminal))
 
+    def bookmarks(self, words: Sequence[str]) -> None:
+        """List the bookmarks, go to one, or remove one."""
+        if self.progress is None:
+            self.write(bookmarks.NOT_KEPT)
+            return
+        found = bookmarks.entries(installed_course(), self.progress)
+        if not words:
+            for number, each in enumerate(found, 1):
+                self.write(bookmarks.described(number, each))
+            self.write(":bookmarks N goes to one, :bookmarks remove N removes it." if found else bookmarks.NONE)
+            return
+        entry = bookmarks.pick(found, words[-1])
+        if isinstance(entry, str):
+            self.write(entry)
+        elif words[0] == "remove":
+            bookmarks.remove(self.progress, entry.key)
+            self.write(f"Removed: {entry.lesson}, step {entry.step + 1}.")
+        elif entry.is_gone:
+            self.write(f"{entry.lesson} is no longer there.")
+        else:
+            self.go_to(entry)
+
+    def go_to(self, entry: BookmarkEntry) -> None:
+        """Go to a bookmark in this lesson, or leave for the one in another."""
+        if entry.lesson_key == self.lesson.key:
+            self.visit(entry.step)
+        else:
+            self.leaves_for, self.over = LessonPlace(entry.target, entry.step), True
+
+    def visit(self, step: int) -> None:
+        """Go to a step (index) of this lesson, after a question if it is an earlier one."""
+        at = self.view.number - 1 if self.view is not None else 0
+        if at > step and not self.confirmed(
+            f"You are at step {at + 1}. Going back takes the server to the end of step {step + 1}; the later steps "
+            f"are open again. Type {CONFIRMED} to go back: "
+        ):
+            self.write(f"You stay at step {at + 1}.")
+        else:
+            self.act(f"visit {step}")
+
+    def confirmed(self, question: str) -> bool:
+        """Ask before something that cannot be undone."""
+        return (self.read(question) or "").strip().lower() == CONFIRMED
+
     def laboratory(self, wanted: Sequence[str]) -> None:
         """Tell scenarios of the laboratory: those of the step, or the one that is named."""
         from tutor.lab.loader import find, read_scenario
@@ -217,7 +271,8 @@ class Plain:
         assert self.view is not None
         self._told = set()
         self.write()
-        self.write(f"Step {self.view.number} of {self.view.of}: {to_plain(self.view.title)}")
+        marked = " (bookmarked)" if self.view.bookmarked else ""
+        self.write(f"Step {self.view.number} of {self.view.of}{marked}: {to_plain(self.view.title)}")
 
     def read_on(self) -> None:
         """Tell what of the step has not been told yet. Predictions are asked in their place."""
@@ -474,8 +529,7 @@ class PlainSandbox(Plain):
     def tutor_command(self, line: str) -> None:
         """See `Plain`. Before everything is forgotten, ask."""
         if line.split()[:1] == ["reset"]:
-            answer = self.read(f"The data and the undo history are removed. Type {CONFIRMED} to start afresh: ")
-            if answer is None or answer.strip().lower() != CONFIRMED:
+            if not self.confirmed(f"The data and the undo history are removed. Type {CONFIRMED} to start afresh: "):
                 self.write("Nothing was removed.")
                 return
             line = "reset"
@@ -666,13 +720,28 @@ def _converse(make: Callable[[Callable[[str], object]], Plain], as_json: bool = 
 OPEN = 3  # the exit status when a task of the step is still open
 
 
-def run(name: str, step: int | None = None, as_json: bool = False, server: str = "") -> int:
-    """Take a lesson at standard input and output; returns the exit status.
+def run(name: str, step: int | None = None, as_json: bool = False, server: str = "", at: int | None = None) -> int:
+    """Take a lesson at standard input and output, and those that bookmarks lead to; returns the exit status.
 
     With a step (from 1), the lesson begins there on a fresh server, with everything before it done, and progress is
-    neither read nor written: a script can play a step again and again.
+    neither read nor written: a script can play a step again and again. `at` is a step (index) to go to first.
     """
-    course, progress = installed_course(), Progress()
+    place: LessonPlace | None = LessonPlace(name, at)
+    status = 0
+    while place is not None:
+        status, place = _take(place, step, as_json, server)
+    return status
+
+
+def _take(place: LessonPlace, step: int | None, as_json: bool, server: str) -> tuple[int, LessonPlace | None]:
+    """Take one lesson; returns the exit status, and the place to which the learner leaves it."""
+    talks: list[Plain] = []
+    status = _take_lesson(place, step, as_json, server, talks)
+    return status, talks[0].leaves_for if talks else None
+
+
+def _take_lesson(place: LessonPlace, step: int | None, as_json: bool, server: str, talks: list[Plain]) -> int:
+    name, course, progress = place.lesson, installed_course(), Progress()
     try:
         lesson = course.open(name)
     except Problems as error:
@@ -699,7 +768,12 @@ def run(name: str, step: int | None = None, as_json: bool = False, server: str =
         controller = LessonController(lesson, course, None, seed=1, step=step - 1, real=real)
     kind, read = (JsonPlain, _read_silently) if as_json else (Plain, _read)
     kept = progress if step is None else None
-    if status := _converse(lambda write: kind(controller, read, write, kept), as_json):
+
+    def make(write: Callable[[str], object]) -> Plain:
+        talks.append(kind(controller, read, write, kept, place.step))
+        return talks[0]
+
+    if status := _converse(make, as_json):
         return status
     return OPEN if step is not None and not controller.is_done(step - 1) else 0
 

@@ -284,6 +284,12 @@ class FakeCourse:
     def find(self, query: str) -> list:
         return []
 
+    def bookmarks(self) -> list:
+        return []
+
+    def remove_bookmark(self, key: str) -> None:
+        pass
+
     def review(self, lesson: str = "") -> list:
         return []
 

@@ -15,8 +15,8 @@ from typing import Any, cast
 from engine.observe.events import KeyChanged, KeyExpired
 from engine.protocol.errors import ReplyError
 from tutor.client import LinkError
+from tutor.lesson import bookmarks, model, session
 from tutor.lesson import messages as m
-from tutor.lesson import model, session
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
@@ -216,6 +216,7 @@ class LessonController(Sandbox):
                     self.terminal_names,
                     machines=self.machines is not None,
                     newcomer=self._progress is not None and not self._progress.kept.lessons,
+                    key=self.lesson.key,
                 )
             )
         )
@@ -495,6 +496,15 @@ class LessonController(Sandbox):
         except CannotExport as problem:
             self._post(m.Notice(str(problem), "error"))
 
+    async def _bookmark(self, note: str) -> None:
+        """Bookmark the step."""
+        if self._progress is None:
+            self._post(m.Notice(bookmarks.NOT_KEPT))
+            return
+        step = self._session.state.step
+        self._post(m.Notice(await asyncio.to_thread(bookmarks.add, self._progress, self.lesson, step, note)))
+        self._show_step()
+
     async def recording(self) -> bytes | None:
         """See `Controller`."""
         return await asyncio.to_thread(self.machines.world.history) if self.machines is not None else None
@@ -541,9 +551,12 @@ class LessonController(Sandbox):
             self._put_off.clear()
             self._post(m.Notice("This question is still open. Answer it, or go on without it: F8."))
             self._ask(eager=True)
-        elif action.startswith("go "):
-            await self._do(self._session.go, int(action[3:]))
+        elif action.startswith(("go ", "visit ")):
+            word, _, step = action.partition(" ")
+            await self._do(getattr(self._session, word), int(step))
             await self._look()
+        elif action.partition(" ")[0] == "bookmark":
+            await self._bookmark(action.removeprefix("bookmark").strip())
         elif action in ("next", "back"):
             await self._do(getattr(self._session, action))
             self._start(self._look())
@@ -754,6 +767,7 @@ class LessonController(Sandbox):
             step.title,
             tuple(blocks),
             max(1, round(lesson.front.minutes * (total - step.number + 1) / total)),
+            bookmarked=self._progress is not None and bookmarks.is_set(self._progress, lesson, now.state.step),
         )
 
     def _block(self, block: model.Block) -> Block:

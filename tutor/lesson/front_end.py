@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tutor.lesson import messages as m
-from tutor.lesson.view import CourseView, ExampleView, FoundEntry, Question, ReviewOutcome, ReviewQuestion
+from tutor.lesson.view import (
+    BookmarkEntry,
+    CourseView,
+    ExampleView,
+    FoundEntry,
+    Question,
+    ReviewOutcome,
+    ReviewQuestion,
+)
 from tutor.prompt.completer import Completer
 
 if TYPE_CHECKING:
@@ -52,7 +60,9 @@ class Controller(Protocol):
         """
 
     async def act(self, action: str) -> None:
-        """Do one of: hint, show, undo, reset, reset_lesson, next, back, why, predict, later, picture [NAME]."""
+        """Do one of: hint, show, undo, reset, reset_lesson, next, back, why, predict, later, picture [NAME],
+        bookmark [NOTE], visit STEP (index).
+        """
 
 
 class Course(Protocol):
@@ -78,7 +88,13 @@ class Course(Protocol):
         """
 
     def find(self, query: str) -> Sequence[FoundEntry]:
-        """Return lessons, commands, terms and lines of the history that match, best first."""
+        """Return lessons, commands, terms, bookmarks and lines of the history that match, best first."""
+
+    def bookmarks(self) -> Sequence[BookmarkEntry]:
+        """Return the learner's bookmarks, in the order of the course."""
+
+    def remove_bookmark(self, key: str) -> None:
+        """Remove a bookmark."""
 
     def review(self, lesson: str = "") -> Sequence[ReviewQuestion]:
         """Return the questions that are due, of one lesson or of all."""

@@ -4,7 +4,15 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tutor.lesson.view import ChapterEntry, CourseView, FoundEntry, LessonEntry, ReviewOutcome, ReviewQuestion
+from tutor.lesson.view import (
+    BookmarkEntry,
+    ChapterEntry,
+    CourseView,
+    FoundEntry,
+    LessonEntry,
+    ReviewOutcome,
+    ReviewQuestion,
+)
 
 if TYPE_CHECKING:
     from tutor.lesson.catalogue import Catalogue
@@ -70,13 +78,14 @@ class InstalledCourse:
 
         course, progress = self._course(), self._progress()
         now = time.time()
+        marked = {each.lesson for each in progress.kept.bookmarks}
         returned = Counter(each.lesson.id for each in questions(course, progress) if each.due <= now)
         chapters = tuple(
             ChapterEntry(
                 number,
                 title,
                 tuple(
-                    self._entry(lesson, progress.of(lesson.id), returned[lesson.id])
+                    self._entry(lesson, progress.of(lesson.id), returned[lesson.id], lesson.id in marked)
                     for lesson in course.lessons
                     if lesson.front.chapter == number
                 ),
@@ -87,10 +96,12 @@ class InstalledCourse:
         if progress.notice:
             problems.append(progress.notice)
         due = sum(lesson.missed for chapter in chapters for lesson in chapter.lessons if lesson.review)
-        return CourseView(chapters, self._next(course, progress), tuple(problems), progress.notice, due)
+        following = self._next(course, progress)
+        count = len(progress.kept.bookmarks)
+        return CourseView(chapters, following, tuple(problems), progress.notice, due, count)
 
     @staticmethod
-    def _entry(lesson: "Lesson", taken: "Taken | None", due: int) -> LessonEntry:
+    def _entry(lesson: "Lesson", taken: "Taken | None", due: int, bookmarked: bool) -> LessonEntry:
         from tutor.lesson.summary import skipped_in
 
         return LessonEntry(
@@ -105,6 +116,7 @@ class InstalledCourse:
             lesson.front.summary,
             skipped_in(lesson, taken),
             due or len(taken.missed if taken else ()),
+            bookmarked,
         )
 
     @staticmethod
@@ -144,14 +156,26 @@ class InstalledCourse:
         return Connected(where, self._lines())
 
     def find(self, query: str) -> list[FoundEntry]:
-        """Return lessons, commands, terms and lines of the history that match, best first."""
+        """Return lessons, commands, terms, bookmarks and lines of the history that match, best first."""
         from tutor.lesson.search import Index
 
         course, history = self._course(), self._lines()
         with self._lock:
             index = self._index = self._index or Index(course)
-        found = index.find(query, history.lines)
+        found = index.find(query, history.lines, self.bookmarks())
         return [FoundEntry(each.kind, each.target, each.title, each.detail) for each in found]
+
+    def bookmarks(self) -> list[BookmarkEntry]:
+        """Return the learner's bookmarks, in the order of the course."""
+        from tutor.lesson import bookmarks
+
+        return bookmarks.entries(self._course(), self._progress())
+
+    def remove_bookmark(self, key: str) -> None:
+        """Remove a bookmark."""
+        from tutor.lesson import bookmarks
+
+        bookmarks.remove(self._progress(), key)
 
     def review(self, lesson: str = "") -> list[ReviewQuestion]:
         """Return the questions that are due, of one lesson or of all."""

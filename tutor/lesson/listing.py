@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 
+from tutor.lesson.bookmarks import entries
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.export import CannotExport, gather, write
 from tutor.lesson.free_play import NAME as SANDBOX
@@ -23,6 +24,9 @@ def print_list(as_json: bool = False) -> int:
     course, progress = installed_course(), Progress()
     now = time.time()
     due = Counter(each.lesson.id for each in questions(course, progress) if each.due <= now)
+    marked: dict[str, list[int]] = {}
+    for each in entries(course, progress):
+        marked.setdefault(each.lesson_key, []).append(each.step + 1)
     if as_json:
         rows = []
         for lesson in course.lessons:
@@ -43,6 +47,7 @@ def print_list(as_json: bool = False) -> int:
                     "predictions_right": len(taken.right) if taken else 0,
                     "predictions_missed": len(taken.missed) if taken else 0,
                     "to_review": due[lesson.id],
+                    "bookmarks": marked.get(lesson.id, []),
                 }
             )
         print(json.dumps(rows, indent=1))
@@ -62,6 +67,9 @@ def print_list(as_json: bool = False) -> int:
                 words += [f"{skipped} task{'s' if skipped > 1 else ''} skipped"] if skipped else []
                 words += [f"{len(taken.missed)} predicted otherwise"] if taken and taken.missed else []
                 words += [f"{due[lesson.id]} to review"] if due[lesson.id] else []
+                words += (
+                    [f"bookmark at step {', '.join(map(str, steps))}"] if (steps := marked.get(lesson.id)) else []
+                )
                 end = f"  {', '.join(words)}" if words else ""
                 print(f"   {lesson.id:<{width}}  {lesson.title}  ({lesson.front.minutes} min){end}")
     for problem in course.problems:

@@ -86,6 +86,17 @@ def card_key(lesson: str, step: int, prediction: str) -> str:
     return f"{lesson}/{step}/{prediction}"
 
 
+class Bookmark(msgspec.Struct):
+    """A step that the learner marked. `title` finds it again when the lesson has other steps before it now."""
+
+    lesson: str  # the lesson's key
+    step: Index
+    title: str = ""
+    note: str = ""
+    name: str = ""  # the lesson's title
+    file: str = ""  # of the learner's own lesson
+
+
 class ProgressFile(msgspec.Struct):
     """The file."""
 
@@ -93,6 +104,7 @@ class ProgressFile(msgspec.Struct):
     lessons: dict[str, Taken] = {}
     last: str = ""  # the lesson that was taken last
     cards: dict[str, Card] = {}  # of the review
+    bookmarks: list[Bookmark] = []
 
 
 Change = Callable[[ProgressFile], None]
@@ -271,10 +283,12 @@ class Progress:
             if lesson is None:
                 kept.lessons.clear()
                 kept.cards.clear()
+                kept.bookmarks.clear()
                 kept.last = ""
             else:
                 kept.lessons.pop(lesson, None)
                 kept.cards = {key: card for key, card in kept.cards.items() if not key.startswith(f"{lesson}/")}
+                kept.bookmarks = [each for each in kept.bookmarks if each.lesson != lesson]
 
         self.change(drop)
 

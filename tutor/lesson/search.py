@@ -1,4 +1,5 @@
-"""One search over everything: lessons by their text and commands, commands, terms of the glossary, your own history.
+"""One search over everything: lessons by their text and commands, commands, terms of the glossary, your bookmarks and
+your own history.
 
 Every word of the query has to be found, at the beginning of a word. What people call a thing stands for Redis's
 words (`SYNONYMS`): "leaderboard" finds sorted sets. Matches in titles and names count most.
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.model import Example, Prediction, Prose, Task
+from tutor.lesson.view import BookmarkEntry
 from tutor.prompt.commands import CommandDocs
 from tutor.prompt.markdown import one_line
 from tutor.prompt.words import LINE, shorten
@@ -39,7 +41,7 @@ SYNONYMS = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A result. `kind`: lesson, command, term or history; `target` is its ID, name, term or line."""
+    """A result. `kind`: lesson, command, term, bookmark or history; `target` is its ID, name, term, key or line."""
 
     kind: str
     target: str
@@ -63,7 +65,7 @@ class Index:
     def __init__(self, course: Catalogue) -> None:
         self._entries = [*_lessons(course), *_commands(), *_terms(course)]
 
-    def find(self, query: str, history: Sequence[str] = ()) -> list[Found]:
+    def find(self, query: str, history: Sequence[str] = (), bookmarks: Sequence[BookmarkEntry] = ()) -> list[Found]:
         """Return what matches, best first."""
         words = query.lower().split()
         if len(words) > 1 and (meant := SYNONYMS.get(" ".join(words))):
@@ -72,7 +74,7 @@ class Index:
             return []
         found = [
             Found(entry.kind, entry.target, entry.title, entry.detail, score)
-            for entry in self._entries
+            for entry in (*_bookmarks(bookmarks), *self._entries)
             if (score := _score(entry, words))
         ]
         found.sort(key=lambda each: -each.score)
@@ -135,6 +137,15 @@ def _lessons(course: Catalogue) -> Iterable[_Entry]:
             (one_line(" ".join(prose)).lower(), 1.0),
         )  # fmt: skip
         yield _Entry("lesson", lesson.id, lesson.title, front.summary or chapter, fields)
+
+
+def _bookmarks(bookmarks: Sequence[BookmarkEntry]) -> Iterable[_Entry]:
+    for each in bookmarks:
+        title = f"{each.lesson} › {each.title}"
+        fields = (
+            (each.note.lower(), 12.0), ("bookmarks", 11.0), (each.title.lower(), 6.0), (each.lesson.lower(), 5.0),
+        )  # fmt: skip
+        yield _Entry("bookmark", each.key, title, each.note or f"step {each.step + 1}", fields)
 
 
 def _commands() -> Iterable[_Entry]:

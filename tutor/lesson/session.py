@@ -388,11 +388,13 @@ class Session:
         self._complete()
         return self._told(self._enter(self.state.step + 1))
 
-    def back(self) -> list[Event]:
-        """Go to the step before, the server as it was when that step was left."""
-        index = self.state.step
+    def back(self, to: int | None = None) -> list[Event]:
+        """Go to the step before, or to an earlier one (index), the server as it was when that step was left."""
+        index = self.state.step if to is None else to + 1
         if index == 0:
             return [Nothing("This is the first step.")]
+        if index not in self._starts:
+            return [Nothing("That step has not been entered yet.")]
         place, state, entries = self._starts[index]
         self.server.undo(place)
         if self.journal is not None:
@@ -418,6 +420,12 @@ class Session:
             self._complete()
             events = self._enter(self.state.step + 1)
         return self._told(events)
+
+    def visit(self, step: int) -> list[Event]:
+        """Go to any step (index), back by way of its end, forward as `next` does."""
+        if step == self.state.step:
+            return []
+        return self.back(step) if step < self.state.step else self.go(step)
 
     def reset_step(self) -> list[Event]:
         """Start the step again, the server as it was at its beginning."""

@@ -21,6 +21,7 @@ class LessonEntry:
     summary: str = ""
     skipped: int = 0  # tasks that were left out
     missed: int = 0  # predictions that came out otherwise
+    bookmarked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,47 @@ class CourseView:
     problems: tuple[str, ...] = ()
     notice: str = ""  # what is wrong with the file of the progress
     due: int = 0  # questions in the review
+    bookmarks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FoundEntry:
-    """Something that was found. `kind`: lesson, command, term or history; `target` is its ID, name, term or line."""
+    """Something that was found. `kind`: lesson, command, term, bookmark or history.
+
+    `target` is its ID, name, term, key or line.
+    """
 
     kind: str
     target: str
     title: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookmarkEntry:
+    """A bookmark. `target` is the lesson to open, by its ID or file; `step` is an index."""
+
+    key: str
+    target: str
+    lesson: str  # its title
+    step: int
+    title: str  # of the step
+    note: str = ""
+    at: int = 0  # the step (index) that the learner is at, if the lesson is begun and not done
+    is_gone: bool = False  # whether the lesson is no longer there
+
+    @property
+    def lesson_key(self) -> str:
+        """The key of the lesson."""
+        return self.key.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class LessonPlace:
+    """A lesson to open, by its ID or file, and the step (index) to go to in it."""
+
+    lesson: str
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +182,7 @@ class StepView:
     blocks: tuple[Block, ...]
     minutes_left: int = 0
     free_play: bool = False
+    bookmarked: bool = False
 
     @property
     def tasks(self) -> tuple[TaskEntry, ...]:
@@ -268,6 +301,7 @@ class LessonSetup:
     problems: tuple[str, ...] = field(default=())
     machines: bool = False  # whether its servers can be opened in the laboratory
     newcomer: bool = False  # whether the learner has never taken a lesson
+    key: str = ""  # of a lesson: under which progress is kept
 
     @property
     def place(self) -> str:

@@ -7,6 +7,7 @@ from textual.app import App
 from textual.screen import ModalScreen, Screen
 
 from tutor.lesson.front_end import Course
+from tutor.lesson.view import LessonPlace
 from tutor.screens.preferences import Preferences
 
 Result = TypeVar("Result")
@@ -27,8 +28,12 @@ class Program(App[None]):
         """Whether the screens are drawn in ASCII."""
         raise NotImplementedError
 
-    def open_lesson(self, lesson: str | None) -> object:
-        """Open a lesson, by its ID or file."""
+    def open_lesson(self, lesson: str | LessonPlace | None) -> object:
+        """Open a lesson, by its ID or file, or at a step."""
+        raise NotImplementedError
+
+    def action_bookmarks(self) -> None:
+        """Choose a bookmark and go there."""
         raise NotImplementedError
 
     def action_laboratory(self, scenario: str = "") -> None:

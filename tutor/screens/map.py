@@ -28,7 +28,8 @@ or on the next one. Nothing is locked: take whatever you like, in any order, as 
 there that turned out otherwise. **v** asks these questions again.
 
 **s** opens the sandbox, a server of your own without a lesson. **l** opens the laboratory: clusters, step by step.
-**r** opens the reference: every command, and the glossary. **/** finds lessons, commands and terms by any word.
+**r** opens the reference: every command, and the glossary. **/** finds lessons, commands, terms and bookmarks by any
+word. **b** lists your bookmarks; `⚑` marks their lessons.
 """
 
 
@@ -73,6 +74,7 @@ class MapScreen(TutorScreen[None]):
         Binding("l", "app.laboratory", "laboratory", id="map.laboratory"),
         Binding("slash", "app.find", "find", key_display="/", id="map.find"),
         Binding("v", "review", "review", id="map.review"),
+        Binding("b", "bookmarks", "bookmarks", id="map.bookmarks"),
         Binding("r", "app.reference", "reference", id="map.reference"),
         Binding("comma", "app.settings", "settings", key_display=",", id="map.settings"),
         Binding("q", "ask_to_quit", "quit", id="map.quit"),
@@ -178,7 +180,8 @@ class MapScreen(TutorScreen[None]):
             for lesson in chapter.lessons:
                 is_next = lesson.id == self.view.next_lesson
                 sign, style = mark(lesson, is_next)
-                title = Content.assemble("   ", (sign, style), " ", lesson.title)
+                flag = ("  ⚑", "$text-accent") if lesson.bookmarked else ""
+                title = Content.assemble("   ", (sign, style), " ", lesson.title, flag)
                 options.append(Option(self._line(title, state(lesson, is_next), width), id=lesson.id))
         if self.view.problems:
             options += [Option("", disabled=True), Option(Content.styled("Not readable", "bold"), disabled=True)]
@@ -261,9 +264,14 @@ class MapScreen(TutorScreen[None]):
 
         self.app.push_screen(ReviewScreen(lesson))
 
+    def action_bookmarks(self) -> None:
+        """Choose a bookmark and go there."""
+        self.app.action_bookmarks()
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the review when there is something to ask."""
-        return bool(self.view.due) if action == "review" else True
+        """Offer the review when there is something to ask, and the bookmarks when there are any."""
+        offered = {"review": self.view.due, "bookmarks": self.view.bookmarks}
+        return bool(offered.get(action, True))
 
     # -- text pasted without the terminal's marks, which arrives as keys
 

@@ -18,6 +18,6 @@ class LessonHeader(HeaderBar):
     def show_step(self, news: m.StepShown) -> None:
         """Show which step it is, and which are done."""
         step = news.step
-        at = f"step {step.number} of {step.of}" if not step.free_play else "free play"
+        at = f"step {step.number} of {step.of}{' ⚑' * step.bookmarked}" if not step.free_play else "free play"
         minutes = f"  about {step.minutes_left} min" if step.minutes_left and self.app.size.width >= WIDE else ""
         self.show(f"{step.chapter} › {step.lesson}", f"{at}  {dots(step.done, step.number - 1)}{minutes}")

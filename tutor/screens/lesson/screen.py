@@ -20,7 +20,7 @@ from tutor.lesson import messages as m
 from tutor.lesson.actions import ACTIONS, BY_NAME, RESET_LESSON
 from tutor.lesson.datasets import data_sets
 from tutor.lesson.front_end import Controller
-from tutor.lesson.view import ExampleView, LessonSetup, StepView
+from tutor.lesson.view import ExampleView, LessonPlace, LessonSetup, StepView
 from tutor.screens.base import TutorScreen
 from tutor.screens.lesson.header import LessonHeader
 from tutor.screens.lesson.laboratory import OWN, offered, open_own
@@ -65,8 +65,8 @@ def _binding(name: str, action: str, id: str) -> Binding:
     return Binding(known.key, action, known.word, id=f"lesson.{id}", priority=True, tooltip=known.label)
 
 
-class LessonScreen(TutorScreen[str | None]):
-    """One lesson. Dismissed with the id of the lesson to open next, or None for the map."""
+class LessonScreen(TutorScreen[LessonPlace | None]):
+    """One lesson. Dismissed with the lesson to open next, or None for the map."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (140, "-huge")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]  # noqa: RUF012
@@ -216,7 +216,7 @@ class LessonScreen(TutorScreen[str | None]):
 
         def chosen(choice: str | bool | None) -> None:
             if choice in ("next", "map"):
-                self.leave_for(news.next_lesson if choice == "next" else None)
+                self.leave_for(LessonPlace(news.next_lesson) if choice == "next" and news.next_lesson else None)
             elif isinstance(choice, str) and choice.startswith("go "):
                 self.action_act(choice)
 
@@ -244,6 +244,8 @@ class LessonScreen(TutorScreen[str | None]):
         word, _, argument = name.partition(" ")
         if word == "connect":
             return partial(self.app.action_connect, argument)
+        if word == "bookmarks":
+            return self.app.action_bookmarks
         own: dict[str, Callable[[], object]] = {
             "map": self.leave_for,
             "run": self.action_run_example,
@@ -311,8 +313,8 @@ class LessonScreen(TutorScreen[str | None]):
     def commands(self) -> Iterator[SystemCommand]:
         """Yield what the palette offers here."""
         for action in (*ACTIONS, RESET_LESSON):
-            if not action.title or not action.is_in(self.place):
-                continue
+            if not action.title or not action.is_in(self.place) or action.name == "bookmarks":
+                continue  # bookmarks are offered everywhere
             if action.name == "reset" and self.place == "sandbox":
                 afresh = self._doing(action.name)
                 yield SystemCommand("Start afresh", "Empty the sandbox, and forget what was typed", afresh)
@@ -361,7 +363,7 @@ class LessonScreen(TutorScreen[str | None]):
         self.app.push_screen(LeaveLesson(self.setup, self.app.course.saves), chosen)
 
     @work(group="close")
-    async def leave_for(self, lesson: str | None = None) -> None:
+    async def leave_for(self, lesson: LessonPlace | None = None) -> None:
         """Go to another lesson, or to the map; this one is kept where it is."""
         if not self.closing:
             self.closing = True
