@@ -18,7 +18,7 @@ from tutor import answers
 from tutor.ending import by_signal
 from tutor.lesson import bookmarks, model
 from tutor.lesson import messages as m
-from tutor.lesson.actions import parse, plain_help
+from tutor.lesson.actions import parse, plain_help, unknown
 from tutor.lesson.catalogue import Catalogue, installed_course
 from tutor.lesson.controller import LessonController
 from tutor.lesson.diagnosis.commands import is_command
@@ -42,7 +42,7 @@ from tutor.lesson.view import (
 from tutor.lesson_server.parent import HostError
 from tutor.pictures.picture import PictureView
 from tutor.prompt import CommandDocs
-from tutor.prompt.markdown import one_line, to_plain
+from tutor.prompt.markdown import one_line, to_paragraphs, to_plain
 from tutor.prompt.rows import Row
 from tutor.prompt.words import LINE, shorten
 
@@ -180,9 +180,11 @@ class Plain:
                 self.over = True
             case [name] if action is not None and not action.front_end:
                 self.act(name)
-            case _:
+            case ["help", *_]:
                 for row in plain_help(self.place):
                     self.write(row)
+            case _:
+                self.write(unknown(line, self.place, plain=True))
 
     def run_next(self) -> None:
         """Run the next example that has something to type, or ask the prediction that comes before it."""
@@ -357,18 +359,18 @@ class Plain:
         match block:
             case ProseView(markdown):
                 yield ""
-                yield to_plain(markdown)
+                yield to_paragraphs(markdown)
             case ExampleView():
                 yield ""
                 yield from _example(block)
             case SceneView():
                 yield ""
-                yield f"In the laboratory (:lab tells it): {block.title}. {to_plain(block.text)}".rstrip()
+                yield f"In the laboratory (:lab tells it): {block.title}. {to_paragraphs(block.text)}".rstrip()
             case Tasks(tasks):
                 for task in tasks:
                     if f"task {task.id}" not in before:
                         yield ""
-                        yield f"Your turn: {to_plain(task.text)}{' Done already.' if task.done else ''}"
+                        yield f"Your turn: {to_paragraphs(task.text)}{' Done already.' if task.done else ''}"
 
     # -- news
 
@@ -412,7 +414,7 @@ class Plain:
             case m.Outcome():
                 said, right = to_plain(news.said), to_plain(news.correct)
                 self.write("Right." if news.right else f"Not quite. You answered: {said}. Correct: {right}.")
-                self.write(to_plain(news.because))
+                self.write(to_paragraphs(news.because))
             case m.HintShown(hint) if hint is not None:
                 self.tell_hint(hint)
             case m.PictureShown(view):
@@ -481,7 +483,7 @@ class Plain:
             if right:
                 self.progress.settle(self.lesson.key, miss)
             else:
-                self.write(to_plain(prediction.because))
+                self.write(to_paragraphs(prediction.because))
 
 
 def _names(block: Block) -> list[str]:

@@ -14,10 +14,11 @@ from tests.lessons.conversing import converse
 from tests.lessons.test_machines import LESSON as MACHINES
 from tests.lessons.test_session import LESSON
 from tests.waiting import PATIENCE_S, wait_until
+from tutor.lesson.actions import unknown
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.progress import Progress
 from tutor.plain import _wrapped, run
-from tutor.prompt.markdown import to_plain
+from tutor.prompt.markdown import to_paragraphs, to_plain
 from tutor.verify import main as verify
 
 
@@ -62,10 +63,11 @@ def test_the_ways_back():
 
 
 def test_what_cannot_be_done_is_said():
-    text = converse(LESSON, "", ":back", ":undo", ":undo", ":why", ":nonsense", ":terminal x", '"open')
+    text = converse(LESSON, "", ":back", ":undo", ":undo", ":why", ":nonsense", ":help", ":terminal x", '"open')
     assert "This is the first step." in text
     assert "There is nothing to take back" in text
     assert "No command has failed so far." in text
+    assert "There is no “:nonsense” here." in text
     assert ":hint    a hint" in text
     assert "The terminals are: alice, bob. You are in alice." in text
     assert "Invalid argument(s)" in text
@@ -133,6 +135,32 @@ def test_the_end_of_the_server_is_told_in_one_line_and_nothing_is_lost(end):
 )
 def test_to_plain(markdown, plain):
     assert to_plain(markdown) == plain
+
+
+@pytest.mark.parametrize(
+    "markdown, plain",
+    [
+        ("A [key](../glossary.md#key) and\nmore.\n\nThe next\nparagraph.", "A key and more.\n\nThe next paragraph."),
+        ("These:\n- one\n  goes on\n- two", "These:\n- one goes on\n- two"),
+        ("Seen:\n```text\na\nb\n```\nand\nmore", "Seen:\na\nb\nand more"),
+        ("| a |\n|---|\n| 1 |\nafter\nit", "| a |\n| 1 |\nafter it"),
+        ("1. one\n2. two\n\n    code\n    more", "1. one\n2. two\n\n    code\n    more"),
+    ],
+)  # fmt: skip
+def test_to_paragraphs(markdown, plain):
+    assert to_paragraphs(markdown) == plain
+
+
+@pytest.mark.parametrize(
+    "typed, said",
+    [
+        ("bogus", "There is no “:bogus” here. :help lists what there is."),
+        ("hnit", "There is no “:hnit” here. Did you mean :hint? :help lists what there is."),
+        ("data shop", "There is no “:data” here. :help lists what there is."),
+    ],
+)
+def test_an_unknown_word_behind_a_colon(typed, said):
+    assert unknown(typed, "lesson", plain=True) == said
 
 
 def test_in_a_pipe(tmp_path):

@@ -4,8 +4,11 @@ A front end takes an action's key and its word (`:hint`, `:undo` …) from here,
 does is the controller's business (`Controller.act`), or the front end's for those that open or close something.
 """
 
+import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from tutor.prompt.words import LINE, shorten
 
 
 class Action(NamedTuple):
@@ -101,6 +104,15 @@ def completions(place: str = "lesson", data: Iterable[str] = ()) -> dict[str, st
     own = {"help": "about commands and groups", "clear": "clear the screen"}
     own |= {action.word: help_line(action, place) for action in offered(place)}
     return own | {f":data {name}": "load this data set" for name in data}
+
+
+def unknown(line: str, place: str = "lesson", plain: bool = False) -> str:
+    """Return what is said of a word behind a colon that does nothing here; names the one that is nearly the same."""
+    word = line.split()[0].lower() if line.strip() else ""
+    known = [action.name for action in offered(place, plain)]
+    near = difflib.get_close_matches(word[:LINE], known, 1, 0.6)
+    meant = f" Did you mean :{near[0]}?" if near else ""
+    return f"There is no “:{shorten(word)}” here.{meant} :help lists what there is."
 
 
 def plain_help(place: str = "lesson") -> list[str]:

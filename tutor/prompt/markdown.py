@@ -10,6 +10,23 @@ def one_line(markdown: str) -> str:
     return " ".join(text.replace("`", "").split())
 
 
+_BLOCK = re.compile(r" {4}|\s*(?:[-*+] |\d+[.)] |\||#|>|```)|\s*$")  # begins a line that does not go on with the last
+
+
+def to_paragraphs(markdown: str) -> str:
+    """Return Markdown as `to_plain` does, with one line for each paragraph and each item of a list."""
+    rows, fenced, breaks = list[str](), False, True
+    for line in markdown.split("\n"):
+        fence = line.lstrip().startswith("```")
+        if breaks or fenced or fence or _BLOCK.match(line):
+            rows.append(line)
+        else:
+            rows[-1] += f" {line.strip()}"
+        fenced ^= fence
+        breaks = fenced or fence or not line.strip() or line.lstrip()[:1] in "|#"
+    return to_plain("\n".join(rows))
+
+
 def to_plain(markdown: str) -> str:
     """Return Markdown as it reads aloud: without the marks that only a page needs."""
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)

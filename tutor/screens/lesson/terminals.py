@@ -4,10 +4,9 @@ from textual import events, on
 from textual.message import Message
 
 from tutor.lesson import messages as m
-from tutor.lesson.actions import RESET_LESSON, Action, help_line, offered, parse
+from tutor.lesson.actions import RESET_LESSON, Action, help_line, offered, parse, unknown
 from tutor.lesson.front_end import Controller
 from tutor.prompt.rows import row
-from tutor.prompt.words import shorten
 from tutor.widgets.focus import focus_soon
 from tutor.widgets.news import shows
 from tutor.widgets.terminal import Terminal
@@ -96,7 +95,7 @@ class LessonTerminals(Terminals):
             rows = [(each.word, help_line(each, self._place)) for each in offered(self._place)]
             terminal.append(row(f"{name:<14}{text}", "note", indent=14) for name, text in rows)
         elif action is None or action not in (RESET_LESSON, *offered(self._place)) or not action.is_in(self._place):
-            terminal.write_line(f"There is no “:{shorten(line.split()[0])}”. :help lists the commands.", "error")
+            terminal.write_line(unknown(line, self._place), "error")
         else:
             self.post_message(self.ActionTyped(action, argument))
 
