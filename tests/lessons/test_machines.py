@@ -1,9 +1,11 @@
 """Lessons on machines: several servers, a shell, restarts, a power cut, and the way back."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tutor.lesson import benchmark
 from tutor.lesson.machines import RealMachine
 from tutor.lesson.model import ServerSpec
 from tutor.lesson.multi_server import MachinesServer
@@ -236,3 +238,46 @@ def test_a_file_that_a_server_removes_while_it_is_listed_is_none(tmp_path, monke
     monkeypatch.setattr(Path, "rglob", lambda self, pattern: [*listed(self, pattern), self / "temp-1.rdb"])
     assert machine.files() == {"dump.rdb": 1}
     assert machine._sizes() == {str(machine.folder / "dump.rdb"): 1}
+
+
+def test_redis_benchmark_measures_the_lessons_server(server):
+    shell = Shell(server.machines, "redis01")
+    server.execute("redis01", [b"FLUSHALL"])
+    said = shell.run("redis-benchmark -n 20 -c 4 -P 2 -q -r 5 -t set,INCR -d 9")
+    assert re.fullmatch(
+        r"(SET|INCR): [\d.]+ requests per second, p50=[\d.]+ msec\n" * 2, said.replace("INCR:", "SET:")
+    )
+    (keys,) = server.execute("redis01", [b"KEYS", b"*"])
+    assert {len(key) for key in keys} == {len("key:000000000001"), len("counter:000000000001")}
+    assert "10 requests completed" in shell.run("redis-benchmark -n 10 -c 1 RPUSH list a")
+    assert server.execute("redis01", [b"LLEN", b"list"]) == [10]
+    csv = shell.run("redis-benchmark -n 2 -c 1 --csv -t ping").splitlines()
+    assert [row.count('","') for row in csv] == [7, 7, 7] and csv[1].startswith('"PING_INLINE","')
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("-x", 'Invalid option "-x" or option argument missing'),
+        ("-n", 'Invalid option "-n" or option argument missing'),
+        ("-n many", "-n takes a number"),
+        ("-n 0", "at least 1"),
+        ("-c 200", "-c is a number from 1 to 100"),
+        ("-t st", "There is no test 'st'"),
+        ("-n 1 -c 1 INCR list", "Error from server: WRONGTYPE"),
+        ("-a wrong -n 1 -c 1", "ERR AUTH <password> called without any password configured"),
+        ("-p 1234", "Connection refused"),
+        ("-h 1.2.3.4", "Connection refused"),
+    ],
+)
+def test_redis_benchmark_says_what_is_wrong(server, options, said):
+    server.execute("redis01", [b"RPUSH", b"list", b"a"])
+    assert said in Shell(server.machines, "redis01").run(f"redis-benchmark -q {options}")
+
+
+def test_a_benchmark_ends_in_time(monkeypatch, server):
+    shell = Shell(server.machines, "redis01")
+    monkeypatch.setattr(benchmark, "TEST_SECONDS", 0.0)
+    assert "(stopped after 0 seconds: 2 of 100000 requests)" in shell.run("redis-benchmark -q -c 2 -t set")
+    monkeypatch.setattr(benchmark, "ALL_SECONDS", -1.0)
+    assert "-t chooses tests" in shell.run("redis-benchmark -q -c 2")

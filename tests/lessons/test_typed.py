@@ -42,6 +42,10 @@ def test_options_come_in_any_order_and_case(options):
         ("SET country NX", "SET country NX", True),  # NX is a value here
         ("SET rate:grace * EX *", "SET rate:grace 0 NX EX 60", True),
         ("SET rate:grace * EX *", "SET rate:grace 0 NX", False),
+        ("redis-benchmark -c 10 *", "redis-benchmark -t incr -n 5 -c 10 -q", True),
+        ("redis-benchmark -c 10 *", "redis-benchmark -t incr -n 10 -c 5 -q", False),
+        ("redis-benchmark LRANGE log 0 -1", "redis-benchmark -q -n 10 LRANGE log 0 -1", True),
+        ("redis-benchmark LRANGE log 0 -1", "redis-benchmark -q -n 10 LRANGE log 0 9", False),
         ("DEL a", "DEL a b", False),
         ("DEL a *", "DEL a", True),
         ("DEL a *", "DEL a b c", True),

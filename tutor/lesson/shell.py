@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.protocol.version import VERSION
 from tutor.client import Connection, LinkError
-from tutor.lesson import packages
+from tutor.lesson import benchmark, packages
 from tutor.lesson.machines import Machines, Place, RealMachine, SimulatedMachine, listens_to_others
 from tutor.lesson.model import SERVER_PORT
 from tutor.lesson.server import printed
@@ -39,7 +39,7 @@ LARGEST_BYTES = 1 << 26
 # The home folder of the user `ubuntu`: its files are in the machine's one folder, with this in front of their names.
 HOME_FOLDER, HOME = "/home/ubuntu", "home~ubuntu~"
 SYSTEM_FILES = {f"/{path.replace('~', '/')}": path for path in (packages.KEYRING, packages.SOURCES)}
-OF_PACKAGE = ("redis-cli", "redis-server", "redis-tutor")  # there when Redis is installed
+OF_PACKAGE = ("redis-cli", "redis-server", "redis-tutor", "redis-benchmark")  # there when Redis is installed
 # redis-cli's options that neither reach a file or server of their own nor go on for ever; those with a value first.
 CLI_VALUES = ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples")
 CLI_FLAGS = (
@@ -53,6 +53,7 @@ This is the lesson's small shell, on a machine of the lesson. It knows:
   sed -i 's/OLD/NEW/' FILE  sed -i '/TEXT/d' FILE     (change a line of a file, and delete one)
   systemctl start|stop|restart|status redis-server      pkill -9 redis-server      pull-the-plug
   redis-cli [OPTIONS] COMMAND      printf TEXT | nc HOST PORT      redis-tutor explain FILE      sleep SECONDS
+  redis-benchmark [-h HOST] [-c CLIENTS] [-n REQUESTS] [-P NUMBER] [-r KEYS] [-d BYTES] [-t TESTS | COMMAND] [-q]
   COMMAND | head, tail, grep, wc      COMMAND > FILE      COMMAND; COMMAND      redis-server -v
 The server's files are here (and in /var/lib/redis), its log is redis-server.log. /home/ubuntu is a folder of yours.
 On a Sentinel's machine the server is redis-sentinel: sentinel.conf, redis-sentinel.log, redis-cli -p 26379.
@@ -60,7 +61,7 @@ On a Sentinel's machine the server is redis-sentinel: sentinel.conf, redis-senti
 COMMANDS = (
     "ls", "cat", "head", "tail", "wc", "xxd", "grep", "cp", "mv", "rm", "scp", "echo", "printf", "truncate", "sudo",
     "systemctl", "pkill", "pull-the-plug", "redis-cli", "redis-server", "nc", "redis-tutor", "sleep", "help", "pwd",
-    "hostname", "sed", "tee", "curl", "gpg", "apt-get",
+    "hostname", "sed", "tee", "curl", "gpg", "apt-get", "redis-benchmark",
 )  # fmt: skip
 
 
@@ -228,6 +229,7 @@ class Shell:
             "scp": self._scp, "truncate": self._truncate, "systemctl": self._systemctl, "pkill": self._pkill,
             "redis-cli": self._redis_cli, "nc": self._nc, "redis-tutor": self._tutor, "sleep": self._sleep,
             "sed": self._sed, "tee": self._tee, "gpg": self._gpg, "apt-get": self._apt, "apt": self._apt,
+            "redis-benchmark": self._benchmark,
         }  # fmt: skip
         if name == "help":
             return HELP
@@ -555,16 +557,20 @@ class Shell:
         """Return what redis-cli prints for a command without options: the same code, without a process of its own."""
         argv = [self.machine.inward(word.encode(errors="surrogateescape")) for word in words]
         try:
-            if isinstance(place, str):
-                connection = Connection.unix(place, timeout=CLI_SECONDS)
-            else:
-                connection = Connection.tcp(*place, timeout=CLI_SECONDS)
-            with contextlib.closing(connection):
+            with contextlib.closing(_connected(place)) as connection:
                 connection.send(argv)
                 reply = connection.read()
         except LinkError as error:
             return f"Error: {error}\n"
         return self.machine.outward(printed(argv, reply).encode(errors="surrogateescape")).decode(errors="replace")
+
+    def _benchmark(self, words: list[str], given: str | None) -> str:
+        try:
+            asked = benchmark.parse(words)
+        except benchmark.BadOptionsError as error:
+            raise _Failed(str(error)) from error
+        place = self._address(asked.host, asked.port)
+        return self.machine.outward(benchmark.run(asked, lambda: _connected(place)).encode()).decode()
 
     def _nc(self, words: list[str], given: str | None) -> str:
         names = [word for word in words if not word.startswith("-")]
@@ -594,6 +600,13 @@ class Shell:
         data = self._read(words[-1], "redis-tutor explain")
         lines = lines_of(spans_of(data, words[-1]), "--bytes" in words)
         return "".join(f"{line}\n" for line in lines)
+
+
+def _connected(place: Place) -> Connection:
+    """Return a connection to a server. Raises LinkError."""
+    if isinstance(place, str):
+        return Connection.unix(place, timeout=CLI_SECONDS)
+    return Connection.tcp(*place, timeout=CLI_SECONDS)
 
 
 def _within(folder: str, name: str) -> str:

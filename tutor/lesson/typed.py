@@ -244,7 +244,7 @@ def _fits(pattern: str, words: list[str]) -> bool:
         return False
     if _same_words(wanted, words):
         return True
-    want, have = parse(wanted, pattern=True), parse(words)
+    want, have = parse(wanted, pattern=True) or _program(wanted), parse(words) or _program(words)
     if want is None or have is None:
         return False
     if want.name != have.name and (want.name, have.name) != ("EVAL", "EVALSHA"):
@@ -263,6 +263,22 @@ def _fits(pattern: str, words: list[str]) -> bool:
         )
         for token, values in want.options
     )
+
+
+_VALUES_OF_BENCHMARK = ("-h", "-p", "-a", "-c", "-n", "-d", "-P", "-r", "-t", "--dbnum")
+
+
+def _program(words: Sequence[str]) -> Parsed | None:
+    """Parse a call of redis-benchmark, whose options come in any order before a command; None for other programs."""
+    if words[0] != "redis-benchmark":
+        return None
+    parsed, rest = Parsed(words[0]), list(words[1:])
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        parsed.options.append((option, [rest.pop(0)] if option in _VALUES_OF_BENCHMARK and rest else []))
+    parsed.open = rest[-1:] == ["*"]
+    parsed.positional = rest[:-1] if parsed.open else rest
+    return parsed
 
 
 _ANY_CASE = ("CONFIG GET", "CONFIG SET", "INFO")  # whose arguments are names of the server's
