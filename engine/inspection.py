@@ -86,6 +86,8 @@ _LOOKS = frozenset(
         b"pubsub|channels",
         b"pubsub|numpat",
         b"pubsub|numsub",
+        b"pubsub|shardchannels",
+        b"pubsub|shardnumsub",
         b"role",
         b"script|exists",
         b"sentinel|ckquorum",
