@@ -40,6 +40,7 @@ from tutor.lesson.model import (
     TextLink,
 )
 from tutor.lesson.sources import Document, Place, UnreadableSource, clean, named, near, read_text, short
+from tutor.prompt.markdown import reflow
 
 FLAGS = ("unordered", "waits", "setup")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -475,7 +476,7 @@ class _LessonReader:
                 options[-1] = f"{options[-1]} {row.strip()}"
             else:
                 asked.append(row)
-        question = "\n".join(asked).strip()
+        question = reflow("\n".join(asked).strip())
         if not question:
             self.wrong(line, "the prediction asks nothing: expected a question after **Predict.**")
         twins = [each for n, each in enumerate(options) if answers.bare(each) in map(answers.bare, options[:n])]

@@ -13,8 +13,8 @@ def one_line(markdown: str) -> str:
 _BLOCK = re.compile(r" {4}|\s*(?:[-*+] |\d+[.)] |\||#|>|```)|\s*$")  # begins a line that does not go on with the last
 
 
-def to_paragraphs(markdown: str) -> str:
-    """Return Markdown as `to_plain` does, with one line for each paragraph and each item of a list."""
+def reflow(markdown: str) -> str:
+    """Return Markdown with one line for each paragraph and each item of a list, to be broken at a window's width."""
     rows, fenced, breaks = list[str](), False, True
     for line in markdown.split("\n"):
         fence = line.lstrip().startswith("```")
@@ -24,7 +24,12 @@ def to_paragraphs(markdown: str) -> str:
             rows[-1] += f" {line.strip()}"
         fenced ^= fence
         breaks = fenced or fence or not line.strip() or line.lstrip()[:1] in "|#"
-    return to_plain("\n".join(rows))
+    return "\n".join(rows)
+
+
+def to_paragraphs(markdown: str) -> str:
+    """Return Markdown as `to_plain` does, reflowed."""
+    return to_plain(reflow(markdown))
 
 
 def to_plain(markdown: str) -> str:

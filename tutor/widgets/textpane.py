@@ -28,6 +28,7 @@ from tutor.lesson.view import (
     TaskEntry,
     Tasks,
 )
+from tutor.prompt.markdown import reflow
 from tutor.widgets.news import shows
 
 _CODE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|(?<![\w*])\*([^*\s](?:[^*]*[^*\s])?)\*(?![\w*])|\[([^\]]+)\]\([^)]*\)")
@@ -210,8 +211,7 @@ class PredictionBlock(Static):
                 lines.append(Content.assemble("  ", (mark, style)))
             if prediction.because:
                 lines.append(Content(""))
-                paragraphs = (" ".join(each.split()) for each in prediction.because.split("\n\n"))
-                lines.append(Content("\n\n").join([inline(each) for each in paragraphs]))
+                lines.append(inline(reflow(prediction.because)))
         return Content("\n").join(lines)
 
 
