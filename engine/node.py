@@ -22,7 +22,6 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol
 
-from engine.clients import client as flags
 from engine.clients.client import Client
 from engine.commands import load_all
 from engine.config import Config
@@ -37,8 +36,6 @@ from engine.server.requests import ClientLink
 from engine.table.declarations import SERVER, CommandTable
 
 load_all()
-
-_new = tuple.__new__  # creates a named tuple in half the time; used for each client and round
 
 
 class Environment(Protocol):
@@ -302,45 +299,20 @@ class Node(Server):
             self.failover.update()  # acknowledgements may have arrived; not earlier, because it disconnects replicas
         if self.cluster is not None and not self.exiting:
             self.cluster.before_sending()
-        outbox = self.shared.outbox
         if ending.failed:
             self.master.round.clear()
-            outbox.clients = []  # the reply of the failing command was queued after the failure
-            outbox.replied_bytes = 0
-        elif self.master.round:
-            self.master.hand_out()
-        output = self.output
-        effects = output.effects
-        if outbox.clients:
-            least, sent = self.limits.least, 0
-            for client in outbox.clients:
-                out = client.out
-                if out:
-                    data = out[0] if len(out) == 1 else b"".join(out)
-                    if len(data) > client.reply_peak:
-                        client.reply_peak = min(len(data), client.reply_buffer)
-                    if (client.out_bytes or len(data) >= least) and not self.limits.enforce_output_limit(
-                        client, client.out_bytes + len(data)
-                    ):
-                        continue
-                    client.out = []
-                    if client.link:
-                        effects.append(_new(Send, (client.link, data)))
-                        if client.flags & flags.REPLICA:
-                            stats.net_repl_output_bytes += len(data)
-                        else:
-                            sent += len(data)
-                if client.flags & flags.CLOSE_AFTER_REPLY:
-                    self.connections.hang_up(client, flush=not client.flags & flags.REPLICA)
-            stats.net_output_bytes += sent
-            outbox.clients = []
-            outbox.replied_bytes = 0
+            self.replies.drop()  # the reply of the failing command was queued after the failure
+        else:
+            if self.master.round:
+                self.master.hand_out()
+            self.replies.send()
         if self.config.maxmemory_clients:
             self.limits.evict()  # after disconnecting clients that exceed their own limits
+        output = self.output
+        effects, output.effects = output.effects, []
         if ending.last is not None:
             effects.append(ending.last)
             ending.last = None
-        output.effects = []
         return effects
 
 

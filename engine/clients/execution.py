@@ -12,6 +12,9 @@ from engine.clients.client import PROPAGATE_ALL, Client
 from engine.observe.slowlog import redacted
 from engine.protocol.resp import Argv
 
+NO_ARGV: Argv = []  # of no command; shared, so it must not be changed
+NO_REDACTIONS: tuple[Argv, tuple[int, ...]] = (NO_ARGV, ())
+
 
 class Override:
     """How the running command is propagated, if not just as it was sent to all who need its changes."""
@@ -31,10 +34,10 @@ class Execution:
 
     def __init__(self) -> None:
         self.client: Client | None = None  # of the running command
-        self.argv: Argv = []
+        self.argv = NO_ARGV
         self.script_caller: Client | None = None  # of the running script
         self.override: Override | None = None
-        self.redactions: tuple[Argv, tuple[int, ...]] = ([], ())  # a command, and the arguments to redact
+        self.redactions = NO_REDACTIONS  # a command, and the arguments to redact
         self.post_execution = False  # `Dispatch.post_execution` has something to do
         self.clock_us = 0  # stopwatch reading when the last command ended or the input began
 
@@ -50,7 +53,7 @@ class Execution:
 
     def forget(self) -> None:
         """Release the last command when none is running."""
-        self.argv, self.redactions = [], ([], ())
+        self.argv, self.redactions = NO_ARGV, NO_REDACTIONS
 
     def overridden(self) -> Override:
         """Return the override of the running command, to be changed."""
@@ -64,7 +67,7 @@ class Execution:
         client, argv, caller, post_execution = self.client, self.argv, self.script_caller, self.post_execution
         override, redactions = self.override, self.redactions
         self.client = self.script_caller = self.override = None
-        self.argv, self.post_execution = [], False
+        self.argv, self.post_execution = NO_ARGV, False
         try:
             yield
         finally:

@@ -115,9 +115,37 @@ class Checks:
         """
         conditions = self.conditions
         mask = self._flags(command, argv)
-        name = command.name
         if ctx.flags & (flags.CLOSE_AFTER_REPLY | flags.CLOSE_ASAP):
             return False
+        self._check_permission(ctx, command, argv, mask)
+        if self.routes is not None and not ctx.flags & (flags.MASTER | flags.INTERNAL):
+            self.routes.check(ctx, command, argv, mask)
+        if conditions.needs_checks:
+            if self.config.maxmemory_clients and self._evicted(ctx, argv):
+                return False
+            self._check_memory(ctx, command, mask)
+            self._check_writing(ctx, command, mask)
+        if ctx.flags & flags.PUBSUB and ctx.resp == 2 and command.name not in _SUBSCRIBED_COMMANDS:
+            raise ReplyError(
+                b"ERR Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+                b"in this context" % command.name
+            )
+        if conditions.needs_checks:
+            self._check_data_set(ctx, command, mask)
+        if ctx.flags & flags.REPLICA and mask & _KEYSPACE:
+            raise ReplyError(b"ERR Replica can't interact with the keyspace")
+        if conditions.needs_checks and conditions.paused:
+            changes = self._contains(ctx, command, mask, _CHANGES)
+            if self.pauses.postpones(ctx, command, argv, changes):
+                return False
+        if ctx.queue is not None and command.name not in _NEVER_QUEUED:
+            ctx.queue.append((command, argv))
+            ctx.reply(QUEUED)
+            return False
+        return True
+
+    def _check_permission(self, ctx: Client, command: Command, argv: Argv, mask: int) -> None:
+        """Refuse what this client may not run, whatever the state of the node."""
         if mask & PROTECTED:
             self._check_protected(ctx, command)
         if not ctx.authenticated and not mask & NO_AUTH:
@@ -127,58 +155,49 @@ class Checks:
         denied = self.acl.refusal(ctx, command, argv)
         if denied is not None:
             raise denied
-        if self.routes is not None and not ctx.flags & (flags.MASTER | flags.INTERNAL):
-            self.routes.check(ctx, command, argv, mask)
-        if conditions.needs_checks:
-            if self.config.maxmemory_clients:
-                outer = self.execution.enter(ctx, argv)  # the request counts even if it arrived in one piece
-                self.limits.evict()
-                self.execution.leave(outer)
-                if ctx.halted:
-                    return False  # the client was itself the largest
-            if (
-                self.config.maxmemory
-                and not conditions.busy
-                and not self.eviction.make_room()
-                and self._denied_by_memory(ctx, command, mask)
-            ):
-                raise ReplyError(OOM)
-            may_write = mask & WRITE or (name == b"exec" and self._queue_has(ctx, WRITE))
-            if may_write or name == b"ping":  # PING: so Sentinel sees a master that cannot save as down
-                self.disk.check_disk(ctx, command)
-            if may_write:
-                if self.replicas.too_few_replicas:
-                    raise ReplyError(NOREPLICAS)
-                if conditions.read_only_replica and not ctx.flags & flags.MASTER:
-                    raise ReplyError(READONLY)
-        if ctx.flags & flags.PUBSUB and ctx.resp == 2 and name not in _SUBSCRIBED_COMMANDS:
-            raise ReplyError(
-                b"ERR Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
-                b"in this context" % name
-            )
-        if conditions.needs_checks:
-            if conditions.stale and not self._allowed(ctx, command, mask, STALE):
-                raise ReplyError(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
-            if conditions.load is not None:
-                if conditions.load.asynchronous:
-                    refused = mask & NO_ASYNC_LOADING or (name == b"exec" and self._queue_has(ctx, NO_ASYNC_LOADING))
-                else:
-                    refused = not self._allowed(ctx, command, mask, ALLOWED_WHILE_LOADING)
-                if refused:
-                    raise ReplyError(LOADING)
-            if conditions.busy and not mask & ALLOW_BUSY:
-                raise ReplyError(self.scripts.busy_error())
-        if ctx.flags & flags.REPLICA and mask & _KEYSPACE:
-            raise ReplyError(b"ERR Replica can't interact with the keyspace")
-        if conditions.needs_checks and conditions.paused:
-            changes = bool(mask & _CHANGES) or (name == b"exec" and self._queue_has(ctx, _CHANGES))
-            if self.pauses.postpones(ctx, command, argv, changes):
-                return False
-        if ctx.queue is not None and name not in _NEVER_QUEUED:
-            ctx.queue.append((command, argv))
-            ctx.reply(QUEUED)
-            return False
-        return True
+
+    def _evicted(self, ctx: Client, argv: Argv) -> bool:
+        """Evict the largest clients if all of them use too much memory. Returns whether this client was evicted."""
+        outer = self.execution.enter(ctx, argv)  # the request counts even if it arrived in one piece
+        self.limits.evict()
+        self.execution.leave(outer)
+        return ctx.halted
+
+    def _check_memory(self, ctx: Client, command: Command, mask: int) -> None:
+        """Evict keys if the data set is too large; refuse commands that would use more memory if that fails."""
+        if (
+            self.config.maxmemory
+            and not self.conditions.busy
+            and not self.eviction.make_room()
+            and self._denied_by_memory(ctx, command, mask)
+        ):
+            raise ReplyError(OOM)
+
+    def _check_writing(self, ctx: Client, command: Command, mask: int) -> None:
+        """Refuse writes that cannot be persisted or replicated, and all writes of clients on a read-only replica."""
+        may_write = self._contains(ctx, command, mask, WRITE)
+        if may_write or command.name == b"ping":  # PING: so Sentinel sees a master that cannot save as down
+            self.disk.check_disk(ctx, command)
+        if may_write:
+            if self.replicas.too_few_replicas:
+                raise ReplyError(NOREPLICAS)
+            if self.conditions.read_only_replica and not ctx.flags & flags.MASTER:
+                raise ReplyError(READONLY)
+
+    def _check_data_set(self, ctx: Client, command: Command, mask: int) -> None:
+        """Refuse commands while the data set is out of date, being loaded, or in use by a busy script."""
+        conditions = self.conditions
+        if conditions.stale and not self._allowed(ctx, command, mask, STALE):
+            raise ReplyError(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
+        if conditions.load is not None:
+            if conditions.load.asynchronous:
+                refused = self._contains(ctx, command, mask, NO_ASYNC_LOADING)
+            else:
+                refused = not self._allowed(ctx, command, mask, ALLOWED_WHILE_LOADING)
+            if refused:
+                raise ReplyError(LOADING)
+        if conditions.busy and not mask & ALLOW_BUSY:
+            raise ReplyError(self.scripts.busy_error())
 
     def _check_protected(self, ctx: Client, command: Command) -> None:
         """Refuse DEBUG and MODULE unless the configuration allows them for this client."""
@@ -199,6 +218,10 @@ class Checks:
 
     def _queue_has(self, ctx: Client, mask: int) -> bool:
         return any(self._flags(command, argv) & mask for command, argv in ctx.queue or ())
+
+    def _contains(self, ctx: Client, command: Command, flags_of_it: int, mask: int) -> bool:
+        """Return whether a command has one of the flags; for EXEC, whether it or a queued command has."""
+        return bool(flags_of_it & mask) or (command.name == b"exec" and self._queue_has(ctx, mask))
 
     def _allowed(self, ctx: Client, command: Command, flags_of_it: int, mask: int) -> bool:
         """Return whether a command has a flag that allows it; for EXEC, all queued commands must have it."""

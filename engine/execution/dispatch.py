@@ -18,6 +18,7 @@ from engine.clients.acl import Acl
 from engine.clients.blocking import Waiting
 from engine.clients.client import Blocking, Client
 from engine.clients.conditions import Conditions
+from engine.clients.execution import NO_ARGV
 from engine.clients.limits import ClientLimits
 from engine.clients.monitor import Monitors
 from engine.clients.propagation import Propagation, StreamOffsets
@@ -197,7 +198,7 @@ class Dispatch:
             if ctx.halted:
                 break
         execution.client = None
-        execution.argv = []
+        execution.argv = NO_ARGV
 
     def process_checked(self, ctx: Client, argv: Argv) -> None:
         """Run one request that needs checks, and queue its reply."""

@@ -570,13 +570,13 @@ class BatchParser:
 
         Anything but canonical multibulk requests ends the batch: the caller passes the rest to `Request`.
         """
-        stars = data.count(b"*")
-        if stars == 1:
+        last = data.rfind(b"*")
+        if last == 0:
             # One request, from a client that waits for each reply: splitting takes half the time of a reader. An
             # argument that contains a line break does not match the expected size.
             parts = data.split(b"\r\n")
-            argv = parts[2::2]
-            if _ARRAY_LENGTH.get(parts[0]) == len(argv):
+            argv = parts[_ARGUMENTS]
+            if parts[0] == _ARRAY_LENGTH[len(argv) & 63]:
                 i = 1
                 for arg in argv:
                     if parts[i] != _BULK_LENGTH[len(arg) & 1023]:
@@ -586,21 +586,21 @@ class BatchParser:
                     if i + 1 == len(parts) and not parts[i]:
                         return [argv], len(data)
         if len(data) <= READ_AT_ONCE:
-            return self._parse_piece(data, stars)
+            return self._parse_piece(data, last > 0)
         # For every kilobyte parsed, a reader moves all its remaining data: pass it small pieces.
         batch: list[Argv] = []
         at = 0
         while at < len(data):
             piece = data[at : at + READ_AT_ONCE]
-            found, used = self._parse_piece(piece, piece.count(b"*"))
+            found, used = self._parse_piece(piece, piece.rfind(b"*") > 0)
             if not used:
                 break
             batch += found
             at += used
         return batch, at
 
-    def _parse_piece(self, data: bytes, stars: int) -> tuple[list[Argv], int]:
-        if data[0] != 42 or data.find(b"\r", 0, 7) < 0 or (stars > 1 and _LONG_COUNT.search(data)):
+    def _parse_piece(self, data: bytes, several: bool) -> tuple[list[Argv], int]:
+        if data[0] != 42 or data.find(b"\r", 0, 7) < 0 or (several and _LONG_COUNT.search(data)):
             return [], 0
         if b"=" in data or b"~" in data or b">" in data:
             return self._parse_carefully(data)  # contains markers of types that could be parsed as requests
@@ -663,7 +663,8 @@ def _header_costs(sizes: int, around: int) -> list[int]:
     return costs[:sizes]
 
 
-_ARRAY_LENGTH = {b"*%d" % count: count for count in range(1, 64)}
+_ARGUMENTS = slice(2, None, 2)  # of the lines of a request
+_ARRAY_LENGTH = [None, *(b"*%d" % count for count in range(1, 64))]  # None: a request has at least one argument
 _BULK_LENGTH = [b"$%d" % size for size in range(1024)]
 _ARRAY_HEADER = _header_costs(4096, len(b"*\r\n"))  # overhead of a request without its arguments, by their number
 _BULK_HEADER = _header_costs(READ_AT_ONCE + 1, len(b"$\r\n\r\n"))  # overhead of an argument, by its size

@@ -21,6 +21,7 @@ from engine.clients.monitor import Monitors
 from engine.clients.pauses import Pauses
 from engine.clients.propagation import Propagation
 from engine.clients.pubsub import PubSub
+from engine.clients.replies import ReplySender
 from engine.clients.tracking import Tracking
 from engine.clients.transactions import Transactions
 from engine.cluster import Cluster
@@ -191,6 +192,7 @@ class Server:
             connections=self.connections,
         )
         self.limits = ClientLimits(core, clients=self.clients, outbox=outbox, connections=self.connections)
+        self.replies = ReplySender(core, outbox=outbox, limits=self.limits, connections=self.connections)
         self.memory = MemoryUse(core, clients=self.clients, outbox=outbox)
         self.monitors = Monitors(config, self.clock, self.execution, self.conditions)
         self.pubsub = PubSub(self.clients)

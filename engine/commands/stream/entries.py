@@ -27,19 +27,32 @@ _MAX_NODES_TRIMMED = 100
 
 
 class Trimming:
-    """The options MAXLEN and MINID of XADD and XTRIM. `at` is the position of the threshold in the arguments."""
+    """The options MAXLEN, MINID and LIMIT of XADD and XTRIM. `at` is the position of the threshold in the arguments."""
 
-    __slots__ = ("approximate", "at", "length", "limit", "min_id")
+    __slots__ = ("approximate", "at", "length", "limit", "limit_given", "min_id")
 
     def __init__(self) -> None:
         self.at = 0  # 0: no trimming
         self.approximate = False
         self.length: int | None = None
         self.min_id: Id = MIN_ID
+        self.limit_given: int | None = None
         self.limit = 0
 
-    def parse(self, argv: Argv, at: int) -> int:
-        """Parse MAXLEN or MINID at a position. Returns the position of its last argument."""
+    def take(self, argv: Argv, at: int) -> int:
+        """Parse an option at a position. Returns the position after it, or the same one if there is no such option."""
+        if at + 1 < len(argv):
+            option = argv[at].lower()
+            if option in (b"maxlen", b"minid"):
+                return self._take_threshold(argv, at)
+            if option == b"limit":
+                self.limit_given = limit = integer(argv[at + 1])
+                if limit < 0:
+                    raise ReplyError(b"ERR The LIMIT argument must be >= 0.")
+                return at + 2
+        return at
+
+    def _take_threshold(self, argv: Argv, at: int) -> int:
         by_length = argv[at].lower() == b"maxlen"
         if self.at:
             raise ReplyError(_TWO_STRATEGIES)
@@ -55,18 +68,20 @@ class Trimming:
         else:
             self.min_id = strict_id(argv[at])
         self.at = at
-        return at
+        return at + 1
 
-    def settle_limit(self, ctx: Context, limit: int | None) -> None:
+    def settle_limit(self, ctx: Context, required: bool = False) -> None:
         """Determine the maximum number of entries to remove: LIMIT or, for approximate trimming, a hundred nodes."""
-        if limit and not self.at:
+        if self.limit_given and not self.at:
             raise ReplyError(b"ERR syntax error, LIMIT cannot be used without specifying a trimming strategy")
+        if required and not self.at:
+            raise ReplyError(b"ERR syntax error, XTRIM must be called with a trimming strategy")
         if ctx.flags & (MASTER | INTERNAL):
             return  # the master's limit is already reflected in the threshold
-        if limit is not None:
+        if self.limit_given is not None:
             if not self.approximate:
                 raise ReplyError(b"ERR syntax error, LIMIT cannot be used without the special ~ option")
-            self.limit = limit
+            self.limit = self.limit_given
         elif self.approximate:
             entries = ctx.node.config.stream_node_max_entries * _MAX_NODES_TRIMMED
             self.limit = min(entries, 1_000_000) if 0 < entries < 2**63 else 10_000
@@ -83,11 +98,52 @@ class Trimming:
         argv[self.at] = b"%d" % value.length if self.length is not None else format_id(value.edge())
 
 
-def _limit(arg: bytes) -> int:
-    limit = integer(arg)
-    if limit < 0:
-        raise ReplyError(b"ERR The LIMIT argument must be >= 0.")
-    return limit
+class Addition:
+    """The options of XADD, and the ID of the new entry. `at` is the position of the ID in the arguments."""
+
+    __slots__ = ("at", "create", "generated", "id", "trimming")
+
+    def __init__(self, ctx: Context, argv: Argv) -> None:
+        self.trimming = trimming = Trimming()
+        self.create = True
+        self.generated = True  # the ID, or its sequence number
+        self.id: Id | None = None  # the requested ID or the first one with its time; None: `*`
+        at, count = 2, len(argv)
+        while at < count and argv[at] != b"*":
+            after = trimming.take(argv, at)
+            if after == at:
+                option = argv[at].lower()
+                if option != b"nomkstream":
+                    self.generated = option[-1:] == b"*" and option.find(b"-") == len(option) - 2
+                    self.id = strict_id(option[:-1] + b"0" if self.generated else option)
+                    break
+                self.create = False
+                after = at + 1
+            at = after
+        self.at = at
+        trimming.settle_limit(ctx)
+
+    def new_id(self, value: StreamValue, now_ms: int) -> Id:
+        """Return the ID of the entry. Raises ReplyError if it does not follow the stream's last one."""
+        last_id, id = value.last_id, self.id
+        if last_id == MAX_ID:
+            raise ReplyError(b"ERR The stream has exhausted the last possible ID, unable to add more items")
+        if id is None:
+            id = value.new_id(now_ms)
+        elif self.generated and id[0] == last_id[0]:
+            id = last_id[0], last_id[1] + 1
+        if id <= last_id or id[1] > MAX_ID[1]:
+            raise ReplyError(b"ERR The ID specified in XADD is equal or smaller than the target stream top item")
+        return id
+
+    def propagate(self, ctx: Context, argv: Argv, value: StreamValue, id: bytes) -> None:
+        """Propagate the command with its results in place of what they depend on: the time, the layout of nodes."""
+        if self.generated or self.trimming.approximate:
+            instead = argv.copy()
+            instead[self.at] = id
+            if self.trimming.approximate:
+                self.trimming.exact(instead, value)
+            ctx.rewrite(instead)
 
 
 @command(
@@ -101,75 +157,36 @@ def _limit(arg: bytes) -> int:
     complexity="O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.",
 )
 def xadd(ctx: Context, argv: Argv) -> Reply:
-    count = len(argv)
-    id: Id | None = None
-    automatic = True  # at least the sequence number is generated
-    trimming: Trimming | None = None
-    limit: int | None = None
-    create = True
-    at = 2
-    while at < count and argv[at] != b"*":
-        option = argv[at].lower()
-        more = at + 1 < count
-        if option in (b"maxlen", b"minid") and more:
-            trimming = trimming or Trimming()
-            at = trimming.parse(argv, at)
-        elif option == b"limit" and more:
-            at += 1
-            limit = _limit(argv[at])
-        elif option == b"nomkstream":
-            create = False
-        else:
-            automatic = option[-1:] == b"*" and option.find(b"-") == len(option) - 2
-            id = strict_id(option[:-1] + b"0" if automatic else option)
-            break
-        at += 1
-    if trimming is not None or limit is not None:
-        trimming = trimming or Trimming()
-        trimming.settle_limit(ctx, limit)
-    row = tuple(argv[at + 1 :])
+    options = Addition(ctx, argv)
+    row = tuple(argv[options.at + 1 :])
     if len(row) < 2 or len(row) % 2:
         raise wrong_arity(b"xadd")
-    if id == MIN_ID and not automatic:
+    if options.id == MIN_ID and not options.generated:
         raise ReplyError(b"ERR The ID specified in XADD must be greater than 0-0")
 
     db = ctx.db
     key = argv[1]
-    value = db.write(key, StreamValue)
+    value = old = db.write(key, StreamValue)
     if value is None:
-        if not create:
+        if not options.create:
             return None
-        new = value = StreamValue()
-    else:
-        new = None
-    last_id = value.last_id
-    if last_id == MAX_ID:
-        raise ReplyError(b"ERR The stream has exhausted the last possible ID, unable to add more items")
-    if id is None:
-        id = value.new_id(ctx.node.clock.now_ms)
-    elif automatic and id[0] == last_id[0]:
-        id = last_id[0], last_id[1] + 1
-    if id <= last_id or id[1] > MAX_ID[1]:
-        raise ReplyError(b"ERR The ID specified in XADD is equal or smaller than the target stream top item")
+        value = StreamValue()
+    id = options.new_id(value, ctx.node.clock.now_ms)
     if sum(map(len, row)) > MAX_NODE_BYTES:
         raise ReplyError(b"ERR Elements are too large to be stored")
 
     config = ctx.node.config
     value.append(id, row, config.stream_node_max_bytes, config.stream_node_max_entries)
-    if new is not None:
+    if old is None:
         db.add(key, value)
-    trimmed = trimming.trim(value) if trimming is not None and trimming.at else 0
+    trimmed = options.trimming.trim(value) if options.trimming.at else 0
     db.modified(key, NOTIFY_STREAM, b"xadd", 1)
     if trimmed:
         db.notify(NOTIFY_STREAM, b"xtrim", key)
     text = b"%d-%d" % id
-    if ctx.node.propagation.active and (automatic or (trimming is not None and trimming.approximate)):
-        instead = argv.copy()
-        instead[at] = text
-        if trimming is not None and trimming.approximate:
-            trimming.exact(instead, value)
-        ctx.rewrite(instead)
-    if new is None:
+    if ctx.node.propagation.active:
+        options.propagate(ctx, argv, value, text)
+    if old is not None:
         db.ready(key)
     return text
 
@@ -184,24 +201,13 @@ def xadd(ctx: Context, argv: Argv) -> Reply:
 )
 def xtrim(ctx: Context, argv: Argv) -> Reply:
     trimming = Trimming()
-    limit: int | None = None
     at = 2
     while at < len(argv):
-        option = argv[at].lower()
-        more = at + 1 < len(argv)
-        if option in (b"maxlen", b"minid") and more:
-            at = trimming.parse(argv, at)
-        elif option == b"limit" and more:
-            at += 1
-            limit = _limit(argv[at])
-        else:
+        after = trimming.take(argv, at)
+        if after == at:
             raise ReplyError(SYNTAX)
-        at += 1
-    if limit and not trimming.at:
-        raise ReplyError(b"ERR syntax error, LIMIT cannot be used without specifying a trimming strategy")
-    if not trimming.at:
-        raise ReplyError(b"ERR syntax error, XTRIM must be called with a trimming strategy")
-    trimming.settle_limit(ctx, limit)
+        at = after
+    trimming.settle_limit(ctx, required=True)
 
     key = argv[1]
     value = ctx.db.write(key, StreamValue)
