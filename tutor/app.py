@@ -343,6 +343,8 @@ class TutorApp(Program):
             if isinstance(screen, LessonScreen) and screen.place == "lesson":
                 yield SystemCommand("Sandbox", "A server to try things on; Esc returns here", self.action_sandbox)
         else:
+            if isinstance(screen, MapScreen):
+                yield SystemCommand("I know this", "Show that you know the chapter", screen.action_place)
             yield SystemCommand("Sandbox", "A server without a lesson", self.action_sandbox)
             yield SystemCommand("Laboratory", "Clusters, step by step", self.action_laboratory)
             yield SystemCommand("Forget everything", "Start the whole course again", self.action_reset_everything)

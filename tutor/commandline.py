@@ -10,7 +10,16 @@ from pathlib import Path
 
 import click
 
-_TEXT = ("learn", "list", "bookmarks", "review", "lab", "verify", "info")  # what prints the tutor's text, and no data
+_TEXT = (
+    "learn",
+    "list",
+    "place",
+    "bookmarks",
+    "review",
+    "lab",
+    "verify",
+    "info",
+)  # what prints the tutor's text, and no data
 _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspersed_args": False}
 
 
@@ -155,6 +164,37 @@ def list_command(context: click.Context, as_json: bool) -> None:
     from tutor.lesson.listing import print_list
 
     context.exit(print_list(as_json))
+
+
+@cli.command()
+@click.argument("chapter")
+@click.option("--challenge", is_flag=True, help="Solve the chapter's challenge instead of answering questions.")
+@click.option("--plain", is_flag=True, help="With --challenge: line by line.")
+@click.option("--undo", is_flag=True, help="Have the lessons of the chapter no longer count as placed.")
+@click.pass_context
+def place(context: click.Context, chapter: str, challenge: bool, plain: bool, undo: bool) -> None:
+    """Show that you know a CHAPTER (its number or title), so that its lessons count as placed.
+
+    You answer a few questions of its lessons. The exit status is 0 if the chapter is placed, 3 if not.
+    """
+    from tutor.lesson import placement
+
+    if not challenge:
+        if plain:
+            raise click.UsageError("--plain needs --challenge.")
+        from tutor.plain import _read
+
+        context.exit(placement.run(chapter, _read, undo))
+    lesson, status = placement.begin_challenge(chapter)
+    if lesson is None:
+        context.exit(status)
+    if plain:
+        from tutor.plain import run as run_plain
+
+        context.exit(run_plain(lesson.id))
+    from tutor.app import run
+
+    context.exit(run(lesson.id))
 
 
 @cli.command()

@@ -290,6 +290,15 @@ class FakeCourse:
     def remove_bookmark(self, key: str) -> None:
         pass
 
+    def placement(self, chapter: int) -> None:
+        raise LookupError(chapter)
+
+    def claim(self, chapter: int) -> tuple[str, str]:
+        return "strings", "Solve every task."
+
+    def take_placement_back(self, chapter: int) -> None:
+        pass
+
     def review(self, lesson: str = "") -> list:
         return []
 

@@ -9,7 +9,7 @@ import functools
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +69,9 @@ class Catalogue:
         place = keys.index(lesson.key) + 1
         return self.lessons[place] if place < len(self.lessons) else None
 
-    def chapter_end(self, lesson: Lesson, taken: "Callable[[str], Taken | None]") -> list[str]:
+    def chapter_end(
+        self, lesson: Lesson, taken: "Callable[[str], Taken | None]", placed: Collection[str] = ()
+    ) -> list[str]:
         """Return what to say about the chapter, or the whole course, that ends with a lesson."""
         from tutor.lesson.summary import chapter_told
 
@@ -81,9 +83,10 @@ class Catalogue:
         title = self.chapters.get(chapter, "")
         lessons = [each for each in self.lessons if each.front.chapter == chapter]
         following = f"“{self.chapters.get(after.front.chapter, '')}”, with {after.title}" if after is not None else ""
-        rows = chapter_told(title, lessons, [taken(each.key) for each in lessons], following)
+        rows = chapter_told(title, lessons, [taken(each.key) for each in lessons], following, placed=placed)
         if after is None:
-            rows += chapter_told("", self.lessons, [taken(each.key) for each in self.lessons], "", is_course=True)
+            every = [taken(each.key) for each in self.lessons]
+            rows += chapter_told("", self.lessons, every, "", is_course=True, placed=placed)
         return rows
 
     def with_command(self, command: str) -> list[Lesson]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from engine.observe.events import KeyChanged, KeyExpired
 from engine.protocol.errors import ReplyError
 from tutor.client import LinkError
-from tutor.lesson import bookmarks, model, session
+from tutor.lesson import bookmarks, model, placement, session
 from tutor.lesson import messages as m
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.hints import Hint
@@ -679,7 +679,9 @@ class LessonController(Sandbox):
         following = self._course.after(lesson)
         rows = told(summary) if summary is not None else []
         if self._progress is not None:
-            rows += self._course.chapter_end(lesson, self._progress.of)
+            if summary is not None:
+                rows += placement.challenge_over(self._course, self._progress, lesson, summary)
+            rows += self._course.chapter_end(lesson, self._progress.of, self._progress.kept.placed)
         steps = dict.fromkeys(wrong.step for wrong in summary.wrong) if summary is not None else {}
         again = tuple((at, lesson.steps[at].title) for at in steps)
         name, title = (following.id, following.title) if following is not None else (None, "")

@@ -12,6 +12,7 @@ from tutor.lesson.view import (
     CourseView,
     ExampleView,
     FoundEntry,
+    PlacementResult,
     Question,
     ReviewOutcome,
     ReviewQuestion,
@@ -65,6 +66,31 @@ class Controller(Protocol):
         """
 
 
+class PlacementQuestions(Protocol):
+    """The questions of a placement, one after the other. Every method may take its time."""
+
+    title: str
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    @property
+    def number(self) -> int:
+        """The number of the question that is asked now."""
+
+    def next(self) -> ReviewQuestion | None:
+        """Return the next question."""
+
+    def again(self, said: str) -> str:
+        """Return why an answer was not taken."""
+
+    def answer(self, said: str) -> ReviewOutcome | None:
+        """Take an answer; None if it cannot be read as one."""
+
+    def finish(self) -> PlacementResult:
+        """Return how it went, which is kept."""
+
+
 class Course(Protocol):
     """The course, as far as the screens know it. Every method may take its time: call from a thread."""
 
@@ -95,6 +121,15 @@ class Course(Protocol):
 
     def remove_bookmark(self, key: str) -> None:
         """Remove a bookmark."""
+
+    def placement(self, chapter: int) -> PlacementQuestions:
+        """Return questions about a chapter, for a learner who knows it."""
+
+    def claim(self, chapter: int) -> tuple[str, str]:
+        """Take a chapter's challenge as its placement; returns the lesson to open, if any, and what to say."""
+
+    def take_placement_back(self, chapter: int) -> None:
+        """Have no lesson of a chapter count as placed."""
 
     def review(self, lesson: str = "") -> Sequence[ReviewQuestion]:
         """Return the questions that are due, of one lesson or of all."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tutor.lesson.catalogue import Catalogue
     from tutor.lesson.front_end import Controller
     from tutor.lesson.model import Lesson
+    from tutor.lesson.placement import Placement
     from tutor.lesson.progress import Progress, Taken
     from tutor.lesson.search import Index
     from tutor.prompt import LineHistory
@@ -78,6 +79,7 @@ class InstalledCourse:
 
         course, progress = self._course(), self._progress()
         now = time.time()
+        placed = progress.kept.placed
         marked = {each.lesson for each in progress.kept.bookmarks}
         returned = Counter(each.lesson.id for each in questions(course, progress) if each.due <= now)
         chapters = tuple(
@@ -85,9 +87,14 @@ class InstalledCourse:
                 number,
                 title,
                 tuple(
-                    self._entry(lesson, progress.of(lesson.id), returned[lesson.id], lesson.id in marked)
+                    self._entry(
+                        lesson, progress.of(lesson.id), returned[lesson.id], lesson.id in marked, lesson.id in placed
+                    )
                     for lesson in course.lessons
                     if lesson.front.chapter == number
+                ),
+                next(
+                    (each.id for each in course.lessons if each.front.chapter == number and each.front.challenge), ""
                 ),
             )
             for number, title in course.chapters.items()
@@ -101,7 +108,7 @@ class InstalledCourse:
         return CourseView(chapters, following, tuple(problems), progress.notice, due, count)
 
     @staticmethod
-    def _entry(lesson: "Lesson", taken: "Taken | None", due: int, bookmarked: bool) -> LessonEntry:
+    def _entry(lesson: "Lesson", taken: "Taken | None", due: int, bookmarked: bool, placed: bool) -> LessonEntry:
         from tutor.lesson.summary import skipped_in
 
         return LessonEntry(
@@ -117,17 +124,21 @@ class InstalledCourse:
             skipped_in(lesson, taken),
             due or len(taken.missed if taken else ()),
             bookmarked,
+            placed and not (taken and taken.done),
         )
 
     @staticmethod
     def _next(course: "Catalogue", progress: "Progress") -> str | None:
-        """Return the lesson to go on with: the one begun last, or the first after it that is not done."""
+        """Return the lesson to go on with: the one begun last, or the next one that is neither done nor placed."""
         ids = [lesson.id for lesson in course.lessons]
         last = progress.kept.last
         start = ids.index(last) if last in ids else 0
         for name in (*ids[start:], *ids[:start]):
             taken = progress.of(name)
-            if taken is None or not taken.done:
+            placed = progress.kept.placed.get(name, 0.0)
+            if taken is None and placed:
+                continue
+            if taken is None or (not taken.done and taken.touched >= placed):
                 return name
         return last or (ids[0] if ids else None)
 
@@ -176,6 +187,25 @@ class InstalledCourse:
         from tutor.lesson import bookmarks
 
         bookmarks.remove(self._progress(), key)
+
+    def placement(self, chapter: int) -> "Placement":
+        """Return questions about a chapter, for a learner who knows it."""
+        from tutor.lesson.placement import Placement
+
+        return Placement(self._course(), self._progress(), chapter)
+
+    def claim(self, chapter: int) -> tuple[str, str]:
+        """Take a chapter's challenge as its placement; returns the lesson to open, if any, and what to say."""
+        from tutor.lesson.placement import claim
+
+        challenge, told = claim(self._course(), self._progress(), chapter)
+        return challenge.id if challenge is not None else "", told
+
+    def take_placement_back(self, chapter: int) -> None:
+        """Have no lesson of a chapter count as placed."""
+        from tutor.lesson.placement import take_back
+
+        take_back(self._course(), self._progress(), chapter)
 
     def review(self, lesson: str = "") -> list[ReviewQuestion]:
         """Return the questions that are due, of one lesson or of all."""

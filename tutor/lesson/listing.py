@@ -24,6 +24,7 @@ def print_list(as_json: bool = False) -> int:
     course, progress = installed_course(), Progress()
     now = time.time()
     due = Counter(each.lesson.id for each in questions(course, progress) if each.due <= now)
+    placed = progress.kept.placed
     marked: dict[str, list[int]] = {}
     for each in entries(course, progress):
         marked.setdefault(each.lesson_key, []).append(each.step + 1)
@@ -40,7 +41,8 @@ def print_list(as_json: bool = False) -> int:
                     "steps": len(lesson.steps),
                     "steps_done": len(taken.steps) if taken else 0,
                     "done": bool(taken and taken.done),
-                    "state": _state(lesson, taken),
+                    "state": _state(lesson, taken, lesson.id in placed),
+                    "placed": lesson.id in placed and not (taken and taken.done),
                     "tasks": sum(len(step.tasks) for step in lesson.steps),
                     "tasks_done": len(taken.tasks_done) if taken else 0,
                     "tasks_skipped": skipped_in(lesson, taken),
@@ -60,16 +62,7 @@ def print_list(as_json: bool = False) -> int:
             print(f"{number}. {title}")
             for lesson in lessons:
                 taken = progress.of(lesson.id)
-                words = ["done"] if taken and taken.done else []
-                if taken and not taken.done:
-                    words = [f"step {taken.step + 1} of {len(lesson.steps)}"]
-                skipped = skipped_in(lesson, taken)
-                words += [f"{skipped} task{'s' if skipped > 1 else ''} skipped"] if skipped else []
-                words += [f"{len(taken.missed)} predicted otherwise"] if taken and taken.missed else []
-                words += [f"{due[lesson.id]} to review"] if due[lesson.id] else []
-                words += (
-                    [f"bookmark at step {', '.join(map(str, steps))}"] if (steps := marked.get(lesson.id)) else []
-                )
+                words = _words(lesson, taken, lesson.id in placed, due[lesson.id], marked.get(lesson.id, []))
                 end = f"  {', '.join(words)}" if words else ""
                 print(f"   {lesson.id:<{width}}  {lesson.title}  ({lesson.front.minutes} min){end}")
     for problem in course.problems:
@@ -79,8 +72,26 @@ def print_list(as_json: bool = False) -> int:
     return 0
 
 
-def _state(lesson: Lesson, taken: Taken | None) -> str:
-    """Return `new`, `begun`, `solved` (finished, every task done) or `skipped` (finished without some)."""
+def _words(lesson: Lesson, taken: Taken | None, placed: bool, due: int, steps: list[int]) -> list[str]:
+    """Return what the list says about a lesson; `steps` are those with a bookmark, from 1."""
+    words = ["done"] if taken and taken.done else ["placed"] if placed else []
+    if taken and not taken.done:
+        words.append(f"step {taken.step + 1} of {len(lesson.steps)}")
+    if skipped := skipped_in(lesson, taken):
+        words.append(f"{skipped} task{'s' if skipped > 1 else ''} skipped")
+    if taken and taken.missed:
+        words.append(f"{len(taken.missed)} predicted otherwise")
+    if due:
+        words.append(f"{due} to review")
+    if steps:
+        words.append(f"bookmark at step {', '.join(map(str, steps))}")
+    return words
+
+
+def _state(lesson: Lesson, taken: Taken | None, placed: bool) -> str:
+    """Return `new`, `begun`, `placed`, `solved` (finished, every task done) or `skipped` (finished without some)."""
+    if placed and not (taken and taken.done):
+        return "placed"
     if taken is None:
         return "new"
     if not taken.done:

@@ -66,6 +66,7 @@ class FrontMatter(_CoursePart):
     minutes: int
     wrong_idea: str  # the misunderstanding that the lesson removes
     summary: str = ""
+    challenge: bool = False  # the chapter's: who solves it may know the chapter already
     needs: list[str] = []
     commands: list[str] = []  # what it teaches: the reference links here
     servers: dict[str, ServerSpec] = {}

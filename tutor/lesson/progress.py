@@ -105,6 +105,8 @@ class ProgressFile(msgspec.Struct):
     last: str = ""  # the lesson that was taken last
     cards: dict[str, Card] = {}  # of the review
     bookmarks: list[Bookmark] = []
+    placed: dict[str, float] = {}  # lessons of chapters that the learner knew: key, seconds since 1970
+    claimed: list[int] = []  # chapters whose challenge is taken to have them placed
 
 
 Change = Callable[[ProgressFile], None]
@@ -284,9 +286,12 @@ class Progress:
                 kept.lessons.clear()
                 kept.cards.clear()
                 kept.bookmarks.clear()
+                kept.placed.clear()
+                kept.claimed.clear()
                 kept.last = ""
             else:
                 kept.lessons.pop(lesson, None)
+                kept.placed.pop(lesson, None)
                 kept.cards = {key: card for key, card in kept.cards.items() if not key.startswith(f"{lesson}/")}
                 kept.bookmarks = [each for each in kept.bookmarks if each.lesson != lesson]
 

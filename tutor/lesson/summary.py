@@ -148,9 +148,14 @@ def told(taken: Summary) -> list[str]:
 
 
 def chapter_told(
-    title: str, lessons: Sequence[Lesson], taken: Sequence[Taken | None], following: str, is_course: bool = False
+    title: str,
+    lessons: Sequence[Lesson],
+    taken: Sequence[Taken | None],
+    following: str,
+    is_course: bool = False,
+    placed: Collection[str] = (),
 ) -> list[str]:
-    """Return what a learner is told at the end of a chapter, or of the course."""
+    """Return what a learner is told at the end of a chapter, or of the course; `placed` are keys of lessons."""
     known = [each for each in taken if each is not None]
     done = sum(each.done for each in known)
     what = "the course" if is_course else f"the chapter “{title}”"
@@ -160,6 +165,9 @@ def chapter_told(
     seconds = sum(each.seconds for each in known)
     facts = [f"{sum(len(each.tasks) for each in known)} tasks done"]
     facts += [f"{left} skipped"] * bool(left)
+    open_lessons = [each for each, its in zip(lessons, taken, strict=True) if its is None or not its.done]
+    count = sum(lesson.key in placed for lesson in open_lessons)
+    facts += [f"{_count(count, 'lesson')} placed"] * bool(count)
     facts += [f"{right} of {_count(right + missed, 'prediction')} right"] * bool(right + missed)
     facts += [duration(seconds)] * bool(seconds)
     rows.append(" · ".join(facts))
@@ -169,11 +177,9 @@ def chapter_told(
     if refuted and not is_course:
         rows.append("You have seen for yourself that these ideas are wrong:")
         rows += [f"- {idea}" for idea in refuted]
-    open_lessons = [
-        lesson.title for lesson, each in zip(lessons, taken, strict=True) if each is None or not each.done
-    ]
-    if open_lessons:
-        rows.append(f"Still open: {', '.join(open_lessons[:4])}{' …' if len(open_lessons) > 4 else ''}.")
+    left_open = [lesson.title for lesson in open_lessons if lesson.key not in placed]
+    if left_open:
+        rows.append(f"Still open: {', '.join(left_open[:4])}{' …' if len(left_open) > 4 else ''}.")
     if following:
         rows.append(f"Next: {following}.")
     return rows

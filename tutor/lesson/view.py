@@ -22,6 +22,7 @@ class LessonEntry:
     skipped: int = 0  # tasks that were left out
     missed: int = 0  # predictions that came out otherwise
     bookmarked: bool = False
+    placed: bool = False  # its chapter was known; not done
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class ChapterEntry:
     number: int
     title: str
     lessons: tuple[LessonEntry, ...] = ()
+    challenge: str = ""  # the ID of its challenge
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class LessonPlace:
 
 @dataclass(frozen=True, slots=True)
 class ReviewQuestion:
-    """A question of the review, in plain text. Without choices the answer is typed."""
+    """A question of the review or of a placement, in plain text. Without choices the answer is typed."""
 
     key: str
     lesson: str
@@ -95,11 +97,20 @@ class ReviewQuestion:
     text: str
     labels: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    context: str = ""  # what comes before it, as Markdown
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementResult:
+    """How a placement ended, and what to say about it."""
+
+    passed: bool
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewOutcome:
-    """What became of an answer: the right one, why (Markdown), and when the question returns."""
+    """What became of an answer: the right one, why (Markdown), and when the question returns (or what follows)."""
 
     right: bool
     answer: str

@@ -1,5 +1,6 @@
 """The map of the course: what there is, what is done, what comes next. Nothing is locked."""
 
+import asyncio
 import gc
 from collections.abc import Callable
 from typing import ClassVar
@@ -24,8 +25,10 @@ HELP = """\
 The course, chapter by chapter. **Enter** opens the lesson under the bar; the program starts on the one you were in,
 or on the next one. Nothing is locked: take whatever you like, in any order, as often as you like.
 
-`✓` done · `»` finished, with tasks skipped · `◐` begun · `▸` next · `↻` back for review: you predicted something
-there that turned out otherwise. **v** asks these questions again.
+`✓` done · `»` finished, with tasks skipped · `◆` placed · `◐` begun · `▸` next · `↻` back for review: you predicted
+something there that turned out otherwise. **v** asks these questions again.
+
+**k**, “I know this”: answer six questions about the chapter, or solve its challenge, and its lessons count as placed.
 
 **s** opens the sandbox, a server of your own without a lesson. **l** opens the laboratory: clusters, step by step.
 **r** opens the reference: every command, and the glossary. **/** finds lessons, commands, terms and bookmarks by any
@@ -43,6 +46,8 @@ def mark(lesson: LessonEntry, is_next: bool) -> tuple[str, str]:
         return "✓", "$text-success"
     if is_next:
         return "▸", "bold"
+    if lesson.placed:
+        return "◆", "$text-secondary"
     if lesson.started:
         return "◐", "$text-accent"
     return "○", "$faint"
@@ -54,6 +59,8 @@ def state(lesson: LessonEntry, is_next: bool) -> str:
         return f"{lesson.missed} to review"
     if lesson.done:
         return f"{lesson.skipped} skipped" if lesson.skipped else "done"
+    if lesson.placed:
+        return "placed"
     if lesson.started:
         return f"step {min(lesson.step + 1, lesson.steps)} of {lesson.steps}" if lesson.steps else "begun"
     if is_next:
@@ -74,6 +81,7 @@ class MapScreen(TutorScreen[None]):
         Binding("l", "app.laboratory", "laboratory", id="map.laboratory"),
         Binding("slash", "app.find", "find", key_display="/", id="map.find"),
         Binding("v", "review", "review", id="map.review"),
+        Binding("k", "place", "I know this", id="map.place"),
         Binding("b", "bookmarks", "bookmarks", id="map.bookmarks"),
         Binding("r", "app.reference", "reference", id="map.reference"),
         Binding("comma", "app.settings", "settings", key_display=",", id="map.settings"),
@@ -161,6 +169,8 @@ class MapScreen(TutorScreen[None]):
             self._notice = view.notice
             self.app.push_screen(ChoiceDialog("Your progress", view.notice, [("ok", "Continue")]))
         told = [f"{done} of {total} lessons done"] if total else []
+        placed = sum(lesson.placed for lesson in self._lessons.values())
+        told += [f"{placed} placed"] if placed else []
         told += [f"{view.due} to review (v)"] if view.due else []
         self.query_one(HeaderBar).show("Course", " · ".join(told))
         self.refresh_bindings()
@@ -176,6 +186,8 @@ class MapScreen(TutorScreen[None]):
             done = sum(lesson.done and not lesson.skipped for lesson in chapter.lessons)
             title = Content.styled(f"{chapter.number}  {chapter.title}", "bold")
             count = f"{done}/{len(chapter.lessons)}" if chapter.lessons else "to come"
+            if placed := sum(lesson.placed for lesson in chapter.lessons):
+                count = f"{placed} placed  {count}"
             options.append(Option(self._line(title, count, width), disabled=True))
             for lesson in chapter.lessons:
                 is_next = lesson.id == self.view.next_lesson
@@ -223,6 +235,8 @@ class MapScreen(TutorScreen[None]):
         told = state(lesson, is_next)
         if lesson.review:
             facts.append("predictions of yours came out otherwise: v asks again")
+        elif lesson.placed:
+            facts.append("placed: you knew its chapter")
         elif lesson.started:
             facts.append(told)
             facts += [f"{lesson.skipped} skipped"] * bool(lesson.skipped and not lesson.done)
@@ -263,6 +277,39 @@ class MapScreen(TutorScreen[None]):
         from tutor.screens.review import ReviewScreen
 
         self.app.push_screen(ReviewScreen(lesson))
+
+    def action_place(self) -> None:
+        """Ask how the learner shows that they know the chapter of the lesson under the bar."""
+        from tutor.screens.placement import IKnowThis, PlacementScreen
+
+        chosen = self._chosen_id()
+        chapter = next((each for each in self.view.chapters if chosen in (it.id for it in each.lessons)), None)
+        if chapter is None:
+            return
+
+        def answered(choice: str | bool | None) -> None:
+            if choice == "questions":
+                self.app.push_screen(PlacementScreen(chapter.number))
+            elif choice == "challenge":
+                self._claim(chapter.number)
+            elif choice == "undo":
+                self._take_placement_back(chapter.number)
+
+        self.app.push_screen(IKnowThis(chapter), answered)
+
+    @work(group="act")
+    async def _claim(self, chapter: int) -> None:
+        lesson, told = await asyncio.to_thread(self.app.course.claim, chapter)
+        self.app.notify(told, title="I know this", timeout=8, markup=False)
+        if lesson:
+            self.app.open_lesson(lesson)
+        else:
+            self.load()
+
+    @work(group="act")
+    async def _take_placement_back(self, chapter: int) -> None:
+        await asyncio.to_thread(self.app.course.take_placement_back, chapter)
+        self.load()
 
     def action_bookmarks(self) -> None:
         """Choose a bookmark and go there."""
