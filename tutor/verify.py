@@ -172,6 +172,7 @@ class _LessonWalk:
                 self.took(session.arrived(name, self.server.arrived(name, 0.05)))
             if self.lesson.on_machines:
                 session.look_again()
+        self.replies_of_others(task)
         if not session.task_done(task):
             finding = check(task.conditions, self.server.inspect, session.state.attempts[session.state.since :])
             typed = "; ".join(f"{each.line} → {each.printed.strip()}" for each in session.state.attempts[-3:])
@@ -194,6 +195,18 @@ class _LessonWalk:
             self.differs(task.spec_line, f"the wrong attempt `{what}` gets another hint", hint, given[-1])
         self.server.undo(place)
         session.state = state
+
+    def replies_of_others(self, task: Task) -> None:
+        """Look for replies that commands of all kinds give, where the check does not say of which command."""
+        for place, condition in _conditions(task):
+            if place[0] != "check" or not condition.only_replied:
+                continue
+            for attempt in self.session.state.attempts:
+                reply = attempt.printed.strip()
+                plain = reply and "\n" not in reply and not attempt.failed and attempt.argv
+                if plain and check([condition], self.server.inspect, [attempt]).holds:
+                    text = f"replied: other commands may give `{short(reply)}`, too: add typed, reads or writes"
+                    self.wrong(task.lines.get((*place, "replied"), task.spec_line), text)
 
     def elsewhere(self, task: Task) -> None:
         """Type the solution in another terminal than the one that the task names: it must not be accepted."""

@@ -137,3 +137,25 @@ def test_a_change_in_another_terminal_is_named():
         assert session.open_task is None
     finally:
         server.close()
+
+
+def test_a_reply_of_any_command_is_not_enough():
+    told = problems("check: {key: b, value: 2}", "check: {replied: '^OK$'}")
+    assert any("other commands may give `OK`, too" in each for each in told)
+    assert not any("too: add" in each for each in problems("{key: b, value: 2}", "{typed: SET *, replied: '^OK$'}"))
+
+
+def test_a_command_that_repeats_its_words_does_not_count_as_a_reply():
+    lesson = parse_lesson(LESSON.replace("{key: b, value: 2}", "{replied: 'answer'}"), "sample.md")
+    server = EngineServer(lesson.terminals)
+    session = Session(lesson, server)
+    session.open()
+    try:
+        session.submit("redis", "PING answer")
+        session.submit("redis", "ECHO answer")
+        assert session.open_task is not None
+        session.submit("redis", "SET b answer")
+        session.submit("redis", "GET b")
+        assert session.open_task is None
+    finally:
+        server.close()

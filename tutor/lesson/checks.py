@@ -329,6 +329,8 @@ def _is_typed(condition: CheckCondition, patterns: list[str] | None, attempt: At
         return False
     if condition.writes is not None and not _reaches(attempt, condition.writes, WRITE):
         return False
+    if condition.only_replied and typed.repeats(attempt.argv):
+        return False
     return condition.replied is None or re.search(condition.replied, attempt.printed, re.M) is not None
 
 

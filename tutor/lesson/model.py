@@ -116,6 +116,11 @@ class CheckCondition(_CoursePart, rename={"is_": "is", "not_": "not"}):
     # what to tell the learner while the condition does not hold
     say: str | None = None
 
+    @property
+    def only_replied(self) -> bool:
+        """Whether it asks for a reply, of whatever command."""
+        return self.replied is not None and self.typed is None and self.reads is None and self.writes is None
+
 
 class WrongAttempt(_CoursePart):
     """A wrong attempt that learners make, and the hint meant for it.

@@ -295,6 +295,11 @@ def lacks(argv: Sequence[bytes], tokens: Sequence[str]) -> bool:
     return any(each is not None and not wanted & {token for token, _ in each.options} for each in parsed)
 
 
+def repeats(argv: Sequence[bytes]) -> bool:
+    """Return whether a command's reply is nothing but its own words, so that it shows nothing of the server."""
+    return any(len(words) > 1 and words[0].upper() in ("ECHO", "PING") for words in commands(argv))
+
+
 def _same_words(wanted: Sequence[str], found: Sequence[str]) -> bool:
     if wanted[-1] == "*" and len(wanted) > 1 and len(found) >= len(wanted) - 1:
         wanted, found = wanted[:-1], found[: len(wanted) - 1]
