@@ -19,6 +19,8 @@ KINDS = {
     "stream": "a stream",
 }
 LONGEST = 2000  # characters of an error that are looked at
+_SCRIPTS = frozenset(("EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO"))
+_OF_A_SCRIPT = ("The script returned an error of its own: {error}.", "Look for `redis.error_reply` in its code.")
 _UNKNOWN = ("`{name}` was refused: {error}.", "`HELP {name}` shows how it is used.")
 
 
@@ -57,7 +59,8 @@ def _filled(argv: Sequence[bytes], error: str) -> tuple[str, str]:
     found = pages.find(error)
     if found is None:
         what = shorten(error.partition(" ")[2] or error, 200).rstrip(". ")
-        return (_UNKNOWN[0].replace("{name}", name).replace("{error}", what), _UNKNOWN[1].replace("{name}", name))
+        cause, remedy = _OF_A_SCRIPT if name in _SCRIPTS else _UNKNOWN
+        return cause.replace("{name}", name).replace("{error}", what), remedy.replace("{name}", name)
     page, match = found
     groups = [shorten(each or "", 80).replace("`", "'") for each in match.groups()]
 
