@@ -17,16 +17,21 @@ UNKNOWN = "word"
 MOST = 60  # variants of one expression
 _CODES = """
 ERR ASK BUSY BUSYGROUP BUSYKEY CLUSTERDOWN CROSSSLOT DENIED EXECABORT INPROG INVALIDOBJ IOERR LOADING MASTERDOWN
-MISCONF MOVED NOAUTH NOADDR NOGOODSLAVE NOGROUP NOMASTERLINK NOPERM NOPROTO NOQUORUM NOREPLICAS NOSCRIPT NOTBUSY NOTREADY
-OOM READONLY TRYAGAIN UNBLOCKED UNKILLABLE WRONGPASS WRONGTYPE
+MISCONF MOVED NOAUTH NOADDR NOGOODSLAVE NOGROUP NOMASTERLINK NOPERM NOPROTO NOQUORUM NOREPLICAS NOSCRIPT NOTBUSY
+NOTREADY OOM READONLY TRYAGAIN UNBLOCKED UNKILLABLE WRONGPASS WRONGTYPE
 """
 CODES = frozenset(_CODES.split())
 _SLOT = re.compile(r"%[-0-9.]*([bsdifgrcx%])")
 
 
+_MAKES_ERRORS = re.compile(r"ReplyError\(|\"[A-Z]{3,} [A-Za-z%'(]|Error\(b?f?\"")
+
+
 @functools.cache
 def _modules():
-    return {path: ast.parse(path.read_text()) for path in sorted(ENGINE.rglob("*.py"))}
+    """Return the modules that have to do with errors, parsed."""
+    sources = ((path, path.read_text()) for path in sorted(ENGINE.rglob("*.py")))
+    return {path: ast.parse(text) for path, text in sources if _MAKES_ERRORS.search(text)}
 
 
 def _name_of(path):
@@ -197,7 +202,7 @@ def _looked_up(name, scope, depth):
     if values:
         return _several(text for value in values[:8] for text in _made(value, scope, depth + 1))
     module = scope.module
-    if name in _imports()[module]:
+    if name in _imports().get(module, {}):
         module, name = _imports()[module][name]
     return _constant(module, name) or [UNKNOWN]
 
