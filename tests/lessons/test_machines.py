@@ -281,3 +281,47 @@ def test_a_benchmark_ends_in_time(monkeypatch, server):
     assert "(stopped after 0 seconds: 2 of 100000 requests)" in shell.run("redis-benchmark -q -c 2 -t set")
     monkeypatch.setattr(benchmark, "ALL_SECONDS", -1.0)
     assert "-t chooses tests" in shell.run("redis-benchmark -q -c 2")
+
+
+def test_folders_are_copied_and_moved(server):
+    shell = Shell(server.machines, "redis01")
+    server.execute("redis01", [b"CONFIG", b"SET", b"appendonly", b"yes"])
+    files = shell.run("ls appendonlydir")
+    assert shell.run("cp appendonlydir copy") == "cp: -r not specified; omitting directory 'appendonlydir'\n"
+    assert shell.run("cp -r appendonlydir copy; ls copy") == files
+    assert shell.run("cp -r appendonlydir copy; ls copy/appendonlydir") == files
+    assert shell.run("mv copy/appendonlydir moved; ls moved; ls copy") == files * 2
+    assert "cannot overwrite non-directory" in shell.run("cp -r copy redis.conf")
+    assert "into itself" in shell.run("cp -r copy copy")
+    shell.run("rm -r copy moved")
+
+
+def test_redis_check_aof_finds_what_is_wrong(server):
+    shell = Shell(server.machines, "redis01")
+    for argv in ([b"CONFIG", b"SET", b"appendonly", b"yes"], [b"SET", b"a", b"1"], [b"SET", b"b", b"2"]):
+        server.execute("redis01", argv)
+    shell.run("cp -r appendonlydir copy")
+    manifest = "copy/appendonly.aof.manifest"
+    base, increment = re.findall(r"appendonly.aof.\d.\w+.\w+", shell.run(f"cat {manifest}"))
+    assert shell.run(f"redis-check-aof {manifest}").endswith("All AOF files and manifest are valid\n")
+    assert "Is a directory" in shell.run("redis-check-aof copy")
+    assert shell.run("redis-check-aof --bad copy").startswith("Usage:")
+    assert "No such file" in shell.run("redis-check-aof copy/none")
+    shell.run(f"truncate -s -3 copy/{increment}")
+    said = shell.run(f"redis-check-aof {manifest}")
+    assert (
+        said.endswith(f"AOF {increment} is not valid. Use the --fix option to try fixing it.\n") and "diff=24" in said
+    )
+    assert f"Successfully truncated AOF {increment}" in shell.run(f"redis-check-aof --fix {manifest}")
+    assert shell.run(f"redis-check-aof copy/{increment}").endswith("is valid\n")
+    shell.run(f"printf '*1\\r\\n$5\\r\\nMULTI\\r\\n' >> copy/{increment}")
+    assert "is not valid" in shell.run(f"redis-check-aof copy/{increment}")
+    shell.run(f"echo rubbish > copy/{increment}")
+    assert "is not valid" in shell.run(f"redis-check-aof copy/{increment}")
+    shell.run(f"truncate -s -9 copy/{base}")
+    assert "RDB ERROR DETECTED" in shell.run(f"redis-check-aof {manifest}")
+    shell.run(f"rm copy/{base}")
+    assert f"Cannot open file copy/{base}" in shell.run(f"redis-check-aof {manifest}")
+    shell.run(f"echo rubbish > {manifest}")
+    assert "Invalid manifest file" in shell.run(f"redis-check-aof {manifest}")
+    shell.run("rm -r copy")

@@ -394,7 +394,9 @@ class RealMachine:
 
     def write(self, path: str, data: bytes) -> None:
         """See `Machine`."""
-        (self.folder / path).write_bytes(data)
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
 
     def remove(self, path: str) -> None:
         """See `Machine`."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.protocol.version import VERSION
 from tutor.client import Connection, LinkError
-from tutor.lesson import benchmark, packages
+from tutor.lesson import benchmark, check_aof, packages
 from tutor.lesson.machines import Machines, Place, RealMachine, SimulatedMachine, listens_to_others
 from tutor.lesson.model import SERVER_PORT
 from tutor.lesson.server import printed
@@ -39,7 +39,13 @@ LARGEST_BYTES = 1 << 26
 # The home folder of the user `ubuntu`: its files are in the machine's one folder, with this in front of their names.
 HOME_FOLDER, HOME = "/home/ubuntu", "home~ubuntu~"
 SYSTEM_FILES = {f"/{path.replace('~', '/')}": path for path in (packages.KEYRING, packages.SOURCES)}
-OF_PACKAGE = ("redis-cli", "redis-server", "redis-tutor", "redis-benchmark")  # there when Redis is installed
+OF_PACKAGE = (
+    "redis-cli",
+    "redis-server",
+    "redis-tutor",
+    "redis-benchmark",
+    "redis-check-aof",
+)  # there when Redis is installed
 # redis-cli's options that neither reach a file or server of their own nor go on for ever; those with a value first.
 CLI_VALUES = ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples")
 CLI_FLAGS = (
@@ -49,11 +55,12 @@ CLI_FLAGS = (
 HELP = """\
 This is the lesson's small shell, on a machine of the lesson. It knows:
   ls [-l] [FOLDER]  cat FILE  head -n N FILE  tail -n N FILE  wc -c FILE  xxd FILE  grep TEXT FILE
-  cp A B  mv A B  rm A  scp FILE HOST:[FILE]  echo TEXT >> FILE  truncate -s SIZE FILE
+  cp [-r] A B  mv A B  rm [-r] A  scp FILE HOST:[FILE]  echo TEXT >> FILE  truncate -s SIZE FILE
   sed -i 's/OLD/NEW/' FILE  sed -i '/TEXT/d' FILE     (change a line of a file, and delete one)
   systemctl start|stop|restart|status redis-server      pkill -9 redis-server      pull-the-plug
   redis-cli [OPTIONS] COMMAND      printf TEXT | nc HOST PORT      redis-tutor explain FILE      sleep SECONDS
   redis-benchmark [-h HOST] [-c CLIENTS] [-n REQUESTS] [-P NUMBER] [-r KEYS] [-d BYTES] [-t TESTS | COMMAND] [-q]
+  redis-check-aof [--fix] FILE
   COMMAND | head, tail, grep, wc      COMMAND > FILE      COMMAND; COMMAND      redis-server -v
 The server's files are here (and in /var/lib/redis), its log is redis-server.log. /home/ubuntu is a folder of yours.
 On a Sentinel's machine the server is redis-sentinel: sentinel.conf, redis-sentinel.log, redis-cli -p 26379.
@@ -61,7 +68,7 @@ On a Sentinel's machine the server is redis-sentinel: sentinel.conf, redis-senti
 COMMANDS = (
     "ls", "cat", "head", "tail", "wc", "xxd", "grep", "cp", "mv", "rm", "scp", "echo", "printf", "truncate", "sudo",
     "systemctl", "pkill", "pull-the-plug", "redis-cli", "redis-server", "nc", "redis-tutor", "sleep", "help", "pwd",
-    "hostname", "sed", "tee", "curl", "gpg", "apt-get", "redis-benchmark",
+    "hostname", "sed", "tee", "curl", "gpg", "apt-get", "redis-benchmark", "redis-check-aof",
 )  # fmt: skip
 
 
@@ -229,7 +236,7 @@ class Shell:
             "scp": self._scp, "truncate": self._truncate, "systemctl": self._systemctl, "pkill": self._pkill,
             "redis-cli": self._redis_cli, "nc": self._nc, "redis-tutor": self._tutor, "sleep": self._sleep,
             "sed": self._sed, "tee": self._tee, "gpg": self._gpg, "apt-get": self._apt, "apt": self._apt,
-            "redis-benchmark": self._benchmark,
+            "redis-benchmark": self._benchmark, "redis-check-aof": self._check_aof,
         }  # fmt: skip
         if name == "help":
             return HELP
@@ -338,19 +345,43 @@ class Shell:
         return ""
 
     def _mv(self, words: list[str], given: str | None) -> str:
-        source, target = self._copy("mv", words)
-        if source != target:
-            self.machine.remove(source)
+        for source, target in self._copy("mv", ["-r", *words]):
+            if source != target:
+                self.machine.remove(source)
         return ""
 
-    def _copy(self, command: str, words: list[str]) -> tuple[str, str]:
+    def _copy(self, command: str, words: list[str]) -> list[tuple[str, str]]:
+        """Copy a file, or a folder with -r; returns what was copied to where."""
         names = [word for word in words if not word.startswith("-")]
         if len(names) != 2:
             raise _Failed(f"{command}: {command} FROM TO")
         source, target = self._path(names[0], command), self._path(names[1], command)
+        if source and self._is_folder(source):
+            if not any(re.fullmatch(r"-[aprR]*[arR][aprR]*", word) for word in words):
+                raise _Failed(f"{command}: -r not specified; omitting directory '{names[0]}'")
+            return self._copy_folder(command, source, target)
+        return [self._copy_file(command, names[0], source, target)]
+
+    def _copy_folder(self, command: str, source: str, target: str) -> list[tuple[str, str]]:
+        if self._is_folder(target):
+            target = _within(target, posixpath.basename(source))
+        if self._data(target) is not None:
+            raise _Failed(f"{command}: cannot overwrite non-directory '{target}' with directory '{source}'")
+        if f"{target}/".startswith(f"{source}/"):
+            raise _Failed(f"{command}: cannot copy a directory, '{source}', into itself, '{target}'")
+        pairs = [
+            (path, f"{target}/{path.removeprefix(f'{source}/')}")
+            for path in self.machine.files()
+            if path.startswith(f"{source}/")
+        ]
+        for path, copy in pairs:
+            self.machine.write(copy, self._data(path) or b"")
+        return pairs
+
+    def _copy_file(self, command: str, name: str, source: str, target: str) -> tuple[str, str]:
         data = self._data(source)
         if data is None:
-            raise _Failed(f"{command}: cannot stat '{names[0]}': No such file or directory")
+            raise _Failed(f"{command}: cannot stat '{name}': No such file or directory")
         if self._is_folder(target):
             target = _within(target, posixpath.basename(source).removeprefix(HOME))
         self._put(target, data)
@@ -571,6 +602,22 @@ class Shell:
             raise _Failed(str(error)) from error
         place = self._address(asked.host, asked.port)
         return self.machine.outward(benchmark.run(asked, lambda: _connected(place)).encode()).decode()
+
+    def _check_aof(self, words: list[str], given: str | None) -> str:
+        names = [word for word in words if word != "--fix"]
+        if len(names) != 1 or names[0].startswith("-"):
+            raise _Failed(check_aof.USAGE)
+
+        def read(name: str) -> bytes | None:
+            path = self._path(name, "redis-check-aof")
+            if self._is_folder(path):
+                raise _Failed(f"Cannot open file {name}: Is a directory")
+            return self._data(path)
+
+        found = check_aof.check(names[0], read, "--fix" in words)
+        for name, data in found.cut.items():
+            self._put(self._path(name, "redis-check-aof"), data)
+        return found.text
 
     def _nc(self, words: list[str], given: str | None) -> str:
         names = [word for word in words if not word.startswith("-")]

@@ -113,8 +113,9 @@ def test_no_line_of_a_solution_is_accused(lesson, servers):
     for index, step in enumerate(lesson.steps):
         if index:
             session.next()
+        first = min((task.line for task in step.tasks), default=0)
         for example in step.examples:
-            if not example.arrives and not example.setup:
+            if not example.arrives and not example.setup and example.line < first:
                 session.run_example(example)
         said += [event for _ in step.tasks for event in session.show() if isinstance(event, Diagnosed)]
     if lesson.on_machines:

@@ -691,12 +691,13 @@ def _other_pair(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
     wanted = [found for each in want if each is not None and (found := _groups(name, each.positional))]
     if groups is None:
         return None
-    values = {group[0]: group[1] for head, all_ in wanted if head == groups[0] for group in all_ if len(group) == 2}
+    pairs = [group for head, all_ in wanted if head == groups[0] for group in all_ if len(group) == 2]
+    values = dict(pairs)
     for group in groups[1]:
         if (
             len(group) == 2
             and group[0] in values
-            and group[1] != values[group[0]]
+            and group not in pairs  # a setting can be changed, and changed back
             and goal.is_given(values[group[0]])
         ):
             off = difference(goal, "value", values[group[0]], group[1])
