@@ -2,9 +2,13 @@
 
 import pickle
 
+import pytest
+
 from engine.cluster import state as st
 from engine.simulation.actions import Crash, Cut, Heal
 from tests.cluster.simulated import TIMEOUT_MS, SimulatedCluster
+
+pytestmark = pytest.mark.long
 
 
 def test_a_cluster_forms_and_serves() -> None:

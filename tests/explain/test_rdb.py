@@ -1,5 +1,6 @@
 """The annotated view covers every byte of any file, and says the same as the loader."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,6 +9,8 @@ from engine.persistence.rdb.compression import crc64
 from engine.persistence.rdb.writer import auxiliary, write
 from tests.persistence.test_rdb_files import NOW_MS, filled, keyspace, keyspaces
 from tutor.explain.rdb import Span, explain
+
+pytestmark = pytest.mark.long
 
 
 def checked(data: bytes, base: int = 0) -> list[Span]:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.fuzz.everything import KINDS, Bench, check_users, rule, try_all
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_answer_is_an_error_of_our_own(seed: int) -> None:

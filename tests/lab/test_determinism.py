@@ -2,8 +2,12 @@
 
 import sys
 
+import pytest
+
 from tests.interpreters import others
 from tests.lab import determinism
+
+pytestmark = pytest.mark.long
 
 
 def test_histories_are_equal_everywhere():

@@ -17,6 +17,8 @@ from tests.real import client_program, find_servers, missing
 from tests.replication.servers import Server, wait_for
 from tests.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 READS_OUR_SNAPSHOTS = [
     program for program in find_servers() if program.version >= ((8,) if program.kind == "valkey" else (7, 2))

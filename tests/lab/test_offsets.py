@@ -14,6 +14,7 @@ import pytest
 from engine.replication.master import ONLINE
 from engine.simulation.trace import Delivered, Dialled, Exited, Sent
 from tests.lab.share import share_of_scenarios
+from tests.share import share
 from tutor.lab.explain import LinkDecoder, words_of
 from tutor.lab.loader import find, read_scenario
 from tutor.lab.runner import ScenarioRunner
@@ -102,7 +103,7 @@ class Counter:
         self.checks += 1
 
 
-@pytest.mark.parametrize("name", share_of_scenarios())
+@pytest.mark.parametrize("name", share(share_of_scenarios(), 3))
 def test_offsets_are_the_bytes_on_the_wire(name):
     runner = ScenarioRunner(read_scenario(find(name)))
     counter = Counter(runner)

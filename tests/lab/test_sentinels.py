@@ -14,6 +14,8 @@ from tutor.lab.routine import said_by_sentinel
 from tutor.lab.runner import ScenarioRunner
 from tutor.lesson.model import Problem
 
+pytestmark = pytest.mark.long
+
 SENTINELS = tuple(f"172.16.6.{100 + number}:26379" for number in range(3))
 
 

@@ -16,6 +16,8 @@ from tutor.prompt.words import LINE, shorten, split_args
 from tutor.theme import shades
 from tutor.widgets.terminal import Terminal
 
+pytestmark = pytest.mark.long
+
 LONG = "x" * 200_000
 MOST = LINE + 200  # with what is said about it
 

@@ -14,6 +14,7 @@ import pytest
 from tests.lessons.test_session import LESSON, TEXT
 from tests.prompt.screen import Terminal
 from tests.screens.test_real_terminal import children_of, program
+from tests.share import share
 from tests.waiting import PATIENCE_S, wait_until
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.progress import Progress
@@ -237,7 +238,7 @@ def _clear(screen: Terminal, half: str) -> None:
         screen.gone(f"> {half}")
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", share(range(2), 2))
 def test_the_program_is_killed_at_any_moment_and_comes_back(tmp_path: Path, seed: int) -> None:
     choice, typed, half = random.Random(seed), 0, ""
     for _ in range(3):

@@ -12,6 +12,8 @@ from engine.table.declarations import SERVER
 from tests.inprocess import check_space
 from tests.world import QuietWorld
 
+pytestmark = pytest.mark.long
+
 # What ends the server or a connection, waits for other machines, or is slow on purpose.
 LEFT_OUT = frozenset(
     b"debug shutdown sync psync replicaof slaveof monitor quit subscribe psubscribe ssubscribe failover replconf "

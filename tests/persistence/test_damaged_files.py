@@ -17,6 +17,8 @@ from engine.protocol.resp import encode_command
 from tests.persistence.test_append_only import DATA, DIRECTORY, Server
 from tests.persistence.test_rdb_files import keyspace
 
+pytestmark = pytest.mark.long
+
 NAME = DIRECTORY + "appendonly.aof.1.incr.aof"
 BASE = DIRECTORY + "appendonly.aof.1.base.rdb"
 MEMORY_BYTES = 300 << 20

@@ -17,6 +17,8 @@ from engine.values.rng import Rng
 from engine.values.set import SetValue
 from engine.values.zset import ZSetValue
 
+pytestmark = pytest.mark.long
+
 NOW_MS = 1_700_000_000_000
 LIMITS = RdbLimits()
 texts = st.binary(max_size=80) | st.integers(-(2**63), 2**63 - 1).map(lambda n: b"%d" % n)

@@ -12,6 +12,8 @@ from engine.protocol.resp import encode_command
 from tests.replication.servers import OURS, Server, servers, settle, wait_for
 from tests.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.long
+
 FULLRESYNC = b"+FULLRESYNC %b 0\r\n" % (b"a" * 40)
 
 

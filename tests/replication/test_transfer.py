@@ -15,6 +15,8 @@ from engine.replication.replica import UNREAD_BYTES_MAX
 from tests.replication.test_node import NOW, REPLID, ask, new_node
 from tests.world import QuietWorld
 
+pytestmark = pytest.mark.long
+
 MARK = b"m" * 40
 KEYS = 40
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"

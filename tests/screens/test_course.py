@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from engine.inspection import inspect
 from tests.screens.driving import screen_text, type_line, until
+from tests.share import share
 from tutor.app import TutorApp
 from tutor.lesson.controller import LessonController
 from tutor.lesson.sandbox import Sandbox
@@ -78,7 +79,7 @@ async def finish_step(pilot: Pilot, screen: LessonScreen) -> None:
     raise AssertionError("the step has no end\n" + screen_text(pilot.app))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+@pytest.mark.parametrize("size", share([(80, 24), (160, 48)], 2))
 async def test_the_strings_lesson_is_finished_and_resumed(size: tuple[int, int]) -> None:
     app = TutorApp("strings", None, Preferences())
     async with app.run_test(size=size) as pilot:
@@ -201,14 +202,14 @@ async def test_what_a_command_changed_is_drawn_and_said(size: tuple[int, int]) -
 
 
 def lesson_names() -> list[str]:
-    """Return the lessons that are played on the screen: a share of them, or all where EVERY_LESSON is set.
+    """Return the lessons that are played on the screen: a share of them.
 
     What is left out is played without a screen all the same, and proved by `redis-tutor verify`.
     """
     from tutor.lesson.catalogue import installed_course
 
     names = [lesson.id for lesson in installed_course().lessons if lesson.id != "strings"]
-    return names if os.environ.get("EVERY_LESSON") else names[::14]
+    return share(names, 30)
 
 
 @pytest.mark.parametrize("name", lesson_names())
@@ -469,7 +470,7 @@ async def test_a_half_typed_line_is_there_again() -> None:
                 await until(pilot, lambda t=terminal: t.editor.text == "SET halfSET half", "the line again")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("size", share([(80, 24), (120, 40)], 2))
 async def test_all_screens_in_ascii(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_TUTOR_ASCII", "1")
     app = TutorApp(None, None, Preferences(), "partial-resync")

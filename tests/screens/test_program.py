@@ -23,6 +23,8 @@ from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
 from tutor.screens.reference import ReferenceScreen
 
+pytestmark = pytest.mark.long
+
 Snapshot = Callable[[App, str], None]
 SIZES = [(80, 24), (160, 48)]
 

@@ -9,6 +9,7 @@ import redis.sentinel
 
 from tests.replication.servers import OURS, servers, settle, wait_for
 from tests.sentinel.live import NAME, LiveSentinel, real_sentinel, sentinels, watch
+from tests.share import share
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.long
@@ -226,7 +227,7 @@ def test_hello_names_no_role(pair: tuple[LiveSentinel, LiveSentinel]) -> None:
         assert reply[9] == "sentinel"
 
 
-@pytest.mark.parametrize("ours", [1, 2])
+@pytest.mark.parametrize("ours", share([1, 2], 2))
 def test_ours_and_real_ones_fail_over_together(ours: int) -> None:
     real = real_sentinel()
     kinds = [None] * ours + [real] * (3 - ours)

@@ -1,17 +1,16 @@
 """A share of the seeds and of the planted bugs; `python -m tests.sentinel` and `--planted` play more."""
 
-import os
-
 import pytest
 
 from tests.sentinel.__main__ import try_seed
 from tests.sentinel.plans import play
 from tests.sentinel.planted import PLANTED, planted
+from tests.share import share
 
 pytestmark = pytest.mark.long
 
 
-@pytest.mark.parametrize("seed", range(1000, 1004))
+@pytest.mark.parametrize("seed", share(range(1000, 1004), 4))
 def test_seeds(seed: int) -> None:
     play(seed)
 
@@ -33,7 +32,7 @@ FINDS = {
 }
 
 
-@pytest.mark.parametrize("name", list(FINDS) if os.environ.get("EVERY_SEED") else list(FINDS)[::3])
+@pytest.mark.parametrize("name", share(FINDS, 4))
 def test_planted_bug_is_found(name: str) -> None:
     for seed in (FINDS[name], *range(20)):  # others too: a change of the engine may lead the first one past the bug
         with planted(name):

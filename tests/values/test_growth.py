@@ -8,6 +8,8 @@ import pytest
 from tests.benchmarks.growth import BATCH, TYPES, grow, steps, words
 from tests.inprocess import InProcess
 
+pytestmark = pytest.mark.long
+
 SMALL, LARGE = BATCH, 12 * BATCH
 LARGE_STREAM = 4 * BATCH
 

@@ -9,6 +9,8 @@ from engine.values.rng import Rng
 from engine.values.set import SetLimits, SetValue
 from engine.values.zset import ZSetValue
 
+pytestmark = pytest.mark.long
+
 
 class Scanned:
     """A collection of one kind, or a database, as far as a scan is concerned."""
