@@ -89,7 +89,7 @@ class CoordinatedFailover:
         """Handle the target's reply to PSYNC. Returns False if it refused, which makes the node a master again."""
         if self.state == IN_PROGRESS:
             if not accepted:
-                self.abort("CoordinatedFailover target rejected psync request")
+                self.abort("Failover target rejected psync request")
                 return False
             self._end("the target accepted: it is the master now")
         return True

@@ -362,14 +362,14 @@ class ReplicaRole:
         """The expected reply will not arrive."""
         self.output.log("#", f"Failed to read response from the server: {why}")
         if self.state != REPL_STATE_RECEIVE_PSYNC_REPLY:
-            self.lost("MasterRole did not respond to command during SYNC handshake")
+            self.lost("Master did not respond to command during SYNC handshake")
         elif self.failover.answered(False):
-            self.lost("MasterRole did not reply to PSYNC, will try later")
+            self.lost("Master did not reply to PSYNC, will try later")
 
     def _send_handshake(self, line: bytes) -> None:
         """Send all options of the handshake in one write; the replies arrive one by one."""
         config = self.config
-        self.output.log("*", "MasterRole replied to PING, replication can continue...")
+        self.output.log("*", "Master replied to PING, replication can continue...")
         port = config.replica_announce_port or (config.tls_port if config.tls_replication else config.port)
         user = [config.masteruser.encode()] if config.masteruser else []
         address = config.replica_announce_ip.encode()
