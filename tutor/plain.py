@@ -563,7 +563,9 @@ class JsonPlain(Plain):
 
     def emit(self, event: str, **facts: object) -> None:
         """Write one object."""
-        self._write(json.dumps({"event": event, **facts}, ensure_ascii=False))
+        text = json.dumps({"event": event, **facts}, ensure_ascii=False)
+        whole = all(each < "\ud800" or each > "\udfff" for each in text)  # bytes that are no UTF-8 are escaped
+        self._write(text if whole else json.dumps({"event": event, **facts}))
 
     def write(self, text: str = "") -> None:
         """Write what has no form of its own."""

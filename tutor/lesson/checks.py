@@ -48,6 +48,16 @@ class Attempt:
         return " ".join([words[0].upper(), *words[1:]]) if words else ""
 
 
+KEPT_WORDS = 150  # of a command; a longer one is an import or a paste, which no task asks for
+KEPT_BYTES = 10_000  # of a word
+KEPT_REPLY = 200_000  # characters
+
+
+def kept(argv: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the words of a command as they are kept: every line is compared with those before it."""
+    return tuple(word if len(word) <= KEPT_BYTES else word[:KEPT_BYTES] for word in argv[: KEPT_WORDS + 1])
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Whether a condition holds; `missing` says what is not so (and may be shown); `kind` sorts it."""

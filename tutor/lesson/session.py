@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.protocol.errors import ReplyError
 from tutor.lesson import hints, transcript
-from tutor.lesson.checks import Attempt, check
+from tutor.lesson.checks import KEPT_REPLY, Attempt, check, kept
 from tutor.lesson.diagnosis import explain_error
 from tutor.lesson.diagnosis.observer import Observer
 from tutor.lesson.events import (
@@ -47,7 +47,7 @@ from tutor.lesson.summary import summary
 from tutor.lesson.typed import innermost
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import help_in_lesson, split_args
-from tutor.prompt.words import LINE, shorten
+from tutor.prompt.words import LINE, printable, shorten
 
 __all__ = [  # a session with its events, for front ends
     "Arrived", "Diagnosed", "Differs", "Event", "ExampleRan", "Foreseen", "LessonDone", "Nothing",
@@ -608,7 +608,7 @@ class Session:
             self.lesson.is_shell(terminal) and refused_by_a_shell(words, text)
         )
         example = any(each.id == typed_for for each in self.step.examples)
-        attempt = Attempt(terminal, words, text, db, failed, not example, line)
+        attempt = Attempt(terminal, kept(words), text[:KEPT_REPLY], db, failed, not example, line)
         if moment is not None:
             refused = failed and all(isinstance(reply, ReplyError) for reply in replies)
             changes = not only_looks(words) and not (refused and words[0].lower() not in PARTLY)
@@ -655,7 +655,7 @@ class Session:
         if not replies:
             return []
         text = "".join(pushed(reply) for reply in replies)
-        attempt = Attempt(terminal, (), text)
+        attempt = Attempt(terminal, (), text[:KEPT_REPLY])
         self.state = replace(self.state, attempts=(*self.state.attempts, attempt))
         return self._told([Arrived(terminal, text), *self._tasks()])
 
@@ -823,6 +823,7 @@ class Session:
         if not own:
             return "No command has failed so far."
         last = own[-1]
+        shown = f"`{printable(shorten(last.text or last.line))}`"
         task, attempts = self.open_task, self.state.attempts[self.state.since :]
         sentence = (
             hints.foreseen(task, self.server.inspect, attempts, self.lesson.terminals) if task is not None else ""
@@ -830,18 +831,14 @@ class Session:
         if not sentence and (said := self._observer.asked(task, self.state, self.step, only_last=True)):
             sentence = said.text
         if not last.failed:
-            typed = f"`{shorten(last.text or last.line)}` did not fail."
+            typed = f"{shown} did not fail."
             missing = self._reaction(task) if task is not None and not sentence and attempts else ""
             if missing:
                 return f"{typed} The task is not done yet: {missing[0].lower()}{missing[1:]}"
             if sentence or any(each.failed for each in own):
                 return f"{typed} {sentence}".strip()
             return "No command has failed so far."
-        rows = [
-            f"`{shorten(last.text or last.line)}`: {sentence}"
-            if sentence
-            else f"`{shorten(last.text or last.line)}`:"
-        ]
+        rows = [f"{shown}: {sentence}" if sentence else f"{shown}:"]
         if last.argv and (last.printed.startswith("(error)") or not self.lesson.is_shell(last.terminal)):
             text = last.printed.removeprefix("(error) ").strip()
             inspect = self._observer.inspection(last.terminal)

@@ -18,6 +18,16 @@ def shorten(text: str, limit: int = WORD) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
+_JOINER = "\u200d"  # in emoji and scripts that join letters
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that a terminal would obey, such as those of colors and directions."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == _JOINER else "·" for each in text)
+
+
 def distance(a: str, b: str, most: int = 3) -> int:
     """Return how many letters must be changed, added, removed or swapped with their neighbor, up to `most` + 1."""
     if abs(len(a) - len(b)) > most or len(set(a).difference(b)) > most or len(set(b).difference(a)) > most:

@@ -8,7 +8,7 @@ from tutor.lesson.checks import Inspection
 from tutor.lesson.diagnosis import commands, pages, syntax
 from tutor.lesson.diagnosis.model import code, near_key, nearest
 from tutor.prompt import CommandDocs, to_text
-from tutor.prompt.words import shorten
+from tutor.prompt.words import printable, shorten
 
 KINDS = {
     "string": "a string",
@@ -52,9 +52,9 @@ def short_explanation(argv: Sequence[bytes], text: str, inspect: Inspection | No
 
 
 def _filled(argv: Sequence[bytes], error: str) -> tuple[str, str]:
-    name = shorten(to_text(argv[0])).upper() if argv else "The command"
+    name = printable(shorten(to_text(argv[0]))).upper() if argv else "The command"
     if argv and error.startswith("ERR unknown command"):
-        name = shorten(to_text(argv[0])).replace("`", "'")
+        name = printable(shorten(to_text(argv[0]))).replace("`", "'")
     key = next(iter(_keys(argv)), "key")
     found = pages.find(error)
     if found is None:
@@ -62,13 +62,13 @@ def _filled(argv: Sequence[bytes], error: str) -> tuple[str, str]:
         cause, remedy = _OF_A_SCRIPT if name in _SCRIPTS else _UNKNOWN
         return cause.replace("{name}", name).replace("{error}", what), remedy.replace("{name}", name)
     page, match = found
-    groups = [shorten(each or "", 80).replace("`", "'") for each in match.groups()]
+    groups = [printable(shorten(each or "", 80)).replace("`", "'") for each in match.groups()]
 
     def fill(row: str) -> str:
         row = row.replace("{{", "\0").replace("}}", "\1")
         for place, value in enumerate(groups, 1):
             row = row.replace(f"{{{place}}}", value)
-        row = row.replace("{name}", name).replace("{key}", shorten(key).replace("`", "'"))
+        row = row.replace("{name}", name).replace("{key}", printable(shorten(key)).replace("`", "'"))
         return row.replace("\0", "{").replace("\1", "}")
 
     cause = fill(page.cause)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from tutor.lesson.diagnosis.commands import is_command
 from tutor.lesson.diagnosis.model import LONG, Diagnosis, Place, code, word_set
 from tutor.prompt import split_args, to_text
-from tutor.prompt.words import tokenize
+from tutor.prompt.words import WORD, tokenize
 
 QUOTES = "“”„‟«»‘’‚‛′″"
 SPACES = "\u00a0\u2007\u202f\u2009\u2003\u3000\u1680\u2002\u2008\u200a\u205f"
@@ -146,7 +146,7 @@ def letters(text: str, place: Place, failed: bool, known: Collection[str]) -> Di
     if text.isascii():
         return None
     words = text.split()
-    if not words[0].isascii() and not is_command(words[0]):
+    if not words[0].isascii() and len(words[0]) <= WORD and not is_command(words[0]):
         latin = _latin(words[0])
         if latin.isascii() and is_command(latin):
             return _say("letters", _foreign(words[0], latin))

@@ -9,7 +9,7 @@ from tutor.lesson.checks import Inspection
 from tutor.lesson.model import Task, split_line
 from tutor.lesson.typed import Parsed
 from tutor.prompt import to_text
-from tutor.prompt.words import WORD, distance, shorten
+from tutor.prompt.words import WORD, distance, printable, shorten
 
 KEYS_LOOKED_AT = 200
 # What a task says that asks for one command, where several would do as well.
@@ -51,8 +51,8 @@ def word_set(text: str) -> frozenset[str]:
 
 def code(word: str) -> str:
     """Return a word as code in a sentence, shortened, without characters that would break it."""
-    shown = shorten(word, WORD).replace("`", "'")
-    return "`" + "".join(each if each.isprintable() else "·" for each in shown) + "`"
+    shown = printable(shorten(word, WORD)).replace("`", "'")
+    return f"`{shown}`"
 
 
 def either(words: Sequence[str]) -> str:

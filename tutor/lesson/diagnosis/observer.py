@@ -97,7 +97,8 @@ class Observer:
         """Return whether a line is the last of a solution of several lines, all typed one after the other."""
         wanted = [split_line(line, self.lesson.terminals) for line in task.solution]
         lines = [(name, _plain(split_args(text) or ())) for name, text in wanted]
-        last = [(each.terminal, _plain(each.argv)) for each in before if each.argv and each.own]
+        before = [each for each in before if each.argv and each.own]
+        last = [(each.terminal, _plain(each.argv)) for each in before[-len(lines) :]]
         own = [*last[len(last) - len(lines) + 1 :], (terminal, _plain(argv))]
         return len(lines) > 1 and own == lines
 
@@ -255,8 +256,10 @@ def _is_example(step: Step, terminal: str, argv: Sequence[bytes], before: Sequen
 
     Typed more often, or without the lines that come before it, it means something else.
     """
+    if len(argv) > goals.MOST:
+        return False
     words = _plain(argv)
-    typed_ = [_plain(each.argv) for each in before if each.argv and each.terminal == terminal]
+    typed_ = [_plain(each.argv) for each in before if 0 < len(each.argv) <= goals.MOST and each.terminal == terminal]
     count, follows = 0, False
     for example in step.examples:
         if example.terminal != terminal:

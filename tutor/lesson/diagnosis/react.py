@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tutor.lesson import typed
-from tutor.lesson.checks import Attempt, Inspection
+from tutor.lesson.checks import KEPT_WORDS, Attempt, Inspection
 from tutor.lesson.diagnosis import commands, in_shell, outcome, situation, syntax
 from tutor.lesson.diagnosis import goal as goals
 from tutor.lesson.diagnosis import line as lines
@@ -27,7 +27,6 @@ _ARGUMENTS = re.compile(
 _NOT_FOUND = re.compile(
     r"command not found|not imitated|No such|no such|cannot|usage|unknown|not a command|not known", re.I
 )
-MOST_WORDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Circumstances:
 
 def diagnose(line: str, last: Attempt, now: Circumstances) -> Diagnosis | None:
     """Return what is wrong with a line. `last` is what it did; its `argv` is empty if it could not be split."""
-    if len(line) > LONG or len(last.argv) > MOST_WORDS:
+    if len(line) > LONG or len(last.argv) > KEPT_WORDS:
         return None
     words = situation.words_of(last)
     failed = last.failed or not words or (now.place.shell and bool(_NOT_FOUND.search(last.printed)))
