@@ -1,6 +1,6 @@
 """Limits for clients: idle time, pending output, memory. Clients over a limit are disconnected.
 
-Output is checked when it is sent, at the end of a round (`Node.end_round`), and about once a second (`cron`).
+Output is checked when it is sent, at the end of a round (`ReplySender.send`), and about once a second (`cron`).
 
 https://redis.io/docs/latest/develop/reference/clients/
 """

@@ -10,6 +10,8 @@ so that replicas of the old master can continue with it.
     transfer  the snapshot that a replica receives
     stream    the commands after the snapshot
     peer      what the other end sends, checked and converted
+    roles     becoming a master or a replica
+    failover  FAILOVER: a replica takes over, and no write is lost
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """

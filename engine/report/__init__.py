@@ -1,1 +1,6 @@
-"""Reports on a whole server: INFO, MEMORY DOCTOR, LATENCY DOCTOR."""
+"""Reports on a whole server.
+
+info         INFO
+replication  INFO replication, and ROLE
+doctor       MEMORY DOCTOR and LATENCY DOCTOR
+"""

@@ -3,6 +3,9 @@
 If much more time has passed than it should have, or the clock went back, something is wrong with the machine rather
 than with those that are watched: the Sentinel goes on looking, but does nothing for half a minute (TILT).
 
+Add a periodic task to `Monitor.tick`, or to `Monitor._handle_instance` if it concerns each instance. What is sent
+periodically belongs in `Links.send_periodic`; periods that SENTINEL DEBUG shows, in `Periods`.
+
 https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#tilt-mode
 """
 

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,36 @@ def problems(paths: list[Path]) -> Iterator[str]:
 
 def test_every_module_is_in_a_room() -> None:
     assert {room(name_of(path)) for path in ENGINE} - {""} == set(ROOMS)
+
+
+def documented() -> Iterator[tuple[str, set[str]]]:
+    """Yield each layer in CONTRIBUTING.md's table of the engine, and the layers that it may import."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text.partition("| may import |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    above: set[str] = set()
+    for line in table.splitlines():
+        layer, _, allowed = line.strip("| ").split(" | ")
+        own = layer.strip("`").removesuffix("/").removesuffix(".py")
+        named = {name.removesuffix(".py") for name in re.findall(r"`(\w+(?:\.py)?)/?`", allowed)}
+        yield own, above - named if allowed.startswith("all above") else named
+        above = above | {own}
+
+
+def test_the_documentation_names_every_layer() -> None:
+    assert [layer for layer, _ in documented()] == [layer for layer in ROOMS if layer != "__main__"]
+
+
+def test_layers_import_what_the_documentation_says() -> None:
+    allowed = dict(documented())
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {module}"
+        for path in ENGINE
+        for module, line in imports(path)
+        if (own := room(name_of(path))) in allowed
+        and (other := room(module)) in ROOMS
+        and other not in allowed[own] | {own}
+    ]
+    assert wrong == []
 
 
 def test_engine() -> None:
