@@ -22,7 +22,7 @@ from pathlib import Path
 
 from engine.table.declarations import WRITE
 from tutor.client import LinkError
-from tutor.lesson import hints, transcript
+from tutor.lesson import equivalences, hints, transcript
 from tutor.lesson.catalogue import Catalogue, consistency, installed_course
 from tutor.lesson.checks import check
 from tutor.lesson.machines import can_be_real
@@ -44,7 +44,7 @@ from tutor.lesson.session import Arrived, Diagnosed, Event, Foreseen, Session, T
 from tutor.lesson.sources import named, near, short
 from tutor.lesson.typed import declared, reach
 from tutor.lesson_server.parent import HostError
-from tutor.prompt import split_args
+from tutor.prompt import split_args, to_text
 
 ARRIVAL_SECONDS = 5.0
 MACHINES_SECONDS = 12.0  # for a replica to connect again, where much else goes on
@@ -164,6 +164,7 @@ class _LessonWalk:
             for wrong in task.wrong:
                 self.wrong_attempt(task, wrong.lines, wrong.hint)
             self.elsewhere(task)
+            self.overwritten(task)
         for line in task.solution:
             self.took(session.submit(*split_line(line, self.lesson.terminals)))
         until = time.monotonic() + (MACHINES_SECONDS if self.lesson.on_machines else ARRIVAL_SECONDS)
@@ -222,6 +223,33 @@ class _LessonWalk:
                     self.wrong(task.spec_line, f"{text}: add the condition {{terminal: {name}}}")
                     break
 
+    def overwritten(self, task: Task) -> None:
+        """Set the value that a command of the solution adds up to: where a task asks to add, it is no solution."""
+        lines = [split_line(line, self.lesson.terminals) for line in task.solution]
+        for at, (terminal, line) in enumerate(lines):
+            words = [to_text(word) for word in split_args(line) or ()]
+            read = equivalences.value_of(words)
+            if not read or self.lesson.is_shell(terminal) or not ADDS.search(task.goal):
+                continue
+            value = self.value_after(lines[: at + 1], read)
+            given = not value or value in task.goal  # then it may be set as well
+            other = "" if given else equivalences.overwriting(words, value)
+            if other and self.solves(task, [*lines[:at], (terminal, other), *lines[at + 1 :]]):
+                self.wrong(task.spec_line, f"the task asks to add, and `{other}` is accepted: check what was typed")
+
+    def value_after(self, lines: Sequence[tuple[str, str]], read: str) -> str:
+        """Return what a reading command returns after some lines, which are taken back."""
+        place, state = self.server.mark(), self.session.state
+        for terminal, line in lines:
+            self.session.submit(terminal, line)
+        server = self.lesson.server_of(lines[-1][0]) if self.lesson.on_machines else ""
+        reply = self.server.inspect(split_args(read) or [], self.server.db(lines[-1][0]), server)
+        self.server.undo(place)
+        self.session.state = state
+        if isinstance(reply, float):
+            return f"{reply:g}"
+        return to_text(bytes(reply)) if isinstance(reply, (bytes, bytearray)) else ""
+
     def stands_for(self, other: str, name: str) -> bool:
         """Return whether another terminal could be taken for the one that a task names, and would be wrong."""
         lesson = self.lesson
@@ -238,6 +266,9 @@ class _LessonWalk:
         self.server.undo(place)
         self.session.state = state
         return done
+
+
+ADDS = re.compile(r"\b(adds?|counts?|increments?|increases?)\b", re.I)  # said in a task that asks to add
 
 
 def names_terminal(task: Task, terminal: str) -> bool:

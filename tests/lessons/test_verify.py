@@ -159,3 +159,13 @@ def test_a_command_that_repeats_its_words_does_not_count_as_a_reply():
         assert session.open_task is None
     finally:
         server.close()
+
+
+def test_what_is_to_be_added_may_not_be_set():
+    added = LESSON.replace("Store 2 under b", "Add 2 to b").replace("solution: SET b 2", "solution: INCRBY b 2")
+    told = "the task asks to add, and `SET b 2` is accepted"
+    text = added.replace("Add 2 to b", "Add some to b").replace("SET b 3", "SET b 4")
+    assert any(told in str(each) for each in verify.prove(parse_lesson(text, "sample.md"))[0])
+    assert not any(told in str(each) for each in verify.prove(parse_lesson(added, "sample.md"))[0])
+    checked = text.replace("check: {key: b, value: 2}", "check: [{key: b, value: 2}, {typed: INCRBY b *}]")
+    assert not any(told in str(each) for each in verify.prove(parse_lesson(checked, "sample.md"))[0])

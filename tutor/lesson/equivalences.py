@@ -189,6 +189,26 @@ def _servers(words: Words) -> Iterator[list[list[str]]]:
         yield [[name, *(each.lower() for each in rest)]]
 
 
+_READS = {  # what reads the value that a command adds to, and what overwrites it
+    "INCR": ("GET {0}", "SET {0} {value}"), "INCRBY": ("GET {0}", "SET {0} {value}"),
+    "DECR": ("GET {0}", "SET {0} {value}"), "DECRBY": ("GET {0}", "SET {0} {value}"),
+    "INCRBYFLOAT": ("GET {0}", "SET {0} {value}"), "APPEND": ("GET {0}", "SET {0} {value}"),
+    "HINCRBY": ("HGET {0} {1}", "HSET {0} {1} {value}"), "HINCRBYFLOAT": ("HGET {0} {1}", "HSET {0} {1} {value}"),
+    "ZINCRBY": ("ZSCORE {0} {2}", "ZADD {0} {value} {2}"),
+}  # fmt: skip
+
+
+def value_of(words: Words) -> str:
+    """Return the command that reads what a command adds to; nothing if it does not add."""
+    forms = _READS.get(words[0].upper()) if words else None
+    return forms[0].format(*map(_spelled, words[1:]), value="") if forms is not None else ""
+
+
+def overwriting(words: Words, value: str) -> str:
+    """Return the command that sets a value where another one adds to it: the same state, by another way."""
+    return _READS[words[0].upper()][1].format(*map(_spelled, words[1:]), value=_spelled(value))
+
+
 _RULES: tuple[Rule, ...] = (
     _case,
     _options,

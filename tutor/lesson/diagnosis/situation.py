@@ -119,6 +119,8 @@ def destroyed(goal: Goal, last: Attempt, needed: Sequence[str], inspect: Inspect
     """Return what to say when a command has just removed a key that the task builds on."""
     words, db = words_of(last), last.db
     name = name_of(words)
+    if last.printed.strip() == "QUEUED":
+        return None
     if name in ("FLUSHALL", "FLUSHDB"):
         if name in goal.names or not needed:
             return None
