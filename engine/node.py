@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from engine.clients.client import Client
 from engine.commands import load_all
 from engine.config import Config
+from engine.core import ProcessFacts
 from engine.effects import Effect, Hangup, Send
 from engine.links import LinkHandler, Listener
 from engine.observe.events import Event
@@ -47,7 +48,7 @@ class Environment(Protocol):
     def service(self, node: "Node") -> None:
         """Deliver pending inputs during a slow script or loading; the node replies with BUSY or LOADING."""
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ProcessFacts:
         """Return facts of the process: pid, rss, cpu times, uname …"""
 
     def run_now(self, node: "Node", effect: Effect) -> Any:

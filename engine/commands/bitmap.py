@@ -56,7 +56,7 @@ def setbit(ctx: Context, argv: Argv) -> Reply:
         raise ReplyError(NOT_A_BIT)
     key, db = argv[1], ctx.db
     before = db.write_string(key)
-    size = 0 if before is None else len(as_bytes(before)) if type(before) is int else len(before)  # type: ignore[arg-type]
+    size = 0 if before is None else len(as_bytes(before)) if isinstance(before, int) else len(before)
     text = _writable(ctx, key, offset + 1)
     mask = 0x80 >> (offset & 7)
     old = int(bool(text[offset >> 3] & mask))
@@ -73,7 +73,7 @@ def setbit(ctx: Context, argv: Argv) -> Reply:
 
 def _read(ctx: Context, key: bytes) -> bytes | bytearray | None:
     value = ctx.db.read_string(key)
-    return b"%d" % value if type(value) is int else value  # type: ignore[return-value]
+    return b"%d" % value if isinstance(value, int) else value
 
 
 @command("GETBIT key offset", READONLY, FAST, keys=("1 RO access",), since="2.2.0", complexity="O(1)")

@@ -9,16 +9,16 @@ https://redis.io/docs/latest/commands/config-set/
 
 import errno
 from collections.abc import Callable, Collection
-from typing import Any
 
 from engine.config import Config, ConfigChange, failed, rewrite, sane_hz
 from engine.config.kinds import to_bytes, to_str
 from engine.config.rewriting import Draft
+from engine.config.settings import OldValues
 from engine.effects import ChangeDir, CheckTls, Listen, Read, Rename, Sync, Title, Unlink, Unlisten, Write
 from engine.protocol.errors import ReplyError
 from engine.server import Server
 
-Apply = Callable[[Server, dict[str, Any]], str | None]
+Apply = Callable[[Server, OldValues], str | None]
 
 BACKLOG_SIZE_MIN = 16 * 1024
 RESERVED_FILES = 32  # file descriptors that are reserved for other purposes than clients
@@ -189,7 +189,7 @@ _KEPT_STATISTICS = ("acl_access_denied", "peak_memory", "output_limit", "query_l
 # --- applying changes -----------------------------------------------------------------------------------------------
 
 
-def _append_only(node: Server, old: dict[str, Any]) -> str | None:
+def _append_only(node: Server, old: OldValues) -> str | None:
     if not node.config.appendonly:
         node.aof.disable()
     elif not node.aof.enable():
@@ -197,22 +197,22 @@ def _append_only(node: Server, old: dict[str, Any]) -> str | None:
     return None
 
 
-def _watchdog(node: Server, old: dict[str, Any]) -> str | None:
+def _watchdog(node: Server, old: OldValues) -> str | None:
     node.cron.soon()  # the cron starts it
     return None
 
 
-def _auto_gc(node: Server, old: dict[str, Any]) -> str | None:
+def _auto_gc(node: Server, old: OldValues) -> str | None:
     node.aof.remove_history()
     return None
 
 
-def _hz(node: Server, old: dict[str, Any]) -> str | None:
+def _hz(node: Server, old: OldValues) -> str | None:
     node.config.hz = sane_hz(node.config.hz)
     return None
 
 
-def _backlog_size(node: Server, old: dict[str, Any]) -> str | None:
+def _backlog_size(node: Server, old: OldValues) -> str | None:
     node.config.repl_backlog_size = max(node.config.repl_backlog_size, BACKLOG_SIZE_MIN)
     if node.replication.backlog is not None:
         node.replication.backlog.size_bytes = node.config.repl_backlog_size
@@ -220,7 +220,7 @@ def _backlog_size(node: Server, old: dict[str, Any]) -> str | None:
     return None
 
 
-def _maxmemory(node: Server, old: dict[str, Any]) -> str | None:
+def _maxmemory(node: Server, old: OldValues) -> str | None:
     limit = node.config.maxmemory
     used = node.memory.used() if limit else 0
     if limit and limit < used:
@@ -236,21 +236,21 @@ def _maxmemory(node: Server, old: dict[str, Any]) -> str | None:
     return None
 
 
-def _requirepass(node: Server, old: dict[str, Any]) -> str | None:
+def _requirepass(node: Server, old: OldValues) -> str | None:
     node.acl.set_default_password(node.config.requirepass)
     return None
 
 
-def _locale(node: Server, old: dict[str, Any]) -> str | None:
+def _locale(node: Server, old: OldValues) -> str | None:
     return None if node.config.locale_collate in LOCALES else "Invalid locale name"
 
 
-def _title(node: Server, old: dict[str, Any]) -> str | None:
+def _title(node: Server, old: OldValues) -> str | None:
     node.output.effects.append(Title())
     return None
 
 
-def _max_clients(node: Server, old: dict[str, Any]) -> str | None:
+def _max_clients(node: Server, old: OldValues) -> str | None:
     limit = node.facts().get("open_files_max")
     if limit is None or node.config.maxclients + RESERVED_FILES <= limit:
         return None
@@ -260,7 +260,7 @@ def _max_clients(node: Server, old: dict[str, Any]) -> str | None:
     )
 
 
-def set_oom_score(node: Server, old: dict[str, Any] | None = None) -> str | None:
+def set_oom_score(node: Server, old: OldValues | None = None) -> str | None:
     """Set the OOM score of this process according to its role (at startup and when the role changes)."""
     config = node.config
     try:
@@ -298,7 +298,7 @@ def _in_range(score: int) -> int:
     return max(-1000, min(1000, score))
 
 
-def _listen_again(node: Server, kind: str, port_name: str, old: dict[str, Any]) -> bool:
+def _listen_again(node: Server, kind: str, port_name: str, old: OldValues) -> bool:
     """Close the listeners of a kind and open the configured ones. Returns False if that fails."""
     config = node.config
     port: int = getattr(config, port_name)
@@ -324,13 +324,13 @@ def _listen_again(node: Server, kind: str, port_name: str, old: dict[str, Any]) 
     return True
 
 
-def _port(node: Server, old: dict[str, Any]) -> str | None:
+def _port(node: Server, old: OldValues) -> str | None:
     if _listen_again(node, "tcp", "port", old):
         return None
     return "Unable to listen on this port. Check server logs."
 
 
-def _tls_port(node: Server, old: dict[str, Any]) -> str | None:
+def _tls_port(node: Server, old: OldValues) -> str | None:
     wrong = _tls(node, old)
     if wrong is not None:
         return wrong
@@ -339,7 +339,7 @@ def _tls_port(node: Server, old: dict[str, Any]) -> str | None:
     return "Unable to listen on this port. Check server logs."
 
 
-def _tls(node: Server, old: dict[str, Any]) -> str | None:
+def _tls(node: Server, old: OldValues) -> str | None:
     config = node.config
     if not (config.tls_port or config.tls_replication or config.tls_cluster):
         return None
@@ -351,7 +351,7 @@ def _tls(node: Server, old: dict[str, Any]) -> str | None:
     return None
 
 
-def _bind(node: Server, old: dict[str, Any]) -> str | None:
+def _bind(node: Server, old: OldValues) -> str | None:
     if _listen_again(node, "tcp", "port", old) and (
         not node.config.tls_port or _listen_again(node, "tls", "tls_port", old)
     ):

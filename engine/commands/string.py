@@ -417,13 +417,13 @@ def _substring(ctx: Context, argv: Argv) -> bytes:
     held = ctx.db.read_string(argv[1])
     if held is None:
         return b""
-    value = b"%d" % held if type(held) is int else held
-    size = len(value)  # type: ignore[arg-type]
+    value = b"%d" % held if isinstance(held, int) else held
+    size = len(value)
     if start < 0 and stop < 0 and start > stop:
         return b""
     start = max(0, start + size if start < 0 else start)
     stop = max(0, stop + size if stop < 0 else stop)
-    return bytes(value[start : stop + 1])  # type: ignore[index]
+    return bytes(value[start : stop + 1])
 
 
 @command(

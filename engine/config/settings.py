@@ -17,13 +17,14 @@ from engine.protocol.errors import LOADING, ReplyError, c_text
 
 GLOB = frozenset(b"[*?")
 Match = Callable[[bytes, bytes], bool]
+OldValues = dict[str, Any]  # of changed directives, by attribute
 
 
 class ConfigChange(NamedTuple):
     """The result of CONFIG SET: the directives whose change must be applied, and the old values for `undo`."""
 
     names: list[str]  # in the order in which they were set
-    old: dict[str, Any]  # by attribute
+    old: OldValues
     warnings: list[str]
 
 

@@ -6,6 +6,7 @@ component uses, it receives by name.
 """
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from engine.config import Config
 from engine.effects import Output
@@ -45,3 +46,24 @@ class ServerProcess:
         self.run_id = run_id
         self.started_us = started_us
         self.oom_score_base: int | None = None  # the kernel's value before oom-score-adj changed it
+
+
+class ProcessFacts(TypedDict, total=False):
+    """What the world knows about the process, for INFO and names of files. A world may know less."""
+
+    pid: int
+    rss: int  # resident set size in bytes
+    cpu_sys: float  # seconds
+    cpu_user: float
+    cpu_sys_children: float
+    cpu_user_children: float
+    utc_offset_s: int
+    os: str
+    arch_bits: int
+    python: str
+    executable: str
+    total_memory: int  # of the machine, in bytes
+    open_files_max: int | None  # None: unlimited
+    multiplexing: str
+    migrate_cached_sockets: int
+    debugger: bool  # whether scripts can be debugged

@@ -5,10 +5,11 @@ import os
 import resource
 import sys
 import time
-from typing import Any
+
+from engine.core import ProcessFacts
 
 
-def process_facts() -> dict[str, Any]:
+def process_facts() -> ProcessFacts:
     """Return the process ID, the resident set size in bytes, CPU time in seconds and the name of the system."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)

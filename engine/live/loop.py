@@ -20,6 +20,7 @@ from typing import Any
 
 from engine import effects as fx
 from engine.config import Config
+from engine.core import ProcessFacts
 from engine.journal import Journal
 from engine.live.background import BackgroundSync
 from engine.live.clock import SystemClock
@@ -179,10 +180,12 @@ class Loop:
         """Return a monotonic time in µs."""
         return time.perf_counter_ns() // 1000
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ProcessFacts:
         """Return facts of the process."""
-        own = {"migrate_cached_sockets": len(self.exchanges.kept), "debugger": self.can_debug}
-        return process_facts() | own
+        facts = process_facts()
+        facts["migrate_cached_sockets"] = len(self.exchanges.kept)
+        facts["debugger"] = self.can_debug
+        return facts
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the context for outgoing connections; raises TlsError."""

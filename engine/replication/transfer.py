@@ -12,10 +12,10 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.clients.keyspace_events import KeyspaceEvents
-from engine.core import Core
+from engine.core import Core, ProcessFacts
 from engine.effects import Append, Read, Rename, Sync, Unlink
 from engine.execution.busy import Loading, Suspension
 from engine.keyspace.databases import Keyspace
@@ -47,7 +47,7 @@ class Transfer:
         persistence: Persistence,
         scripting: Scripting,
         replication: "Replication",
-        facts: Callable[[], dict[str, Any]],
+        facts: Callable[[], ProcessFacts],
         replica: "ReplicaRole",
         replid: bytes,
         offset: int,

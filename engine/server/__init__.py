@@ -5,7 +5,7 @@ state is plain data, so a server can be copied between any two inputs; a copy do
 """
 
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from engine.clients.acl import Acl
 from engine.clients.blocking import Waiting
@@ -26,7 +26,7 @@ from engine.clients.tracking import Tracking
 from engine.clients.transactions import Transactions
 from engine.cluster import Cluster
 from engine.config import Config
-from engine.core import Core, ServerProcess
+from engine.core import Core, ProcessFacts, ServerProcess
 from engine.effects import Output
 from engine.execution.busy import Suspension
 from engine.execution.checks import Checks
@@ -60,7 +60,7 @@ from engine.values.rng import Rng, Secret
 class FactsSource(Protocol):
     """The process that hosts a server."""
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ProcessFacts:
         """Return facts of the process: pid, rss, cpu times, uname …"""
 
 
@@ -377,7 +377,7 @@ class Server:
         """The server's mode, as shown by INFO and HELLO."""
         return "cluster" if self.conditions.cluster_enabled else "standalone"
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ProcessFacts:
         """Return facts of the process that hosts the server."""
         return self.world.facts()
 

@@ -16,6 +16,7 @@ from engine import effects as fx
 from engine.boot import Role, RoleSurroundings, StartError, boot, read_config
 from engine.config import Config, FatalConfigError, parse_command_line
 from engine.config.kinds import to_str
+from engine.core import ProcessFacts
 from engine.node import Node
 from engine.observe.events import Event
 from engine.simulation.disk import Disk
@@ -205,7 +206,7 @@ class Host:
         self.began_us = self.watch_us
         self.busy_until_us = 0
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ProcessFacts:
         """Return facts of the process, which are the same in every run."""
         return {
             "pid": self.pid,
@@ -479,8 +480,8 @@ class Host:
                         self.world.later(self.ahead_us, "emit", self.name, self.incarnation, effect)
                     else:
                         self.emit(effect)
-                elif kind is fx.Log:
-                    self.log(effect.level, effect.text)  # type: ignore[union-attr]
+                elif isinstance(effect, fx.Log):
+                    self.log(effect.level, effect.text)
                 else:
                     self._other(effect)
         finally:

@@ -17,7 +17,7 @@ https://redis.io/docs/latest/develop/data-types/lists/
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableSequence
 from itertools import islice
 from typing import ClassVar
 
@@ -83,7 +83,7 @@ class ListValue:
     def __init__(self, items: Iterable[bytes] = ()) -> None:
         node = QuicklistNode(items)
         # A deque in a quicklist; a listpack has a list with one node, because small lists are common.
-        self.nodes: deque[QuicklistNode] = [node]  # type: ignore[assignment]
+        self.nodes: MutableSequence[QuicklistNode] = [node]
         self.encoding = LISTPACK
         self.fill = 0  # of a quicklist: it keeps the setting that it was created with
         self.length = len(node.items)
@@ -125,7 +125,7 @@ class ListValue:
     def copy(self) -> "ListValue":
         """Return an equal list that shares nothing with this one."""
         other = ListValue()
-        other.nodes = deque() if self.encoding == QUICKLIST else []  # type: ignore[assignment]
+        other.nodes = deque() if self.encoding == QUICKLIST else []
         for node in self.nodes:
             twin = QuicklistNode()
             twin.items = node.items.copy()
@@ -165,7 +165,7 @@ class ListValue:
             count //= 2
         if node.size <= size and len(node.items) <= count:
             self.encoding = LISTPACK
-            self.nodes = [node]  # type: ignore[assignment]
+            self.nodes = [node]
 
     # --- both ends ----------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class ListValue:
             if node is None or not self._has_room(node, len(item)):
                 node = QuicklistNode((item,), len(item) >= self.packed_threshold)
                 if head:
-                    nodes.appendleft(node)
+                    nodes.insert(0, node)
                 else:
                     nodes.append(node)
                 self.length += 1
@@ -211,7 +211,7 @@ class ListValue:
         else:
             self._drop(node)
             if head:
-                nodes.popleft()
+                del nodes[0]
             else:
                 nodes.pop()
         return item
@@ -231,7 +231,7 @@ class ListValue:
                 else:
                     self._drop(node)
                     if head:
-                        nodes.popleft()
+                        del nodes[0]
                     else:
                         nodes.pop()
             else:

@@ -43,10 +43,10 @@ def _scores_of(source: Source) -> dict[bytes, float]:
     return dict(source.items())
 
 
-def _score_in(source: ZSetValue | SetValue, member: bytes) -> float | None:
+def _score_in(source: Source, member: bytes) -> float | None:
     if type(source) is ZSetValue:
         return source.score(member)
-    return 1.0 if member in source else None
+    return 1.0 if source is not None and member in source else None
 
 
 def _aggregated(first: float, second: float, how: bytes) -> float:
@@ -114,7 +114,7 @@ def _intersection(sources: list[Source], options: _Combination) -> dict[bytes, f
     for member, score in _scores_of(smallest).items():
         total = _weighted(score, weight)
         for other, other_weight in ordered[1:]:
-            found = score if other is smallest else _score_in(other, member)  # type: ignore[arg-type]
+            found = score if other is smallest else _score_in(other, member)
             if found is None:
                 break
             total = _aggregated(total, found * other_weight, options.how)

@@ -28,7 +28,7 @@ from engine.clients.conditions import Conditions
 from engine.clients.connections import Connections
 from engine.clients.ending import Ending
 from engine.clients.propagation import Propagation, StreamOffsets
-from engine.core import Core
+from engine.core import Core, ProcessFacts
 from engine.effects import (
     Append,
     Exit,
@@ -86,7 +86,7 @@ class AppendOnlyFile:
         suspension: Suspension,
         ending: Ending,
         persistence: Persistence,
-        facts: Callable[[], dict[str, Any]],
+        facts: Callable[[], ProcessFacts],
         new_client: Callable[[], Client],
     ) -> None:
         self.config = core.config
