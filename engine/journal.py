@@ -129,6 +129,7 @@ class Journal:
         self.checkpoints: list[Checkpoint] = []
         self._cost_us = 0
         self._since_us = 0
+        self._ended: list[tuple[str, tuple[Any, ...]]] = []  # children and tickets that ended in what was taken back
 
     def attach(self, world: Environment) -> None:
         """Attach the node to its world, through a stopwatch that records its readings."""
@@ -175,6 +176,7 @@ class Journal:
         watch.replay_at, watch.nested_at = checkpoint.readings - watch.dropped, -1
         observers, self.node.events.observers = self.node.events.observers, []
         node.bind(watch)
+        self._ended = [each for each in self.inputs[place - self.forgotten :] if each[0] in ("snapshot", "done")]
         for method, args in self.inputs[checkpoint.inputs - self.forgotten : place - self.forgotten]:
             getattr(node, method)(*args)
         watch.cut(watch.replay_at)
@@ -273,13 +275,34 @@ class Journal:
         node = self.node
         for link in list(node.links):
             self.closed(link, now)
-        for snapshot in (node.persistence.saving, node.master.snapshot, node.aof.rewriting):
-            if snapshot:
-                self.snapshot(snapshot, "the process has ended", now)
+        for snapshot in self.snapshots:
+            self.snapshot(snapshot, "the process has ended", now)
         for ticket in list(node.output.tickets):
             self.done(ticket, None, now)
         if node.shutdown.until_us or node.shutdown.signalled_options is not None:
             self.abort_shutdown(now)  # it was waiting for replicas, and would end the next process as well
+
+    @property
+    def snapshots(self) -> list[int]:
+        """The snapshots that children of the node write at this moment."""
+        node = self.node
+        return [each for each in (node.persistence.saving, node.master.snapshot, node.aof.rewriting) if each]
+
+    def overtaken(self, now: int) -> None:
+        """After a rewind: what was in progress at the place and has ended since, ends at once, in the same way.
+
+        Of snapshots, only a file that has been saved does. The others need what followed, so they have failed.
+        """
+        ended = {(method, args[0]): args[1] for method, args in reversed(self._ended)}  # the first of each
+        self._ended = []
+        for snapshot in self.snapshots:
+            if ("snapshot", snapshot) in ended:
+                error = ended["snapshot", snapshot]
+                saved = snapshot == self.node.persistence.saving
+                self.snapshot(snapshot, error if saved else error or "the process has ended", now)
+        for ticket in list(self.node.output.tickets):
+            if ("done", ticket) in ended:
+                self.done(ticket, ended["done", ticket], now)
 
     # --- the node's inputs --------------------------------------------------------------------------------------
 
@@ -354,8 +377,8 @@ class Journal:
 
     def end_round(self, now: int) -> list[Effect]:
         """See `Node.end_round`."""
-        if self.inputs and self.inputs[-1][0] == "end_round":  # no input since then: nothing changes
-            return self.node.end_round(now)
+        if self.inputs and self.inputs[-1][0] == "end_round":  # without an input since then, there is nothing to end
+            return []
         effects: list[Effect] = self._take("end_round", now)
         return effects
 

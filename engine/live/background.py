@@ -5,10 +5,11 @@ when one completes. If no thread or file descriptor is available, the loop does 
 but keeps running.
 """
 
+import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,7 +21,9 @@ class BackgroundSync:
     """Makes files durable in a separate thread, which is started on first use."""
 
     def __init__(self, wake: Callable[[], None], log: Callable[[str, str], None]) -> None:
-        self.ended: deque[tuple[int, Any]] = deque()  # tickets and their results
+        self._numbers = itertools.count()
+        self._tickets: dict[int, int] = {}  # of what is not yet known to be done, by its number
+        self._ended: deque[tuple[int, Any]] = deque()  # numbers and their results
         self._wake = wake
         self._log = log
         self._wanted: SimpleQueue[tuple[int, int]] = SimpleQueue()
@@ -28,8 +31,10 @@ class BackgroundSync:
         self._in_foreground = False  # whether the last fsync ran in the foreground
 
     def start(self, effect: fx.Sync) -> None:
-        """Accept a file; its ticket appears in `ended` when it is durable."""
-        reason = self._hand_over(effect)
+        """Accept a file; `ended` yields its ticket when it is durable."""
+        number = next(self._numbers)
+        self._tickets[number] = effect.ticket
+        reason = self._hand_over(effect, number)
         if not reason:
             self._in_foreground = False
             return
@@ -39,10 +44,21 @@ class BackgroundSync:
                 "#",
                 f"Can't fsync in the background: {reason}. Doing it in the foreground, which may be slow.",
             )
-        self.ended.append((effect.ticket, carry_out(effect)))
+        self._ended.append((number, carry_out(effect)))
         self._wake()
 
-    def _hand_over(self, effect: fx.Sync) -> str:
+    def ended(self) -> Iterator[tuple[int, Any]]:
+        """Yield the tickets of the files that are durable, or could not be made so, and the results."""
+        while self._ended:
+            number, result = self._ended.popleft()
+            if number in self._tickets:
+                yield self._tickets.pop(number), result
+
+    def abandon(self, keep: Collection[int]) -> None:
+        """Forget all other tickets than these."""
+        self._tickets = {number: ticket for number, ticket in self._tickets.items() if ticket in keep}
+
+    def _hand_over(self, effect: fx.Sync, number: int) -> str:
         """Pass a file to the thread. Returns the reason if that fails, otherwise an empty text."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="bio_aof", daemon=True)
@@ -55,17 +71,17 @@ class BackgroundSync:
             fd = os.open(effect.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             return error.strerror or str(error)
-        self._wanted.put((fd, effect.ticket))
+        self._wanted.put((fd, number))
         return ""
 
     def _run(self) -> None:
         while True:
-            fd, ticket = self._wanted.get()
+            fd, number = self._wanted.get()
             result: Any = None
             try:
                 sync_data(fd)
             except OSError as error:
                 result = error
             os.close(fd)
-            self.ended.append((ticket, result))
+            self._ended.append((number, result))
             self._wake()

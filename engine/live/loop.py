@@ -344,8 +344,7 @@ class Loop:
         elif fd == self.wake_read:
             with contextlib.suppress(OSError):
                 os.read(fd, 4096)
-            while self.background.ended:
-                ticket, result = self.background.ended.popleft()
+            for ticket, result in self.background.ended():
                 self.node.done(ticket, result, self.now())
         elif fd in self.hooks:
             self.hooks[fd]()

@@ -10,7 +10,7 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from engine.commands.reconfigure import OOM_SCORE_FILE, child_oom_score
@@ -264,11 +264,7 @@ class Children:
         return 0
 
     def _ended(self, effect: Snapshot, pid: int, reading: int) -> None:
-        self.loop.poller.forget(reading)
-        del self.loop.hooks[reading]
-        os.close(reading)
-        del self.pids[effect.id], self.pipes[effect.id]
-        _, status = os.waitpid(pid, 0)
+        status = self._forget(effect.id, pid, reading)
         what = "AOF rewrite" if effect.kind == "aof" else "saving"
         error = None
         if os.WIFSIGNALED(status):
@@ -279,6 +275,23 @@ class Children:
         elif status:
             error = f"Background {what} terminated with error" if effect.kind == "aof" else "Background saving error"
         self.loop.node.snapshot(effect.id, error, self.loop.now())
+
+    def abandon(self, keep: Collection[int]) -> None:
+        """Kill the children of all other snapshots than these, of which the node knows nothing any more."""
+        for snapshot in self.pids.keys() - set(keep):
+            pid, reading = self.pids[snapshot], self.pipes[snapshot]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            self._forget(snapshot, pid, reading)
+            _remove_temporary(pid)
+
+    def _forget(self, snapshot: int, pid: int, reading: int) -> int:
+        """Take leave of a child that ends; returns its status."""
+        self.loop.poller.forget(reading)
+        del self.loop.hooks[reading]
+        os.close(reading)
+        del self.pids[snapshot], self.pipes[snapshot]
+        return os.waitpid(pid, 0)[1]
 
     def pace(self, effect: PauseSnapshot | ResumeSnapshot) -> None:
         """Pause or resume reading the output of a child."""

@@ -15,7 +15,7 @@ import pytest
 from engine.observe.events import CommandExecuted
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import encode_command
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 from tutor.lesson_server.messages import receive_message
 from tutor.lesson_server.parent import HostError, LessonServer, Recovered, Undone
 
@@ -252,3 +252,67 @@ def test_no_port_is_open_and_the_socket_is_the_learners_own(room: Room) -> None:
     assert ask(terminal, "CONFIG SET port 6390") == b"+OK\r\n"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", 6390))
+
+
+def until(room: Room, section: str, line: bytes) -> None:
+    wait_until(lambda: line in room.server.inspect([b"INFO", section.encode()]).text, line.decode())
+
+
+def test_children_of_what_was_taken_back_do_no_harm(room: Room) -> None:
+    """However a snapshot and the undo meet: its number is given again, to the next snapshot."""
+    terminal = room.server.connect()
+    place = room.server.mark()
+    for line in ("BGSAVE", "BGREWRITEAOF", "BGSAVE", "BGREWRITEAOF") * 5:
+        assert ask(terminal, line).startswith(b"+Background")
+        room.server.undo(place)
+        assert ask(terminal, "CLIENT TRACKING ON OPTIN") == b"+OK\r\n"
+        assert ask(terminal, "CLIENT CACHING YES") == b"+OK\r\n"
+        room.server.undo(place)
+    assert not [event for event in room.events if isinstance(event, Recovered)]
+    assert ask(terminal, "BGSAVE").startswith(b"+Background")
+    until(room, "persistence", b"rdb_bgsave_in_progress:0")
+    assert b"rdb_last_bgsave_status:ok" in room.server.inspect([b"INFO", b"persistence"]).text
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_a_snapshot_of_before_the_place_ends_after_the_undo_too(room: Room, ends_first: bool) -> None:
+    terminal = room.server.connect()
+    for line in ("CONFIG SET rdb-key-save-delay 100000000", "SET a 1", "BGSAVE"):
+        ask(terminal, line)
+    place = room.server.mark()
+    ask(terminal, "CONFIG SET rdb-key-save-delay 0")
+    ask(terminal, "SET b 2")
+    child = next(pid for pid in wait_for_children(room.server.pid))
+    if ends_first:
+        os.kill(child, signal.SIGUSR1)
+        until(room, "persistence", b"rdb_bgsave_in_progress:0")
+    room.server.undo(place)
+    if not ends_first:
+        until(room, "persistence", b"rdb_bgsave_in_progress:1")
+        os.kill(child, signal.SIGUSR1)
+    until(room, "persistence", b"rdb_bgsave_in_progress:0")
+    assert ask(terminal, "MGET a b") == b"*2\r\n$1\r\n1\r\n$-1\r\n"
+    assert not [event for event in room.events if isinstance(event, Recovered)]
+
+
+def wait_for_children(pid: int) -> list[int]:
+    def children() -> list[int]:
+        told = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
+        return [int(each) for each in told.split()]
+
+    wait_until(lambda: bool(children()), "a child")
+    return children()
+
+
+def test_fsyncs_of_what_was_taken_back_do_no_harm(room: Room) -> None:
+    terminal = room.server.connect()
+    assert ask(terminal, "CONFIG SET appendonly yes") == b"+OK\r\n"
+    until(room, "persistence", b"aof_rewrite_in_progress:0")
+    place = room.server.mark()
+    for number in range(20):
+        ask(terminal, f"SET k {number}")
+        room.server.connect().sendall(encode_command([b"WAITAOF", b"1", b"0", b"0"]))  # an fsync begins
+        room.server.undo(place)
+    ask(terminal, "SET k last")
+    assert ask(terminal, "WAITAOF 1 0 0") == b"*2\r\n:1\r\n:0\r\n"
+    assert not [event for event in room.events if isinstance(event, Recovered)]

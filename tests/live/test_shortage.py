@@ -35,7 +35,7 @@ def test_fsyncs_are_done_in_the_foreground_where_no_thread_can_be_started(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     for ticket in (1, 2, 3):
         sync.start(Sync(path, ticket=ticket, background=True))
-    assert list(sync.ended) == [(1, None), (2, None), (3, None)]
+    assert list(sync.ended()) == [(1, None), (2, None), (3, None)]
     assert len(woken) == 3
     assert len(lines) == 1
     assert lines[0].startswith("Can't fsync in the background: can't start new thread.")
@@ -44,7 +44,7 @@ def test_fsyncs_are_done_in_the_foreground_where_no_thread_can_be_started(
     sync._wake = done.set
     sync.start(Sync(path, ticket=4, background=True))
     assert done.wait(PATIENCE_S)
-    assert sync.ended[-1] == (4, None)
+    assert list(sync.ended()) == [(4, None)]
     files.carry_out(Append(str(tmp_path / "other"), b""))
 
 
@@ -60,7 +60,7 @@ def test_fsyncs_need_no_free_descriptor(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "open", none_left)
     sync.start(Sync(path, ticket=1, background=True))
     monkeypatch.undo()
-    assert list(sync.ended) == [(1, None)]
+    assert list(sync.ended()) == [(1, None)]
     assert len(lines) == 1
     files.carry_out(Append(str(tmp_path / "other"), b""))
 

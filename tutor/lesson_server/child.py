@@ -199,6 +199,9 @@ class HostedLoop(Loop):
         node = self.journal.rewind(place)
         self.shift_us += self.now() - node.clock.monotonic_us
         self.clock_offset_us = node.clock.offset_us
+        self.journal.overtaken(self.now())
+        self.children.abandon(self.journal.snapshots)
+        self.background.abandon(node.output.tickets)
         closed = 0
         self._rejoin(alive)
         for link, connection in list(self.links.items()):
