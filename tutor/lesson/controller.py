@@ -640,8 +640,10 @@ class LessonController(Sandbox):
             match event:
                 case session.StepEntered():
                     fresh = True
-                case session.TaskDone(task):
+                case session.TaskDone(task, count):
                     self._post(m.TaskCompleted(self._current, task.id, task.goal))
+                    if count is not None:
+                        self._post(m.Notice(count.sentence()))
                     self._post(m.HintShown(None))
                 case session.Diagnosed(_, text, kind, slot):
                     self._post(m.HintShown(HintView(text, 0, 0, kind=kind, slot=slot)))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tutor.lesson.counting import CommandCount
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class TaskDone:
-    """A task's check holds now."""
+    """A task's check holds now. `count` is what it took, in a challenge."""
 
     task: Task
+    count: CommandCount | None = None
 
 
 @dataclass(frozen=True, slots=True)

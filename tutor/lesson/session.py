@@ -18,6 +18,7 @@ from typing import Any
 from engine.protocol.errors import ReplyError
 from tutor.lesson import hints, transcript
 from tutor.lesson.checks import KEPT_REPLY, Attempt, check, kept
+from tutor.lesson.counting import CommandCount, count, total
 from tutor.lesson.diagnosis import explain_error
 from tutor.lesson.diagnosis.observer import Observer
 from tutor.lesson.events import (
@@ -76,6 +77,8 @@ class State:
     foreseen: str = ""  # the hint for a foreseen mistake that was given last
     untouched: frozenset[str] = frozenset()  # tasks of the step whose checks have held since it began
     undone: frozenset[tuple[int, str]] = frozenset()  # examples that were taken back after their prediction
+    shown: frozenset[tuple[int, str]] = frozenset()  # tasks whose solution was typed for the learner
+    counts: tuple[CommandCount, ...] = ()  # of the tasks of a challenge that the learner solved
     loaded: tuple[str, ...] = ()  # what brought data into the sandbox, in this order
 
 
@@ -381,7 +384,7 @@ class Session:
         """Go to the next step. What the learner left out of this one is done first, unseen."""
         if self.state.step + 1 >= len(self.lesson.steps):
             rows = self.journal.rows if self.journal is not None else []
-            counted = summary(self.lesson, self.state.done, self.state.predicted, rows)
+            counted = summary(self.lesson, self.state.done, self.state.predicted, rows, total(self.state.counts))
             if self.journal is not None:
                 self.journal.begin("")
             return self._told([LessonDone(self.lesson, counted)])
@@ -769,10 +772,16 @@ class Session:
             attempts = self.state.attempts[self.state.since :]
             if task.id in self.state.untouched or not check(task.conditions, self.server.inspect, attempts).holds:
                 break
-            self.state = replace(self.state, done=self.state.done | {(self.state.step, task.id)})
+            here = (self.state.step, task.id)
+            self.state = replace(self.state, done=self.state.done | {here})
             if self.journal is not None:
                 self.journal.note(done=task.id)
-            events.append(TaskDone(task))
+            counted = None
+            if self.lesson.front.challenge and here not in self.state.shown:
+                counted = count(task, attempts, self.lesson.terminals)
+            if counted is not None:
+                self.state = replace(self.state, counts=(*self.state.counts, counted))
+            events.append(TaskDone(task, counted))
             task = self.open_task
             if task is None:
                 events.append(StepDone(self.step))
@@ -857,7 +866,10 @@ class Session:
             self.journal.note(action="show")
         task = self.open_task
         self._ready(task, now=True)
-        return tuple(split_line(line, self.lesson.terminals) for line in task.solution) if task else ()
+        if task is None:
+            return ()
+        self.state = replace(self.state, shown=self.state.shown | {(self.state.step, task.id)})
+        return tuple(split_line(line, self.lesson.terminals) for line in task.solution)
 
     def show(self) -> list[Event]:
         """Type the solution of the open task."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tutor.lesson.counting import CommandCount
 from tutor.lesson.model import Lesson
 from tutor.lesson.progress import Taken
 from tutor.prompt.commands import CommandDocs
@@ -39,6 +40,7 @@ class Summary:
     hints: int = 0
     shown: int = 0  # solutions that were typed for the learner
     seconds: int = 0
+    count: CommandCount | None = None  # of the commands in a challenge
 
 
 def summary(
@@ -46,6 +48,7 @@ def summary(
     done: Collection[tuple[int, str]],
     predicted: Iterable[tuple[int, str, str]],
     rows: Sequence[Mapping[str, Any]],
+    count: CommandCount | None = None,
 ) -> Summary:
     """Count. `done` are tasks and `predicted` predictions by step and ID, `rows` the journal's."""
     said = {(step, name): answer for step, name, answer in predicted}
@@ -72,6 +75,7 @@ def summary(
         actions.count("hint"),
         actions.count("show"),
         passed // 1000,
+        count,
     )
 
 
@@ -135,6 +139,8 @@ def told(taken: Summary) -> list[str]:
         rest = len(taken.commands) - MOST_COMMANDS
         more = f" and {rest} more" if rest > 0 else ""
         rows.append(f"You used {', '.join(taken.commands[:MOST_COMMANDS])}{more}.")
+    if taken.count is not None:
+        rows.append(taken.count.sentence())
     for wrong in taken.wrong:
         said, right = short(wrong.said), short(wrong.right)
         rows.append(f"Step {wrong.step + 1}: “{short(wrong.question)}” You said {said}; it is {right}.")
@@ -163,7 +169,7 @@ def chapter_told(
     left = sum(skipped_in(lesson, each) for lesson, each in zip(lessons, taken, strict=True))
     right, missed = sum(len(each.right) for each in known), sum(len(each.missed) for each in known)
     seconds = sum(each.seconds for each in known)
-    facts = [f"{sum(len(each.tasks) for each in known)} tasks done"]
+    facts = [_count(sum(len(each.tasks) for each in known), "task") + " done"]
     facts += [f"{left} skipped"] * bool(left)
     open_lessons = [each for each, its in zip(lessons, taken, strict=True) if its is None or not its.done]
     count = sum(lesson.key in placed for lesson in open_lessons)
