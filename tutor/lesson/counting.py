@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tutor.lesson.checks import Attempt
 from tutor.lesson.lines import words_of
-from tutor.lesson.model import Task, split_line
+from tutor.lesson.model import Lesson, Task, split_line
 from tutor.lesson.side_effects import only_looks
 
 
@@ -26,12 +26,12 @@ class CommandCount:
         return f"{yours}. The shortest known solution has {self.shortest}."
 
 
-def count(task: Task, attempts: Iterable[Attempt], terminals: tuple[str, ...]) -> CommandCount | None:
-    """Count the commands of a task that was done, from the attempts since it was open; None if looking is enough."""
-    lines = [words_of(split_line(line, terminals)[1]) for line in task.solution]
+def counted(lesson: Lesson, task: Task, attempts: Iterable[Attempt]) -> tuple[CommandCount, ...]:
+    """Count the commands of a task that was done; nothing outside a challenge, or where looking is enough."""
+    lines = [words_of(split_line(line, lesson.terminals)[1]) for line in task.solution]
     used = sum(each.own and not _looks(each.argv) for each in attempts if each.argv)
     shortest = sum(not _looks(line) for line in lines)
-    return CommandCount(used, shortest) if used and shortest else None
+    return (CommandCount(used, shortest),) if lesson.front.challenge and used and shortest else ()
 
 
 def total(counts: Sequence[CommandCount]) -> CommandCount | None:

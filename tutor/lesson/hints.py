@@ -19,7 +19,7 @@ from tutor.lesson.typed import commands, innermost
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import shorten, to_bytes
 
-__all__ = ["Hint", "foreseen", "gives_away", "hint_at", "levels", "react", "said"]
+__all__ = ["Hint", "HintLevel", "foreseen", "gives_away", "hint_at", "levels", "react", "said"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,14 @@ class Hint:
     level: int
     of: int
     lines: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class HintLevel:
+    """How far the hints of a task have come; the task by step and ID."""
+
+    task: tuple[int, str] = (0, "")
+    level: int = 0
 
 
 def levels(task: Task) -> int:

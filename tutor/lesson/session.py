@@ -18,7 +18,7 @@ from typing import Any
 from engine.protocol.errors import ReplyError
 from tutor.lesson import hints, transcript
 from tutor.lesson.checks import KEPT_REPLY, Attempt, check, kept
-from tutor.lesson.counting import CommandCount, count, total
+from tutor.lesson.counting import CommandCount, counted, total
 from tutor.lesson.diagnosis import explain_error
 from tutor.lesson.diagnosis.observer import Observer
 from tutor.lesson.events import (
@@ -37,7 +37,7 @@ from tutor.lesson.events import (
     Typed,
     WentBack,
 )
-from tutor.lesson.hints import Hint
+from tutor.lesson.hints import Hint, HintLevel
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.lines import expand, plain_line, refused_by_a_shell, repeated, words_of
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
@@ -82,12 +82,6 @@ class State:
     loaded: tuple[str, ...] = ()  # what brought data into the sandbox, in this order
 
 
-@dataclass(slots=True)
-class _Levels:
-    task: tuple[int, str] = (0, "")
-    level: int = 0
-
-
 class Session:
     """One learner, one lesson, one server. `record` hears every event, for the progress store."""
 
@@ -107,7 +101,7 @@ class Session:
         self._starts: dict[int, tuple[int, State, int]] = {}  # of steps: where they began, and in the journal
         self.waiting: list[tuple[str, str, str | None]] = []  # after `open`, what is to be typed again
         self._replaying = False
-        self._levels = _Levels()
+        self._levels = HintLevel()
         self._observer = Observer(lesson, server)
         self._catching_up = ""  # what to tell about examples that were run first
 
@@ -384,10 +378,10 @@ class Session:
         """Go to the next step. What the learner left out of this one is done first, unseen."""
         if self.state.step + 1 >= len(self.lesson.steps):
             rows = self.journal.rows if self.journal is not None else []
-            counted = summary(self.lesson, self.state.done, self.state.predicted, rows, total(self.state.counts))
+            whole = summary(self.lesson, self.state.done, self.state.predicted, rows, total(self.state.counts))
             if self.journal is not None:
                 self.journal.begin("")
-            return self._told([LessonDone(self.lesson, counted)])
+            return self._told([LessonDone(self.lesson, whole)])
         self._complete()
         return self._told(self._enter(self.state.step + 1))
 
@@ -445,7 +439,7 @@ class Session:
             self.journal.cut(entries)
         reopened = self.state.done - state.done
         self.state = state
-        self._levels = _Levels()
+        self._levels = HintLevel()
         self._starts = {number: start for number, start in self._starts.items() if number <= index}
         return self._told([WentBack(text, reopened), *self._enter(index)])
 
@@ -773,15 +767,11 @@ class Session:
             if task.id in self.state.untouched or not check(task.conditions, self.server.inspect, attempts).holds:
                 break
             here = (self.state.step, task.id)
-            self.state = replace(self.state, done=self.state.done | {here})
+            counts = counted(self.lesson, task, attempts) if here not in self.state.shown else ()
+            self.state = replace(self.state, done=self.state.done | {here}, counts=self.state.counts + counts)
             if self.journal is not None:
                 self.journal.note(done=task.id)
-            counted = None
-            if self.lesson.front.challenge and here not in self.state.shown:
-                counted = count(task, attempts, self.lesson.terminals)
-            if counted is not None:
-                self.state = replace(self.state, counts=(*self.state.counts, counted))
-            events.append(TaskDone(task, counted))
+            events.append(TaskDone(task, *counts))
             task = self.open_task
             if task is None:
                 events.append(StepDone(self.step))
@@ -811,7 +801,7 @@ class Session:
         self._ready(task, now=True)
         here = (self.state.step, task.id)
         if self._levels.task != here:
-            self._levels = _Levels(here)
+            self._levels = HintLevel(here)
         self._levels.level = min(self._levels.level + 1, hints.levels(task))
         return hints.hint_at(task, self._levels.level, self.lesson.terminals, self._reaction(task))
 
