@@ -204,7 +204,7 @@ class TutorApp(Program):
         try:
             controller = await asyncio.to_thread(self.course.connected, where)
         except ValueError as error:
-            self.notify(str(error), title="There is no such server", severity="error", timeout=10, markup=False)
+            self.notify(str(error), title="Unknown server", severity="error", timeout=10, markup=False)
             return
         await self.push_screen_wait(LessonScreen(controller))
 
@@ -321,7 +321,7 @@ class TutorApp(Program):
 
         async def reset() -> None:
             await asyncio.to_thread(self.course.reset_everything)
-            self.notify("The course starts anew.")
+            self.notify("The course starts again.")
             for screen in self.screen_stack:
                 if isinstance(screen, MapScreen):
                     screen.load()

@@ -1,7 +1,7 @@
 """The program's own colours, dark and light, beside those that Textual brings.
 
 Few colours, each with one meaning everywhere: red is Redis's and marks where you are, green what is there or done,
-amber what changed or waits for you. Nothing is told by colour alone, so any theme works, and none at all (NO_COLOR).
+amber what changed or waits for you. No meaning is carried by colour alone, so any theme works, and so does NO_COLOR.
 """
 
 from textual.color import Color, ColorParseError

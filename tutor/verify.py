@@ -8,7 +8,7 @@
    30 % of the tasks can be solved by repeating a command that their step shows.
 5. The lesson goes from beginning to end in the plain mode. (The full screen's part stands with its tests.)
 
-What breaks is told as a compiler does: file, line, what was expected, what came.
+What breaks is reported as by a compiler: file, line, what was expected, what came.
 """
 
 import contextlib

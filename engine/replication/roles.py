@@ -70,7 +70,7 @@ class Roles:
         self.master.selected = -1
         self.replication.need_backlog(keep_id=True)
         self.master.no_replicas_since_us = self.clock.monotonic_us
-        self.replication.drop_replicas("the role changed: they have to ask anew")
+        self.replication.drop_replicas("the role changed: they have to ask again")
         self.update()
         self._tell(why)
         if why:

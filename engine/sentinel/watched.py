@@ -148,7 +148,7 @@ class Watched:
         master.role_reported_ms = now_ms
 
     def move(self, master: Master, host: str, port: int) -> list[Replica]:
-        """Have a master be at another address, the old one being a replica's; returns all replicas, anew.
+        """Have a master be at another address, the old one being a replica's; returns all replicas, again.
 
         Raises AddressError if there is no such address; then nothing has changed.
         """

@@ -212,5 +212,5 @@ def test_what_cannot_be():
         assert (status, text) == (1, f"redis-tutor: port {port}, for A: Address already in use\n")
     assert run("chain", "--expose", "--steps", "9") == (1, "redis-tutor: chain has 2 steps, not 9\n")
     status, text = run("chain", "--expose", "--port", "65535")
-    assert (status, text) == (1, "redis-tutor: port 65536, for B: there is no such port\n")
+    assert (status, text) == (1, "redis-tutor: port 65536, for B: the port does not exist\n")
     assert run("nonsense", "--expose")[0] == 1

@@ -48,7 +48,7 @@ _END = b"<endsession>"
 
 
 class Restart(Exception):  # noqa: N818  (not an error)
-    """Begin the debugging session anew, from the file."""
+    """Begin the debugging session again, from the file."""
 
 
 class Debugging:
@@ -127,7 +127,7 @@ _COLOURS = (  # the last that is in the line counts
 
 
 def tell_end(session: "CliSession") -> None:
-    """Show EVAL's reply after a session, say that it is over, and connect anew."""
+    """Show EVAL's reply after a session, say that it is over, and connect again."""
     sync = session.debugging.sync
     session.debugging.ended = False
     try:

@@ -20,7 +20,7 @@ HISTORY_RANGE_S = 15.0
 
 
 def _again(session: CliSession, *words: str) -> Any:
-    """Send a command, connecting anew for as long as that takes; what watches a server outlives its restart."""
+    """Send a command, connecting again for as long as that takes; what watches a server outlives its restart."""
     tries = 0
     while True:
         try:

@@ -418,7 +418,7 @@ Input
   -i SECONDS           Wait between runs (may be 0.1); also between samples of --scan and others.
   --eval FILE          Run the Lua script FILE: --eval FILE key1 key2 , arg1 arg2
   --ldb                With --eval: debug the script, on a copy of the data.
-  --ldb-sync-mode      ... on the data themselves; the server serves nobody else meanwhile.
+  --ldb-sync-mode      ... on the data themselves; the server serves no other client meanwhile.
   --pipe               Send raw protocol from standard input, as fast as it goes.
   --pipe-timeout N     Give up after N seconds without a reply (30; 0: never).
 

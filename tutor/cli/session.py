@@ -1,7 +1,7 @@
 """One user's conversation with a server: connect, send a command, print its replies, follow what they change.
 
 The rules are redis-cli's: a connection that fails to authenticate is kept and used all the same; a lost connection is
-said once and made anew with the next command; pushes are shown on a terminal, dropped elsewhere, and are ordinary
+said once and made again with the next command; pushes are shown on a terminal, dropped elsewhere, and are ordinary
 replies while subscribed.
 """
 
@@ -312,7 +312,7 @@ class CliSession:
             self._hear_pushes(True)
 
     def _monitor(self) -> None:
-        """Show what MONITOR tells until Ctrl-C, after which the connection is made anew."""
+        """Show what MONITOR tells until Ctrl-C, after which the connection is made again."""
         try:
             while True:
                 if isinstance(self.read_and_show(), ReplyError):

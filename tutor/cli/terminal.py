@@ -2,7 +2,7 @@
 
 Tab completes commands, keywords and keys; Ctrl-R searches the history; what may follow stands in grey behind the
 cursor and, whole, on the bottom line; Ctrl-C clears the line, Ctrl-D leaves. While messages are shown (subscribed,
-MONITOR) any key or Ctrl-C comes back. Nothing is told by colour alone, and NO_COLOR is honoured.
+MONITOR) any key or Ctrl-C comes back. No meaning is carried by colour alone, and NO_COLOR is honoured.
 """
 
 import os
@@ -183,7 +183,7 @@ class Lookup:
         return None if isinstance(reply, ReplyError) else reply
 
     def close(self) -> None:
-        """Hang up; the next question connects anew."""
+        """Hang up; the next question connects again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

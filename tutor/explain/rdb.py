@@ -4,7 +4,7 @@
 bytes are: what cannot be understood is one last span that says why. A compressed string is one span too, and what it
 stands for is in its `inside`, with offsets in the decompressed bytes.
 
-It reads the format anew instead of watching the loader, which has no time for explanations; a test holds the two
+It reads the format again instead of watching the loader, which has no time for explanations; a test holds the two
 against each other.
 """
 

@@ -287,7 +287,7 @@ def backlog(nodes: dict[str, NodeView], width: int, chosen: ChosenMessage = NOTH
                 what = "would be partial" if ok else "would need a full resync"
                 sign = "✓" if ok else "✗"
                 rows.append([(f"{sign} {other.name} ", "good" if ok else "bad"), (f"wants {wants}: {what}", "")])
-    return rows or [[("No master has a backlog: nobody has followed yet.", "dim")]]
+    return rows or [[("No master has a backlog: no replica has connected yet.", "dim")]]
 
 
 def story(spec: ScenarioSpec, done: int, lessons: list[str]) -> list[Text]:

@@ -140,7 +140,7 @@ class Exposition:
             listener.listen()
         except (OSError, OverflowError) as error:
             listener.close()
-            reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+            reason = error.strerror if isinstance(error, OSError) else "the port does not exist"
             raise OSError(f"port {port}, for {name}: {reason}") from error
         listener.setblocking(False)
         if name not in self.ports:

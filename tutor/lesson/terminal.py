@@ -217,7 +217,7 @@ class Link:
             self._open()
 
     def interrupt(self) -> None:
-        """Give up what runs, as Ctrl-C in redis-cli does while it waits: the connection is closed and opened anew."""
+        """Give up what runs, as Ctrl-C in redis-cli does while it waits: the connection is reopened."""
         self._interrupted = True
         self._wake()
 

@@ -1,8 +1,8 @@
 """What every picture is drawn with: lines of styled text that fit a width, boxes, bars, and how data is written.
 
 A line is a tuple of (text, name of a style); the names are those of `tutor.prompt.rows`. Widths count cells of a
-terminal, in which some characters take two and combining ones none. Nothing is told by colour alone: what changed
-has a mark in front, `+` new, `~` changed, `-` gone.
+terminal, in which some characters take two and combining ones none. No meaning is carried by colour alone: what
+changed has a mark in front, `+` new, `~` changed, `-` gone.
 """
 
 from collections.abc import Iterable, Sequence

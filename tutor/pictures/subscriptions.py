@@ -92,12 +92,12 @@ def draw_subscriptions(
     for key, each in old.items():
         if key not in present:
             lines.append(
-                line(("- ", "error"), (f"{each.kind} {shown(each.name, NAME)}: nobody listens any more", "gone"))
+                line(("- ", "error"), (f"{each.kind} {shown(each.name, NAME)}: no client listens any more", "gone"))
             )
     if len(now.names) > ROWS:
         lines.append(line((f"  … and {len(now.names) - ROWS} more", "dim")))
     if not now.names:
-        lines.append(line(("  nobody listens: what is published is gone", "dim")))
+        lines.append(line(("  no client listens: what is published is gone", "dim")))
     elif message is not None:
         lines.append(line((f"  reached {_reached(now, message)}, kept nowhere", "dim")))
     if not now.known:
@@ -148,7 +148,7 @@ def _sentence(
     if message is not None:
         reached = _reached(now, message)
         if reached.startswith("0 "):
-            return f"{named(message[2])} was published on {named(message[1])}, where nobody listens: it is lost."
+            return f"{named(message[2])} was published on {named(message[1])}, where no client listens: it is lost."
         return (
             f"{named(message[2])} was published on {named(message[1])} and reached {reached}; nothing of it is kept."
         )

@@ -172,7 +172,7 @@ class RowView(ScrollView, can_focus=True):
         self.replace(())
 
     def tail(self) -> Sequence[Row]:
-        """Rows that follow the others and are made anew whenever something changes."""
+        """Rows that follow the others and are made again whenever something changes."""
         return ()
 
     @property
@@ -201,7 +201,7 @@ class RowView(ScrollView, can_focus=True):
         self._lines = [line for each in self.rows for line in self._break(each)]
 
     def on_resize(self, event: events.Resize) -> None:
-        """Break the rows anew when the width has changed."""
+        """Break the rows again when the width has changed."""
         width = self.scrollable_content_region.width
         if width != self._width and width > 0:
             self._width = width
