@@ -103,6 +103,9 @@ class Session:
         self._replaying = False
         self._levels = HintLevel()
         self._observer = Observer(lesson, server)
+        self._said_instead: Attempt | None = (
+            None  # the line about which something newer than its foreseen hint is said
+        )
         self._catching_up = ""  # what to tell about examples that were run first
 
     # -- what there is to show
@@ -619,11 +622,25 @@ class Session:
             events.append(Nothing(self._catching_up))
             self._catching_up = ""
         events += self._examples(attempt, typed_for)
+        given = self.state.foreseen
         told = self._tasks()
+        if attempt.own and not self._replaying:
+            told = self._judged(attempt, told, given)
         events += told
-        if attempt.own and not told and not self._replaying:
-            events += self._diagnosed(attempt)
         return self._told(events)
+
+    def _judged(self, attempt: Attempt, told: list[Event], given: str) -> list[Event]:
+        """Return what to say about a line; a foreseen hint that was given before gives way to what is new.
+
+        `given`: the hint that was given last.
+        """
+        repeated = bool(told) and all(isinstance(each, Foreseen) and each.text == given for each in told)
+        if told and not repeated:
+            return told
+        found = self._diagnosed(attempt)
+        if repeated and found:
+            self._said_instead = attempt
+        return found or told
 
     def _keep(self, attempt: Attempt) -> None:
         attempts = (*self.state.attempts, attempt)
@@ -805,16 +822,24 @@ class Session:
         self._levels.level = min(self._levels.level + 1, hints.levels(task))
         return hints.hint_at(task, self._levels.level, self.lesson.terminals, self._reaction(task))
 
-    def _reaction(self, task: Task) -> str:
+    def _reaction(self, task: Task, only_last: bool = False) -> str:
         attempts = self.state.attempts[self.state.since :]
         inspect = self.server.inspect
-        text = hints.foreseen(task, inspect, attempts, self.lesson.terminals)
-        if not text and (found := self._observer.asked(task, self.state, self.step)):
+        text = self._foreseen(task)
+        if not text and (found := self._observer.asked(task, self.state, self.step, only_last)):
             text = found.text
         if not text:
             finding = check(task.conditions, inspect, attempts)
-            text = hints.react(task, finding, inspect, attempts, self.lesson.terminals)
+            typed = attempts[-1:] if only_last else attempts
+            text = hints.react(task, finding, inspect, typed, self.lesson.terminals)
         return "" if hints.gives_away(task, text, self.lesson.terminals) else text
+
+    def _foreseen(self, task: Task) -> str:
+        """Return the hint for a foreseen mistake, unless something newer was said about the last line."""
+        attempts = self.state.attempts[self.state.since :]
+        if attempts and attempts[-1] is self._said_instead:
+            return ""
+        return hints.foreseen(task, self.server.inspect, attempts, self.lesson.terminals)
 
     def why(self) -> str:
         """Return what is wrong with the command that was typed last, and what its error means."""
@@ -824,14 +849,12 @@ class Session:
         last = own[-1]
         shown = f"`{printable(shorten(last.text or last.line))}`"
         task, attempts = self.open_task, self.state.attempts[self.state.since :]
-        sentence = (
-            hints.foreseen(task, self.server.inspect, attempts, self.lesson.terminals) if task is not None else ""
-        )
+        sentence = self._foreseen(task) if task is not None else ""
         if not sentence and (said := self._observer.asked(task, self.state, self.step, only_last=True)):
             sentence = said.text
         if not last.failed:
             typed = f"{shown} did not fail."
-            missing = self._reaction(task) if task is not None and not sentence and attempts else ""
+            missing = self._reaction(task, only_last=True) if task is not None and not sentence and attempts else ""
             if missing:
                 return f"{typed} The task is not done yet: {missing[0].lower()}{missing[1:]}"
             if sentence or any(each.failed for each in own):

@@ -111,6 +111,11 @@ class Goal:
         return ONE_COMMAND.search(self.text) is not None
 
     @functools.cached_property
+    def several_servers(self) -> bool:
+        """Whether the conditions look at servers by their names: a line belongs to one of them."""
+        return any(each.server for each in flat(self.task.conditions))
+
+    @functools.cached_property
     def one_terminal(self) -> bool:
         """Whether it matters in which terminal a line is typed."""
         waiting = list(self.task.conditions)
@@ -632,7 +637,12 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
     exact = score >= 0.999
     if score < 0.45:
         return None
-    if off := differences(goal, wanted, words):
+    if other := _another_form(wanted, words):
+        return other
+    off = differences(goal, wanted, words)
+    if off and wanted.terminal != place.terminal and goal.one_terminal and goal.several_servers and not place.shell:
+        return misplaced(goal, wanted, place, db, needed_db, off=True)
+    if off:
         rank = {
             "case": 0,
             "space": 0,
@@ -664,6 +674,17 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
             near=_all_but_the_name(goal, wanted, words),
         )
     return None
+
+
+def _another_form(wanted: Wanted, words: Sequence[str]) -> Diagnosis | None:
+    """Return what to say about another form of the command: `REPLICAOF NO ONE` for `REPLICAOF host port`."""
+    wants, haves = typed.parse(list(wanted.words)), typed.parse(list(words))
+    if wants is None or haves is None or wants.name != haves.name or not wants.positional or haves.positional:
+        return None
+    if not haves.options or wants.options:
+        return None
+    shown = code(" ".join(token for token, _ in haves.options))
+    return Diagnosis("goal", "option", f"{shown} makes another command of it than the task needs.", near=False)
 
 
 def key_elsewhere(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
@@ -870,10 +891,13 @@ def _value(reply: Any) -> str:
     return f"{reply:g}" if isinstance(reply, float) else ""
 
 
-def misplaced(goal: Goal, wanted: Wanted, place: Place, db: int, needed_db: int) -> Diagnosis | None:
+def misplaced(
+    goal: Goal, wanted: Wanted, place: Place, db: int, needed_db: int, off: bool = False
+) -> Diagnosis | None:
     """Return what to say about a right line in the wrong terminal or database."""
     if wanted.terminal != place.terminal and goal.one_terminal and wanted.name != "SLEEP":
-        text = f"The right words, but this is the terminal {code(place.terminal)}: the task is about another one"
+        right = "This" if off else "The right words, but this"
+        text = f"{right} is the terminal {code(place.terminal)}: the task is about another one"
         text += f", {code(wanted.terminal)}" if goal.shows(wanted.terminal) else ""
         return Diagnosis("goal", "terminal", text + ".")
     if db != needed_db and not place.shell and keys_of(wanted.words):

@@ -386,7 +386,7 @@ def separators(text: str, place: Place, failed: bool, known: Collection[str]) ->
         return _say("separator", "`|` is a pipe of the shell: at this prompt it is just another argument.")
     if failed and len(bare) > 2 and bare[-2] in (">", ">>") and re.search(r"[./]", bare[-1]):
         return _say("separator", "`>` writes to a file in a shell: at this prompt it is just another argument.")
-    if failed and any(word.startswith(("#", "//", "--")) for word in bare[1:]):
+    if failed and any(_COMMENT.match(word) for word in bare[1:]):
         return _say("separator", "There are no comments at this prompt: every word is sent to Redis.")
     if sum(len(word) > 1 and word.endswith(",") for word in bare[1:]) > 1:
         return _say("separator", "Commas become part of the words in front of them: separate words by spaces only.")
@@ -415,6 +415,7 @@ def separators(text: str, place: Place, failed: bool, known: Collection[str]) ->
     return None
 
 
+_COMMENT = re.compile(r"#(?!\d)|//|--")  # `#2` is an offset of BITFIELD
 _MARKS = {",": "comma", ".": "period", ";": "semicolon", ":": "colon"}
 
 

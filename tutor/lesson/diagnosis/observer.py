@@ -201,6 +201,9 @@ class Observer:
             attempts=state.attempts,
             prompts=_Prompts(self.server, names),
             needed=self._needed(goal, step, task) if goal is not None and task is not None else (),
+            tried=tuple(state.attempts[state.since :]),
+            first=self.server.inspect,
+            settles=not self.lesson.on_machines,
             said=functools.partial(self._said, task, state),
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tutor.lesson import typed
 from tutor.lesson.checks import KEPT_WORDS, Attempt, Inspection
-from tutor.lesson.diagnosis import commands, in_shell, outcome, situation, syntax
+from tutor.lesson.diagnosis import commands, in_shell, leftovers, outcome, situation, syntax
 from tutor.lesson.diagnosis import goal as goals
 from tutor.lesson.diagnosis import line as lines
 from tutor.lesson.diagnosis.errors import short_explanation
@@ -40,7 +40,9 @@ class Circumstances:
     attempts: tuple[Attempt, ...] = ()  # of the step, this one included
     prompts: Mapping[str, str] = field(default_factory=dict)  # of all terminals
     needed: tuple[str, ...] = ()  # keys that the task builds on
-    master: Inspection | None = None
+    tried: tuple[Attempt, ...] = ()  # of the task, this one included
+    first: Inspection | None = None  # a look at the server that conditions are about, where none is named
+    settles: bool = True  # whether nothing goes on once a command is answered
     said: Callable[[], str] = str  # what the author says of the condition that does not hold; or nothing
 
     @property
@@ -215,6 +217,9 @@ def _judged(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
         return found
     if found := situation.queued(goal, last, now.prompts, now.place):
         return found
+    left = leftovers.find(goal, now.tried, now.first or now.inspect)
+    if left is not None and (left.near or leftovers.is_right(goal, last)):
+        return left if now.settles else Diagnosis(left.kind, left.slot, left.text, near=False)
     got = goals.closest(goal, words, now.place.terminal)
     if (
         got is not None
@@ -248,7 +253,7 @@ def _judged(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
         return Diagnosis("check", free.slot if free is not None else "value", said, free is None or free.near)
     if compared is None and free is not None:
         return free
-    return compared or doubted or outcome.only_read(goal, words)
+    return compared or doubted or left or outcome.only_read(goal, words)
 
 
 def _is_solution(goal: Goal, words: Sequence[str]) -> bool:

@@ -1,0 +1,72 @@
+"""What an earlier try has left is named when the right line does not finish the task; older sentences are not."""
+
+import pytest
+
+from tests.lessons.diagnosis.test_bad_input import LESSON
+from tutor.lesson.reading import parse_lesson
+from tutor.lesson.server import EngineServer
+from tutor.lesson.session import Diagnosed, Foreseen, Session
+
+SET = (
+    LESSON.replace("Store `Ada` under `user:1`", "Add `ada` and `alan` to the set `seen`")
+    .replace("check: {key: user:1, value: Ada}", "check: {key: seen, value: [ada, alan]}")
+    .replace("solution: SET user:1 Ada", "solution: SADD seen ada alan")
+    .replace("SET user:1 Bob", "SADD seen bob")
+)
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = EngineServer(("redis",))
+    yield server
+    server.close()
+
+
+def session_of(text, server):
+    server.renew(("redis",))
+    session = Session(parse_lesson(text, "sample.md"), server)
+    session.open()
+    return session
+
+
+def said(session, line):
+    events = session.submit("redis", line)
+    return [each.text for each in events if isinstance(each, (Diagnosed, Foreseen))]
+
+
+@pytest.mark.parametrize("line", ["SADD seen ada alan", "SADD seen ada"])
+def test_a_member_that_is_left_over_is_named(server, line):
+    session = session_of(SET, server)
+    said(session, "SADD seen ada, alan")
+    assert said(session, line) == (
+        ["`seen` also has the member `ada,`, left from an earlier try: remove it, or undo."]
+    )
+    assert "`ada,`" in session.hint().text
+    said(session, "SREM seen ada,")
+    assert session.open_task is None
+
+
+def test_an_earlier_change_is_named(server):
+    text = LESSON.replace("{key: user:1, value: Ada}", "[{key: user:1, value: Ada}, {key: user:1, ttl: none}]")
+    text = text.replace("solution: SET user:1 Ada", "solution: SET user:1 Ada KEEPTTL")
+    session = session_of(text, server)
+    said(session, "SET user:1 Adam EX 100")
+    (sentence,) = said(session, "SET user:1 Ada KEEPTTL")
+    assert "`SET user:1 Adam EX 100` is still in effect" in sentence
+
+
+def test_a_foreseen_hint_gives_way_to_what_is_new(server):
+    session = session_of(LESSON.replace("{typed: SET user:1 Bob}", "{key: user:1, value: Bob}"), server)
+    assert said(session, "SET user:1 Bob") == ["That is Bob."]
+    (sentence,) = said(session, "SET usr:1 Ada")
+    assert "`usr:1`" in sentence
+    assert "`usr:1`" in session.hint().text
+    assert "`usr:1`" in session.why()
+    assert said(session, "SET user:1 Bob") == ["That is Bob."]
+
+
+def test_why_says_nothing_of_older_lines(server):
+    session = session_of(LESSON, server)
+    said(session, "SET usr:1 Ada")
+    said(session, "PING")
+    assert "`usr:1`" not in session.why()

@@ -1,0 +1,97 @@
+"""What earlier tries left behind, when the right line was typed and the task is still open."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tutor.lesson.checks import Attempt, Inspection
+from tutor.lesson.diagnosis.goal import Goal, flat, keys_of, name_of
+from tutor.lesson.diagnosis.model import Diagnosis, code, either
+from tutor.lesson.model import CheckCondition
+from tutor.lesson.side_effects import changes
+from tutor.prompt import to_text
+
+_READS = {"set": ["SMEMBERS"], "zset": ["ZRANGE", "0", "-1"], "hash": ["HKEYS"], "list": ["LRANGE", "0", "-1"]}
+_PARTS = {"set": "member", "zset": "member", "hash": "field", "list": "element"}
+MOST = 100  # elements of a value that is looked at
+
+
+def is_right(goal: Goal, last: Attempt) -> bool:
+    """Return whether a line is one of the solution, typed where it belongs."""
+    words = [to_text(word) for word in last.argv]
+    return any(
+        last.terminal == each.terminal
+        and (
+            words == list(each.full)
+            or (words[:1] and words[0].upper() == each.words[0].upper() and tuple(words[1:]) == each.words[1:])
+        )
+        for each in goal.lines
+    )
+
+
+def named(goal: Goal, attempts: Sequence[Attempt], inspect: Inspection) -> Diagnosis | None:
+    """Return which elements of a value an earlier try has left, if the task wants the value without them."""
+    before = {to_text(word) for each in attempts[:-1] if each.own and not each.failed for word in each.argv[2:]}
+    if not before:
+        return None
+    for condition in flat(goal.task.conditions):
+        if condition.key is None or condition.server or condition.value is None:
+            continue
+        kind, found = _elements(condition, inspect)
+        wanted = {str(each) for each in condition.value} if isinstance(condition.value, (list, dict)) else set()
+        more = [each for each in found if each not in wanted and each in before]
+        if more and wanted:
+            text = f"{code(condition.key)} also has the {_PARTS[kind]} {either(more[:1])}, left from an earlier try"
+            complete = wanted <= set(found)
+            return Diagnosis("state", "leftover", f"{text}: remove it, or undo.", near=complete)
+    return None
+
+
+def earlier(goal: Goal, attempts: Sequence[Attempt]) -> Diagnosis | None:
+    """Return which earlier change may be in the way, when a line is right and changes nothing about that."""
+    if len(goal.lines) != 1 or not attempts or attempts[-1].failed or not is_right(goal, attempts[-1]):
+        return None
+    own = [each for each in attempts[:-1] if each.own and not each.failed and changes(each.argv)]
+    wrongs = [each for each in reversed(own) if not is_right(goal, each) and _is_related(goal, each)]
+    if goal.several_servers:  # what was done to the same server is done otherwise now
+        wrongs = [each for each in wrongs if each.terminal != attempts[-1].terminal] or wrongs
+    wrong = next(iter(wrongs), None)
+    if wrong is None:
+        return None
+    where = f", typed in {code(wrong.terminal)}," if wrong.terminal != attempts[-1].terminal else ""
+    text = f"This line is right, but {code(wrong.text or wrong.line)}{where} is still in effect."
+    return Diagnosis("state", "leftover", f"{text} Undo (`:undo`) until it is taken back, then type this line again.")
+
+
+def _is_related(goal: Goal, attempt: Attempt) -> bool:
+    """Return whether a command may have changed what the task is about."""
+    words = [to_text(word) for word in attempt.argv]
+    return name_of(words) in goal.names or bool(set(keys_of(words)) & set(goal.keys))
+
+
+def _elements(condition: CheckCondition, inspect: Inspection) -> tuple[str, list[str]]:
+    """Return the type of a key's value, and its elements."""
+    key = (condition.key or "").encode()
+    kind = _text(inspect([b"TYPE", key], condition.db))
+    read = _READS.get(kind)
+    if read is None or not _is_small(kind, key, condition.db, inspect):
+        return kind, []
+    reply = inspect([read[0].encode(), key, *(each.encode() for each in read[1:])], condition.db)
+    return kind, [_text(each) for each in reply] if isinstance(reply, (list, tuple, set, frozenset)) else []
+
+
+_COUNTS = {"set": b"SCARD", "zset": b"ZCARD", "hash": b"HLEN", "list": b"LLEN"}
+
+
+def _is_small(kind: str, key: bytes, db: int, inspect: Inspection) -> bool:
+    size = inspect([_COUNTS[kind], key], db)
+    return isinstance(size, int) and size <= MOST
+
+
+def _text(reply: Any) -> str:
+    return to_text(bytes(reply)) if isinstance(reply, (bytes, bytearray)) else str(reply)
+
+
+def find(goal: Goal, attempts: Sequence[Attempt], inspect: Inspection) -> Diagnosis | None:
+    """Return what an earlier try has left that keeps the task open, the most specific first."""
+    attempts = [each for each in attempts if each.argv]
+    return (named(goal, attempts, inspect) or earlier(goal, attempts)) if attempts else None
