@@ -67,12 +67,20 @@ def foreseen(task: Task, inspect: Inspection, attempts: Sequence[Attempt], termi
             ):
                 return wrong.hint
             continue
-        terminal, line = split_line(wrong.lines[-1], terminals)
-        argv = split_args(line) or []
-        last = attempts[-1]
-        if argv and last.terminal == terminal and last.line == Attempt(terminal, tuple(argv), "").line:
+        if _is_last_of(wrong.lines, attempts[-1], terminals):
             return wrong.hint
     return ""
+
+
+def is_listed(task: Task, attempt: Attempt, terminals: tuple[str, ...]) -> bool:
+    """Return whether a line is one that the author has foreseen, word by word."""
+    return any(_is_last_of(wrong.lines, attempt, terminals) for wrong in task.wrong)
+
+
+def _is_last_of(lines: Sequence[str], attempt: Attempt, terminals: tuple[str, ...]) -> bool:
+    terminal, line = split_line(lines[-1], terminals)
+    argv = split_args(line) or []
+    return bool(argv) and attempt.terminal == terminal and attempt.line == Attempt(terminal, tuple(argv), "").line
 
 
 def _resembles(lines: Sequence[str], attempts: Sequence[Attempt], terminals: tuple[str, ...]) -> bool:

@@ -258,8 +258,8 @@ class _Run:
         events = session.submit(mutation.terminal, mutation.line)
         told = [event for event in events if isinstance(event, Foreseen)]
         solved = session.task_done(task)
-        asked = None if solved else session._observer.asked(task, session.state, session.step)
-        reaction = "" if solved else session._reaction(task)
+        asked = None if solved else session.advice.observer.asked(task, session.state, session.step)
+        reaction = "" if solved else session.advice.reaction(task, session.state, session.step)
         if not solved and not self._names(mutation, told, asked, reaction):
             solved = self._solves(task, rest)
         if solved:
@@ -301,7 +301,7 @@ class _Run:
         self.server.undo(place)
         self.session.state = state
         self.session._moments[:] = moments
-        self.session._observer.forget()
+        self.session.advice.observer.forget()
 
     def _names(self, mutation: Mutation, told: Sequence[Event], asked: Diagnosis | None, reaction: str) -> str:
         """Return the mechanism that named a mutation, or nothing."""

@@ -17,10 +17,9 @@ from typing import Any
 
 from engine.protocol.errors import ReplyError
 from tutor.lesson import hints, transcript
+from tutor.lesson.advice import Advice
 from tutor.lesson.checks import KEPT_REPLY, Attempt, check, kept
 from tutor.lesson.counting import CommandCount, counted, total
-from tutor.lesson.diagnosis import explain_error
-from tutor.lesson.diagnosis.observer import Observer
 from tutor.lesson.events import (
     Arrived,
     Diagnosed,
@@ -37,7 +36,7 @@ from tutor.lesson.events import (
     Typed,
     WentBack,
 )
-from tutor.lesson.hints import Hint, HintLevel
+from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.lines import expand, plain_line, refused_by_a_shell, repeated, words_of
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
@@ -45,10 +44,9 @@ from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.server import ANSWER_SECONDS, Said, SessionServer, Unanswered, printed, pushed
 from tutor.lesson.side_effects import PARTLY, only_looks, writes
 from tutor.lesson.summary import summary
-from tutor.lesson.typed import innermost
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import help_in_lesson, split_args
-from tutor.prompt.words import LINE, printable, shorten
+from tutor.prompt.words import LINE, shorten
 
 __all__ = [  # a session with its events, for front ends
     "Arrived", "Diagnosed", "Differs", "Event", "ExampleRan", "Foreseen", "LessonDone", "Nothing",
@@ -101,11 +99,7 @@ class Session:
         self._starts: dict[int, tuple[int, State, int]] = {}  # of steps: where they began, and in the journal
         self.waiting: list[tuple[str, str, str | None]] = []  # after `open`, what is to be typed again
         self._replaying = False
-        self._levels = HintLevel()
-        self._observer = Observer(lesson, server)
-        self._said_instead: Attempt | None = (
-            None  # the line about which something newer than its foreseen hint is said
-        )
+        self.advice = Advice(lesson, server)
         self._catching_up = ""  # what to tell about examples that were run first
 
     # -- what there is to show
@@ -442,7 +436,7 @@ class Session:
             self.journal.cut(entries)
         reopened = self.state.done - state.done
         self.state = state
-        self._levels = HintLevel()
+        self.advice.begin()
         self._starts = {number: start for number, start in self._starts.items() if number <= index}
         return self._told([WentBack(text, reopened), *self._enter(index)])
 
@@ -501,12 +495,12 @@ class Session:
         After such a line the task is done if its check holds, though it may have held since the step began.
         """
         task = self.open_task
-        if task is None or not self._observer.attempts(task, terminal, line, self.step, self.state.attempts):
+        if task is None or not self.advice.observer.attempts(task, terminal, line, self.step, self.state.attempts):
             return
         self.state = replace(self.state, untouched=self.state.untouched - {task.id})
         above = [each for each in self.step.examples if each.line < task.line and not each.arrives]
         missing = [each for each in above if not self.ran(each)]
-        if not self._observer.needs(task, missing):
+        if not self.advice.observer.needs(task, missing):
             return
         queued = self._queued(terminal) or self._begun(task)
         if queued:  # they belong before the transaction: go back, and queue its commands again
@@ -634,12 +628,18 @@ class Session:
 
         `given`: the hint that was given last.
         """
-        repeated = bool(told) and all(isinstance(each, Foreseen) and each.text == given for each in told)
+        again = all(
+            isinstance(each, Foreseen)
+            and each.text == given
+            and not hints.is_listed(each.task, attempt, self.lesson.terminals)
+            for each in told
+        )
+        repeated = bool(told) and again
         if told and not repeated:
             return told
         found = self._diagnosed(attempt)
         if repeated and found:
-            self._said_instead = attempt
+            self.advice.said_instead = attempt
         return found or told
 
     def _keep(self, attempt: Attempt) -> None:
@@ -657,8 +657,8 @@ class Session:
 
     def _diagnosed(self, attempt: Attempt) -> list[Event]:
         """Say what is wrong with a line, if it is a near miss or an error."""
-        self._observer.note(self.open_task, self.state, self.step, attempt)
-        found = self._observer.found
+        self.advice.observer.note(self.open_task, self.state, self.step, attempt)
+        found = self.advice.observer.found
         task = self.open_task or (self.step.tasks[-1] if self.step.tasks else None)
         if found is None or not found.near or task is None:
             return []
@@ -816,62 +816,11 @@ class Session:
         if task is None:
             return Nothing("Every task of this step is done. Go on to the next step when you like.")
         self._ready(task, now=True)
-        here = (self.state.step, task.id)
-        if self._levels.task != here:
-            self._levels = HintLevel(here)
-        self._levels.level = min(self._levels.level + 1, hints.levels(task))
-        return hints.hint_at(task, self._levels.level, self.lesson.terminals, self._reaction(task))
-
-    def _reaction(self, task: Task, only_last: bool = False) -> str:
-        attempts = self.state.attempts[self.state.since :]
-        inspect = self.server.inspect
-        text = self._foreseen(task)
-        if not text and (found := self._observer.asked(task, self.state, self.step, only_last)):
-            text = found.text
-        if not text:
-            finding = check(task.conditions, inspect, attempts)
-            typed = attempts[-1:] if only_last else attempts
-            text = hints.react(task, finding, inspect, typed, self.lesson.terminals)
-        return "" if hints.gives_away(task, text, self.lesson.terminals) else text
-
-    def _foreseen(self, task: Task) -> str:
-        """Return the hint for a foreseen mistake, unless something newer was said about the last line."""
-        attempts = self.state.attempts[self.state.since :]
-        if attempts and attempts[-1] is self._said_instead:
-            return ""
-        return hints.foreseen(task, self.server.inspect, attempts, self.lesson.terminals)
+        return self.advice.hint(task, self.state, self.step, self.state.step)
 
     def why(self) -> str:
         """Return what is wrong with the command that was typed last, and what its error means."""
-        own = [each for each in self.state.attempts if each.own and (each.argv or each.failed)]
-        if not own:
-            return "No command has failed so far."
-        last = own[-1]
-        shown = f"`{printable(shorten(last.text or last.line))}`"
-        task, attempts = self.open_task, self.state.attempts[self.state.since :]
-        sentence = self._foreseen(task) if task is not None else ""
-        if not sentence and (said := self._observer.asked(task, self.state, self.step, only_last=True)):
-            sentence = said.text
-        if not last.failed:
-            typed = f"{shown} did not fail."
-            missing = self._reaction(task, only_last=True) if task is not None and not sentence and attempts else ""
-            if missing:
-                return f"{typed} The task is not done yet: {missing[0].lower()}{missing[1:]}"
-            if sentence or any(each.failed for each in own):
-                return f"{typed} {sentence}".strip()
-            return "No command has failed so far."
-        rows = [f"{shown}: {sentence}" if sentence else f"{shown}:"]
-        if last.argv and (last.printed.startswith("(error)") or not self.lesson.is_shell(last.terminal)):
-            text = last.printed.removeprefix("(error) ").strip()
-            inspect = self._observer.inspection(last.terminal)
-            argv = innermost(last.argv) if self.lesson.is_shell(last.terminal) else last.argv
-            page = explain_error(argv, text.encode(errors="surrogateescape"), inspect, last.db)
-            rows += [
-                row
-                for row in page.splitlines()
-                if row.partition(". ")[0] not in sentence and not (sentence and row.startswith(sentence[:-1]))
-            ]
-        return "\n".join(rows)
+        return self.advice.why(self.open_task, self.state, self.step)
 
     def solution(self) -> tuple[tuple[str, str], ...]:
         """Return the lines that solve the open task, as (terminal, command), to be typed in."""

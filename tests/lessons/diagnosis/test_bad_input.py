@@ -117,8 +117,10 @@ def test_a_bad_line(name, session):
     attempt = session.state.attempts[-1] if session.state.attempts else None
     looked, hint, why = 0, session.hint().text, session.why()
     if attempt is not None:
-        looked, _ = calls(lambda: session._observer.note(session.open_task, session.state, session.step, attempt))
-    asked, _ = calls(lambda: session._reaction(session.open_task))
+        looked, _ = calls(
+            lambda: session.advice.observer.note(session.open_task, session.state, session.step, attempt)
+        )
+    asked, _ = calls(lambda: session.advice.reaction(session.open_task, session.state, session.step))
     assert looked < MOST_CALLS
     assert asked < MOST_CALLS
     told = [event.line for event in events if hasattr(event, "line")]
@@ -134,6 +136,6 @@ def test_long_lines_do_not_slow_the_next_ones_down(session):
         session.submit("redis", line)
     session.submit("redis", "SET user:1 Bob")
     attempt = session.state.attempts[-1]
-    count, _ = calls(lambda: session._observer.note(session.open_task, session.state, session.step, attempt))
+    count, _ = calls(lambda: session.advice.observer.note(session.open_task, session.state, session.step, attempt))
     assert count < MOST_CALLS
     assert sum(len(word) for each in session.state.attempts for word in each.argv) < 100_000

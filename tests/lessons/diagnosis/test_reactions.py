@@ -213,7 +213,7 @@ def test_a_hint_after_a_success_is_not_about_an_older_failure(servers):
     session.submit("redis", "set shared")
     assert "missing after `shared`" in session.hint().text
     session.submit("redis", "set 5 shared")
-    session._levels.level = 0
+    session.advice.begin()
     assert "missing after" not in session.hint().text
 
 

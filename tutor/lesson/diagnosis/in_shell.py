@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Sequence
 
 from tutor.lesson import typed
-from tutor.lesson.diagnosis.goal import Goal, alike, as_user, difference, name_of, sentence
+from tutor.lesson.diagnosis.goal import Goal, as_user, name_of
 from tutor.lesson.diagnosis.model import Diagnosis, code, without_digits
+from tutor.lesson.diagnosis.slots import alike, difference, sentence
 
 
 def in_a_shell(goal: Goal, words: Sequence[str]) -> Diagnosis | None:

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from engine.table.declarations import WRITE
 from tutor.lesson import typed
 from tutor.lesson.checks import Attempt, Inspection, check
-from tutor.lesson.diagnosis import goal as goals
-from tutor.lesson.diagnosis.goal import Goal
+from tutor.lesson.diagnosis.goal import MOST, Goal, flat, name_of
 from tutor.lesson.diagnosis.model import Diagnosis, Place, gives_away
 from tutor.lesson.diagnosis.react import Circumstances, diagnose, on_request
+from tutor.lesson.diagnosis.slots import closest
 from tutor.lesson.model import Example, Lesson, Step, Task, split_line
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import to_bytes
@@ -73,7 +73,7 @@ class Observer:
         """Return whether a line attempts a task; an example typed by hand does not. `before`: what was typed."""
         argv = split_args(line)
         goal = self.goal(task)
-        if not argv or goal is None or len(argv) > goals.MOST:
+        if not argv or goal is None or len(argv) > MOST:
             return False
         if self.completes(task, terminal, argv, before):
             return True
@@ -84,13 +84,13 @@ class Observer:
             if any({*words[1:]} & {*each.full[1:]} for each in goal.lines if each.full):
                 return True
             words = list(typed.commands(argv))[-1]
-        got = goals.closest(goal, words, terminal)
+        got = closest(goal, words, terminal)
         if got is not None and got[1] >= ATTEMPT:
             return True
         flags, keys = typed.reach([to_bytes(word) for word in words])
         about = {*goal.keys, *(to_text(key) for line in task.setup for key in typed.reach(split_args(line) or [])[1])}
         if not keys:  # such as PUBLISH, whose words may be the learner's choice
-            return got is not None and got[0].name == goals.name_of(words) and got[0].name not in _PREPARING_NAMES
+            return got is not None and got[0].name == name_of(words) and got[0].name not in _PREPARING_NAMES
         return bool(flags & WRITE) and any(to_text(key) in about for key in keys)
 
     def completes(self, task: Task, terminal: str, argv: Sequence[bytes], before: Sequence[Attempt]) -> bool:
@@ -108,7 +108,7 @@ class Observer:
         assert goal is not None
         if examples and task.setup:
             return True
-        conditions = list(goals.flat(task.conditions))
+        conditions = list(flat(task.conditions))
         wide = not goal.keys or any(each.command or each.file or each.up for each in conditions)
         return any(
             self._prepares(goal, exchange.command, wide)
@@ -259,10 +259,10 @@ def _is_example(step: Step, terminal: str, argv: Sequence[bytes], before: Sequen
 
     Typed more often, or without the lines that come before it, it means something else.
     """
-    if len(argv) > goals.MOST:
+    if len(argv) > MOST:
         return False
     words = _plain(argv)
-    typed_ = [_plain(each.argv) for each in before if 0 < len(each.argv) <= goals.MOST and each.terminal == terminal]
+    typed_ = [_plain(each.argv) for each in before if 0 < len(each.argv) <= MOST and each.terminal == terminal]
     count, follows = 0, False
     for example in step.examples:
         if example.terminal != terminal:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from tutor.lesson import typed
 from tutor.lesson.checks import KEPT_WORDS, Attempt, Inspection
 from tutor.lesson.diagnosis import commands, in_shell, leftovers, outcome, situation, syntax
-from tutor.lesson.diagnosis import goal as goals
 from tutor.lesson.diagnosis import line as lines
+from tutor.lesson.diagnosis.compare import compare, edited, free_slot, key_elsewhere, same_form
 from tutor.lesson.diagnosis.errors import short_explanation
-from tutor.lesson.diagnosis.goal import Goal, name_of
+from tutor.lesson.diagnosis.goal import Goal, keys_of, name_of, needed_db
 from tutor.lesson.diagnosis.model import LONG, Diagnosis, Place, code, nearest, role_of
+from tutor.lesson.diagnosis.slots import closest, concerns
+from tutor.lesson.diagnosis.values import state
 
 _ARGUMENTS = re.compile(
     r"wrong number of arg|syntax error|not an integer|not a valid "
@@ -91,17 +93,17 @@ def _repeated(line: str, words: Sequence[str], found: Diagnosis | None) -> Diagn
 
 def _is_close(goal: Goal, words: Sequence[str], place: Place, found: Diagnosis) -> bool:
     """Return whether a line that ran is an attempt at the task, so that its form may be commented on."""
-    got = goals.closest(goal, words, place.terminal)
+    got = closest(goal, words, place.terminal)
     return (
         (got is not None and got[1] >= 0.3)
-        or bool(set(goals.keys_of(words)) & set(goal.keys))
+        or bool(set(keys_of(words)) & set(goal.keys))
         or found.slot in ("prompt", "space")
     )
 
 
 def _failed(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | None:
     text = last.printed
-    if now.goal is not None and (found := goals.edited(now.goal, words)):
+    if now.goal is not None and (found := edited(now.goal, words)):
         return _with_mark(found, now)
     if now.goal is not None and (found := _command_behind(words, now.goal)):
         return _with_mark(found, now)
@@ -121,12 +123,10 @@ def _failed(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
         if found := syntax.placeholder(words, now.known):
             return found
     if (
-        now.goal is not None
-        and (found := goals.compare(now.goal, words, now.place, last.db, _db(now)))
-        and found.near
+        now.goal is not None and (found := compare(now.goal, words, now.place, last.db, _db(now))) and found.near
     ) and (found.slot != "terminal" or "ERR" in text):
         return found
-    if now.goal is not None and (found := goals.free_slot(now.goal, words)):
+    if now.goal is not None and (found := free_slot(now.goal, words)):
         short = short_explanation(last.argv, text, now.inspect, last.db)
         return (
             Diagnosis(found.kind, found.slot, f"{short} Look at {role_of(found.slot)}.", found.near)
@@ -172,7 +172,7 @@ def _pieces(words: Sequence[str], now: Circumstances) -> Diagnosis | None:
 
 
 def _wrong_type(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis:
-    for key in goals.keys_of(words):
+    for key in keys_of(words):
         reply = now.inspect([b"TYPE", key.encode("utf-8", "surrogateescape")], last.db)
         kind = str(reply) if not isinstance(reply, bytes) else reply.decode()
         if kind in commands.OF_TYPE and not _takes(words[0], kind):
@@ -202,8 +202,8 @@ def _succeeded(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis
     if found is not None and found.near and found.kind in ("goal", "outcome") and now.goal is not None:
         is_attempt = (
             found.slot == "pattern"
-            or goals.concerns(now.goal, words)
-            or (goals.edited(now.goal, words) or goals.key_elsewhere(now.goal, words)) is not None
+            or concerns(now.goal, words)
+            or (edited(now.goal, words) or key_elsewhere(now.goal, words)) is not None
         )
         return found if is_attempt else Diagnosis(found.kind, found.slot, found.text, near=False)
     return found
@@ -220,19 +220,19 @@ def _judged(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
     left = leftovers.find(goal, now.tried, now.first or now.inspect)
     if left is not None and (left.near or leftovers.is_right(goal, last)):
         return left if now.settles else Diagnosis(left.kind, left.slot, left.text, near=False)
-    got = goals.closest(goal, words, now.place.terminal)
+    got = closest(goal, words, now.place.terminal)
     if (
         got is not None
         and got[1] >= 0.5
         and (found := syntax.placeholder(words, goal.known | {word for each in goal.lines for word in each.words}))
     ):
         return found if syntax.placeholders(words) > 1 else Diagnosis(found.kind, found.slot, found.text, near=False)
-    compared = goals.compare(goal, words, now.place, last.db, _db(now))
+    compared = compare(goal, words, now.place, last.db, _db(now))
     doubted = outcome.doubt(goal, words, last.printed, last.db, now.inspect)
     if doubted is not None and doubted.slot == "script":
         return doubted
     if compared is not None and compared.near and compared.slot == "command":
-        compared = goals.state(goal, words, now.inspect, last.db) or compared  # what it made says more
+        compared = state(goal, words, now.inspect, last.db) or compared  # what it made says more
     if compared is not None and compared.near:
         if doubted is not None and doubted.near and compared.slot not in ("terminal", "database"):
             return Diagnosis(compared.kind, compared.slot, compared.text, True)
@@ -243,13 +243,13 @@ def _judged(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
         return compared
     if doubted is not None and doubted.near:
         changed = name_of(words) in ("HSET", "ZADD", "SADD")  # which achieved something all the same
-        return (goals.state(goal, words, now.inspect, last.db) if changed else None) or doubted
+        return (state(goal, words, now.inspect, last.db) if changed else None) or doubted
     if (not _is_solution(goal, words) or len(goal.lines) == 1 or words[0].upper() == "EXEC") and (
-        stated := goals.state(goal, words, now.inspect, last.db)
+        stated := state(goal, words, now.inspect, last.db)
     ):
         return stated
-    free = goals.free_slot(goal, words)
-    if compared is None and (free is not None or goals.same_form(goal, words)) and (said := now.said()):
+    free = free_slot(goal, words)
+    if compared is None and (free is not None or same_form(goal, words)) and (said := now.said()):
         return Diagnosis("check", free.slot if free is not None else "value", said, free is None or free.near)
     if compared is None and free is not None:
         return free
@@ -273,9 +273,9 @@ def _in_a_shell(words: list[str], last: Attempt, now: Circumstances) -> Diagnosi
                 return commands.unknown(command, now.preferred, now.known)
             if found := syntax.walk(command, now.preferred, now.known):
                 return found
-        found = goals.compare(goal, command, now.place, 0, 0)
+        found = compare(goal, command, now.place, 0, 0)
         return found if found is None or found.slot != "terminal" else None  # from a shell, any server can be reached
-    return goals.compare(goal, words, now.place, 0, 0)
+    return compare(goal, words, now.place, 0, 0)
 
 
 def _unknown_in_a_shell(words: Sequence[str], printed: str) -> Diagnosis | None:
@@ -289,7 +289,7 @@ def _unknown_in_a_shell(words: Sequence[str], printed: str) -> Diagnosis | None:
 
 
 def _db(now: Circumstances) -> int:
-    return goals.needed_db(now.goal.task.conditions) if now.goal is not None else 0
+    return needed_db(now.goal.task.conditions) if now.goal is not None else 0
 
 
 def on_request(line: str, last: Attempt, now: Circumstances) -> Diagnosis | None:
