@@ -92,7 +92,7 @@ def draw_subscriptions(
     for key, each in old.items():
         if key not in present:
             lines.append(
-                line(("- ", "error"), (f"{each.kind} {shown(each.name, NAME)}: no client listens any more", "gone"))
+                line(("- ", "error"), (f"{each.kind} {shown(each.name, NAME)}: no client listens now", "gone"))
             )
     if len(now.names) > ROWS:
         lines.append(line((f"  … and {len(now.names) - ROWS} more", "dim")))
