@@ -22,6 +22,7 @@ from tests.waiting import PATIENCE_S
 from tutor.app import TutorApp
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.progress import Progress, ProgressFile, Taken
+from tutor.lesson.sandbox import Sandbox
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.preferences import Preferences
@@ -39,7 +40,17 @@ async def lesson(pilot: Pilot[None]) -> tuple[LessonScreen, Terminal]:
     assert isinstance(screen, LessonScreen)
     terminal = screen.query_one(Terminal)
     await until(pilot, lambda: not terminal.busy, "the prompt")
+    await all_shown(pilot, screen)
     return screen, terminal
+
+
+async def all_shown(pilot: Pilot[None], screen: LessonScreen) -> None:
+    """Wait until all that a line led to is on the screen: its reply, what it changed, the picture, a hint."""
+    controller = screen.controller
+    assert isinstance(controller, Sandbox)
+    await settle(pilot)
+    await controller.settled()
+    await settle(pilot)
 
 
 async def a_lesson() -> list[Frame]:
@@ -53,7 +64,7 @@ async def a_lesson() -> list[Frame]:
         picture = screen.inspector.picture
         await until(pilot, lambda: "50 → 80" in picture.plain_text, "the change")
         await pilot.press(*keys("ZRANGE board 0 -1"))
-        await settle(pilot)
+        await all_shown(pilot, screen)
         return [shot(app)]
 
 
@@ -112,18 +123,18 @@ async def a_recording() -> list[Frame]:
                 frames.append(shot(app, 0.35))
             await pilot.press("enter")
             await until(pilot, lambda: not terminal.busy, "the reply")
-            await settle(pilot)
+            await all_shown(pilot, screen)
             frames.append(shot(app, seconds))
 
         await typed("ZADD board 50 ann 70 bob 70 cy", 2.5)
         await pilot.press("ctrl+o")
-        await settle(pilot)
+        await all_shown(pilot, screen)
         frames.append(shot(app, 2.5))
         await typed("ZINCRBY board ann 30", 2.5)
         await typed("ZINCRBY board 30 ann", 3.0)
         await pilot.press("f4")
         await until(pilot, lambda: "⟲" in terminal.plain_text, "the undo")
-        await settle(pilot)
+        await all_shown(pilot, screen)
         frames.append(shot(app, 3.0))
         assert screen.panes.pane == "picture"
     return frames

@@ -120,9 +120,9 @@ class HostedLoop(Loop):
     def _note(self, event: Event | Bytes | Undone) -> None:
         self.outbox.note(short(event) if isinstance(event, CommandExecuted) else event)
 
-    def _carry_out(self, effects: list[Any]) -> None:
+    def _carry_out(self, effects: list[fx.Effect]) -> None:
         for effect in effects:
-            if type(effect).__name__ == "Send":
+            if isinstance(effect, fx.Send):
                 self._wire(effect.link, effect.data, False)
         super()._carry_out(effects)
         self.outbox.send()
