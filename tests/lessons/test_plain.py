@@ -156,6 +156,7 @@ def test_to_paragraphs(markdown, plain):
     [
         ("bogus", "There is no “:bogus” here. :help lists what there is."),
         ("hnit", "There is no “:hnit” here. Did you mean :hint? :help lists what there is."),
+        ("cut redis01 redis02", "There is no “:cut” here; the laboratory of the full screen does that (F12 there)."),
         ("data shop", "There is no “:data” here. :help lists what there is."),
     ],
 )

@@ -106,10 +106,18 @@ def completions(place: str = "lesson", data: Iterable[str] = ()) -> dict[str, st
     return own | {f":data {name}": "load this data set" for name in data}
 
 
+_OF_THE_LABORATORY = frozenset(
+    ("cut", "heal", "slow", "pause", "continue", "crash", "kill", "plug", "stop", "start", "wait", "clock", "rewind")
+)
+
+
 def unknown(line: str, place: str = "lesson", plain: bool = False) -> str:
     """Return what is said of a word behind a colon that does nothing here; names the one that is nearly the same."""
     word = line.split()[0].lower() if line.strip() else ""
     known = [action.name for action in offered(place, plain)]
+    if word in _OF_THE_LABORATORY and place == "lesson":
+        how = "the laboratory of the full screen does that (F12 there)" if plain else "the laboratory does that: F12"
+        return f"There is no “:{word}” here; {how}."
     near = difflib.get_close_matches(word[:LINE], known, 1, 0.6)
     meant = f" Did you mean :{near[0]}?" if near else ""
     return f"There is no “:{shorten(word)}” here.{meant} :help lists what there is."

@@ -50,7 +50,7 @@ from tutor.lesson_server.parent import Bytes, HostError
 from tutor.pictures.readings import Inspections, Look
 from tutor.prompt import LineHistory, PromptState, split_args
 from tutor.prompt.conversation import BLOCKING, longest_wait, patience
-from tutor.prompt.markdown import one_line
+from tutor.prompt.markdown import one_line, to_plain
 from tutor.prompt.rows import Row
 
 LONGEST_SKIPPED_SECONDS = 60  # of a WAIT that the learner types
@@ -193,6 +193,7 @@ class LessonController(Sandbox):
         self._asked: tuple[int, str] | None = None
         self._answering = False
         self._put_off: set[tuple[int, str]] = set()  # predictions that come back before the step is left
+        self._reminded: set[tuple[int, str]] = set()  # those that have come back
         taken = self._taken
         self._known_steps = set(taken.steps) if taken else set()
 
@@ -483,7 +484,7 @@ class LessonController(Sandbox):
 
     def _why(self) -> None:
         """See `Sandbox`."""
-        self._post(m.Notice(self._session.why().replace("`", "")))
+        self._post(m.Notice(to_plain(self._session.why())))
 
     async def _export(self, name: str) -> None:
         """Write what was typed into a file."""
@@ -547,8 +548,8 @@ class LessonController(Sandbox):
         elif action == "later":
             if self._asked is not None:
                 self._put_off.add(self._asked)
-        elif action == "next" and self._open_question in self._put_off:
-            self._put_off.clear()
+        elif action == "next" and self._open_question in self._put_off - self._reminded:
+            self._reminded |= self._put_off  # once: F8 again goes on, whether the question was put off again or not
             self._post(m.Notice("This question is still open. Answer it, or go on without it: F8."))
             self._ask(eager=True)
         elif action.startswith(("go ", "visit ")):
@@ -696,7 +697,7 @@ class LessonController(Sandbox):
             here, said = (state.step, prediction.id), self._session.said(prediction)
             if said and here not in self._outcomes and all(map(self._session.ran, prediction.examples)):
                 self._outcomes.add(here)
-                correct, because = " or ".join(prediction.answers), prediction.because
+                correct, because = prediction.correct, prediction.because
                 self._post(m.Outcome(self._current, said, prediction.right(said), correct, because))
         if show:
             self._show_step()
@@ -797,7 +798,7 @@ class LessonController(Sandbox):
                     block.question,
                     said,
                     bool(said) and block.right(said),
-                    " or ".join(block.answers) if known else "",
+                    block.correct if known else "",
                     block.because if known else "",
                 )
 

@@ -205,6 +205,11 @@ class Prediction:
     line: int
 
     @property
+    def correct(self) -> str:
+        """The right answer as it is shown: the other ones are other spellings of it."""
+        return self.answers[0]
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The labels of the options."""
         return answers.labels(self.options)

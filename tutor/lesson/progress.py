@@ -384,8 +384,7 @@ class Recorder:
                     taken.right.append(f"{at}/{prediction.id}")
                 else:
                     self._schedule(kept, card_key(self.lesson.key, at, prediction.id), now)
-                    answers = " or ".join(prediction.answers)
-                    taken.missed.append(Miss(prediction.id, at, prediction.question, answer, answers))
+                    taken.missed.append(Miss(prediction.id, at, prediction.question, answer, prediction.correct))
             case LessonDone(_, summary):
                 taken.done = True
                 taken.step = 0

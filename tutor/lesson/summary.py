@@ -61,7 +61,7 @@ def summary(
             elif prediction.right(answer):
                 right += 1
             else:
-                wrong.append(WrongPrediction(at, prediction.question, answer, " or ".join(prediction.answers)))
+                wrong.append(WrongPrediction(at, prediction.question, answer, prediction.correct))
     times = [row["at"] for row in rows if isinstance(row.get("at"), int)]
     passed = sum(max(0, min(now - before, LONGEST_PAUSE_MS)) for before, now in itertools.pairwise(times))
     actions = [row.get("action") for row in rows]

@@ -2,11 +2,23 @@
 
 import re
 
+_CODE = re.compile(r"(`[^`\n]*`)")
+_STRONG = re.compile(r"\*\*(.+?)\*\*", re.S)
+_EMPHASIS = re.compile(r"(?<![\w*])\*(\S(?:[^*]*\S)?)\*(?![\w*])")
+_HIDDEN = "\0"
+
+
+def without_emphasis(markdown: str) -> str:
+    """Return Markdown without the asterisks of emphasis; those in code stay, such as in `KEYS *`."""
+    code = iter(_CODE.findall(markdown))
+    text = _EMPHASIS.sub(r"\1", _STRONG.sub(r"\1", _CODE.sub(_HIDDEN, markdown)))
+    return re.sub(_HIDDEN, lambda found: next(code, found[0]), text)
+
 
 def one_line(markdown: str) -> str:
     """Return Markdown without its marks, on one line."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
-    text = re.sub(r"(?<![\w*])\*(\S(?:[^*]*\S)?)\*(?![\w*])", r"\1", text.replace("**", ""))
+    text = without_emphasis(text)
     return " ".join(text.replace("`", "").split())
 
 
@@ -35,8 +47,7 @@ def to_paragraphs(markdown: str) -> str:
 def to_plain(markdown: str) -> str:
     """Return Markdown as it reads aloud: without the marks that only a page needs."""
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
-    text = re.sub(r"\*\*(.+?)\*\*", r"\1", text, flags=re.S)
-    text = re.sub(r"(?<![\w*])\*(\S(?:[^*\n]*\S)?)\*(?![\w*])", r"\1", text)
+    text = without_emphasis(text)
     text = re.sub(r"^```.*$\n?", "", text, flags=re.M)
     text = re.sub(r"^\|[ :|-]+\|$\n?", "", text, flags=re.M)
     return text.replace("`", "")
