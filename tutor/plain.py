@@ -11,8 +11,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tutor import answers
 from tutor.ending import by_signal
@@ -23,6 +26,7 @@ from tutor.lesson.catalogue import Catalogue, installed_course
 from tutor.lesson.controller import LessonController
 from tutor.lesson.diagnosis.commands import is_command
 from tutor.lesson.driver import Driver
+from tutor.lesson.editor import COMMANDS, FUNCTION, EditorRun, rows_of_run
 from tutor.lesson.progress import Progress
 from tutor.lesson.reading import Problems
 from tutor.lesson.real_server import RealServer, parse_address
@@ -47,6 +51,7 @@ from tutor.prompt.rows import Row
 from tutor.prompt.words import LINE, shorten
 
 CONFIRMED = "yes"
+END_OF_TEXT = "."
 PICTURE_WIDTH = 78
 NOTHING_DRAWN = "No command has been about a key yet."
 LEAVING = ("exit", "quit")
@@ -162,6 +167,8 @@ class Plain:
                 run_connected(" ".join(where), self.read, self._write)
             case ["data" | "load" | "export" | "bookmark", *names]:
                 self.act(" ".join([word, *names]))
+            case ["edit", *numbers] if action is not None and action.is_in(self.place):
+                self.edit(numbers)
             case ["bookmarks", *words] if action is not None:
                 self.bookmarks(words)
             case ["again"]:
@@ -202,6 +209,62 @@ class Plain:
     def run_example(self, example: ExampleView) -> None:
         """Have an example typed."""
         self.hear(self.driver.do(self.controller.run_example(example), self.terminal))
+
+    # -- the editor
+
+    def edit(self, numbers: Sequence[str]) -> None:
+        """Read a text of several lines, and run it; with a number, replace that line of the text."""
+        rows = self.controller.draft.text.split("\n") if self.controller.draft.text else []
+        for number, text in enumerate(rows, 1):
+            self.write(f"{number:>3} {text}")
+        before: list[str] = []
+        after: list[str] = []
+        if numbers:
+            at = int(numbers[0]) if numbers[0].isdecimal() else 0
+            if not 1 <= at <= len(rows):
+                self.write(f"The text has {len(rows)} lines. :edit alone begins a new one.")
+                return
+            before, after = rows[: at - 1], rows[at:]
+        self.write(
+            "Type a Lua script, a function library (#!lua name=...) or commands. A single . ends and runs it"
+            f"{'; typed at once, it runs the text above' if rows else ''}."
+        )
+        typed: list[str] = []
+        while (line := self.read("... ")) is not None and line.rstrip("\r\n") != END_OF_TEXT:
+            typed.append(line.rstrip("\r\n"))
+            self._keep(text="\n".join([*before, *typed, *after]))
+        self.over = line is None
+        if not self.over and self._read_arguments():
+            self.hear(self.driver.do(self.controller.run_draft(), self.terminal))
+
+    def _keep(self, **changes: str) -> None:
+        self.controller.keep_draft(msgspec.structs.replace(self.controller.draft, **changes))
+
+    def _read_arguments(self) -> bool:
+        """Read what a script or function is called with; returns whether the input goes on."""
+        draft = self.controller.draft
+        if not draft.text.strip() or draft.kind == COMMANDS:
+            return True
+        if draft.kind == FUNCTION and not self._read_words("call", "FCALL", "loads it only"):
+            return not self.over
+        return (
+            self._read_words("keys", "KEYS", "none") is not None
+            and self._read_words("args", "ARGV", "none") is not None
+        )
+
+    def _read_words(self, name: str, label: str, without: str) -> str | None:
+        """Read words that are kept from one run to the next; None at the end of the input."""
+        kept: str = getattr(self.controller.draft, name)
+        said = self.read(
+            f"{label} [{kept}] (Enter keeps it, - for none): " if kept else f"{label} (Enter: {without}): "
+        )
+        self.over = said is None
+        if said is None:
+            return None
+        words = said.strip() or kept
+        words = "" if words == "-" else words
+        self._keep(**{name: words})
+        return words
 
     def bookmarks(self, words: Sequence[str]) -> None:
         """List the bookmarks, go to one, or remove one."""
@@ -405,6 +468,10 @@ class Plain:
             case m.PredictionAsked(_, question):
                 if question is None or question.id not in self._skipped:
                     self.question = question
+            case m.EditorRan(run) if run.over:
+                self.tell_run(run)
+            case m.EditorRefused(reason):
+                self.write(reason)
             case m.Changed(_, text):
                 self.write(text)
             case m.Failed():
@@ -431,6 +498,11 @@ class Plain:
                 if news.next_lesson:
                     self.write(f"What follows: redis-tutor learn {news.next_lesson} --plain")
                 self.over = True
+
+    def tell_run(self, run: EditorRun) -> None:
+        """Tell what the editor's text called, and where it failed: its replies have been told."""
+        for each in rows_of_run(replace(run, lines=()), self.controller.draft.text):
+            self.write(each.text)
 
     def step_shown(self, view: StepView, fresh: bool) -> None:
         """Tell that a step is another one, or complete now."""
@@ -551,8 +623,8 @@ class PlainConnected(PlainSandbox):
 class JsonPlain(Plain):
     """The conversation as JSON, one object a line: what was typed and printed, what was recognized, what is done.
 
-    Predictions are not asked. `event` is one of: step, typed, arrived, changed, diagnosis, task, step_done, back,
-    note, hint, why, end.
+    Predictions are not asked. `event` is one of: step, typed, arrived, changed, editor, diagnosis, task,
+    step_done, back, note, hint, why, end.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -627,6 +699,11 @@ class JsonPlain(Plain):
                     self.driver.begin(self.controller.submit(terminal, line, typed_for))
             case m.Changed(_, text):
                 self.emit("changed", text=text)
+            case m.EditorRan(run) if run.over:
+                calls = [{"command": each.command, "reply": each.reply} for each in run.calls or ()]
+                self.emit("editor", kind=run.kind, calls=calls, error=run.error, line=run.error_line)
+            case m.EditorRefused(reason):
+                self.emit("note", text=reason)
             case m.HintShown(hint) if hint is not None:
                 if hint.of:
                     solution = [{"terminal": terminal, "line": line} for terminal, line in hint.lines]

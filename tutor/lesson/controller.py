@@ -18,6 +18,7 @@ from tutor.client import LinkError
 from tutor.lesson import bookmarks, model, placement, session
 from tutor.lesson import messages as m
 from tutor.lesson.catalogue import Catalogue
+from tutor.lesson.editor import DraftFile
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.machines import SimulatedMachine, SimulatedMachines
@@ -186,6 +187,7 @@ class LessonController(Sandbox):
         self._session = self.session_class(lesson, self.server_class(self), record, journal)
         if journal is not None:
             self.scrollback = Scrollback(journal.path.with_suffix(".screen"), not journal.rows, journal.writes)
+            self._drafts = DraftFile(journal.path.with_suffix(".edit"), journal.writes)
         self._turn = asyncio.Lock()
         self.machines: SimulatedMachines | None = None
         self._looking_again = False

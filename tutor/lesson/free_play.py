@@ -47,6 +47,7 @@ terminal are as you left them.
 
 - `Tab` completes commands, options and keys; the line below the prompt shows the syntax.
 - `HELP command` explains a command, `HELP @string` lists a group.
+- `:edit` (**Ctrl+X**) opens an editor for Lua scripts, function libraries and transactions.
 - `:undo` (**F4**) takes back the last command that changed something. `:reset` starts afresh.
 - `:data` loads a data set: {names}.
 - `:load FILE` opens your own dump or append-only file. The file itself is never changed.

@@ -20,6 +20,7 @@ from tutor.lesson.view import (
 from tutor.prompt.completer import Completer
 
 if TYPE_CHECKING:
+    from tutor.lesson.editor import EditorText
     from tutor.lesson.scrollback import Scrollback
 
 
@@ -53,6 +54,16 @@ class Controller(Protocol):
 
     async def run_example(self, example: ExampleView) -> None:
         """Have a transcript typed."""
+
+    @property
+    def draft(self) -> "EditorText":
+        """What is in the editor."""
+
+    def keep_draft(self, draft: "EditorText") -> bool:
+        """Keep what is in the editor; returns whether that worked."""
+
+    async def run_draft(self) -> None:
+        """Run what is in the editor."""
 
     async def recording(self) -> bytes | None:
         """Return what has happened on the lesson's machines, as a file of the laboratory; None: there are none.

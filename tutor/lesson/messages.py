@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tutor.lesson.editor import EditorRun
 from tutor.lesson.view import EventEntry, HintView, KeysView, LessonSetup, Question, StepView, WireEntry
 from tutor.pictures.picture import PictureView
 from tutor.prompt.rows import Row
@@ -103,6 +104,21 @@ class TypeIn(News):
     terminal: str
     lines: Sequence[str]
     typed_for: str | None = None
+    at_once: bool = False  # not character by character: they come from the editor
+
+
+@dataclass(frozen=True, slots=True)
+class EditorRan(News):
+    """What the editor's text did when it was run, so far or to its end."""
+
+    run: EditorRun
+
+
+@dataclass(frozen=True, slots=True)
+class EditorRefused(News):
+    """Why the editor's text is not run."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

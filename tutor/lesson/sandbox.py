@@ -24,13 +24,14 @@ from tutor.lesson import messages as m
 from tutor.lesson import wire_view as wire_view
 from tutor.lesson.actions import completions
 from tutor.lesson.diagnosis import explain_error
+from tutor.lesson.editor import MARK, NO_TERMINAL, CannotRun, DraftFile, EditorJob, EditorText, lines_of
 from tutor.lesson.machines import SimulatedMachine
 from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.real_server import RealServer, ServerAddress
 from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.terminal import ANSWER_SECONDS, Done, Link
 from tutor.lesson.view import EventEntry, ExampleView, KeyEntry, LessonSetup, ProseView, Question, StepView, WireEntry
-from tutor.lesson.watcher import CLIENTS_APART, Remembered, Watcher
+from tutor.lesson.watcher import CLIENTS_APART, SCRIPTS, Remembered, Watcher
 from tutor.lesson_server.parent import Bytes, HostError, LessonServer, Recovered, Skipped, Undone, WorldServer
 from tutor.pictures.picture import PictureView
 from tutor.pictures.readings import Inspections
@@ -84,6 +85,8 @@ class Sandbox:
         self._script: deque[tuple[str, str, str | None]] = deque()  # lines to be typed: terminal, line, what for
         self._script_at = ""  # the terminal in which a line of it is under way
         self._script_for: str | None = None  # the example that this line is from
+        self._drafts = DraftFile()
+        self._job: EditorJob | None = None  # the editor's, while its text runs
         self._current = ""
         self._watcher = Watcher(self._inspect_all, self._client_names, self._all_servers)
         self._picture_looks = self._picture_due_again = False
@@ -299,6 +302,9 @@ class Sandbox:
     def _stop_typing(self) -> None:
         self._script.clear()
         self._script_at = ""
+        if self._job is not None:
+            job, self._job = self._job, None
+            self._post(m.EditorRan(job.so_far(over=True, stopped=True)))
         self._moved.set()
 
     def _type_next(self) -> None:
@@ -307,14 +313,62 @@ class Sandbox:
         if self._script:
             terminal, line, typed_for = self._script.popleft()
             self._script_at, self._script_for = terminal, typed_for
-            self._post(m.TypeIn(terminal, [line], typed_for))
+            at_once = typed_for is not None and typed_for.startswith(MARK)
+            self._post(m.TypeIn(terminal, [line], typed_for, at_once))
 
     def _typed_waits(self, terminal: str, typed_for: str | None, number: int) -> None:
         """Go on typing elsewhere when the command typed last, of this number, waits for something to happen."""
         if number != self._submitted[terminal]:
             return
+        self._moved.set()
         if self._script_at == terminal and (not self._script or self._script[0][0] != terminal):
             self._type_next()
+
+    # -- the editor
+
+    @property
+    def draft(self) -> EditorText:
+        """See `Controller`."""
+        return self._drafts.draft
+
+    def keep_draft(self, draft: EditorText) -> bool:
+        """See `Controller`."""
+        return self._drafts.keep(draft)
+
+    async def run_draft(self) -> None:
+        """See `Controller`. What runs is typed at the prompt, as any command is."""
+        terminal = self._editor_terminal()
+        link = self.links.get(terminal)
+        try:
+            if link is None:
+                raise CannotRun(NO_TERMINAL)
+            if link.busy or self._script_at or self._script or terminal in self._on_their_way:
+                raise CannotRun("A command is still running in the terminal. Ctrl-C stops it.")
+            lines = lines_of(self.draft)
+        except CannotRun as problem:
+            self._post(m.EditorRefused(str(problem)))
+            return
+        self._job = EditorJob(self.draft, terminal, lines)
+        self._post(m.EditorRan(self._job.so_far(over=False)))
+        self._type([(terminal, each.line, f"{MARK}{at}") for at, each in enumerate(lines)])
+
+    def _editor_terminal(self) -> str:
+        """Return the terminal in which the editor's text runs: the current one, or the first that is not a shell."""
+        names = [self._current, *self.terminal_names]
+        return next((name for name in names if name and not self._is_shell(name)), "")
+
+    def _editor_line_over(self, done: Done) -> None:
+        """Take the replies to a line of the editor."""
+        job, mark = self._job, done.typed_for or ""
+        if job is None or not mark.startswith(MARK):
+            return
+        is_last = job.take(mark, done.argv, done.replies)
+        if done.argv and done.argv[0].lower() in SCRIPTS:
+            calls, more = self._watcher.last_script()
+            job.hear_calls(None if isinstance(self.server, RealServer) else calls, more)
+        if is_last:
+            self._job = None
+        self._post(m.EditorRan(job.so_far(over=is_last)))
 
     async def recording(self) -> bytes | None:
         """See `Controller`."""
@@ -428,6 +482,7 @@ class Sandbox:
 
     async def _line_over(self, name: str, done: Done) -> None:
         await self._picture(name, done)
+        self._editor_line_over(done)
         await self._after_line(name, done)
 
     async def _after_line(self, name: str, done: Done) -> None:

@@ -104,6 +104,12 @@ class Watcher:
             else:
                 self._more_calls += 1
 
+    def last_script(self) -> tuple[list[Call], int]:
+        """Return what the script that ran last called, and how many more calls were not kept."""
+        with self._events:
+            calls, more = self._script
+            return list(calls), more
+
     # -- going back
 
     def saved(self) -> Remembered:
@@ -134,6 +140,8 @@ class Watcher:
         with self._events:
             self._changed.clear()
             self._calls, self._more_calls = [], 0
+            if argv[0].lower() in SCRIPTS:
+                self._script = ([], 0)
 
     def after(self, argv: Argv, replies: Sequence[Any], db: int, client: int) -> tuple[PictureView | None, str]:
         """Read the same after the command has run; returns what to draw, if it is another thing, and the sentence."""

@@ -220,6 +220,13 @@ class Terminal(RowView, inherit_bindings=False):
         self._to_type.append((line, typed_for))
         self._type_next()
 
+    def enter(self, line: str, typed_for: str | None = None) -> None:
+        """Enter a line that comes from the editor; what is being typed here stays."""
+        self.busy = True
+        shown = clean(shorten(line, LINE))
+        self.append([Row(((self.prompt, "prompt"), *self.completer.highlight(shown)))])
+        self.post_message(self.Submitted(self, line, typed_for))
+
     def suggest(self, line: str) -> None:
         """Put a line at the prompt without entering it."""
         self.editor.set(line)

@@ -244,7 +244,10 @@ class Terminals(Container):
         """Type lines for the learner."""
         terminal = self.choose(news.terminal)
         for line in news.lines:
-            terminal.type_line(line, news.typed_for)
+            if news.at_once:
+                terminal.enter(line, news.typed_for)
+            else:
+                terminal.type_line(line, news.typed_for)
 
     @shows(m.PredictionAsked)
     def ask(self, news: m.PredictionAsked) -> None:

@@ -6,6 +6,7 @@ panes       what is in sight: text, terminals, inspector, or one of them where t
 terminals   what is typed, on its way to the controller
 text        the text, and what a click in it does
 laboratory  the way into the laboratory
+editor      the multi-line editor, a screen over the lesson
 dialogs     what is asked at the end of a lesson, and when it is left
 
 The controller's news go to the widget that shows each kind (`tutor.widgets.news`).

@@ -9,7 +9,7 @@ Everything that is typed goes to the terminal, wherever the focus is: no letter 
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult, SystemCommand
@@ -31,6 +31,9 @@ from tutor.widgets.keybar import KeyBar
 from tutor.widgets.news import Audience, shows
 from tutor.widgets.terminal import Terminal
 
+if TYPE_CHECKING:
+    from tutor.screens.lesson.editor import EditorScreen
+
 HELP = """\
 Type Redis commands at the prompt, as in `redis-cli`. What you type goes there, wherever the focus is. The text shows
 what to try; **F7** types its next example for you, and a click on any example runs that one. A task is
@@ -49,6 +52,9 @@ bytes of requests and replies, *Events* what else happened.
 
 In the sandbox `:data` loads a data set, `:load FILE` your own dump or append-only file, and `:connect HOST:PORT`
 shows a real server, read-only. `:export FILE.sh` or `FILE.md` saves what you typed, in lessons too.
+
+**Ctrl+X** (`:edit`) opens an editor for what takes several lines: a Lua script, a function library, a transaction.
+`:bookmark` marks the step, and `:bookmarks` lists your bookmarks.
 
 After an error, `:why` explains it. **F12** opens the laboratory: on the scenario of the step, if it has one, and in
 lessons with several servers or a shell on your own servers, with everything that happened on them. `Esc` returns to
@@ -83,6 +89,7 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         Binding("f6", "panes('choose_next')", "pane", id="lesson.pane", priority=True),
         _binding("reset", "act('reset')", "reset"),
         _binding("back", "act('back')", "back"),
+        _binding("edit", "edit", "edit"),
         _binding("lab", "laboratory", "scene"),
         Binding(BY_NAME["lab"].key, "no_laboratory", show=False, id="lesson.scene", priority=True),
         Binding("ctrl+o", "panes('turn_inspector')", "next tab", id="lesson.inspector", show=False),
@@ -140,6 +147,7 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         self.step: StepView | None = None
         self.setup: LessonSetup | None = None
         self.closing = False
+        self._editor: EditorScreen | None = None  # while it is open
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -189,6 +197,8 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
     @on(Heard)
     async def _heard(self, message: Heard) -> None:
         await self._audience.show(message.news)
+        if self._editor is not None and self._editor.is_attached:
+            await self._editor.hear(message.news)
 
     @shows(m.LessonOpened)
     def opened(self, news: m.LessonOpened) -> None:
@@ -246,6 +256,8 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
             return partial(self.app.action_connect, argument)
         if word == "bookmarks":
             return self.app.action_bookmarks
+        if word == "edit":
+            return self.action_edit
         own: dict[str, Callable[[], object]] = {
             "map": self.leave_for,
             "run": self.action_run_example,
@@ -283,6 +295,20 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
             self.action_act("predict")
         else:
             self.app.bell()
+
+    def action_edit(self) -> None:
+        """Open the multi-line editor."""
+        from tutor.screens.lesson.editor import EditorScreen
+
+        if self.setup is None or self._editor is not None:
+            return
+
+        def closed(_: None) -> None:
+            self._editor = None
+            self.panes.focus_terminal()
+
+        self._editor = EditorScreen(self.controller, self.step, self.terminals.current)
+        self.app.push_screen(self._editor, closed)
 
     def action_laboratory(self) -> None:
         """Open the laboratory on the learner's own servers, or on a scenario of the step: whichever they choose."""
@@ -339,6 +365,8 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
                 return self.place != "connected"
             case ["act", "hint" | "show"]:
                 return bool(step and step.open_task)
+            case ["edit"]:
+                return self.place != "connected"
             case ["laboratory"]:
                 return bool(offered(step.scenes if step else (), self.setup))
             case ["panes", "next_terminal"]:

@@ -1,0 +1,110 @@
+"""The editor on the screen: keys and Esc lose nothing, a run shows its calls, an error is marked at its line."""
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from tests.screens.driving import keys, screen_text, settle, until
+from tests.screens.fakes import FakeCourse
+from tutor.app import TutorApp
+from tutor.lesson.editor import EditorText
+from tutor.screens.lesson import LessonScreen
+from tutor.screens.lesson.editor import EditorScreen, RunPane
+from tutor.screens.preferences import Preferences
+from tutor.widgets.code import CodeArea
+from tutor.widgets.terminal import Terminal
+
+pytestmark = pytest.mark.long
+SCRIPT = "redis.call('SET', KEYS[1], 'x')\n\nreturn redis.call('INCR', KEYS[1])"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REDIS_TUTOR_HOME", str(tmp_path))
+    return tmp_path
+
+
+async def editor(pilot) -> EditorScreen:
+    """Open the editor from the prompt."""
+    app = pilot.app
+    screen = await until(
+        pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.step and app.screen, "the sandbox"
+    )
+    await until(pilot, lambda: not screen.query_one(Terminal).busy, "the prompt")
+    await pilot.press("ctrl+x")
+    found = await until(pilot, lambda: isinstance(app.screen, EditorScreen) and app.screen, "the editor")
+    await settle(pilot)
+    return found
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 24)])
+async def test_a_script_is_written_run_and_found_again(size, snapshot, home: Path) -> None:
+    name = f"editor-{size[0]}x{size[1]}"
+    app = TutorApp(None, None, Preferences(), sandbox=[])
+    async with app.run_test(size=size) as pilot:
+        screen = await editor(pilot)
+        snapshot(app, f"{name}-empty")
+        await pilot.press(*keys("-- qsl?/,:"), "enter", "escape")  # letters are no bindings, and Esc leaves
+        sandbox = await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen, "the sandbox")
+        assert sandbox.query_one(Terminal).has_focus
+        assert sandbox.controller.draft.text == "-- qsl?/,:\n"
+        screen = await editor(pilot)
+        assert screen.code.text == "-- qsl?/,:\n" and screen.code.has_focus
+        screen.code.insert(SCRIPT)
+        await pilot.press("f6", *"stock", "enter")
+        await until(pilot, lambda: "✗ line 4" in screen_text(app), "the error")
+        await settle(pilot)
+        text = screen_text(app)
+        assert "1 SET stock x → OK" in text and "4✗" in text
+        assert screen.code.cursor_location == (3, 0)
+        snapshot(app, name)
+        await pilot.press("escape")
+        assert app.screen is screen and screen.code.has_focus, "first back to the text"
+        await pilot.press("f4")
+        await until(pilot, lambda: "taken back" in screen_text(app), "the undo")
+        screen.query_one(RunPane).focus()
+        await pilot.press("-")
+        assert screen.code.has_focus and screen.code.text.split("\n")[3].startswith("-return")
+        assert "4✗" not in screen_text(app), "the mark goes with the first change"
+    app = TutorApp(None, None, Preferences(), sandbox=[])
+    async with app.run_test(size=size) as pilot:
+        screen = await editor(pilot)
+        assert screen.code.text.startswith("-- qsl") and screen.query_one("#keys", Input).value == "stock"
+
+
+async def test_a_transaction_and_a_library_from_the_editor(snapshot) -> None:
+    app = TutorApp(None, None, Preferences(), sandbox=[])
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await editor(pilot)
+        code = screen.code
+        code.load_text("MULTI\nSET seat:1 ann\nSADD sold seat:1\nEXEC")
+        await until(pilot, lambda: "commands, run line by line" in screen_text(app), "what it is")
+        assert not screen.query_one("#fields").display
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: "3 SADD sold seat:1 → 1" in screen_text(app), "the replies")
+        code.load_text("#!lua name=shop\nredis.register_function('sell', function(k, a) return #k end)")
+        await until(pilot, lambda: "FCALL" in screen_text(app), "the field of the function")
+        await pilot.press("f6", *"sell", "f6", *keys("a b"), "f7")
+        await until(pilot, lambda: "FCALL sell → 2" in screen_text(app), "the call")
+        snapshot(app, "editor-library")
+
+
+async def test_the_highlighting_and_the_mark_follow_the_theme() -> None:
+    app = TutorApp("strings", FakeCourse(), Preferences())
+    async with app.run_test(size=(80, 24)) as pilot:
+        code = CodeArea("local x = 'ü' -- end\nreturn x", "")
+        await app.screen.mount(code)
+        code.focus()
+        await settle(pilot)
+        [strip, *_] = [code.render_line(0)]
+        colors = {segment.text.strip(): segment.style.color for segment in strip if segment.text.strip()}
+        assert len({str(colors[word]) for word in ("local", "'ü'", "-- end")}) == 3
+        app.theme = "redis-tutor-light"
+        await settle(pilot)
+        code.render_lines(code.region.reset_offset)
+        light = {segment.text.strip(): segment.style.color for segment in code.render_line(0)}
+        assert light["local"] != colors["local"]
+        code.mark_error(2)
+        assert code.render_line(1).text.startswith("2✗ return") and code.render_line(0).text.startswith("1  local")
+    assert EditorText().kind == "script"
