@@ -70,3 +70,16 @@ def test_why_says_nothing_of_older_lines(server):
     said(session, "SET usr:1 Ada")
     said(session, "PING")
     assert "`usr:1`" not in session.why()
+
+
+@pytest.mark.parametrize(
+    "line, part",
+    [
+        ("SHOW clients", "Did you mean `GET`"),
+        ("SET us er:1 Ada", "are two words"),
+        ("SET user:1; Ada", "ends with a semicolon"),
+    ],
+)
+def test_what_learners_typed(server, line, part):
+    (sentence,) = said(session_of(LESSON, server), line)
+    assert part in sentence

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.table.declarations import ADMIN, WRITE
 from tutor.lesson import typed
 from tutor.lesson.diagnosis import commands, syntax
-from tutor.lesson.diagnosis.goal import MOST, Goal, Wanted, as_user, keys_of, name_length, name_of
+from tutor.lesson.diagnosis.goal import MOST, Goal, Wanted, as_meant, as_user, keys_of, name_length, name_of
 from tutor.lesson.diagnosis.model import Diagnosis, Place, code, is_number, role_of, similar
 from tutor.lesson.diagnosis.slots import aligned, closest, difference, differences, groups, misplaced, sentence
 from tutor.prompt.words import distance
@@ -13,7 +13,7 @@ from tutor.prompt.words import distance
 
 def edited(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
     """Return what to say about a line that is one of the solution but for one word: doubled, left out, or swapped."""
-    have = _named_alike(words)
+    have = as_meant(_named_alike(words))
     if any(words and list(words) == as_user(each.words)[1:] for each in goal.lines if each.words[:1] != ("sudo",)):
         return Diagnosis("goal", "command", "The name of the command is missing: a line begins with it.")
     for wanted in goal.lines:
@@ -42,8 +42,28 @@ def edited(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
                     _role_at(wanted, off[0]),
                     f"{code(have[off[0]])} and {code(have[off[1]])} are in the wrong order.",
                 )
-        if swapped := _swapped(goal, wanted, want, have) or _run_together(wanted, want, have):
+        if (
+            swapped := _swapped(goal, wanted, want, have)
+            or _run_together(wanted, want, have)
+            or _torn(wanted, want, have)
+        ):
             return swapped
+    return None
+
+
+def _torn(wanted: Wanted, want: list[str], have: list[str]) -> Diagnosis | None:
+    """Return what to say about a word of the solution that was typed as two: `max memory`."""
+    if len(have) != len(want) + 1:
+        return None
+    for at in range(1, len(want)):
+        pair = have[at : at + 2]
+        if (
+            have[:at] == want[:at]
+            and have[at + 2 :] == want[at + 1 :]
+            and "".join(pair).casefold() == want[at].casefold()
+        ):
+            text = f"{code(pair[0])} and {code(pair[1])} are two words: they belong together, without a space."
+            return Diagnosis("goal", _role_at(wanted, at), text)
     return None
 
 
@@ -134,6 +154,7 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
     """Return in which slot a line differs from the closest line of the solution; None if it is not close to any."""
     if not words or len(words) > MOST:
         return None
+    words = as_meant(words)
     if found := edited(goal, words):
         return found
     if found := key_elsewhere(goal, words) or _other_pair(goal, words):
@@ -182,6 +203,14 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
             near=_all_but_the_name(goal, wanted, words),
         )
     return None
+
+
+def wrong_terminal(goal: Goal, words: Sequence[str], place: Place) -> Diagnosis | None:
+    """Return what to say about a line of the solution that another terminal does not even know."""
+    wanted = next(
+        (each for each in goal.lines if tuple(words[1:]) == each.words[1:] and each.name == name_of(words)), None
+    )
+    return misplaced(goal, wanted, place, 0, 0) if wanted is not None else None
 
 
 def _another_form(wanted: Wanted, words: Sequence[str]) -> Diagnosis | None:

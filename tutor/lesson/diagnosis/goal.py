@@ -222,6 +222,13 @@ def as_user(words: Sequence[str]) -> list[str]:
     return list(words[1:] if words[:1] in (["sudo"], ("sudo",)) and len(words) > 1 else words)
 
 
+def as_meant(words: Sequence[str]) -> list[str]:
+    """Return words without what may be left out: `AUTH default password` is `AUTH password`."""
+    if len(words) == 3 and words[0].upper() == "AUTH" and words[1] == "default":
+        return [words[0], words[2]]
+    return list(words)
+
+
 def flat(conditions: Sequence[CheckCondition]) -> Iterator[CheckCondition]:
     """Yield the conditions that all have to hold."""
     for condition in conditions:

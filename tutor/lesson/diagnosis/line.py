@@ -58,6 +58,7 @@ _SHELL_WORDS = word_set(
     "check-aof journalctl pull-the-plug reboot"
 )
 _TUTOR_WORDS = word_set("hint show run undo next back again why picture lab map skip solution")
+_WITH_A_WORD = word_set("picture lab reset")  # which take one
 _LEAVE = word_set("exit logout bye q")
 
 
@@ -259,7 +260,7 @@ def own_words(text: str, place: Place, failed: bool, known: Collection[str]) -> 
     words = text.lower().split()
     if words[0] in _LEAVE and len(words) == 1:
         return _say("tutor", "To leave the lesson, type `:quit` (or press `Esc` in the full screen).")
-    if words[0] in _TUTOR_WORDS and len(words) <= 2 and failed:
+    if words[0] in _TUTOR_WORDS and len(words) <= 1 + (words[0] in _WITH_A_WORD) and failed:
         return _say(
             "tutor",
             f"{code(words[0])} is a word of the tutor: with a colon, {code(':' + words[0])}, it is understood.",

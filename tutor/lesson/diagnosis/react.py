@@ -12,7 +12,7 @@ from tutor.lesson import typed
 from tutor.lesson.checks import KEPT_WORDS, Attempt, Inspection
 from tutor.lesson.diagnosis import commands, in_shell, leftovers, outcome, situation, syntax
 from tutor.lesson.diagnosis import line as lines
-from tutor.lesson.diagnosis.compare import compare, edited, free_slot, key_elsewhere, same_form
+from tutor.lesson.diagnosis.compare import compare, edited, free_slot, key_elsewhere, same_form, wrong_terminal
 from tutor.lesson.diagnosis.errors import short_explanation
 from tutor.lesson.diagnosis.goal import Goal, keys_of, name_of, needed_db
 from tutor.lesson.diagnosis.model import LONG, Diagnosis, Place, code, nearest, role_of
@@ -108,6 +108,8 @@ def _failed(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
     if now.goal is not None and (found := _command_behind(words, now.goal)):
         return _with_mark(found, now)
     if "unknown command" in text:
+        if now.goal is not None and (elsewhere := wrong_terminal(now.goal, words, now.place)):
+            return elsewhere
         return _pieces(words, now) or commands.unknown(words, now.preferred, now.known)
     if found := situation.subscribed(last, now.prompts, now.place):
         return found
@@ -224,6 +226,7 @@ def _judged(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
     if (
         got is not None
         and got[1] >= 0.5
+        and edited(goal, words) is None
         and (found := syntax.placeholder(words, goal.known | {word for each in goal.lines for word in each.words}))
     ):
         return found if syntax.placeholders(words) > 1 else Diagnosis(found.kind, found.slot, found.text, near=False)
@@ -243,7 +246,10 @@ def _judged(words: list[str], last: Attempt, now: Circumstances) -> Diagnosis | 
         return compared
     if doubted is not None and doubted.near:
         changed = name_of(words) in ("HSET", "ZADD", "SADD")  # which achieved something all the same
-        return (state(goal, words, now.inspect, last.db) if changed else None) or doubted
+        stated = state(goal, words, now.inspect, last.db) if changed else None
+        if changed and stated is None and (said := now.said()):
+            return Diagnosis("check", "value", said)
+        return stated or doubted
     if (not _is_solution(goal, words) or len(goal.lines) == 1 or words[0].upper() == "EXEC") and (
         stated := state(goal, words, now.inspect, last.db)
     ):

@@ -213,7 +213,10 @@ def sentence(goal: Goal, wanted: Wanted, found: Difference) -> Diagnosis:
         case "space":
             text = f"There is a space too many or too few in {role}, {have}"
         case "mark":
-            extra = "".join(dict.fromkeys(each for each in found.have if each not in found.want)) or found.have[-1]
+            extra = (
+                "".join(dict.fromkeys(each for each in found.have if each.casefold() not in found.want.casefold()))
+                or found.have[-1]
+            )
             text = f"{code(extra)} became a part of {role}, {have}: to Redis it is a character like any other"
         case "near":
             text = f"Look at {role} once more: you typed {have}"
