@@ -162,7 +162,7 @@ def unknown(argv: Sequence[str], about: Collection[str] = (), words: Collection[
             return Diagnosis("command", "command", f"{code(name)} lacks a space after {code(near[0])}.")
     text = f"Redis has no command {code(name)}."
     if upper not in MEANINGS and len(holders := containers(upper)) == 1:
-        text = f"{code(name)} is not a command of its own: it comes after {code(holders[0])}."
+        text = f"{code(name)} is a subcommand: it comes after {code(holders[0])}."
     elif near:
         text += f" Did you mean {either(near)}?"
     elif len(argv) > 3 and all(word.isalpha() for word in argv[:3]):

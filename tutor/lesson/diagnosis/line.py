@@ -360,7 +360,7 @@ def pairs(text: str, place: Place, failed: bool, known: Collection[str]) -> Diag
                 near=failed or name in known,
             )
     if failed and "=" in words[1:]:
-        return _say("pair", "`=` is a word of its own here: leave it out, a space is enough.")
+        return _say("pair", "`=` is a separate word here: leave it out, a space is enough.")
     for word in words[2:]:
         name, mark, value = word.partition(":")
         if mark and value and name in known and value in known and word not in known:
@@ -393,7 +393,7 @@ def separators(text: str, place: Place, failed: bool, known: Collection[str]) ->
         return _say("separator", "Commas become part of the words in front of them: separate words by spaces only.")
     for word in bare[1:]:
         if word in (",", ".") and failed:
-            return _say("separator", f"{code(word)} is a word of its own here: separate words by spaces only.")
+            return _say("separator", f"{code(word)} is a separate word here: separate words by spaces only.")
         if (
             len(word) > 1
             and word.endswith((",", ".", ";", ":"))

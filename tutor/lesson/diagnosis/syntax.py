@@ -320,7 +320,7 @@ def _misfit(
     values = _values(next_)
     wanted_number = next((each for each in values if each.type in ("integer", "double", "unix-time")), None)
     if word in ("=", ",", ":", "->", "=>"):
-        return _say("pair", f"{code(word)} is a word of its own here: leave it out, a space is enough.")
+        return _say("pair", f"{code(word)} is a separate word here: leave it out, a space is enough.")
     if (unit := _UNIT.fullmatch(word)) and wanted_number is not None:
         return _say(
             wanted_number.name,
