@@ -337,8 +337,11 @@ class TutorApp(Program):
         """Return what the command palette offers."""
         from tutor.screens.laboratory import LaboratoryScreen
         from tutor.screens.lesson import LessonScreen
+        from tutor.screens.lesson.editor import EditorScreen
 
-        if isinstance(screen, LessonScreen | LaboratoryScreen):
+        if isinstance(screen, EditorScreen):  # it is over a lesson, which must not be opened a second time
+            yield from screen.commands()
+        elif isinstance(screen, LessonScreen | LaboratoryScreen):
             yield from screen.commands()
             if isinstance(screen, LessonScreen) and screen.place == "lesson":
                 yield SystemCommand("Sandbox", "A server to try things on; Esc returns here", self.action_sandbox)
@@ -348,8 +351,9 @@ class TutorApp(Program):
             yield SystemCommand("Sandbox", "A server without a lesson", self.action_sandbox)
             yield SystemCommand("Laboratory", "Clusters, step by step", self.action_laboratory)
             yield SystemCommand("Forget everything", "Start the whole course again", self.action_reset_everything)
-        yield SystemCommand("Find", "Lessons, commands, terms, bookmarks, what you typed before", self.action_find)
-        yield SystemCommand("Bookmarks", "Go to a bookmark, or remove one", self.action_bookmarks)
+        if not isinstance(screen, EditorScreen):
+            yield SystemCommand("Find", "Lessons, commands, terms, bookmarks, your own lines", self.action_find)
+            yield SystemCommand("Bookmarks", "Go to a bookmark, or remove one", self.action_bookmarks)
         yield SystemCommand("Reference", "Every command, and the glossary", self.action_reference)
         yield SystemCommand("Settings", "Theme and keys", self.action_settings)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)

@@ -63,6 +63,8 @@ async def test_a_script_is_written_run_and_found_again(size, snapshot, home: Pat
         assert app.screen is screen and screen.code.has_focus, "first back to the text"
         await pilot.press("f4")
         await until(pilot, lambda: "taken back" in screen_text(app), "the undo")
+        titles = [command.title for command in app.get_system_commands(screen)]
+        assert "Run" in titles and not {"Find", "Sandbox", "Bookmarks"} & set(titles)
         screen.query_one(RunPane).focus()
         await pilot.press("-")
         assert screen.code.has_focus and screen.code.text.split("\n")[3].startswith("-return")

@@ -4,10 +4,11 @@ What runs is typed at the prompt of the lesson below (`Controller.run_draft`). T
 leaving the editor, or the program in any way, loses nothing.
 """
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual import events, on
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical
 from textual.widget import Widget
@@ -230,6 +231,15 @@ class EditorScreen(TutorScreen[None]):
         self._ran_text = draft.text
         self.code.mark_error(None)
         self.run_worker(self._controller.run_draft(), group="act")
+
+    def commands(self) -> Iterator[SystemCommand]:
+        """Yield what the palette offers here."""
+        yield SystemCommand("Run", "Run the text at the prompt", self.action_run)
+        yield SystemCommand("Undo", "Take the last command back", self.action_undo)
+        yield SystemCommand("Leave the editor", "Back to the prompt; the text is kept", self._close)
+
+    def _close(self) -> None:
+        self.dismiss(None)
 
     def action_run_from_field(self) -> None:
         """Run the text: Enter was pressed in a field."""

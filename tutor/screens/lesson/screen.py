@@ -300,7 +300,7 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         """Open the multi-line editor."""
         from tutor.screens.lesson.editor import EditorScreen
 
-        if self.setup is None or self._editor is not None:
+        if self.setup is None or self._editor in self.app.screen_stack:
             return
 
         def closed(_: None) -> None:
