@@ -13,6 +13,7 @@ concluded from what it does not contain (see `lacks`): only a line that was pars
 
 import fnmatch
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -265,20 +266,30 @@ def _fits(pattern: str, words: list[str]) -> bool:
     )
 
 
-_VALUES_OF_BENCHMARK = ("-h", "-p", "-a", "-c", "-n", "-d", "-P", "-r", "-t", "--dbnum")
+_NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
+_WITH_VALUE = {
+    "redis-benchmark": ("-h", "-p", "-a", "-c", "-n", "-d", "-P", "-r", "-t", "--dbnum"),
+    "redis-cli": _FLAGS_WITH_VALUE,
+}
 
 
 def _program(words: Sequence[str]) -> Parsed | None:
-    """Parse a call of redis-benchmark, whose options come in any order before a command; None for other programs."""
-    if words[0] != "redis-benchmark":
+    """Parse a call of a program whose options come in any order before a command; None for other programs."""
+    if words[0] not in _WITH_VALUE:
         return None
     parsed, rest = Parsed(words[0]), list(words[1:])
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
-        parsed.options.append((option, [rest.pop(0)] if option in _VALUES_OF_BENCHMARK and rest else []))
+        takes = option in _WITH_VALUE[words[0]] and rest
+        parsed.options.append((option, [_number(rest.pop(0))] if takes else []))
     parsed.open = rest[-1:] == ["*"]
     parsed.positional = rest[:-1] if parsed.open else rest
     return parsed
+
+
+def _number(word: str) -> str:
+    """Write a number in one way: 0.5, .5 and 0.50 are the same."""
+    return f"{float(word):g}" if _NUMBER.fullmatch(word) else word
 
 
 _ANY_CASE = ("CONFIG GET", "CONFIG SET", "INFO")  # whose arguments are names of the server's
