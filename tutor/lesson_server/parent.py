@@ -27,6 +27,7 @@ from tutor.lesson_server.forkserver import ForkedProcess, ForkServer
 from tutor.lesson_server.messages import receive_message, send_message
 
 START_SECONDS = 30.0
+ANSWER_SECONDS = 30.0  # and as long again as virtual time passes: a busy machine may simulate no faster than that
 MOST_ENDS = 10  # in a row, without any input between them
 WENT_AWAY = 75  # the exit status of a process to be replaced: see `HostedLoop.do_undo`
 
@@ -200,7 +201,7 @@ class HostProcess:
         self._journal.close()
         self._own.cleanup()
 
-    def _ask(self, name: str, *args: Any, timeout_s: float = 30.0, descriptors: Sequence[int] = ()) -> Any:
+    def _ask(self, name: str, *args: Any, timeout_s: float = ANSWER_SECONDS, descriptors: Sequence[int] = ()) -> Any:
         until = time.monotonic() + timeout_s
         while True:
             with self._changed:
@@ -434,11 +435,11 @@ class WorldServer(HostProcess):
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass in the world, at once."""
-        self._ask("pass_time", int(seconds * 1e6))
+        self._ask("pass_time", int(seconds * 1e6), timeout_s=ANSWER_SECONDS + seconds)
 
     def wait_for_output(self, name: str, seconds: float) -> None:
         """Let time pass until there is output for a terminal, or so many seconds have passed."""
-        self._ask("wait_for_output", name, int(seconds * 1e6))
+        self._ask("wait_for_output", name, int(seconds * 1e6), timeout_s=ANSWER_SECONDS + seconds)
 
     def files(self, machine: str) -> dict[str, int]:
         """Return the files of a machine's data folder with their sizes in bytes."""
