@@ -51,6 +51,7 @@ KNOWN = frozenset(("book:1", "title", "Dune", "author", "Herbert", "shelf"))
         ("UPDATE book SET title = 'Dune'", "language", "SQL"),
         ("delete from book", "language", "SQL"),
         ("r.set('book:1', 'Dune')", "language", "program"),
+        ("print('hello')", "language", "program"),
         ('SET("book:1", "Dune")', "language", "program"),
         ("await client.get('book:1')", "language", "program"),
         ("redis.call('GET', 'book:1')", "language", "inside a script"),

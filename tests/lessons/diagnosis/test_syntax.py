@@ -17,6 +17,9 @@ def words(line):
     [
         ("SET", "key", "key is missing after `SET`"),
         ("SET a", "value", "value is missing after `a`"),
+        ("REPLICAOF NO", "option", "`ONE` is missing after `NO`"),
+        ("replicaof none", "option", "`NO ONE` is written as 2 words"),
+        ("REPLICAOF 10.0.0.1", "port", "port is missing after `10.0.0.1`"),
         ("SET a 1 EX", "seconds", "`EX` needs a value"),
         ("SET a 1 EX 5s", "seconds", "without a unit"),
         ("SET a 1 EX5", "pair", "between `EX` and `5`"),

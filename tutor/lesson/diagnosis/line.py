@@ -324,7 +324,7 @@ def program(text: str, place: Place, failed: bool, known: Collection[str]) -> Di
     name = found[1] or found[2] or ""
     if text.startswith(("redis.call", "redis.pcall")):
         return _say("language", "`redis.call` exists only inside a script. At the prompt, type the command itself.")
-    if name and not (is_command(name) or found[1]):
+    if name and not (is_command(name) or found[1] or text.rstrip("; ").endswith(")")):
         return None
     return _say(
         "language",

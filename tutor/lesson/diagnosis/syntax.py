@@ -259,6 +259,8 @@ def _missing(
     name = command.name
     if glued := _glued(argv, command):
         return glued
+    if fixed := _fixed_words(command.arguments, words):
+        return fixed
     next_ = expected(nodes)
     values = _values(next_)
     untouched = [node.argument for node in nodes if not node.argument.optional and not node.matched]
@@ -280,6 +282,21 @@ def _missing(
     if options:
         some = " or ".join(code(each) for each in options[:3])
         return _say("option", f"After {code(words[-1] if words else name)}, {some} is missing.")
+    return None
+
+
+def _fixed_words(arguments: Sequence[Argument], words: Sequence[str]) -> Diagnosis | None:
+    """The beginning of words that belong together, or all of them run together: `REPLICAOF NO`, `REPLICAOF NONE`."""
+    for argument in arguments:
+        tokens = [each.token for each in argument.arguments if each.type == "pure-token" and each.token]
+        if argument.type == "block" and len(tokens) == len(argument.arguments) > 1:
+            if 0 < len(words) < len(tokens) and [word.upper() for word in words] == tokens[: len(words)]:
+                return _say("option", f"{code(tokens[len(words)])} is missing after {code(words[-1])}.")
+            joined = "".join(tokens)
+            if len(words) == 1 and (words[0].upper() == joined or nearly(words[0].upper(), joined)):
+                return _say("option", f"{code(' '.join(tokens))} is written as {len(tokens)} words.")
+        elif found := _fixed_words(argument.arguments, words):
+            return found
     return None
 
 
