@@ -267,10 +267,12 @@ def _fits(pattern: str, words: list[str]) -> bool:
 
 
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
-_WITH_VALUE = {
+_WITH_VALUE: dict[str, tuple[str, ...]] = {
     "redis-benchmark": ("-h", "-p", "-a", "-c", "-n", "-d", "-P", "-r", "-t", "--dbnum"),
     "redis-cli": _FLAGS_WITH_VALUE,
+    "pkill": (),
 }
+_SIGNALS = {"-KILL": "-9", "-SIGKILL": "-9", "-TERM": "-15", "-SIGTERM": "-15"}
 
 
 def _program(words: Sequence[str]) -> Parsed | None:
@@ -278,8 +280,11 @@ def _program(words: Sequence[str]) -> Parsed | None:
     if words[0] not in _WITH_VALUE:
         return None
     parsed, rest = Parsed(words[0]), list(words[1:])
+    if words[0] == "pkill":  # which takes them behind its other words, too
+        rest.sort(key=lambda word: not word.startswith("-"))
     while rest and rest[0].startswith("-"):
-        option = rest.pop(0)
+        option = _SIGNALS.get(rest[0].upper(), rest[0])
+        rest.pop(0)
         takes = option in _WITH_VALUE[words[0]] and rest
         parsed.options.append((option, [_number(rest.pop(0))] if takes else []))
     parsed.open = rest[-1:] == ["*"]

@@ -3,6 +3,7 @@
 The sentences name the slot, quote what was typed, and quote the task's word only where the task's own text shows it.
 """
 
+import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -131,8 +132,8 @@ def _by_place(
         typed_ = have[place]
         if typed_ == word or not goal.is_given(word):
             continue
-        if slot in ("parameter", "section") and typed_.casefold() == word.casefold():
-            continue  # names of the server's own, in any case
+        if slot in ("parameter", "section") and fnmatch.fnmatchcase(word.casefold(), typed_.casefold()):
+            continue  # the server's own names, in any case, or a pattern that they match
         if typed_ in want and word in have:
             if open_ended and sorted(want) == sorted(have) and _unordered(slot):
                 continue
