@@ -266,6 +266,7 @@ def test_append_only_files_are_opened_alone_and_by_their_manifest(
         ("a.rdb", b"REDIS9999", "Can't handle RDB format version 9999"),
         ("a.aof", AOF + b"*1\r\n$3\r\nSET\r\n-\r\n", f"at byte {len(AOF) + 13}: "),
         ("a.aof", AOF + b"*1\r\n$4\r\nNOPE\r\n", "Unknown command 'NOPE'"),
+        ("a.md", b"# A title\n\ntext", "is neither a dump nor an append-only file"),
         ("a.txt", b"hello", "is neither a dump nor an append-only file"),
         ("a.rdb", b"", "is empty"),
     ],

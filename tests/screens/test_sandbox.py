@@ -32,6 +32,9 @@ async def test_a_data_set_is_loaded_tried_and_comes_back() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "replayed" in screen_text(app), "the sandbox again")
         await until(pilot, lambda: "Places: cities" in screen_text(app), "what is in it")
+        await type_line(pilot, ":data sessions")
+        await until(pilot, lambda: "Places: cities" not in screen_text(app), "the text about the other data")
+        assert "session:<token>" in screen_text(app)
         await type_line(pilot, ":data shoes")
         await until(pilot, lambda: "There is no data set" in screen_text(app), "the names")
         await type_line(pilot, ":hint")

@@ -21,6 +21,8 @@ MAX_BYTES = 512 << 20
 LOAD_SECONDS = 300.0
 POLL_SECONDS = 0.02
 _MAGIC = b"REDIS"
+START_BYTES = 200  # by which the kind of a file is told
+_AOF = re.compile(rb"\*|#[^\n]*\r\n")  # a command, or a comment such as #TS:1700000000
 # What the server logs about a file, and how the place is told.
 _PLACES = (
     (re.compile(r"Internal error in RDB reading offset (\d+) -> (.+)"), r"at byte \1: \2"),
@@ -75,11 +77,12 @@ def _copied(file: Path, folder: Path) -> list[str]:
     if size > MAX_BYTES:
         raise CannotLoad(f"{file} has {size:,} bytes; at most {MAX_BYTES:,} can be loaded.")
     with file.open("rb") as opened:
-        head = opened.read(len(_MAGIC))
-    if not head:
+        start = opened.read(START_BYTES)
+    if not start:
         raise CannotLoad(f"{file} is empty.")
+    head = start[: len(_MAGIC)]
     is_dump = head == _MAGIC and file.suffix != ".aof"
-    if not is_dump and head != _MAGIC and head[:1] not in b"*#":
+    if head != _MAGIC and not _AOF.match(start):
         raise CannotLoad(
             f"{file} is neither a dump nor an append-only file: a dump begins with REDIS, an append-only file with "
             f"* or #, and this one with {head.decode(errors='backslashreplace')!r}."

@@ -242,6 +242,10 @@ class HintBlock(Static):
         self.update(Content.assemble(*parts))
 
 
+def _text(step: StepView) -> list[Block]:
+    return [block for block in step.blocks if isinstance(block, ProseView)]
+
+
 class TextPane(VerticalScroll, can_focus=True):
     """One step's text."""
 
@@ -274,8 +278,9 @@ class TextPane(VerticalScroll, can_focus=True):
         """Show a step: all of it when it is another one, else only what changed."""
         step, fresh = news.step, news.fresh
         old, self.step = self.step, step
-        if fresh or old is None or [type(b) for b in old.blocks] != [type(b) for b in step.blocks]:
-            await self._rebuild(step, home=fresh or old is None)
+        another = fresh or old is None or _text(old) != _text(step)
+        if another or old is None or [type(b) for b in old.blocks] != [type(b) for b in step.blocks]:
+            await self._rebuild(step, home=another)
         else:
             offered = step.next_run
             for widget, block in zip(self._blocks, step.blocks):
