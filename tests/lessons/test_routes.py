@@ -1,9 +1,12 @@
 """Right answers that an author did not think of are accepted, and none of them is accused of a mistake."""
 
+from contextlib import closing
+
 import pytest
 
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.model import split_line
+from tutor.lesson.multi_server import MachinesServer
 from tutor.lesson.session import Foreseen, Session, TaskDone
 
 COURSE = installed_course()
@@ -68,3 +71,14 @@ def test_what_is_proved_is_still_said(servers):
     session.undo()
     events = session.submit("worker-2", "SET lock:stock abc EX 30")
     assert ["NX" in event.text for event in events if isinstance(event, Foreseen)] == [True]
+
+
+def test_a_script_above_that_only_reads_is_run_first():
+    lesson = COURSE.find("monitoring")
+    with closing(MachinesServer(lesson, seed=1)) as server:
+        session = Session(lesson, server)
+        session.open()
+        task = session.open_task
+        events = session.submit("shell", "redis-cli -r 2 -i 0.5 INFO stats | grep keyspace")
+        assert [event.task for event in events if isinstance(event, TaskDone)] == [task]
+        assert b"keyspace_misses:190" in server.inspect([b"INFO", b"stats"], 0).text

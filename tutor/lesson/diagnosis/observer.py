@@ -123,7 +123,8 @@ class Observer:
         argv = split_args(command) or []
         flags, keys = typed.reach(argv)
         if keys:
-            return bool(flags & WRITE) and (wide or any(to_text(key) in goal.keys for key in keys))
+            changes = bool(flags & WRITE) or argv[0].lower() in _MAY_WRITE
+            return changes and (wide or any(to_text(key) in goal.keys for key in keys))
         return bool(argv) and argv[0].lower() in _PREPARING
 
     def note(self, task: Task | None, state: Past, step: Step, attempt: Attempt) -> None:
@@ -241,6 +242,8 @@ class _Prompts(dict[str, str]):
 
 
 _PREPARING_NAMES = frozenset(("SELECT", "MULTI", "AUTH", "PING"))  # which begin anything
+
+_MAY_WRITE = (b"eval", b"evalsha", b"fcall")  # and may count, where they only read
 
 _PREPARING = frozenset(
     b"config function script select auth acl client multi "
