@@ -78,6 +78,38 @@ def played() -> Iterator[Callable[[], Played]]:
             each.close()
 
 
+def test_an_undo_takes_back_the_line_that_was_entered_before_it(played: Callable[..., Played]) -> None:
+    sandbox = played()
+    sandbox.type("SET m 10")
+
+    async def at_once() -> None:
+        controller = sandbox.controller
+        await asyncio.gather(controller.submit("redis", "SET m 11", None), controller.act("undo"))
+
+    def told() -> list[str]:
+        return [news.text for news in sandbox.news if isinstance(news, m.Cleared)]
+
+    for _ in range(5):
+        sandbox.news = list(sandbox.driver.do(at_once(), "redis"))
+        assert told() == ["taken back: SET m 11"]
+        assert isinstance([each for each in sandbox.news if isinstance(each, m.LineDone | m.Cleared)][-1], m.Cleared)
+        assert sandbox.controller._inspect([b"GET", b"m"], 0) == b"10"
+    assert sandbox.act("undo") == "taken back: SET m 10" and not sandbox.data()
+
+
+@pytest.mark.parametrize("line", ["BLPOP nothing 0", "EVAL 'while true do end' 0", "MONITOR"])
+def test_an_undo_does_not_wait_for_what_never_ends(line: str, played: Callable[..., Played]) -> None:
+    sandbox = played()
+    sandbox.type("SET m 10")
+
+    async def at_once() -> None:
+        await asyncio.gather(sandbox.controller.submit("redis", line, None), sandbox.controller.act("undo"))
+
+    sandbox.news = list(sandbox.driver.do(at_once(), "redis"))
+    assert sandbox.said == f"taken back: {line}"
+    assert "10" in sandbox.type("GET m") and sandbox.act("undo") == "taken back: SET m 10"
+
+
 def test_every_data_set_loads_and_what_it_says_to_try_works(played: Callable[..., Played]) -> None:
     sandbox = played(keeps=False)
     assert set(datasets.data_sets()) == {"shop", "leaderboard", "sensors", "places", "sessions"}

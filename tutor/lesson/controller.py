@@ -573,10 +573,12 @@ class LessonController(Sandbox):
     # -- the session's answers
 
     async def _do(self, function: Callable[..., list[session.Event]], *args: Any) -> None:
-        """Have the session do something in the terminals, unseen, and show what came of it."""
-        async with self._turn:
-            events = await self._unseen(function, *args)
-        await self._show(events)
+        """Have the session do something in the terminals, unseen, after the lines before it; show what came of it."""
+        async with self._in_order:
+            await self._lines_over()
+            async with self._turn:
+                events = await self._unseen(function, *args)
+            await self._show(events)
 
     async def _unseen(self, function: Callable[..., list[session.Event]], *args: Any) -> list[session.Event]:
         """Have the session do something, unseen; `_turn` is held. Returns nothing when it failed, which is shown."""

@@ -48,6 +48,9 @@ EVENTS_SHOWN = 40  # of one flush
 WIRE_SHOWN = 24
 TOUCHED_KEPT = 200
 WAITS_SECONDS = 0.05  # after which to see whether a command waits
+POLL_SECONDS = 0.005
+RUNS_SECONDS = 2.0  # for which an undo waits for the line before it, which is about to be answered
+SCRIPT_SECONDS = 0.3  # the same for a script, which may never end
 
 
 class Sandbox:
@@ -92,6 +95,8 @@ class Sandbox:
         self._picture_looks = self._picture_due_again = False
         self._submitted: Counter[str] = Counter()  # lines, by terminal
         self._on_their_way: set[str] = set()  # terminals with a line that has not reached its link yet
+        self._in_order = asyncio.Lock()  # lines, and what goes back, in the order in which they were asked for
+        self._last_lines: dict[str, str] = {}  # that reached their links, by terminal
         self._watched: dict[int, Remembered] = {}  # what it remembers, by place
         self._pictures = asyncio.Lock()
         self._cut = 0  # connections from outside that an undo closed
@@ -194,6 +199,11 @@ class Sandbox:
         """Carry out a line."""
         self._current = terminal
         self._on_their_way.add(terminal)
+        async with self._in_order:
+            await self._hand_over(terminal, line, typed_for)
+
+    async def _hand_over(self, terminal: str, line: str, typed_for: str | None) -> None:
+        """Note the moment before a line, and give it to its link."""
         await self._before(terminal, line, typed_for)
         with self._lock:
             self._touched.clear()
@@ -206,6 +216,7 @@ class Sandbox:
             return
         self._on_their_way.discard(terminal)
         self._submitted[terminal] += 1
+        self._last_lines[terminal] = line
         self.links[terminal].submit(line, typed_for)
         word = line.split(" ", 1)[0].lower().encode()
         if self._loop is not None and word in BLOCKING:
@@ -250,6 +261,21 @@ class Sandbox:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._moved.wait(), WAITS_SECONDS if busy else None)
         return frozenset()
+
+    async def _lines_over(self) -> None:
+        """Wait until the lines that reached their links have run, but not for what waits or may never end."""
+        began = time.monotonic()
+        while busy := {name for name, link in self.links.items() if link.busy}:
+            scripts = any(_is_script(self._last_lines.get(name, "")) for name in busy)
+            left = began + (SCRIPT_SECONDS if scripts else RUNS_SECONDS) - time.monotonic()
+            looks = [asyncio.ensure_future(asyncio.to_thread(self._waits, name)) for name in busy]
+            over, unanswered = await asyncio.wait(looks, timeout=max(0.0, left))
+            if unanswered or all(look.result() for look in over):
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(0)  # to begin what has been handed to this loop
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     def _waits(self, terminal: str) -> bool:
         """Return whether a command of a terminal waits for something to happen."""
@@ -377,14 +403,18 @@ class Sandbox:
     async def act(self, action: str) -> None:
         """Do what was asked for."""
         if action == "undo":
-            await self._undo()
+            async with self._in_order:
+                await self._lines_over()
+                await self._undo()
         elif action == "why":
             self._why()
         elif action.startswith("picture"):
             await self._draw(action.removeprefix("picture").strip())
         elif action in ("reset", "reset_lesson") and self._moments:
-            await self._go_back(self._moments[0].place, "The server is empty again.")
-            self._moments.clear()
+            async with self._in_order:
+                await self._lines_over()
+                await self._go_back(self._moments[0].place, "The server is empty again.")
+                self._moments.clear()
 
     def _why(self) -> None:
         if self.last_error is None:
@@ -723,6 +753,10 @@ def _read_tables() -> None:
     import engine.node  # noqa: F401 - declares all commands
 
     CommandDocs.load()
+
+
+def _is_script(line: str) -> bool:
+    return line.split(" ", 1)[0].lower().encode() in SCRIPTS
 
 
 def _word(word: bytes) -> str:

@@ -247,7 +247,11 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         if action == "reset" and self.place == "sandbox":  # where it takes everything away
             self.action_reset_lesson()
             return
-        self.run_worker(self.controller.act(action), group="act")
+        self.terminals.act(action)
+
+    @on(LessonTerminals.Asked)
+    def _asked(self, message: LessonTerminals.Asked) -> None:
+        self.run_worker(self.controller.act(message.action), group="act")
 
     def _doing(self, name: str) -> Callable[[], object]:
         """Return what does an action: the screen itself, or the controller."""

@@ -23,6 +23,13 @@ class LessonTerminals(Terminals):
             super().__init__()
             self.action, self.argument = action, argument
 
+    class Asked(Message):
+        """Something is to be done, after what was typed before it."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
     def __init__(self, controller: Controller) -> None:
         super().__init__("terminals")
         self.controller = controller
@@ -73,6 +80,14 @@ class LessonTerminals(Terminals):
             event.prevent_default()
             focus_soon(terminal)
             terminal.take(event)
+
+    def act(self, action: str) -> None:
+        """Ask the screen to do something once it has heard of every key that was pressed before.
+
+        A function key overtakes the keys that the terminal has not yet taken.
+        """
+        target = self.now or self
+        target.call_later(lambda: target.post_message(self.Asked(action)))
 
     @on(Terminal.Submitted)
     def _submitted(self, message: Terminal.Submitted) -> None:
