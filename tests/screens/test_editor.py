@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from tests.screens.driving import keys, screen_text, settle, until
@@ -57,7 +58,7 @@ async def test_a_script_is_written_run_and_found_again(size, snapshot, home: Pat
         await settle(pilot)
         text = screen_text(app)
         assert "1 SET stock x → OK" in text and "4✗" in text
-        assert screen.code.cursor_location == (3, 0)
+        assert screen.code.cursor_location == screen.code.document.end, "where it was"
         snapshot(app, name)
         await pilot.press("escape")
         assert app.screen is screen and screen.code.has_focus, "first back to the text"
@@ -67,12 +68,30 @@ async def test_a_script_is_written_run_and_found_again(size, snapshot, home: Pat
         assert "Run" in titles and not {"Find", "Sandbox", "Bookmarks"} & set(titles)
         screen.query_one(RunPane).focus()
         await pilot.press("-")
-        assert screen.code.has_focus and screen.code.text.split("\n")[3].startswith("-return")
+        assert screen.code.has_focus and screen.code.text.endswith(f"{SCRIPT}-")
         assert "4✗" not in screen_text(app), "the mark goes with the first change"
     app = TutorApp(None, None, Preferences(), sandbox=[])
     async with app.run_test(size=size) as pilot:
         screen = await editor(pilot)
         assert screen.code.text.startswith("-- qsl") and screen.query_one("#keys", Input).value == "stock"
+
+
+async def test_keys_that_come_at_once_are_taken_in_their_order() -> None:
+    app = TutorApp(None, None, Preferences(), sandbox=[])
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await editor(pilot)
+        screen.code.insert("return ")
+        for key in ("7", "9", "f7"):
+            app.post_message(events.Key(key, key if key.isdigit() else None))
+        await until(pilot, lambda: "EVAL → 79" in screen_text(app), "the run of the whole text")
+        await pilot.press("escape")
+        sandbox = await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen, "the sandbox")
+        await until(pilot, lambda: not sandbox.query_one(Terminal).busy, "the prompt")
+        for line in ("SET m 10", "SET m 11"):
+            await pilot.press(*keys(line))
+            app.post_message(events.Key("enter", "\r"))
+        app.post_message(events.Key("f4", None))
+        await until(pilot, lambda: "taken back: SET m 11" in screen_text(app), "the undo")
 
 
 async def test_a_transaction_and_a_library_from_the_editor(snapshot) -> None:

@@ -48,11 +48,12 @@ class CodeArea(TextArea):
         self.indent_width = 2
 
     def mark_error(self, line: int | None) -> None:
-        """Mark the line of an error and go there; None takes the mark away."""
+        """Mark the line of an error and scroll there; None takes the mark away. The cursor stays where it is."""
         self.error_line = line or 0
         self._line_cache.clear()
         if line:
-            self.move_cursor((line - 1, 0), center=False)
+            at = self.wrapped_document.location_to_offset((line - 1, 0))
+            self.scroll_to_region(Region(0, at.y, 1, 1), animate=False, force=True)
         self.refresh()
 
     def _build_highlight_map(self) -> None:

@@ -4,7 +4,7 @@ What runs is typed at the prompt of the lesson below (`Controller.run_draft`). T
 leaving the editor, or the program in any way, loses nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from textual import events, on
@@ -226,6 +226,13 @@ class EditorScreen(TutorScreen[None]):
 
     def action_run(self) -> None:
         """Run the text."""
+        self._after_keys(self._run)
+
+    def _after_keys(self, function: Callable[[], object]) -> None:
+        """Do something once the text, or a field, has taken every key that was pressed before."""
+        (self.focused or self).call_later(function)
+
+    def _run(self) -> None:
         draft = self._draft()
         self._controller.keep_draft(draft)
         self._ran_text = draft.text
@@ -261,7 +268,7 @@ class EditorScreen(TutorScreen[None]):
 
     def action_undo(self) -> None:
         """Take the last command back that changed something."""
-        self.run_worker(self._controller.act("undo"), group="act")
+        self._after_keys(lambda: self.run_worker(self._controller.act("undo"), group="act"))
 
     def action_interrupt(self) -> None:
         """Copy what is selected; without a selection stop what runs."""
