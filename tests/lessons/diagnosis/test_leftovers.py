@@ -1,8 +1,15 @@
 """What an earlier try has left is named when the right line does not finish the task; older sentences are not."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.lessons.diagnosis.test_bad_input import LESSON
+from tutor.lesson.catalogue import installed_course
+from tutor.lesson.checks import Attempt
+from tutor.lesson.diagnosis.goal import Goal
+from tutor.lesson.diagnosis.model import Place
+from tutor.lesson.diagnosis.react import Circumstances, diagnose
 from tutor.lesson.reading import parse_lesson
 from tutor.lesson.server import EngineServer
 from tutor.lesson.session import Diagnosed, Foreseen, Session
@@ -83,3 +90,26 @@ def test_why_says_nothing_of_older_lines(server):
 def test_what_learners_typed(server, line, part):
     (sentence,) = said(session_of(LESSON, server), line)
     assert part in sentence
+
+
+@pytest.mark.parametrize(
+    "lesson, line",
+    [
+        ("connections", "redis-cli -r 10 ping"),
+        ("connections", "redis-cli -r 10 PING"),
+        ("benchmark", "redis-benchmark -t get,set -n 100 -q"),
+        ("benchmark", "redis-benchmark -t get -n 100 -q"),
+    ],
+)
+def test_a_first_line_that_was_left_out_is_named(lesson, line):
+    lesson = installed_course().find(lesson)
+    task = next(each for step in lesson.steps for each in step.tasks if "redis> CONFIG RESETSTAT" in each.solution)
+    goal = Goal(task, lesson.terminals, frozenset(["shell"]))
+    typed = Attempt("shell", tuple(line.encode().split()), "", text=line)
+    now = Circumstances(
+        lambda argv, db: None, Place("shell", True), goal, attempts=(typed,), tried=(typed,), said=lambda: "Reset."
+    )
+    found = diagnose(line, typed, now)
+    assert found is not None and found.text == "Reset."
+    reset = Attempt("redis", (b"CONFIG", b"RESETSTAT"), "OK")
+    assert diagnose(line, typed, replace(now, attempts=(reset, typed), tried=(reset, typed))) is None

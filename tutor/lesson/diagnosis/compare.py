@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.table.declarations import ADMIN, WRITE
 from tutor.lesson import typed
 from tutor.lesson.diagnosis import commands, syntax
-from tutor.lesson.diagnosis.goal import MOST, Goal, Wanted, as_meant, as_user, keys_of, name_length, name_of
+from tutor.lesson.diagnosis.goal import MOST, Goal, Wanted, as_meant, as_user, keys_of, name_of, named_alike
 from tutor.lesson.diagnosis.model import Diagnosis, Place, code, is_number, role_of, similar
 from tutor.lesson.diagnosis.slots import aligned, closest, difference, differences, groups, misplaced, sentence
 from tutor.prompt.words import distance
@@ -13,11 +13,11 @@ from tutor.prompt.words import distance
 
 def edited(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
     """Return what to say about a line that is one of the solution but for one word: doubled, left out, or swapped."""
-    have = as_meant(_named_alike(words))
+    have = as_meant(named_alike(words))
     if any(words and list(words) == as_user(each.words)[1:] for each in goal.lines if each.words[:1] != ("sudo",)):
         return Diagnosis("goal", "command", "The name of the command is missing: a line begins with it.")
     for wanted in goal.lines:
-        want = _named_alike(wanted.words)
+        want = named_alike(wanted.words)
         if have == want or not want:
             continue
         if len(have) == len(want) + 1:
@@ -82,12 +82,6 @@ def _run_together(wanted: Wanted, want: list[str], have: list[str]) -> Diagnosis
                 "goal", _role_at(wanted, at), f"{code(have[at])} is a single word: separate words by spaces."
             )
     return None
-
-
-def _named_alike(words: Sequence[str]) -> list[str]:
-    """Return words with the command's name in capitals, its subcommand included."""
-    length = name_length(words)
-    return [*(word.upper() for word in words[:length]), *words[length:]]
 
 
 def _swapped(goal: Goal, wanted: Wanted, want: list[str], have: list[str]) -> Diagnosis | None:

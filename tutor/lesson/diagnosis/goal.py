@@ -217,6 +217,17 @@ def name_length(words: Sequence[str]) -> int:
     return found[1] if found else 1
 
 
+def named_alike(words: Sequence[str]) -> list[str]:
+    """Return words with the command's name in capitals, its subcommand included, and names of the server's in small.
+
+    Redis takes both in any case.
+    """
+    length = name_length(words)
+    name = [word.upper() for word in words[:length]]
+    in_any_case = " ".join(name) in ("INFO", "CONFIG GET")
+    return [*name, *(word.lower() if in_any_case else word for word in words[length:])]
+
+
 def as_user(words: Sequence[str]) -> list[str]:
     """Return the words of a shell's line without `sudo`."""
     return list(words[1:] if words[:1] in (["sudo"], ("sudo",)) and len(words) > 1 else words)

@@ -4,16 +4,33 @@ import itertools
 from collections.abc import Sequence
 
 from tutor.lesson import typed
-from tutor.lesson.diagnosis.goal import Goal, as_user, name_of
+from tutor.lesson.diagnosis.goal import Goal, as_user, name_of, named_alike
 from tutor.lesson.diagnosis.model import Diagnosis, code, without_digits
 from tutor.lesson.diagnosis.slots import alike, difference, sentence
+from tutor.prompt.words import to_bytes
+
+
+def as_meant(words: Sequence[str]) -> list[str]:
+    """Return a line without `sudo`, with what may be written in several ways written in one.
+
+    That is the command that redis-cli is given, and the tests of redis-benchmark.
+    """
+    words = as_user(words)
+    if words[:1] == ["redis-benchmark"]:
+        return [",".join(sorted(word.split(","))) for word in words]
+    passed = list(typed.commands([to_bytes(each) for each in words]))[1:] if words[:1] == ["redis-cli"] else []
+    if not passed:
+        return words
+    inner = passed[-1]
+    at = next(at for at in range(1, len(words)) if words[at : at + len(inner)] == inner)
+    return [*words[:at], *named_alike(inner), *words[at + len(inner) :]]
 
 
 def in_a_shell(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
     """Return what to say about a line of a shell that is one of the solution but for one word."""
-    have = as_user(words)
+    have = as_meant(words)
     for wanted in goal.lines:
-        want = as_user(wanted.full)
+        want = as_meant(wanted.full)
         if not want or want == have:
             continue
         if have == want[1:]:
@@ -47,7 +64,7 @@ def _redis_cli(goal: Goal, have: Sequence[str]) -> Diagnosis | None:
     """Return in which option a call of redis-cli differs from the solution's."""
     if have[:1] != ["redis-cli"]:
         return None
-    inner = list(typed.commands([each.encode("utf-8", "surrogateescape") for each in have]))[-1]
+    inner = list(typed.commands([to_bytes(each) for each in have]))[-1]
     for wanted in goal.lines:
         if wanted.full[:1] != ("redis-cli",) or name_of(inner) != wanted.name:
             continue

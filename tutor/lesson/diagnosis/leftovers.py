@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tutor.lesson.checks import Attempt, Inspection
-from tutor.lesson.diagnosis.goal import Goal, flat, keys_of, name_of
+from tutor.lesson.diagnosis.goal import Goal, Wanted, flat, keys_of, name_of
+from tutor.lesson.diagnosis.in_shell import as_meant
 from tutor.lesson.diagnosis.model import Diagnosis, code, either
 from tutor.lesson.model import CheckCondition
 from tutor.lesson.side_effects import changes
@@ -17,15 +18,29 @@ MOST = 100  # elements of a value that is looked at
 
 def is_right(goal: Goal, last: Attempt) -> bool:
     """Return whether a line is one of the solution, typed where it belongs."""
-    words = [to_text(word) for word in last.argv]
-    return any(
-        last.terminal == each.terminal
-        and (
-            words == list(each.full)
-            or (words[:1] and words[0].upper() == each.words[0].upper() and tuple(words[1:]) == each.words[1:])
-        )
-        for each in goal.lines
+    return any(_is(each, last) for each in goal.lines)
+
+
+def _is(line: Wanted, typed: Attempt) -> bool:
+    words = [to_text(word) for word in typed.argv]
+    return typed.terminal == line.terminal and (
+        as_meant(words) == as_meant(line.full)
+        or (bool(words) and words[0].upper() == line.words[0].upper() and tuple(words[1:]) == line.words[1:])
     )
+
+
+def omitted(goal: Goal, attempts: Sequence[Attempt], said: str) -> Diagnosis | None:
+    """Return what the author `said` is missing if a task's last line was typed without the first one.
+
+    In a shell, any call of the same program is taken for that line.
+    """
+    if len(goal.lines) < 2 or not said:
+        return None
+    first, line, typed = goal.lines[0], goal.lines[-1], attempts[-1]
+    same = line.shell and typed.terminal == line.terminal and typed.argv[:1] == (line.full[0].encode(),)
+    if not (same or _is(line, typed)) or any(each.own and _is(first, each) for each in attempts[:-1]):
+        return None
+    return Diagnosis("check", "line", said)
 
 
 def named(goal: Goal, attempts: Sequence[Attempt], inspect: Inspection) -> Diagnosis | None:

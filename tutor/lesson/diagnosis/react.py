@@ -272,6 +272,9 @@ def _in_a_shell(words: list[str], last: Attempt, now: Circumstances) -> Diagnosi
         return None
     if found := in_shell.in_a_shell(goal, words) or _unknown_in_a_shell(words, last.printed):
         return found
+    omitted = leftovers.omitted(goal, now.tried, now.said())
+    if omitted is not None and leftovers.is_right(goal, last):
+        return omitted
     inner = list(typed.commands(last.argv))
     if len(inner) > 1 and (command := inner[-1]):
         if "(error)" in last.printed or last.printed.startswith(("ERR", "(error")):
@@ -281,7 +284,7 @@ def _in_a_shell(words: list[str], last: Attempt, now: Circumstances) -> Diagnosi
                 return found
         found = compare(goal, command, now.place, 0, 0)
         return found if found is None or found.slot != "terminal" else None  # from a shell, any server can be reached
-    return compare(goal, words, now.place, 0, 0)
+    return compare(goal, words, now.place, 0, 0) or omitted
 
 
 def _unknown_in_a_shell(words: Sequence[str], printed: str) -> Diagnosis | None:
