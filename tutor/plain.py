@@ -24,9 +24,9 @@ from tutor.lesson import messages as m
 from tutor.lesson.actions import parse, plain_help, unknown
 from tutor.lesson.catalogue import Catalogue, installed_course
 from tutor.lesson.controller import LessonController
-from tutor.lesson.diagnosis.commands import is_command
 from tutor.lesson.driver import Driver
 from tutor.lesson.editor import COMMANDS, FUNCTION, EditorRun, rows_of_run
+from tutor.lesson.lines import wants_command
 from tutor.lesson.progress import Progress
 from tutor.lesson.reading import Problems
 from tutor.lesson.real_server import RealServer, parse_address
@@ -45,7 +45,6 @@ from tutor.lesson.view import (
 )
 from tutor.lesson_server.parent import HostError
 from tutor.pictures.picture import PictureView
-from tutor.prompt import CommandDocs
 from tutor.prompt.markdown import one_line, to_paragraphs, to_plain
 from tutor.prompt.rows import Row
 from tutor.prompt.words import LINE, shorten
@@ -393,19 +392,18 @@ class Plain:
             prediction = self._prediction(question)
             if not answer:
                 self._skipped.add(question.id)
-            elif prediction is not None and self._is_for_redis(prediction, answer):
-                self._skipped.add(question.id)  # typed at the question, but meant for Redis
+            elif prediction is not None and self._is_command(prediction, answer):
+                self._skipped.add(question.id)  # typed at the question, but meant for the prompt
                 self.take(answer)
                 self.write("(The question was skipped.)")
             else:
                 self.hear(self.driver.do(self.controller.answer(self.terminal, question, answer), self.terminal))
 
-    @staticmethod
-    def _is_for_redis(prediction: model.Prediction, answer: str) -> bool:
-        meant = CommandDocs.load().means_command(answer)
-        if prediction.read(answer):
-            return meant and not prediction.options
-        return meant or is_command(answer.split()[0])
+    def _is_command(self, prediction: model.Prediction, answer: str) -> bool:
+        is_answer = bool(prediction.read(answer))
+        if wants_command(prediction) or (is_answer and prediction.options):
+            return False
+        return self.controller.completer(self.terminal).is_command(answer, whole=is_answer)
 
     def _prediction(self, question: Question) -> model.Prediction | None:
         step = self.lesson.steps[self.view.number - 1 if self.view is not None else 0]

@@ -1,5 +1,6 @@
 """An answer to a prediction means the option that the learner meant, or it is asked again."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -11,9 +12,11 @@ from tests.screens.driving import run, type_line, until
 from tutor import answers
 from tutor.app import TutorApp
 from tutor.lesson.catalogue import installed_course
+from tutor.lesson.lines import wants_command
 from tutor.lesson.model import Prediction
 from tutor.lesson.reading import parse_lesson
 from tutor.lesson.session import Nothing, Session
+from tutor.lesson.shell_terminal import ShellCompleter
 from tutor.lesson.view import Question
 from tutor.prompt import LineHistory
 from tutor.prompt.completer import PromptCompleter
@@ -269,9 +272,14 @@ def test_the_full_screen_asks_again_and_drops_no_letter():
         ("ZINCRBY board 100 bob", True, True),
         ("gte a", True, True),
         ("sentinel masters", True, True),
+        ("DELETE a b c", True, True),
+        ("redis-cli -n 10 PING", True, True),
+        ("set the key", True, True),
+        ("deleted at once", False, False),
         ("get", False, True),
         ("zincr", False, False),
         ("an error", False, False),
+        ("MOVED 5649 127.0.0.1:7002", False, False),
         ("the second", False, False),
         ("1013", False, False),
         ("3 sets", False, False),
@@ -282,6 +290,26 @@ def test_what_is_a_command_at_a_question(line, alone, with_choices):
     completer = PromptCompleter(LineHistory(), lambda prefix, limit: [], {})
     assert completer.is_command(line, whole=True) is alone
     assert completer.is_command(line) is with_choices
+
+
+@pytest.mark.parametrize(
+    "line, alone",
+    [
+        ("redis-cli -n 10 PING", True),
+        ("pkill -9 redis-server", True),
+        ("DELETE a b c", True),
+        ("hostname", False),
+        ("13", False),
+        ("the second one", False),
+    ],
+)
+def test_what_is_a_command_at_a_question_in_a_shell(line, alone):
+    assert ShellCompleter(None).is_command(line, whole=True) is alone
+
+
+def test_a_command_is_an_answer_where_a_command_is_asked_for():
+    asked = Prediction("p", "Which?", (), ("DEL a", "UNLINK a"), "", (), 1)
+    assert wants_command(asked) and not wants_command(replace(asked, answers=("13",)))
 
 
 @pytest.mark.parametrize("asked", [each for each in SHIPPED if not each.values[0].options])

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 
 from tutor.lesson.checks import Attempt
-from tutor.prompt import split_args
+from tutor.lesson.model import Prediction
+from tutor.prompt import CommandDocs, split_args
 
 MOST_REPEATS = 100_000
 
@@ -46,3 +47,9 @@ def refused_by_a_shell(argv: Sequence[bytes], text: str) -> bool:
     """Return whether a shell, or a program in it, printed an error."""
     name = (argv[1] if argv[0] == b"sudo" and len(argv) > 1 else argv[0]).decode(errors="replace")
     return text.startswith(("bash: ", "(error) ", f"{name}: "))
+
+
+def wants_command(prediction: Prediction) -> bool:
+    """Return whether a command is to be typed as the answer to a prediction."""
+    known = CommandDocs.load()
+    return not prediction.options and any(known.find(each.split()[:1]) is not None for each in prediction.answers)

@@ -14,7 +14,7 @@ from tutor.lesson.server import Said
 from tutor.lesson.shell import COMMANDS, PHRASES, Shell
 from tutor.lesson.terminal import MAX_ROWS, Done
 from tutor.lesson_server.parent import HostError
-from tutor.prompt import LineHistory, split_args
+from tutor.prompt import CommandDocs, LineHistory, split_args
 from tutor.prompt.rows import Row, Span, clean, row
 
 
@@ -149,7 +149,9 @@ class ShellCompleter:
     def is_command(self, line: str, whole: bool = False) -> bool:
         """See `Completer`."""
         words = line.split()
-        return line.startswith(":") or (words[:1] != [] and words[0] in COMMANDS and (len(words) > 1 or not whole))
+        if words[:1] != [] and words[0] in COMMANDS:
+            return len(words) > 1 or not whole
+        return line.startswith(":") or CommandDocs.load().means_command(line)
 
     def ghost(self, text: str) -> str:
         """Return the rest of the newest line that begins like this one."""

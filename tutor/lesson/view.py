@@ -328,3 +328,4 @@ class Question:
     text: str
     choices: tuple[str, ...] = ()
     command: str = ""  # what runs once the answer is given
+    wants_command: bool = False  # whether the answer is a command, so that what looks like one is an answer

@@ -21,7 +21,7 @@ from tutor.prompt.words import WORD, distance, to_text
 Facts = Mapping[str, Any]
 Version = tuple[int, ...]
 _ENGLISH = (  # words that may begin an answer, although they are near to commands
-    "back", "call", "clients", "commands", "count", "counter", "exist", "existed", "expired", "expires",
+    "back", "call", "clients", "commands", "count", "counter", "execabort", "exist", "existed", "expired", "expires",
     "fraction", "functions", "gets", "group", "happened", "happens", "have", "index", "into", "match", "members",
     "mode", "more", "moved", "moves", "port", "publisher", "rank", "read", "renamed", "replica", "replicas",
     "rest", "restart", "roles", "rule", "same", "saved", "saves", "score", "scripts", "sent", "sets", "short",
@@ -194,8 +194,12 @@ class CommandDocs:
         first = words[0].upper()
         if first in self._commands or first == "SENTINEL":  # which only Sentinels have
             return True
+        if first.startswith("REDIS-"):  # a program
+            return True
         if first.lower() in _ENGLISH:
             return False
+        if words[0] == first and any(len(name) > 2 and first.startswith(name) for name in self._commands):
+            return True  # DELETE, GETALL
         if len(first) <= 3:  # so short a word is near to many
             return any(sorted(first) == sorted(name) for name in self._commands)
         slips = 1 if len(first) < 7 else 2

@@ -521,7 +521,7 @@ class Terminal(RowView, inherit_bindings=False):
             meant = choose(question.choices, text) if text.strip() else self._choice
             if question.choices and meant is not None:
                 self._answer(question, question.choices[meant])
-            elif self.completer.is_command(text.strip(), whole=not question.choices):
+            elif not question.wants_command and self.completer.is_command(text.strip(), whole=not question.choices):
                 self._submit()  # it runs, and the question stays
             elif question.choices:
                 self._unread = again(question.choices, text)
