@@ -153,3 +153,9 @@ def test_a_bookmark_leads_to_another_lesson(
     assert said.index("Lesson: Counters") < said.index("Lesson: Keys") < said.index("Step 2 of")
     taken = Progress().of("keys")
     assert isinstance(taken, Taken) and taken.step == 1
+
+
+def test_a_bookmark_is_taken_off_its_step() -> None:
+    text = converse(LESSON, ":bookmark", ":bookmark off", ":bookmark Remove", progress=Progress())
+    assert "Step 1 is no longer bookmarked." in text and "Step 1 is not bookmarked." in text
+    assert kept() == []

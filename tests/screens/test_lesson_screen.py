@@ -333,6 +333,11 @@ async def test_several_terminals(terminals: tuple[str, ...], snapshot: Snapshot)
         await settle(pilot)
         assert screen.terminals.current == "subscriber"
         snapshot(app, "lesson-80x24-two-terminals")
+        await type_line(pilot, ":terminal elsewhere")
+        assert "The terminals are: publisher, subscriber. You are in subscriber." in screen_text(app)
+        await type_line(pilot, ":terminal publisher")
+        await settle(pilot)
+        assert screen.terminals.current == "publisher"
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -46,3 +46,21 @@ async def test_a_chapter_is_placed_from_the_map(size, tmp_path: Path, monkeypatc
         await until(pilot, lambda: isinstance(app.screen, MapScreen) and "placed" in screen_text(app), "the map")
         snapshot(app, f"placement-{size[0]}x{size[1]}-map")
         assert len(Progress().kept.placed) == len(placement.lessons_of(installed_course(), 1))
+
+
+@pytest.mark.long
+async def test_leaving_asks_first_once_a_question_is_answered(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("REDIS_TUTOR_HOME", str(tmp_path))
+    app = TutorApp(None, None, Preferences())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, MapScreen), "the map")
+        screen = PlacementScreen(1)
+        app.push_screen(screen)
+        await until(pilot, lambda: screen.now, "a question")
+        screen._asked, screen._answered = 4, False
+        await pilot.press("escape")
+        await until(pilot, lambda: "End the questions?" in screen_text(app), "the question")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen is screen, "the placement again")
+        await pilot.press("escape", "down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, MapScreen), "the map")

@@ -14,6 +14,7 @@ from tutor.lesson.progress import Bookmark, Progress, ProgressFile, Taken
 from tutor.lesson.view import BookmarkEntry
 from tutor.prompt.words import shorten
 
+OFF = ("off", "remove")  # in place of a note
 NOTE = 120  # characters of a note that are kept
 NONE = "You have no bookmarks. :bookmark in a lesson sets one."
 NOT_KEPT = "Nothing is saved in this run, so a bookmark would be lost."
@@ -63,6 +64,15 @@ def add(progress: Progress, lesson: Lesson, step: int, note: str = "") -> str:
             f"Step {step + 1} is bookmarked already{', now with this note' if text else ''}. :bookmarks removes it."
         )
     return f"Step {step + 1} is bookmarked. :bookmarks lists your bookmarks."
+
+
+def take_off(progress: Progress, lesson: Lesson, step: int) -> str:
+    """Remove the bookmark of a step (index); returns what to say."""
+    found = _at(progress.kept, lesson, step)
+    if found is None:
+        return f"Step {step + 1} is not bookmarked."
+    remove(progress, _key(found))
+    return f"Step {step + 1} is no longer bookmarked."
 
 
 def _savable(text: str) -> str:

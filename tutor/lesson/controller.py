@@ -21,6 +21,7 @@ from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.editor import DraftFile
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
+from tutor.lesson.lines import wants_command
 from tutor.lesson.machines import SimulatedMachine, SimulatedMachines
 from tutor.lesson.multi_server import inspect_machine
 from tutor.lesson.progress import Progress, Taken
@@ -505,7 +506,11 @@ class LessonController(Sandbox):
             self._post(m.Notice(bookmarks.NOT_KEPT))
             return
         step = self._session.state.step
-        self._post(m.Notice(await asyncio.to_thread(bookmarks.add, self._progress, self.lesson, step, note)))
+        if note.lower() in bookmarks.OFF:
+            told = await asyncio.to_thread(bookmarks.take_off, self._progress, self.lesson, step)
+        else:
+            told = await asyncio.to_thread(bookmarks.add, self._progress, self.lesson, step, note)
+        self._post(m.Notice(told))
         self._show_step()
 
     async def recording(self) -> bytes | None:
@@ -731,7 +736,8 @@ class LessonController(Sandbox):
                     if self.lesson.is_shell(self._current):
                         terminal = self._current  # the learner is still reading what stands there
                     choices = tuple(one_line(option) for option in block.options)
-                    question = Question(block.id, one_line(block.question), choices, first.command if first else "")
+                    command = first.command if first else ""
+                    question = Question(block.id, one_line(block.question), choices, command, wants_command(block))
                     self._post(m.PredictionAsked(terminal, question))
                 return
             done = (

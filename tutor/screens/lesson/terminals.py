@@ -109,10 +109,19 @@ class LessonTerminals(Terminals):
         if not line or (action is not None and action.name == "help"):
             rows = [(each.word, help_line(each, self._place)) for each in offered(self._place)]
             terminal.append(row(f"{name:<14}{text}", "note", indent=14) for name, text in rows)
+        elif action is not None and action.name == "terminal":
+            self._change_to(argument, terminal)
         elif action is None or action not in (RESET_LESSON, *offered(self._place)) or not action.is_in(self._place):
             terminal.write_line(unknown(line, self._place), "error")
         else:
             self.post_message(self.ActionTyped(action, argument))
+
+    def _change_to(self, name: str, terminal: Terminal) -> None:
+        """Choose a terminal by its name, or say which there are."""
+        if name in self.names:
+            self.choose(name)
+        else:
+            terminal.write_line(f"The terminals are: {', '.join(self.names)}. You are in {self.current}.", "note")
 
     @on(Terminal.Answered)
     def _answered(self, message: Terminal.Answered) -> None:
