@@ -184,6 +184,8 @@ class Plain:
                 self.write(f"The terminals are: {', '.join(self.lesson.terminals)}. You are in {self.terminal}.")
             case ["quit"] | ["q"]:
                 self.over = True
+            case ["hint" | "show"] if self._task_is_ahead:
+                self.write("The task comes after this question. Answer it first, or skip it with an empty line.")
             case [name] if action is not None and not action.front_end:
                 self.act(name)
             case ["help", *_]:
@@ -191,6 +193,12 @@ class Plain:
                     self.write(row)
             case _:
                 self.write(unknown(line, self.place, plain=True))
+
+    @property
+    def _task_is_ahead(self) -> bool:
+        """Whether a question is asked before the open task has been told."""
+        task = self.view.open_task if self.view is not None else None
+        return self.question is not None and task is not None and f"task {task.id}" not in self._told
 
     def run_next(self) -> None:
         """Run the next example that has something to type, or ask the prediction that comes before it."""
@@ -385,8 +393,11 @@ class Plain:
             asked = question
             answer = self.answer()
             if answer.startswith(":"):
-                asked = None
+                asked, was_complete = None, self._complete
                 self.tutor_command(answer[1:])
+                if self.question is question and self._complete and not was_complete:
+                    self._skipped.add(question.id)  # what it was about has been done
+                    self.question = None
                 continue
             self.question = None
             prediction = self._prediction(question)
@@ -403,7 +414,8 @@ class Plain:
         is_answer = bool(prediction.read(answer))
         if wants_command(prediction) or (is_answer and prediction.options):
             return False
-        return self.controller.completer(self.terminal).is_command(answer, whole=is_answer)
+        found: bool = self.controller.completer(self.terminal).is_command(answer, whole=is_answer)
+        return found
 
     def _prediction(self, question: Question) -> model.Prediction | None:
         step = self.lesson.steps[self.view.number - 1 if self.view is not None else 0]

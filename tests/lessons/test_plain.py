@@ -62,6 +62,13 @@ def test_the_ways_back():
     assert text.count("Predict: ") == 2, "what was skipped is not asked again until the step starts again"
 
 
+def test_a_question_gives_nothing_of_the_task_after_it_away():
+    text = converse(LESSON, ":hint", ":show", "", ":hint", ":quit")
+    assert text.count("The task comes after this question.") == 2
+    assert text.index("Hint 1 of 3") > text.index("Your turn: ")
+    assert "Done: " not in text
+
+
 def test_what_cannot_be_done_is_said():
     text = converse(LESSON, "", ":back", ":undo", ":undo", ":why", ":nonsense", ":help", ":terminal x", '"open')
     assert "This is the first step." in text
