@@ -5,17 +5,32 @@ even created.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from engine.protocol.resp import Argv, Reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Event:
-    """Something that happened, with its time (µs since 1970)."""
+    """Something that happened, with its time (µs since 1970).
+
+    The methods below serve all kinds of events: generating them for each would take a twentieth of a server's start.
+    """
 
     now_us: int
+
+    def _values(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, Event) and other._values() == self._values()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values().values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._values().items())})"
 
 
 class Events:
@@ -33,7 +48,7 @@ class Events:
             observer(event)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CommandExecuted(Event):
     """A client's command ran."""
 
@@ -44,7 +59,7 @@ class CommandExecuted(Event):
     elapsed_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KeyChanged(Event):
     """A key was changed, added or removed."""
 
@@ -52,7 +67,7 @@ class KeyChanged(Event):
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KeyExpired(Event):
     """A key expired and was removed."""
 
@@ -60,7 +75,7 @@ class KeyExpired(Event):
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientOpened(Event):
     """A client connected."""
 
@@ -68,7 +83,7 @@ class ClientOpened(Event):
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientClosed(Event):
     """A client disconnected."""
 
@@ -85,7 +100,7 @@ class Condition(NamedTuple):
 # --- replication: identity and role -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RoleChanged(Event):
     """The node became a master or a replica ("master", "slave"), or a replica of a different master."""
 
@@ -94,7 +109,7 @@ class RoleChanged(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReplicationIdChanged(Event):
     """The node's replication ID changed; `replid2` is valid for offsets below `second_offset`."""
 
@@ -105,7 +120,7 @@ class ReplicationIdChanged(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BacklogCreated(Event):
     """The node began to keep the last bytes of the replication stream."""
 
@@ -114,7 +129,7 @@ class BacklogCreated(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BacklogFreed(Event):
     """The backlog was freed."""
 
@@ -126,7 +141,7 @@ class BacklogFreed(Event):
 # --- replication: a master and its replicas ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PsyncDecided(Event):
     """A replica asked for a partial resynchronization; the last condition decided."""
 
@@ -139,7 +154,7 @@ class PsyncDecided(Event):
     size_bytes: int  # sent from the backlog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReplicaAttached(Event):
     """A connection became that of a replica, after a "partial" or a "full" resynchronization."""
 
@@ -148,7 +163,7 @@ class ReplicaAttached(Event):
     how: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReplicaStateChanged(Event):
     """The state of a replica changed: wait_bgsave, send_bulk, online."""
 
@@ -158,7 +173,7 @@ class ReplicaStateChanged(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReplicaDetached(Event):
     """A replica disconnected; `offset` is the last one that it had acknowledged."""
 
@@ -168,7 +183,7 @@ class ReplicaDetached(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FullResyncStarted(Event):
     """A replica was told the history of its snapshot and the offset at which the stream continues after it."""
 
@@ -181,7 +196,7 @@ class FullResyncStarted(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FullResyncFinished(Event):
     """A replica has received its snapshot and the changes made since; from now on it receives the stream directly."""
 
@@ -191,7 +206,7 @@ class FullResyncFinished(Event):
     size_bytes: int  # of the stream that was buffered for it during the transfer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Acknowledged(Event):
     """A replica acknowledged an offset of the stream, and one that it has written to disk (-1 if it did not say)."""
 
@@ -202,7 +217,7 @@ class Acknowledged(Event):
     behind_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WriteRefused(Event):
     """A client's write was refused for a reason of replication."""
 
@@ -212,7 +227,7 @@ class WriteRefused(Event):
     conditions: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WaitAnswered(Event):
     """WAIT or WAITAOF ended, with the number of replicas `wanted` and of those that have reached `offset`."""
 
@@ -224,7 +239,7 @@ class WaitAnswered(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FailoverChanged(Event):
     """The state of FAILOVER changed: no-failover, waiting-for-sync, failover-in-progress."""
 
@@ -236,7 +251,7 @@ class FailoverChanged(Event):
 # --- replication: a replica and its master ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LinkStateChanged(Event):
     """The state of the replica's link to its master changed.
 
@@ -251,7 +266,7 @@ class LinkStateChanged(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResyncRequested(Event):
     """The replica asked its master to continue a history at an offset; "?" and -1 ask for a full synchronization."""
 
@@ -261,7 +276,7 @@ class ResyncRequested(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResyncFinished(Event):
     """The replica continues with its master's stream at `offset`, after a "partial" or "full" resynchronization."""
 
@@ -273,7 +288,7 @@ class ResyncFinished(Event):
     keys: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SentinelDecided(Event):
     """A Sentinel decided something about a master: the question, what it looked at, and the answer."""
 
@@ -282,7 +297,7 @@ class SentinelDecided(Event):
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SentinelEvent(Event):
     """A Sentinel published an event: its type, such as `+sdown`, and the text for subscribers."""
 
