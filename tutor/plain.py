@@ -406,7 +406,7 @@ class Plain:
             elif prediction is not None and self._is_command(prediction, answer):
                 self._skipped.add(question.id)  # typed at the question, but meant for the prompt
                 self.take(answer)
-                self.write("(The question was skipped.)")
+                self.write("(The question is still open: :run asks it again.)")
             else:
                 self.hear(self.driver.do(self.controller.answer(self.terminal, question, answer), self.terminal))
 

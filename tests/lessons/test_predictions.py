@@ -195,7 +195,7 @@ def test_the_plain_mode_asks_again():
 
 def test_a_command_at_a_question_goes_to_the_server():
     written = in_plain_mode(("yes", "no"), 1, "GET a", ":run", "1")
-    assert written[written.index("(The question was skipped.)") - 1] == "(nil)"
+    assert written[written.index("(The question is still open: :run asks it again.)") - 1] == "(nil)"
     assert written.count("Predict: What?") == 2
     assert "Right." in written
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from tutor.lesson.front_end import PlacementQuestions
 from tutor.lesson.view import ChapterEntry, PlacementResult, ReviewOutcome, ReviewQuestion
-from tutor.screens.dialogs import ChoiceDialog, Confirm
+from tutor.screens.dialogs import ChoiceDialog
 from tutor.screens.questions import QuestionScreen
 
 HELP = """\
@@ -59,13 +59,14 @@ class PlacementScreen(QuestionScreen[bool]):
         """See `QuestionScreen`. Asks first when answers would be lost."""
         under_way = self._result is None and (self._asked > 1 or (self._asked == 1 and self._answered))
 
-        def left(yes: str | bool | None) -> None:
-            if yes:
+        def chosen(choice: str | bool | None) -> None:
+            if choice == "end":
                 self.dismiss(False)
 
         if under_way:
             text = "Your answers so far are not kept, and no lesson is placed."
-            self.app.push_screen(Confirm("End the questions?", text, "End them"), left)
+            choices = [("stay", "Go on with the questions"), ("end", "End them")]
+            self.app.push_screen(ChoiceDialog("End the questions?", text, choices), chosen)
         else:
             self.dismiss(self._result is not None and self._result.passed)
 
