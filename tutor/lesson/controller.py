@@ -534,6 +534,7 @@ class LessonController(Sandbox):
             else:
                 self._post(m.Notice(hint.text))
         elif action == "show":
+            await self._do(self._session.clear_the_way)
             if lines := self._session.solution():
                 # The solution builds on what the text before it does.
                 before = itertools.takewhile(

@@ -1,5 +1,6 @@
 """The moments before the lines that a learner enters, for undo: one list, whether there is a lesson or not."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,3 +37,12 @@ class Moments(list[Moment]):
         while self and self[-1].over and not self[-1].changed:
             self.pop()
         return self.pop() if self else None
+
+    def take_from(self, counts: Callable[[Moment], bool], lines: Collection[tuple[str, str]]) -> list[Moment]:
+        """Remove and return the moments from the first that `counts` and changed something by one of `lines`."""
+        for at, each in enumerate(self):
+            if each.changed and counts(each) and (each.terminal, each.line) in lines:
+                taken = self[at:]
+                del self[at:]
+                return taken
+        return []

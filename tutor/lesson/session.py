@@ -445,16 +445,36 @@ class Session:
         moment = self._moments.take_back()
         if moment is None:
             return [Nothing("There is nothing to take back in this step: no command has changed anything.")]
+        example = None
+        if self.journal is not None and moment.entries < len(self.journal):
+            example = self.journal.rows[moment.entries].get("for")
+        events = self._back_to(moment, f"taken back: {shorten(moment.line, LINE)}")
+        if self.journal is not None:
+            predicted = (each for each in self.step.predictions if self.said(each))
+            if any(example == each.id for prediction in predicted for each in prediction.examples):
+                self._leave_undone(str(example))
+        return events
+
+    def _back_to(self, moment: Moment, text: str) -> list[Event]:
         self.server.undo(moment.place)
         reopened = self.state.done - moment.state.done
         self.state = moment.state
         if self.journal is not None:
-            example = self.journal.rows[moment.entries].get("for") if moment.entries < len(self.journal) else None
             self.journal.cut(moment.entries)
-            predicted = (each for each in self.step.predictions if self.said(each))
-            if any(example == each.id for prediction in predicted for each in prediction.examples):
-                self._leave_undone(str(example))
-        return self._told([WentBack(f"taken back: {shorten(moment.line, LINE)}", reopened)])
+        return self._told([WentBack(text, reopened)])
+
+    def clear_the_way(self) -> list[Event]:
+        """Take back what was tried for the open task, if some of it may keep the solution from being right."""
+        since = self.state.since
+        own = [each for each in self.state.attempts[since:] if each.own and each.argv]
+        if not self.advice.observer.went_wrong(self.open_task, own):
+            return []
+        lines = {(each.terminal, each.text) for each in own}
+        moments = self._moments.take_from(lambda each: len(each.state.attempts) >= since, lines)
+        if not moments:
+            return []
+        more = ", and what followed" if any(each.changed for each in moments[1:]) else ""
+        return self._back_to(moments[0], f"taken back first: {shorten(moments[0].line, LINE)}{more}")
 
     def _leave_undone(self, example: str) -> None:
         """Note that an example was taken back: its prediction is made, but nothing is to be run for it."""
@@ -834,11 +854,11 @@ class Session:
         return tuple(split_line(line, self.lesson.terminals) for line in task.solution)
 
     def show(self) -> list[Event]:
-        """Type the solution of the open task."""
+        """Type the solution of the open task, after taking back what was tried."""
+        events = self.clear_the_way()
         lines = self.solution()
         if not lines:
             return [Nothing("Every task of this step is done.")]
-        events: list[Event] = []
         for terminal, line in lines:
             events += self.submit(terminal, line)
         return events

@@ -12,7 +12,7 @@ from tutor.lesson.diagnosis.model import Place
 from tutor.lesson.diagnosis.react import Circumstances, diagnose
 from tutor.lesson.reading import parse_lesson
 from tutor.lesson.server import EngineServer
-from tutor.lesson.session import Diagnosed, Foreseen, Session
+from tutor.lesson.session import Diagnosed, Foreseen, Session, TaskDone, WentBack
 
 SET = (
     LESSON.replace("Store `Ada` under `user:1`", "Add `ada` and `alan` to the set `seen`")
@@ -113,3 +113,26 @@ def test_a_first_line_that_was_left_out_is_named(lesson, line):
     assert found is not None and found.text == "Reset."
     reset = Attempt("redis", (b"CONFIG", b"RESETSTAT"), "OK")
     assert diagnose(line, typed, replace(now, attempts=(reset, typed), tried=(reset, typed))) is None
+
+
+def test_the_solution_is_shown_without_what_was_tried(server):
+    lesson = installed_course().find("keys")
+    server.renew(lesson.terminals)
+    session = Session(lesson, server)
+    session.open()
+    for line in ("DEL a b", "GET a", "DEL a, b, c"):
+        session.submit("redis", line)
+    events = session.show()
+    assert [each.text for each in events if isinstance(each, WentBack)] == [
+        "taken back first: DEL a b, and what followed"
+    ]
+    assert any(isinstance(each, TaskDone) for each in events)
+    assert not any(isinstance(each, (Diagnosed, Foreseen)) for each in events)
+
+
+def test_right_tries_are_not_taken_back(server):
+    session = session_of(SET, server)
+    said(session, "SET other 1")
+    said(session, "GET other")
+    assert session.clear_the_way() == []
+    assert session.submit("redis", "GET other")[0].text == '"1"\n'

@@ -77,6 +77,13 @@ def earlier(goal: Goal, attempts: Sequence[Attempt]) -> Diagnosis | None:
     return Diagnosis("state", "leftover", f"{text} Undo (`:undo`) until it is taken back, then type this line again.")
 
 
+def is_in_the_way(goal: Goal, attempt: Attempt) -> bool:
+    """Return whether a try may keep the solution, typed after it, from being right."""
+    if not attempt.own or attempt.failed or not changes(attempt.argv) or is_right(goal, attempt):
+        return False
+    return attempt.terminal in goal.shells or _is_related(goal, attempt)
+
+
 def _is_related(goal: Goal, attempt: Attempt) -> bool:
     """Return whether a command may have changed what the task is about."""
     words = [to_text(word) for word in attempt.argv]

@@ -8,6 +8,7 @@ from engine.table.declarations import WRITE
 from tutor.lesson import typed
 from tutor.lesson.checks import Attempt, Inspection, check
 from tutor.lesson.diagnosis.goal import MOST, Goal, flat, name_of
+from tutor.lesson.diagnosis.leftovers import is_in_the_way
 from tutor.lesson.diagnosis.model import Diagnosis, Place, gives_away
 from tutor.lesson.diagnosis.react import Circumstances, diagnose, on_request
 from tutor.lesson.diagnosis.slots import closest
@@ -92,6 +93,11 @@ class Observer:
         if not keys:  # such as PUBLISH, whose words may be the learner's choice
             return got is not None and got[0].name == name_of(words) and got[0].name not in _PREPARING_NAMES
         return bool(flags & WRITE) and any(to_text(key) in about for key in keys)
+
+    def went_wrong(self, task: Task | None, tries: Sequence[Attempt]) -> bool:
+        """Return whether one of some tries may keep the solution, typed after it, from being right."""
+        goal = self.goal(task)
+        return goal is not None and any(is_in_the_way(goal, each) for each in tries)
 
     def completes(self, task: Task, terminal: str, argv: Sequence[bytes], before: Sequence[Attempt]) -> bool:
         """Return whether a line is the last of a solution of several lines, all typed one after the other."""
@@ -204,7 +210,12 @@ class Observer:
             needed=self._needed(goal, step, task) if goal is not None and task is not None else (),
             tried=tuple(state.attempts[state.since :]),
             first=self.server.inspect,
-            settles=not self.lesson.on_machines,
+            settles=not self.lesson.on_machines
+            or (
+                len(self.lesson.front.servers) == 1
+                and not place.shell
+                and b"".join(attempt.argv[:1]).lower() not in _IN_BACKGROUND
+            ),
             said=functools.partial(self._said, task, state),
         )
 
@@ -242,6 +253,8 @@ class _Prompts(dict[str, str]):
 
 
 _PREPARING_NAMES = frozenset(("SELECT", "MULTI", "AUTH", "PING"))  # which begin anything
+
+_IN_BACKGROUND = (b"bgsave", b"bgrewriteaof")
 
 _MAY_WRITE = (b"eval", b"evalsha", b"fcall")  # and may count, where they only read
 
