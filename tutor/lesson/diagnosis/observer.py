@@ -196,7 +196,9 @@ class Observer:
 
     def _now(self, task: Task | None, state: Past, step: Step, attempt: Attempt) -> Circumstances:
         goal = self.goal(task)
-        names = self.lesson.terminals
+        here = self.lesson.server_of(attempt.terminal)
+        # those of the same server first: another one is suggested from them
+        names = sorted(self.lesson.terminals, key=lambda name: self.lesson.server_of(name) != here)
         place = Place(
             attempt.terminal, attempt.terminal in self._shells, tuple((name, name in self._shells) for name in names)
         )
