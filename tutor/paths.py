@@ -7,6 +7,11 @@ import os
 from pathlib import Path
 
 
+def private(name: str, flags: int) -> int:
+    """Open a file that only its owner may read: an `opener` of `open`."""
+    return os.open(name, flags, 0o600)
+
+
 def _directory(kind: str) -> Path:
     home = os.environ.get("REDIS_TUTOR_HOME")
     if home:

@@ -21,7 +21,7 @@ from tutor import answers
 from tutor.ending import by_signal
 from tutor.lesson import bookmarks, model
 from tutor.lesson import messages as m
-from tutor.lesson.actions import parse, plain_help, unknown
+from tutor.lesson.actions import parse, plain_help, terminals_are, unknown
 from tutor.lesson.catalogue import Catalogue, installed_course
 from tutor.lesson.controller import LessonController
 from tutor.lesson.driver import Driver
@@ -181,7 +181,7 @@ class Plain:
             case ["terminal", name] if name in self.lesson.terminals:
                 self.terminal = name
             case ["terminal", *_]:
-                self.write(f"The terminals are: {', '.join(self.lesson.terminals)}. You are in {self.terminal}.")
+                self.write(terminals_are(self.lesson.terminals, self.terminal))
             case ["quit"] | ["q"]:
                 self.over = True
             case ["hint" | "show"] if self._task_is_ahead:

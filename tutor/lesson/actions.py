@@ -5,7 +5,7 @@ does is the controller's business (`Controller.act`), or the front end's for tho
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tutor.prompt.words import LINE, shorten
@@ -125,6 +125,11 @@ def unknown(line: str, place: str = "lesson", plain: bool = False) -> str:
     near = difflib.get_close_matches(word[:LINE], known, 1, 0.6)
     meant = f" Did you mean :{near[0]}?" if near else ""
     return f"There is no “:{shorten(word)}” here.{meant} :help lists what there is."
+
+
+def terminals_are(names: Sequence[str], current: str) -> str:
+    """Return what is said where a terminal is asked for that does not exist."""
+    return f"The terminals are: {', '.join(names)}. You are in {current}."
 
 
 def plain_help(place: str = "lesson") -> list[str]:

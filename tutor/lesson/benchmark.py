@@ -21,6 +21,7 @@ ALL_SECONDS = 8.0  # after which no further test begins
 MOST_CLIENTS, MOST_PIPELINED, MOST_BYTES = 100, 1000, 100_000
 RANDOM = b"__rand_int__"
 NUMBERS = {"-c": "clients", "-n": "requests", "-d": "size", "-P": "pipelined", "-r": "keys", "--dbnum": "db"}
+WITH_VALUE = ("-h", "-p", "-a", "-t", *NUMBERS)
 FLAGS = {"-q": "quiet", "--csv": "csv"}
 TESTS: dict[str, tuple[str, str]] = {  # what -t names → the title, and the command; DATA is the value
     "ping_inline": ("PING_INLINE", "PING"),
@@ -83,7 +84,7 @@ def parse(words: Sequence[str]) -> Benchmark:
         word = todo.pop(0)
         if word in FLAGS:
             setattr(asked, FLAGS[word], True)
-        elif not todo or word not in ("-h", "-p", "-a", "-t", *NUMBERS):
+        elif not todo or word not in WITH_VALUE:
             raise BadOptionsError(f'Invalid option "{word}" or option argument missing')
         elif word in NUMBERS:
             if not (value := todo.pop(0)).isdigit() or len(value) > 12:

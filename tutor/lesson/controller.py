@@ -580,8 +580,7 @@ class LessonController(Sandbox):
 
     async def _do(self, function: Callable[..., list[session.Event]], *args: Any) -> None:
         """Have the session do something in the terminals, unseen, after the lines before it; show what came of it."""
-        async with self._in_order:
-            await self._lines_over()
+        async with self._after_lines():
             async with self._turn:
                 events = await self._unseen(function, *args)
             await self._show(events)

@@ -7,6 +7,7 @@ from tutor.lesson.checks import Attempt
 from tutor.lesson.lines import words_of
 from tutor.lesson.model import Lesson, Task, split_line
 from tutor.lesson.side_effects import only_looks
+from tutor.pictures.canvas import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class CommandCount:
 
     def sentence(self) -> str:
         """Return it as a sentence."""
-        yours = f"You used {_commands(self.used)}, apart from looking"
+        yours = f"You used {count(self.used, 'command')}, apart from looking"
         if self.used < self.shortest:
             return f"{yours}: fewer than the shortest known solution, which has {self.shortest}."
         if self.used == self.shortest:
@@ -44,7 +45,3 @@ def total(counts: Sequence[CommandCount]) -> CommandCount | None:
 def _looks(argv: Sequence[bytes]) -> bool:
     """Return whether a command only looks. Sending a message changes nothing either, but is part of a task."""
     return not argv or (only_looks(argv) and argv[0].lower() != b"publish")
-
-
-def _commands(number: int) -> str:
-    return "1 command" if number == 1 else f"{number} commands"

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from engine.protocol.errors import ReplyError
+from tutor.paths import private
 from tutor.pictures.replies import reply_text
 from tutor.pictures.scripts import UNKNOWN, Call
 from tutor.prompt import CommandDocs, split_args, to_text
@@ -332,7 +333,7 @@ class DraftFile:
         texts = (each.encode(errors="replace").decode() for each in msgspec.structs.astuple(draft))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "wb", opener=_private) as file:
+            with open(temporary, "wb", opener=private) as file:
                 file.write(msgspec.json.encode(EditorText(*texts)))
             os.replace(temporary, self._path)
         except OSError:
@@ -340,7 +341,3 @@ class DraftFile:
                 temporary.unlink()
             return False
         return True
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)

@@ -28,7 +28,7 @@ from tutor.lesson.own_files import CannotLoad, make_dump
 from tutor.lesson.session import Session
 from tutor.lesson.view import Block, ExampleView, ProseView, StepView
 from tutor.lesson_server.parent import HostError
-from tutor.pictures.canvas import listed
+from tutor.pictures.canvas import count, listed
 from tutor.prompt import LineHistory, split_args, to_text
 from tutor.prompt.completer import PromptCompleter
 from tutor.prompt.words import LINE, shorten
@@ -156,7 +156,7 @@ def _keys(server: Any) -> str:
     counts = {int(db): int(keys) for db, keys in _KEYSPACE.findall(info)}
     total = sum(counts.values())
     where = "" if counts.keys() <= {0} else f" in {listed([f'database {db}' for db in sorted(counts)])}"
-    return f"The server has {total:,} {'key' if total == 1 else 'keys'}{where} now."
+    return f"The server has {count(total, 'key')}{where} now."
 
 
 def new_copy() -> str:

@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tutor.paths import data_dir
+from tutor.paths import data_dir, private
 from tutor.prompt.history import redacted
 
 VERSION = 3
@@ -122,7 +122,7 @@ class LessonJournal:
             number += 1
         with contextlib.suppress(OSError):
             data = self.path.read_bytes()
-            with open(aside, "wb", opener=_private) as file:
+            with open(aside, "wb", opener=private) as file:
                 file.write(data)
         return aside.name
 
@@ -239,7 +239,7 @@ class LessonJournal:
         _WRITERS[self.path] = self
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(self.path, "ab", buffering=0, opener=_private)  # noqa: SIM115 - closed by `close`
+            file = open(self.path, "ab", buffering=0, opener=private)  # noqa: SIM115 - closed by `close`
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -260,7 +260,7 @@ class LessonJournal:
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(temporary, "wb", buffering=0, opener=_private)  # noqa: SIM115
+            file = open(temporary, "wb", buffering=0, opener=private)  # noqa: SIM115
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.write(data)
@@ -293,10 +293,6 @@ def forget(lesson: str | None = None, folder: Path | None = None) -> None:
     place = folder or steps_dir()
     for path in place.glob(f"{lesson}.*" if lesson is not None else "*.*"):
         path.unlink(missing_ok=True)
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
 
 
 def _untimed(row: Row) -> Row:

@@ -11,6 +11,7 @@ from typing import Any
 from engine.protocol.errors import ReplyError
 from tutor.lesson.typed import reach
 from tutor.lesson.view import KeyEntry, KeysView
+from tutor.pictures import canvas
 from tutor.pictures.readings import Inspections
 from tutor.prompt import to_text
 
@@ -167,28 +168,24 @@ def _value(kind: str, found: list[Any]) -> tuple[str, str, tuple[str, ...]]:
     if kind == "hash":
         fields = _flat(items)
         pairs = [f"{_text(f)} → {quoted(v)}" for f, v in zip(fields[::2], fields[1::2])][:MAX_ELEMENTS]
-        return _count(count, "field"), ", ".join(pairs), _more(pairs, count)
+        return canvas.count(count, "field"), ", ".join(pairs), _more(pairs, count)
     if kind == "list":
         shown = [quoted(item) for item in _listed(items)]
         return (
-            _count(count, "item"),
+            canvas.count(count, "item"),
             " ".join(shown),
             _more([f"{at}  {item}" for at, item in enumerate(shown)], count),
         )
     if kind == "set":
         shown = [quoted(item) for item in _flat(items)][:MAX_ELEMENTS]
-        return _count(count, "member"), " ".join(shown), _more(shown, count)
+        return canvas.count(count, "member"), " ".join(shown), _more(shown, count)
     if kind == "zset":
         flat = _listed(items)
         if flat and isinstance(flat[0], list | tuple):
             flat = [each for pair in flat for each in pair]
         shown = [f"{_score(score)} {quoted(member)}" for member, score in zip(flat[::2], flat[1::2])]
-        return _count(count, "member"), ", ".join(shown), _more(shown, count)
-    return _count(count, "entry", "entries"), "", ()
-
-
-def _count(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+        return canvas.count(count, "member"), ", ".join(shown), _more(shown, count)
+    return canvas.count(count, "entry", "entries"), "", ()
 
 
 def _score(score: Any) -> str:

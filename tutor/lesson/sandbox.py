@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from copy import copy
 from typing import Any
 
@@ -262,6 +262,13 @@ class Sandbox:
                     await asyncio.wait_for(self._moved.wait(), WAITS_SECONDS if busy else None)
         return frozenset()
 
+    @contextlib.asynccontextmanager
+    async def _after_lines(self) -> AsyncIterator[None]:
+        """Do something after the lines that were entered before it, and before those that are entered meanwhile."""
+        async with self._in_order:
+            await self._lines_over()
+            yield
+
     async def _lines_over(self) -> None:
         """Wait until the lines that reached their links have run, but not for what waits or may never end."""
         began = time.monotonic()
@@ -403,16 +410,14 @@ class Sandbox:
     async def act(self, action: str) -> None:
         """Do what was asked for."""
         if action == "undo":
-            async with self._in_order:
-                await self._lines_over()
+            async with self._after_lines():
                 await self._undo()
         elif action == "why":
             self._why()
         elif action.startswith("picture"):
             await self._draw(action.removeprefix("picture").strip())
         elif action in ("reset", "reset_lesson") and self._moments:
-            async with self._in_order:
-                await self._lines_over()
+            async with self._after_lines():
                 await self._go_back(self._moments[0].place, "The server is empty again.")
                 self._moments.clear()
 

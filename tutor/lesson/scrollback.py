@@ -13,6 +13,7 @@ from typing import IO
 
 import msgspec
 
+from tutor.paths import private
 from tutor.prompt.rows import Row
 
 MOST_ROWS = 500  # of a terminal
@@ -95,7 +96,7 @@ class Scrollback:
         temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(temporary, "wb", buffering=0, opener=_private)  # noqa: SIM115 - closed by `close`
+            file = open(temporary, "wb", buffering=0, opener=private)  # noqa: SIM115 - closed by `close`
             self._file, self._size = file, len(data)
             file.write(data)
             os.replace(temporary, self._path)
@@ -118,7 +119,3 @@ def _line(terminal: str, row: Row) -> bytes:
 
 def _draft(text: str) -> Row:
     return Row(((text, "command"),), None, DRAFT)
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)

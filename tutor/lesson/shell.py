@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.protocol.version import VERSION
 from tutor.client import Connection, LinkError
-from tutor.lesson import benchmark, check_aof, packages
+from tutor.lesson import benchmark, check_aof, packages, typed
 from tutor.lesson.machines import Machines, Place, RealMachine, SimulatedMachine, listens_to_others
 from tutor.lesson.model import SERVER_PORT
 from tutor.lesson.server import printed
@@ -517,7 +517,7 @@ class Shell:
     def _pkill(self, words: list[str], given: str | None) -> str:
         if self.service not in words:
             raise _Failed(f"pkill: there is only {self.service} here")
-        if "-9" in words or "-KILL" in words:
+        if "-9" in map(typed.signal, words):
             self.machine.kill()
         else:
             self.machine.stop()

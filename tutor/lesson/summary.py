@@ -9,6 +9,7 @@ from typing import Any
 from tutor.lesson.counting import CommandCount
 from tutor.lesson.model import Lesson
 from tutor.lesson.progress import Taken
+from tutor.pictures import canvas
 from tutor.prompt.commands import CommandDocs
 from tutor.prompt.markdown import one_line
 
@@ -108,10 +109,6 @@ def _commands(lesson: Lesson, rows: Sequence[Mapping[str, Any]]) -> tuple[str, .
     return tuple(found)
 
 
-def _count(number: int, one: str, more: str = "") -> str:
-    return f"{number} {one if number == 1 else more or one + 's'}"
-
-
 def duration(seconds: int) -> str:
     """Return a time as people say it."""
     minutes = max(1, round(seconds / 60))
@@ -128,11 +125,11 @@ def told(taken: Summary) -> list[str]:
     """Return what a learner is told at the end of a lesson."""
     rows = []
     solved = taken.tasks - len(taken.skipped)
-    facts = [f"{solved} of {_count(taken.tasks, 'task')} done"] if taken.tasks else []
+    facts = [f"{solved} of {canvas.count(taken.tasks, 'task')} done"] if taken.tasks else []
     if taken.right or taken.wrong:
-        facts.append(f"{taken.right} of {_count(taken.right + len(taken.wrong), 'prediction')} right")
-    facts += [_count(taken.hints, "hint")] * bool(taken.hints)
-    facts += [_count(taken.shown, "solution") + " shown"] * bool(taken.shown)
+        facts.append(f"{taken.right} of {canvas.count(taken.right + len(taken.wrong), 'prediction')} right")
+    facts += [canvas.count(taken.hints, "hint")] * bool(taken.hints)
+    facts += [canvas.count(taken.shown, "solution") + " shown"] * bool(taken.shown)
     facts += [duration(taken.seconds)] * bool(taken.seconds)
     rows.append(" · ".join(facts))
     if taken.commands:
@@ -149,7 +146,7 @@ def told(taken: Summary) -> list[str]:
     for step, goal in taken.skipped:
         rows.append(f"Skipped in step {step + 1}: {short(goal)}")
     if taken.unanswered:
-        rows.append(f"{_count(taken.unanswered, 'question')} not answered.")
+        rows.append(f"{canvas.count(taken.unanswered, 'question')} not answered.")
     return [row for row in rows if row]
 
 
@@ -165,16 +162,16 @@ def chapter_told(
     known = [each for each in taken if each is not None]
     done = sum(each.done for each in known)
     what = "the course" if is_course else f"the chapter “{title}”"
-    rows = [f"That was the last lesson of {what}: {done} of {_count(len(lessons), 'lesson')} done."]
+    rows = [f"That was the last lesson of {what}: {done} of {canvas.count(len(lessons), 'lesson')} done."]
     left = sum(skipped_in(lesson, each) for lesson, each in zip(lessons, taken, strict=True))
     right, missed = sum(len(each.right) for each in known), sum(len(each.missed) for each in known)
     seconds = sum(each.seconds for each in known)
-    facts = [_count(sum(len(each.tasks) for each in known), "task") + " done"]
+    facts = [canvas.count(sum(len(each.tasks) for each in known), "task") + " done"]
     facts += [f"{left} skipped"] * bool(left)
     open_lessons = [each for each, its in zip(lessons, taken, strict=True) if its is None or not its.done]
     count = sum(lesson.key in placed for lesson in open_lessons)
-    facts += [f"{_count(count, 'lesson')} placed"] * bool(count)
-    facts += [f"{right} of {_count(right + missed, 'prediction')} right"] * bool(right + missed)
+    facts += [f"{canvas.count(count, 'lesson')} placed"] * bool(count)
+    facts += [f"{right} of {canvas.count(right + missed, 'prediction')} right"] * bool(right + missed)
     facts += [duration(seconds)] * bool(seconds)
     rows.append(" · ".join(facts))
     refuted = [

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.table.declarations import Command as Declaration
+from tutor.lesson import benchmark
 from tutor.prompt import CommandDocs, split_args, to_text
 from tutor.prompt.grammar import Argument, is_number
 from tutor.prompt.words import to_bytes
@@ -268,11 +269,16 @@ def _fits(pattern: str, words: list[str]) -> bool:
 
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
 _WITH_VALUE: dict[str, tuple[str, ...]] = {
-    "redis-benchmark": ("-h", "-p", "-a", "-c", "-n", "-d", "-P", "-r", "-t", "--dbnum"),
+    "redis-benchmark": benchmark.WITH_VALUE,
     "redis-cli": _FLAGS_WITH_VALUE,
     "pkill": (),
 }
 _SIGNALS = {"-KILL": "-9", "-SIGKILL": "-9", "-TERM": "-15", "-SIGTERM": "-15"}
+
+
+def signal(option: str) -> str:
+    """Return an option of pkill with a signal's number for its name."""
+    return _SIGNALS.get(option.upper(), option)
 
 
 def _program(words: Sequence[str]) -> Parsed | None:
@@ -283,8 +289,7 @@ def _program(words: Sequence[str]) -> Parsed | None:
     if words[0] == "pkill":  # which takes them behind its other words, too
         rest.sort(key=lambda word: not word.startswith("-"))
     while rest and rest[0].startswith("-"):
-        option = _SIGNALS.get(rest[0].upper(), rest[0])
-        rest.pop(0)
+        option = signal(rest.pop(0))
         takes = option in _WITH_VALUE[words[0]] and rest
         parsed.options.append((option, [_number(rest.pop(0))] if takes else []))
     parsed.open = rest[-1:] == ["*"]

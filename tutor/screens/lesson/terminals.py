@@ -4,7 +4,7 @@ from textual import events, on
 from textual.message import Message
 
 from tutor.lesson import messages as m
-from tutor.lesson.actions import RESET_LESSON, Action, help_line, offered, parse, unknown
+from tutor.lesson.actions import RESET_LESSON, Action, help_line, offered, parse, terminals_are, unknown
 from tutor.lesson.front_end import Controller
 from tutor.prompt.rows import row
 from tutor.widgets.focus import focus_soon
@@ -121,7 +121,7 @@ class LessonTerminals(Terminals):
         if name in self.names:
             self.choose(name)
         else:
-            terminal.write_line(f"The terminals are: {', '.join(self.names)}. You are in {self.current}.", "note")
+            terminal.write_line(terminals_are(self.names, self.current), "note")
 
     @on(Terminal.Answered)
     def _answered(self, message: Terminal.Answered) -> None:
