@@ -7,6 +7,7 @@ import pytest
 
 from engine.protocol.resp import encode_command
 from tests.pictures.drawing import WIDTHS, Watched, written
+from tutor.pictures.canvas import duration
 
 # What is typed, line by line; a number lets so many seconds pass; `key: line` draws another key than the first.
 STORIES: dict[str, list[str]] = {
@@ -30,6 +31,14 @@ STORIES: dict[str, list[str]] = {
         "STRLEN page",
     ],
     "expiring": ["SET session ann EX 10", "2.5", "GET session", "6", "GET session", "2", "GET session"],
+    "deleted": [
+        "ZADD board 1 ann 2 bob",
+        "EXPIRE board -1",
+        "SADD team ann",
+        "EVAL \"redis.call('DEL', KEYS[1])\" 1 team",
+        "SET code 4711 EX 300",
+        "MOVE code 1",
+    ],
     "bitmap": [
         "SETBIT visited 3 1",
         "SETBIT visited 100 1",
@@ -219,6 +228,25 @@ def test_large_keys_are_read_in_part(kind: str, line: str) -> None:
     for width, picture in pictures.items():
         assert len(picture.lines) <= 30
         assert written(picture, width)
-    said = {"list": "index 500,000", "set": "`another`", "hash": "`changed`", "sorted set": "500000 → 500002.5"}
+    said = {"list": "index 500,000", "set": "`another`", "hash": "`changed`", "sorted set": "from 500000 to 500002.5"}
     assert said.get(kind, "") in pictures[80].sentence
     assert pictures[80].sentence
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (30, "30 ms"),
+        (4_960, "5 s"),
+        (4_900, "4.9 s"),
+        (9_998, "10 s"),
+        (119_998, "2 min"),
+        (289_990, "4 min 50 s"),
+        (299_990, "5 min"),
+        (5_400_000, "90 min"),
+        (28_800_000 + 1_200_000, "8 h 20 min"),
+        (2_592_000_000, "30 d"),
+    ],
+)
+def test_a_time_is_rounded_not_cut_off(ms: float, text: str) -> None:
+    assert duration(ms) == text

@@ -122,7 +122,7 @@ async def test_undo_takes_the_command_and_the_mark_back() -> None:
         await pilot.press("f4")
         await until(pilot, lambda: screen.step is not None and not screen.step.complete, "the undo")
         await until(pilot, lambda: "No keys yet." in screen.inspector.keys.plain_text, "the empty key space")
-        await until(pilot, lambda: "user:1 · not there" in screen_text(app), "the picture")
+        await until(pilot, lambda: "user:1 · does not exist" in screen_text(app), "the picture")
         await enter(pilot, "GET user:1")
         assert "(nil)" in screen_text(app)
         await enter(pilot, "SET user1 Ada")
@@ -177,14 +177,14 @@ async def test_what_a_command_changed_is_drawn_and_said(size: tuple[int, int]) -
         await until(
             pilot, lambda: "board: " not in screen_text(app) and "50 → 80" in picture.plain_text, "the change"
         )
-        assert "~ board is a sorted set of 3 members: ann 50" in screen_text(app)
+        assert "~ board is a sorted set of 3 members: the score of ann" in screen_text(app)
         assert "by ZINCRBY 30 ann" in screen_text(app)
         await enter(pilot, "SET other x EX 100")
         await until(pilot, lambda: "expires in" in picture.plain_text, "the time to live")
         await enter(pilot, ":picture board")
         await until(pilot, lambda: "board · sorted set" in picture.plain_text, "the key that was asked for")
         await enter(pilot, "DEL other")
-        await until(pilot, lambda: "~ other was removed." in screen_text(app), "the sentence")
+        await until(pilot, lambda: "~ other was deleted." in screen_text(app), "the sentence")
         assert "board · sorted set" in picture.plain_text
         await enter(pilot, ":picture")
         await enter(pilot, "CONFIG SET appendonly yes")

@@ -187,19 +187,28 @@ def listed(items: Sequence[str], limit: int = 3) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]])) if items else "nothing"
 
 
+def clauses(parts: Sequence[str]) -> str:
+    """Join what is said of one thing; nothing if nothing is."""
+    return listed(parts, len(parts)) if parts else ""
+
+
 def were(items: Sequence[object]) -> str:
     """Return the verb for some items."""
     return "was" if len(items) == 1 else "were"
 
 
 def duration(ms: float) -> str:
-    """Write a time in the unit that fits it."""
+    """Write a time in the unit that fits it, and what is left of it in the next smaller one: `4 min 50 s`."""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
     if ms < 10_000:
-        return f"{ms / 1000:.1f} s"
-    if ms < 120_000:
-        return f"{ms / 1000:.0f} s"
-    minutes = int(ms // 60_000)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} d"
+        return f"{ms / 1000:.1f} s".replace(".0 s", " s")
+    seconds = round(ms / 1000)
+    for unit, name, part, smaller in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= 2 * unit:
+            rest = seconds % unit // part
+            return f"{seconds // unit} {name}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds} s"
 
 
 def command(argv: Sequence[bytes], width: int = 40, without: bytes | None = None) -> str:

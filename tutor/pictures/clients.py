@@ -91,7 +91,7 @@ def draw_clients(before: Clients | None, now: Clients, width: int, cause: Argv =
         lines.append(tuple(spans))
     for gone in old.values():
         if gone.id not in {each.id for each in now.connected} and now.count <= ROWS:
-            lines.append(line(("- ", "error"), (f"{fit(str(gone.id), 5)}{gone.name or '–'} left", "gone")))
+            lines.append(line(("- ", "error"), (f"{fit(str(gone.id), 5)}{gone.name or '–'} disconnected", "gone")))
     if now.count > len(now.connected):
         lines.append(line((f"  … and {now.count - len(now.connected):,} more", "dim")))
     return made(lines, width, _sentence(before, now))
@@ -105,13 +105,13 @@ def _sentence(before: Clients | None, now: Clients) -> str:
         was = old.get(each.id)
         who = f"Client {each.id}"
         if was is None:
-            return f"{who} has connected."
+            return f"{who} connected."
         if was.db != each.db:
-            return f"{who} uses database {each.db} now, before {was.db}."
+            return f"{who} changed from database {was.db} to {each.db}."
         if was.name != each.name:
-            return f"{who} is called {each.name} now." if each.name else f"{who} has no name any more."
+            return f"{who} now has the name {each.name}." if each.name else f"{who} does not have a name anymore."
         if was.user != each.user:
-            return f"{who} is the user {each.user} now, before {was.user}."
+            return f"{who} changed from the user {was.user} to {each.user}."
         if was.resp != each.resp:
-            return f"{who} speaks RESP{each.resp} now."
-    return f"{count(before.count - now.count, 'client')} left." if now.count < before.count else ""
+            return f"{who} now uses RESP{each.resp}."
+    return f"{count(before.count - now.count, 'client')} disconnected." if now.count < before.count else ""

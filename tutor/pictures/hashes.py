@@ -1,6 +1,6 @@
 """Hashes: a table of fields and values."""
 
-from tutor.pictures.canvas import Line, cells, fit, line, listed, mark, named, padded, shown, were
+from tutor.pictures.canvas import Line, cells, clauses, fit, line, listed, mark, named, padded, shown, were
 from tutor.pictures.picture import Picture, encoding_lines, key_heading, made, told, ttl_lines
 from tutor.pictures.readings import Argv, HashExcerpt, Key
 
@@ -93,4 +93,4 @@ def hash_sentence(before: Key | None, key: Key, cause: Argv) -> str:
         parts.append(f"{listed([named(each) for each in changed])} changed")
     if gone:
         parts.append(f"{listed([named(each) for each in gone])} {were(gone)} removed")
-    return told(before, key, ", ".join(parts), cause)
+    return told(before, key, clauses(parts), cause)

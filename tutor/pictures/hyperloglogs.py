@@ -110,9 +110,9 @@ def _sentence(before: Key | None, key: Key, cause: Argv, different: int | None) 
     text = f"{count(len(changes), 'register')} changed" if changes else "no register changed"
     if now is not None:
         moved = was is not None and was != now
-        text += f", the estimate went from {was:,} to {now:,}" if moved else f", the estimate is {now:,}"
+        text += f", and the estimate changed from {was:,} to {now:,}" if moved else f", and the estimate is {now:,}"
         if different is not None:
-            text += f" ({different:,} were added)"
+            text += f" (correct: {different:,})"
     name = named(key.name)
     if not before.exists:
         return f"{name} is a new HyperLogLog: {text}."

@@ -7,7 +7,21 @@ in the middle, a rotation and a trim are told apart from a push.
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from tutor.pictures.canvas import WIDE, Line, cells, center, count, line, listed, mark, named, padded, shown, were
+from tutor.pictures.canvas import (
+    WIDE,
+    Line,
+    cells,
+    center,
+    clauses,
+    count,
+    line,
+    listed,
+    mark,
+    named,
+    padded,
+    shown,
+    were,
+)
 from tutor.pictures.picture import Picture, encoding_lines, key_heading, made, told, ttl_lines
 from tutor.pictures.readings import WINDOW, Argv, Key, ListExcerpt
 from tutor.prompt.rows import Span
@@ -306,4 +320,4 @@ def list_sentence(before: Key | None, key: Key, cause: Argv) -> str:
         parts.append(f"index {index:,} changed from {named(old)} to {named(new)}")
     if len(change.replaced) > 2:
         parts[-1] += f", and {len(change.replaced) - 2} more changed"
-    return told(before, key, ", ".join(parts), cause)
+    return told(before, key, clauses(parts), cause)

@@ -140,7 +140,7 @@ def draw_memory(before: Memory | None, now: Memory, width: int, cause: Argv = ()
 
 def _order(now: Memory, wide: bool, width: int) -> list[Line]:
     if not now.limit:
-        return [line(("  without maxmemory, nothing is evicted", "dim"))]
+        return [line(("  without maxmemory, no keys are evicted", "dim"))]
     if now.policy == "noeviction":
         return [line(("  at the limit, writes fail with OOM", "dim"))]
     if not now.candidates:
@@ -170,7 +170,7 @@ def _sentence(before: Memory | None, now: Memory, grown: int, gone: int) -> str:
         return f"{count(gone, 'key')} {'was' if gone == 1 else 'were'} evicted to stay below maxmemory."
     if before.limit != now.limit or before.policy != now.policy:
         limit = f"The memory limit is {size_text(now.limit)}" if now.limit else "There is no memory limit"
-        return f"{limit} now, and the policy is {now.policy}."
+        return f"{limit}, and the policy is {now.policy}."
     if not grown or not now.limit:
         return ""
     verb = "grew" if grown > 0 else "shrank"

@@ -118,7 +118,7 @@ def draw_layers(before: Layers | None, now: Layers, width: int, cause: Argv = ()
     title: list[Span] = [("persistence", "strong"), (policy, "dim")]
     lines = [heading(title, cause, width)]
     if not now.known:
-        return made([*lines, line(("  this server does not tell where its data is", "dim"))], width)
+        return made([*lines, line(("  this server does not show where its data is", "dim"))], width)
     lost = _lost(now)
     new = set(now.writes) - set(before.writes if before is not None else ())
     label = 15 if wide else 8
@@ -155,7 +155,7 @@ def draw_layers(before: Layers | None, now: Layers, width: int, cause: Argv = ()
         loses = f"loses {count(len(gone), 'write')}: {names}" if gone else "loses nothing"
         lines.append(line((f"  {fit(name, 13)} → ", "strong"), (loses, "gone" if gone else "good")))
     if now.aof == "on" and wide:
-        lines.append(line(("  dump.rdb is not read at the start while the AOF is on", "dim")))
+        lines.append(line(("  with the AOF on, dump.rdb is not read at startup", "dim")))
     return made(lines, width, _sentence(before, now))
 
 
@@ -191,7 +191,8 @@ def _sentence(before: Layers | None, now: Layers) -> str:
     if before is None or not now.known:
         return ""
     if now.saves > before.saves and not set(now.writes) - set(before.writes):
-        return f"dump.rdb has all but {count(now.changes - now.saved_changes, 'change')} now."
+        missing = now.changes - now.saved_changes
+        return f"dump.rdb now has all{f' but {missing:,}' if missing else ''} changes."
     if _lost(before) == _lost(now) and now.writes == before.writes and now.aof == before.aof:
         return "A snapshot is being written in the background." if now.saving and not before.saving else ""
     kill, power = ([named(each) for each in dict.fromkeys(write.key for write in gone)] for gone in _lost(now))

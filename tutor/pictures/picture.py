@@ -92,9 +92,9 @@ def ttl_lines(before: Key | None, key: Key, width: int) -> list[Line]:
     """Return the time to live as a bar that gets shorter, if the key has one."""
     if key.ttl_ms < 0:
         if before is not None and before.exists and before.ttl_ms >= 0:
-            return [line(("~ ", "changed"), ("no time to live any more", "changed"))]
+            return [line(("~ ", "changed"), ("does not expire anymore", "changed"))]
         return []
-    room = min(TTL_BAR, max(8, width - 34))
+    room = min(TTL_BAR, max(8, width - 44))
     full = max(key.ttl_full_ms, key.ttl_ms, 1)
     fresh = before is not None and before.expires_at_ms != key.expires_at_ms
     return [
@@ -112,7 +112,7 @@ def encoding_lines(before: Key | None, key: Key, width: int) -> list[Line]:
     """Say that Redis keeps the key in another way now."""
     if before is None or not before.exists or before.kind != key.kind or before.encoding == key.encoding:
         return []
-    return [line(("~ ", "changed"), (f"stored as {key.encoding}, before as {before.encoding}", "changed"))]
+    return [line(("~ ", "changed"), (f"encoding {before.encoding} → {key.encoding}", "changed"))]
 
 
 def told(before: Key | None, key: Key, changes: str, argv: Argv = (), clause: str = "") -> str:
@@ -125,11 +125,11 @@ def told(before: Key | None, key: Key, changes: str, argv: Argv = (), clause: st
     name = named(key.name)
     if not key.exists:
         return _gone(before, name, argv)
-    if key.kind not in TYPES:
+    if key.kind not in TYPES or (_renames(argv) and not before.exists):  # the sentence of the old name names both
         return ""
     parts = [clause or _clause(before, key, changes)]
     if before.kind == key.kind and before.encoding != key.encoding:
-        parts.append(f"is stored as {key.encoding} now, no longer as {before.encoding}")
+        parts.append(f"is now encoded as {key.encoding} instead of {before.encoding}")
     parts.append(_ttl(before, key))
     parts = list(filter(None, parts))
     return f"{name} {'; it '.join(parts)}." if parts else ""
@@ -141,7 +141,7 @@ def _clause(before: Key, key: Key, changes: str) -> str:
     if not before.exists:
         text = f"is a new {kind}{of}"
     elif before.kind != key.kind:
-        text = f"is now a {kind}{of}, no longer a {TYPES[before.kind][0]}"
+        text = f"is now a {kind}{of} instead of a {TYPES[before.kind][0]}"
     elif changes or before.size != key.size:
         text = f"is {'now ' if before.size != key.size else ''}a {kind}{of}"
     else:
@@ -154,30 +154,39 @@ def _ttl(before: Key, key: Key) -> str:
         return ""
     if key.ttl_ms >= 0:
         return f"expires in {duration(key.ttl_ms)}"
-    return "has no time to live any more" if before.exists and before.ttl_ms >= 0 else ""
+    return "does not expire anymore" if before.exists and before.ttl_ms >= 0 else ""
 
 
-_REMOVERS = (b"del", b"unlink", b"getdel", b"flushall", b"flushdb", b"rename", b"renamenx", b"move", b"migrate")
+_DELETING = b"del unlink getdel flushall flushdb migrate exec eval evalsha fcall".split()
+_EXPIRING = b"expire pexpire expireat pexpireat getex".split()
+
+
+def _renames(argv: Argv) -> bool:
+    return len(argv) > 2 and argv[0].lower() in (b"rename", b"renamenx")
 
 
 def _gone(before: Key, name: str, argv: Argv) -> str:
     if not before.exists:
         return ""
     word = argv[0].lower() if argv else b""
-    if word in (b"rename", b"renamenx"):
-        return f"{name} was renamed to {named(argv[2])}." if len(argv) > 2 else f"{name} was renamed."
-    if word in _REMOVERS or (word and before.kind == "string"):
-        return f"{name} was removed."
-    if not word:
-        return f"{name} is gone{': its time to live has ended' if before.ttl_ms >= 0 else ''}."
-    one = TYPES[before.kind][1] if before.kind in TYPES else "element"
-    last = f"its last {one} was taken out" if before.size == 1 else f"all its {before.size:,} {one}s were taken out"
-    return f"{name} is gone: {last}, and Redis keeps no empty key."
+    if _renames(argv):
+        return f"{name} was renamed to {named(argv[2])}."
+    if word == b"move" and len(argv) > 2:
+        return f"{name} was moved to database {shown(argv[2])}."
+    if word in _EXPIRING:
+        return f"{name} was deleted: its new expiration time has already passed."
+    if not word and before.ttl_ms >= 0:
+        return f"{name} has expired."
+    if not word or word in _DELETING or before.kind not in TYPES or before.kind == "string":
+        return f"{name} was deleted."
+    kind, one = TYPES[before.kind]
+    last = f"its last {one} was removed" if before.size == 1 else f"all its {before.size:,} {one}s were removed"
+    return f"{name} was deleted: {last}, and Redis does not keep an empty {kind}."
 
 
 def gone_lines(before: Key | None, key: Key, cause: Argv, width: int) -> list[Line]:
-    """Draw a key that is not there."""
-    title: list[Span] = [(shown(key.name, NAME), "strong"), (" · not there", "dim")]
+    """Draw a key that does not exist."""
+    title: list[Span] = [(shown(key.name, NAME), "strong"), (" · does not exist", "dim")]
     lines = [heading(title, cause, width, key.name)]
     if before is not None and before.exists and before.kind in TYPES:
         lines.append(line(("- ", "error"), (f"it was a {TYPES[before.kind][0]} of {sized(before)}", "gone")))

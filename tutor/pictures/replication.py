@@ -188,11 +188,11 @@ def _sentence(
             return f"{each.name} is down."
         if was.role != each.role:
             whose = f" of {each.master}" if each.role == "replica" else ""
-            return f"{each.name} is a {each.role}{whose} now."
+            return f"{each.name} is now a {each.role}{whose}."
         if was.link != each.link and each.role == "replica":
-            return f"The link of {each.name} to its master is {each.link} now."
+            return f"The link of {each.name} to its master is now {each.link}."
         if was.replid != each.replid:
-            return f"{each.name} follows another history now, from offset {each.offset:,}."
+            return f"{each.name} has a new replication ID, from offset {each.offset:,}."
     behind = [each for each in machines if each.up and each.offset < newest[each.replid]]
     if behind:
         return f"{behind[0].name} is {newest[behind[0].replid] - behind[0].offset:,} bytes behind."

@@ -37,10 +37,10 @@ def draw_script(calls: Sequence[Call], width: int, cause: Argv = (), reply: Any 
             lines.append(line((f"  … {skipped:,} more calls …", "dim")))
         lines.append(_call(at, call, digits, width, wide))
     if not calls:
-        lines.append(line(("  it called no command", "dim")))
+        lines.append(line(("  it did not call any commands", "dim")))
     failed = isinstance(reply, ReplyError)
     lines.append(line(("  returned ", "strong"), (reply_text(reply, width - 12), "error" if failed else "good")))
-    lines.append(line(("  nothing of other clients ran meanwhile", "dim")))
+    lines.append(line(("  other clients had to wait", "dim")))
     return made(lines, width, _sentence(number, reply))
 
 
@@ -60,5 +60,5 @@ def _call(at: int, call: Call, digits: int, width: int, wide: bool) -> Line:
 
 def _sentence(number: int, reply: Any) -> str:
     if isinstance(reply, ReplyError):
-        return f"The script ran {count(number, 'command')} and then failed; what they wrote stays."
+        return f"The script ran {count(number, 'command')} and then failed. Their writes are kept."
     return f"The script ran {count(number, 'command')} as one step and returned {reply_text(reply, 30)}."

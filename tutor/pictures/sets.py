@@ -8,6 +8,7 @@ from tutor.pictures.canvas import (
     WIDE,
     Line,
     center,
+    clauses,
     count,
     cut,
     fit,
@@ -82,7 +83,9 @@ def draw_set(before: Key | None, key: Key, width: int, cause: Argv) -> Picture:
     lines.append(line(("  ╰" + "┄" * (inner + 1) + "╯", "dim")))
     if key.size > len(order):
         lines.append(line((f"  … and {key.size - len(order):,} more", "dim")))
-    order_told = "sorted, as an intset keeps them" if key.encoding == "intset" else "no order: SMEMBERS promises none"
+    order_told = (
+        "sorted, because it is an intset" if key.encoding == "intset" else "SMEMBERS returns them in any order"
+    )
     lines.append(line((f"  {order_told}", "dim")))
     lines += [*encoding_lines(before, key, width), *ttl_lines(before, key, width)]
     return made(lines, width, set_sentence(before, key, cause))
@@ -96,7 +99,7 @@ def set_sentence(before: Key | None, key: Key, cause: Argv) -> str:
         parts.append(f"{listed([named(each) for each in added])} {were(added)} added")
     if gone:
         parts.append(f"{listed([named(each) for each in gone])} {were(gone)} removed")
-    return told(before, key, ", ".join(parts), cause)
+    return told(before, key, clauses(parts), cause)
 
 
 # --- several sets ------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def draw_slots(ranges: Sequence[SlotRange], keys: Sequence[bytes], width: int, c
     if len(shown_keys) > 1 == len(slots):
         lines.append(line(("  one slot: one command may use them all", "good")))
     elif len(slots) > 1:
-        lines.append(line(("  not one slot: a cluster refuses that", "changed")))
+        lines.append(line(("  several slots: in a cluster, CROSSSLOT", "changed")))
     numbers = ", ".join(f"{each:,}" for each in slots)
     said = f"{count(len(shown_keys), 'key')} in {count(len(slots), 'slot')}: {numbers}." if slots else ""
     return made(lines, width, said)

@@ -9,6 +9,7 @@ from tutor.pictures.canvas import (
     Line,
     bar,
     cells,
+    clauses,
     fit,
     fit_right,
     line,
@@ -203,13 +204,13 @@ def sorted_set_sentence(before: Key | None, key: Key, cause: Argv) -> str:
         else:
             parts.append(f"{listed([named(each) for each in changes.added])} were added")
     for member, old, new in changes.moved[:2]:
-        rank = f", rank {old.rank} → {new.rank}" if old.rank != new.rank else f", still rank {new.rank}"
-        parts.append(f"{named(member)} {number(old.score)} → {number(new.score)}{rank}")
+        rank = f" and its rank from {old.rank} to {new.rank}" if old.rank != new.rank else f", still rank {new.rank}"
+        parts.append(f"the score of {named(member)} changed from {number(old.score)} to {number(new.score)}{rank}")
     if len(changes.moved) > 2:
         parts.append(f"{len(changes.moved) - 2} more scores changed")
     if changes.gone:
         parts.append(f"{listed([named(each.member) for each in changes.gone])} {were(changes.gone)} removed")
-    return told(before, key, ", ".join(parts), cause)
+    return told(before, key, clauses(parts), cause)
 
 
 # --- places ------------------------------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ def draw_places(before: Key | None, key: Key, width: int, cause: Argv) -> Pictur
     moved = {member for member, _, _ in changes.moved}
     lines = [key_heading(before, key, cause, width, "geo index")]
     if not places:
-        return made([*lines, line(("  no place was read", "dim"))], width, sorted_set_sentence(before, key, cause))
+        return made([*lines, line(("  no places were read", "dim"))], width, sorted_set_sentence(before, key, cause))
     wide = width >= WIDE
     names = [shown(member, MEMBER) for member, _, _ in places]
     beside = max(map(cells, names)) + 23  # what the legend takes
@@ -294,4 +295,4 @@ def _places_sentence(before: Key | None, key: Key, cause: Argv, changes: Changes
         parts.append(f"{listed([named(each) for each, _, _ in changes.moved])} moved")
     if changes.gone:
         parts.append(f"{listed([named(each.member) for each in changes.gone])} {were(changes.gone)} removed")
-    return told(before, key, ", ".join(parts), cause)
+    return told(before, key, clauses(parts), cause)

@@ -4,6 +4,7 @@ from tutor.pictures.canvas import (
     WIDE,
     Line,
     center,
+    clauses,
     count,
     cut,
     fit,
@@ -253,7 +254,7 @@ def stream_sentence(before: Key | None, key: Key, cause: Argv) -> str:
     for group in new.groups:
         parts += _group_changes(group, was.get(group.name))
     parts += [f"group {named(name)} was removed" for name in was if name not in {each.name for each in new.groups}]
-    return told(before, key, ", ".join(parts[:3]), cause)
+    return told(before, key, clauses(parts[:3]), cause)
 
 
 def _group_changes(group: ConsumerGroup, old: ConsumerGroup | None) -> list[str]:
@@ -275,7 +276,7 @@ def _group_changes(group: ConsumerGroup, old: ConsumerGroup | None) -> list[str]
         known = listed(done) if len(done) == acknowledged else count(acknowledged, "entry", "entries")
         parts.append(f"{known} {'was' if acknowledged == 1 else 'were'} acknowledged in {name}")
     if not parts and group.last_id != old.last_id:
-        parts.append(f"group {name} is at {group.last_id.decode()} now")
+        parts.append(f"group {name} now has the last ID {group.last_id.decode()}")
     new = [each for each, _ in group.consumers if each not in {other for other, _ in old.consumers}]
     if not parts and new:
         parts.append(f"consumer {named(new[0])} was created in {name}")

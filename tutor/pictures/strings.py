@@ -4,7 +4,7 @@ A string that a bitmap command touched is drawn as bits, offset 0 first and each
 counts them.
 """
 
-from tutor.pictures.canvas import NAME, WIDE, Line, count, line, named, number
+from tutor.pictures.canvas import NAME, WIDE, Line, count, line, listed, named, number
 from tutor.pictures.picture import Picture, encoding_lines, key_heading, made, sized, told, ttl_lines
 from tutor.pictures.readings import BYTES, Argv, Key, StringExcerpt
 from tutor.prompt.rows import Span
@@ -124,9 +124,9 @@ def string_sentence(before: Key | None, key: Key, cause: Argv) -> str:
         clause = f"changed from {named(old.head)} to {named(new.head)}"
     elif grown > 0 and new.head[: len(old.head)] == old.head:
         verb = "was" if grown == 1 else "were"
-        clause = f"was made longer: {count(grown, 'byte')} {verb} added at its end, {key.size:,} in all"
+        clause = f"is now {sized(key)} long: {count(grown, 'byte')} {verb} appended"
     else:
-        clause = f"has {sized(key)} now, before {before.size:,}" if grown else "has changed in some of its bytes"
+        clause = f"is now {sized(key)} long instead of {before.size:,}" if grown else "changed in some of its bytes"
     return told(before, key, "", cause, clause)
 
 
@@ -229,9 +229,14 @@ def bits_sentence(before: Key | None, key: Key, cause: Argv) -> str:
     if before is None or not key.exists:
         return told(before, key, "", cause)
     if len(changes) > 3:
-        text = f"{len(changes):,} bits changed"
+        text = f"{len(changes):,} bits {'changed' if before.exists else 'are 1'}"
     else:
-        text = ", ".join(f"bit {offset:,} is now {now}" for offset, _, now in changes)
+        by_value = {bit: [f"{offset:,}" for offset, _, now in changes if now == bit] for bit in (1, 0)}
+        text = " and ".join(
+            f"bit{'s' if len(offsets) > 1 else ''} {listed(offsets)} {'are' if len(offsets) > 1 else 'is'} now {bit}"
+            for bit, offsets in by_value.items()
+            if offsets
+        )
     if text and before.exists and key.size > before.size:
         text += f"; the string grew to {count(key.size, 'byte')}"
     kind = "new string" if not before.exists else "string"

@@ -92,12 +92,12 @@ def draw_subscriptions(
     for key, each in old.items():
         if key not in present:
             lines.append(
-                line(("- ", "error"), (f"{each.kind} {shown(each.name, NAME)}: no client listens now", "gone"))
+                line(("- ", "error"), (f"{each.kind} {shown(each.name, NAME)}: no subscribers anymore", "gone"))
             )
     if len(now.names) > ROWS:
         lines.append(line((f"  … and {len(now.names) - ROWS} more", "dim")))
     if not now.names:
-        lines.append(line(("  no client listens: what is published is gone", "dim")))
+        lines.append(line(("  no subscribers: published messages are lost", "dim")))
     elif message is not None:
         lines.append(line((f"  reached {_reached(now, message)}, kept nowhere", "dim")))
     if not now.known:
@@ -148,21 +148,20 @@ def _sentence(
     if message is not None:
         reached = _reached(now, message)
         if reached.startswith("0 "):
-            return f"{named(message[2])} was published on {named(message[1])}, where no client listens: it is lost."
-        return (
-            f"{named(message[2])} was published on {named(message[1])} and reached {reached}; nothing of it is kept."
-        )
+            return f"{named(message[1])} has no subscribers: the message {named(message[2])} is lost."
+        return f"The message {named(message[2])} on {named(message[1])} reached {reached}. Redis does not store it."
     if before is None or before == now:
         return ""
     old = {(each.kind, each.name): each.clients for each in before.names}
     new = {(each.kind, each.name): each.clients for each in now.names}
     parts = []
+    kind = {"shard": "shard channel"}
     for key, clients in new.items():
         joined = [each for each in clients if each not in old.get(key, ())]
-        parts += [f"{_names(joined, who)} now listens to {key[0]} {named(key[1])}"] if joined else []
+        parts += [f"{_names(joined, who)} subscribed to {kind.get(key[0], key[0])} {named(key[1])}"] if joined else []
     for key, clients in old.items():
         left = [each for each in clients if each not in new.get(key, ())]
-        parts += [f"{_names(left, who)} no longer listens to {key[0]} {named(key[1])}"] if left else []
+        parts += [f"{_names(left, who)} unsubscribed from {kind.get(key[0], key[0])} {named(key[1])}"] if left else []
     return "; ".join(parts) + "." if parts else ""
 
 

@@ -95,19 +95,19 @@ def _queue(
 
 def _outcome(drawn: Transaction, ended: bool, word: bytes, reply: Any) -> tuple[str, str]:
     if ended and word == b"discard":
-        return "DISCARD: nothing ran, none is watched", "dim"
+        return "DISCARD: nothing ran, keys unwatched", "dim"
     if ended and isinstance(reply, list):
-        return "EXEC ran all, nothing between them", "good"
+        return "EXEC ran all without interruption", "good"
     if ended and isinstance(reply, ReplyError):
-        return "EXECABORT: a queued command was wrong", "error"
+        return "EXECABORT: a command was rejected", "error"
     if ended:
         return "EXEC → nil: a watched key was changed", "changed"
     return {
         "none": ("no transaction is open", "dim"),
-        "watching": ("EXEC runs only if they stay unchanged", "dim"),
-        "open": ("EXEC would run them all, at once" if drawn.queue else "commands are queued until EXEC", "dim"),
+        "watching": ("EXEC runs only if they do not change", "dim"),
+        "open": ("EXEC would run them all in one step" if drawn.queue else "commands are queued until EXEC", "dim"),
         "spoiled": ("EXEC will return nil and run nothing", "changed"),
-        "refused": ("EXEC will fail: a command was refused", "error"),
+        "refused": ("EXEC will fail: a command was rejected", "error"),
     }[drawn.state]
 
 
@@ -117,19 +117,19 @@ def _sentence(before: Transaction | None, now: Transaction, ended: bool, word: b
     if ended and before is not None:
         number = count(before.size, "command")
         if word == b"discard":
-            return f"DISCARD threw {number} away; nothing ran."
+            return f"DISCARD ended the transaction{f': its {number} did not run' if before.size else ''}."
         if isinstance(reply, list):
-            return f"EXEC ran {number}, with nothing of other clients between them."
+            return f"EXEC ran {number}, and no other client's command in between."
         if isinstance(reply, ReplyError):
-            return "EXEC ran nothing, because a command was refused when it was queued."
+            return "EXEC ran nothing, because a command was rejected when it was queued."
         watched = listed([named(each) for each in before.watched])
         return f"EXEC returned nil and ran nothing: {watched} was changed after WATCH."
     if now.state == "spoiled" and before.state != "spoiled":
         return f"{listed([named(each) for each in now.watched])} was changed: the next EXEC will return nil."
     if now.size > before.size:
-        return f"The command was queued as number {now.size}; nothing has run yet."
+        return f"This is command {now.size} in the queue. Nothing has run yet."
     if word == b"multi":
-        return "A transaction is open: commands are queued until EXEC."
+        return "A transaction has begun: commands are queued until EXEC."
     if len(now.watched) > len(before.watched):
         return f"{listed([named(each) for each in now.watched])} is watched until EXEC, DISCARD or UNWATCH."
-    return "Nothing is watched any more." if before.watched and not now.watched else ""
+    return "No key is watched anymore." if before.watched and not now.watched else ""
