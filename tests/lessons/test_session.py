@@ -160,10 +160,10 @@ def test_the_levels_of_hints(session):
     [
         ("STE user:1 Ada", "Did you mean `SET`?"),
         ("SET user:1", "The value is missing"),
-        ("SET user1 Ada", "Look at the key once more: you typed `user1`"),
+        ("SET user1 Ada", "Look at the key again: you typed `user1`"),
         ("SET USER:1 Ada", "`USER:1` and `user:1` are different"),
-        ("RPUSH user:1 Ada", "holds a list, and the task wants a string"),
-        ("SET user:1 Ad", "Look at the value once more"),
+        ("RPUSH user:1 Ada", "holds a list, but the task needs a string"),
+        ("SET user:1 Ad", "Look at the value again"),
         ("SET user:1 Bob", "That is another name."),
         ("LPOP a", ""),
     ],

@@ -66,7 +66,7 @@ def test_a_lesson_that_holds():
         ("> GET a", "(TX)> GET a", "sample.md:15: the prompt is another one\n    expected  127.0.0.1:6379(TX)> \n"),
         ("SET a 1", "SET b 2", "sample.md:19: the task is done by the example at line 12 already"),
         ("solution: SET b 2", "solution: SET b 4",
-         "sample.md:24: the solution does not satisfy the check: `b` is there, but it does not hold"),
+         "sample.md:24: the solution does not satisfy the check: `b` exists, but does not hold"),
         ("try: SET b 3", "try: SET b 2", "sample.md:24: the wrong attempt `SET b 2` satisfies the check"),
         ("hint: That is 3.", "when: {key: zz}\n    hint: That is 3.",
          "sample.md:24: the wrong attempt `SET b 3` gets no hint: expected 'That is 3.'"),

@@ -1,7 +1,7 @@
 """Conditions on a server's state and on what was typed: does one hold, and if not, what is missing.
 
 The state is looked at through `inspect`, so a check changes nothing. What a condition misses is said in the learner's
-terms ("`user:1` holds a list, and the task wants a string"), without ever saying the solution.
+terms ("`user:1` holds a list, but the task needs a string"), without ever saying the solution.
 """
 
 import fnmatch
@@ -99,7 +99,7 @@ def _kind(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Att
         return next((each for each in findings if each.holds), findings[0] if findings else HOLDS)
     if condition.not_ is not None:
         holds = _evaluate(condition.not_, inspect, attempts, refused).holds
-        return Finding(False, "something is still there that should not be", "not") if holds else HOLDS
+        return Finding(False, "something still exists that should not", "not") if holds else HOLDS
     if condition.key is not None:
         return _key(condition, inspect)
     if condition.command is not None:
@@ -110,7 +110,7 @@ def _kind(condition: CheckCondition, inspect: Inspection, attempts: Sequence[Att
         running = _at(inspect, condition.up)([UP], 0)
         if bool(running) is not condition.missing:
             return HOLDS
-        return Finding(False, f"the server `{condition.up}` {'still runs' if running else 'does not run'}", "up")
+        return Finding(False, f"the server `{condition.up}` is {'still' if running else 'not'} running", "up")
     if (
         condition.terminal is not None
         and [condition.typed, condition.reads, condition.writes, condition.replied] == [None] * 4
@@ -128,11 +128,11 @@ def _file(condition: CheckCondition, inspect: Inspection) -> Finding:
     name = condition.file or ""
     data = inspect([FILE, name.encode()], 0)
     if condition.missing:
-        return HOLDS if data is None else Finding(False, f"the file `{name}` is still there", "file")
+        return HOLDS if data is None else Finding(False, f"the file `{name}` still exists", "file")
     if data is None:
-        return Finding(False, f"there is no file `{name}` yet", "file")
+        return Finding(False, f"the file `{name}` does not exist yet", "file")
     if condition.matches is not None and re.search(condition.matches, to_text(data), re.S) is None:
-        return Finding(False, f"the file `{name}` does not hold what the task wants", "file")
+        return Finding(False, f"the file `{name}` does not contain what the task asks for", "file")
     return HOLDS
 
 
@@ -151,18 +151,18 @@ def _key(condition: CheckCondition, inspect: Inspection) -> Finding:
         return Finding(False, to_text(type_.text), "down")
     kind = to_text(type_)
     if condition.missing:
-        return HOLDS if kind == "none" else Finding(False, f"`{name}` is still there", "exists", name)
+        return HOLDS if kind == "none" else Finding(False, f"`{name}` still exists", "exists", name)
     if kind == "none":
         where = f" in database {condition.db}" if condition.db else ""
-        return Finding(False, f"there is no key `{name}`{where} yet", "absent", name)
+        return Finding(False, f"the key `{name}`{where} does not exist yet", "absent", name)
     wanted = condition.type
     if wanted is not None and kind != wanted:
-        text = f"`{name}` holds a {NAMES.get(kind, kind)}, and the task wants a {NAMES.get(wanted, wanted)}"
+        text = f"`{name}` holds a {NAMES.get(kind, kind)}, but the task needs a {NAMES.get(wanted, wanted)}"
         return Finding(False, text, "type", name)
     if condition.encoding is not None:
         encoding = to_text(look("OBJECT", "ENCODING", key))
         if encoding != condition.encoding:
-            return Finding(False, f"`{name}` is encoded as {encoding} so far", "encoding", name)
+            return Finding(False, f"`{name}` is still encoded as {encoding}", "encoding", name)
     if condition.ttl is not None:
         finding = _ttl(condition.ttl, look("PTTL", key), name)
         if not finding.holds:
@@ -170,12 +170,12 @@ def _key(condition: CheckCondition, inspect: Inspection) -> Finding:
     if condition.length is not None:
         command = LENGTHS.get(kind, "STRLEN")
         if not _within(condition.length, look(command, key)):
-            return Finding(False, f"`{name}` has another length than the task wants", "length", name)
+            return Finding(False, f"`{name}` does not have the length that the task asks for", "length", name)
     if condition.value is None and condition.contains is None and condition.matches is None:
         return HOLDS
     value = _read(kind, key, look, condition)
     if not _equal(condition.value, value) and condition.value is not None:
-        return Finding(False, f"`{name}` is there, but it does not hold what the task wants", "value", name)
+        return Finding(False, f"`{name}` exists, but does not hold what the task asks for", "value", name)
     return _content(condition, value, f"`{name}`", name)
 
 
@@ -183,9 +183,9 @@ def _ttl(wanted: str | Range, pttl: int, name: str) -> Finding:
     if wanted == "none":
         return HOLDS if pttl == -1 else Finding(False, f"`{name}` has a time to live", "ttl", name)
     if pttl < 0:
-        return Finding(False, f"`{name}` has no time to live yet", "ttl", name)
+        return Finding(False, f"`{name}` does not have a time to live yet", "ttl", name)
     if isinstance(wanted, Range) and not _within(wanted, pttl / 1000):
-        return Finding(False, f"`{name}` has another time to live than the task wants", "ttl", name)
+        return Finding(False, f"`{name}` does not have the time to live that the task asks for", "ttl", name)
     return HOLDS
 
 
@@ -268,11 +268,11 @@ def _content(condition: CheckCondition, found: Any, what: str, name: str = "") -
             every = wanted if isinstance(wanted, list) else [wanted]
             holds = all(str(each) in found for each in every)
         if not holds:
-            return Finding(False, f"{what} does not hold all that the task wants yet", "value", name)
+            return Finding(False, f"{what} does not hold everything yet that the task asks for", "value", name)
     if condition.matches is not None:
         text = found if isinstance(found, str) else "\n".join(map(str, found))
         if re.search(condition.matches, text, re.S) is None:
-            return Finding(False, f"{what} does not look as the task wants it", "value", name)
+            return Finding(False, f"{what} is not what the task asks for", "value", name)
     return HOLDS
 
 
@@ -292,14 +292,14 @@ def _command(condition: CheckCondition, inspect: Inspection) -> Finding:
     reply = inspect(argv, condition.db)
     what = f"`{condition.command}`"
     if condition.is_ is not None and not _equal(condition.is_, _texts(reply)):
-        return Finding(False, f"{what} gives something else so far", "reply")
+        return Finding(False, f"{what} does not give the expected reply yet", "reply")
     if condition.at_least is not None or condition.at_most is not None:
         try:
             number = float(_texts(reply))
         except (TypeError, ValueError):
             number = float("nan")
         if not _within(Range(min=condition.at_least, max=condition.at_most), number):
-            return Finding(False, f"{what} gives another number so far", "reply")
+            return Finding(False, f"{what} does not give the expected number yet", "reply")
     return _content(condition, _texts(reply), what)
 
 

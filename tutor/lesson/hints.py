@@ -1,7 +1,8 @@
 """The levels of hints: a nudge that reacts to what the learner did → the author's hints → the solution.
 
-What an author foresaw (`wrong`) comes first. What nobody needs to foresee is seen here: a misspelled command, a
-missing argument, a key of another type, a key whose name is almost the right one, another database or terminal.
+What an author foresaw (`wrong`) comes first. What an author does not have to foresee is found here: a misspelled
+command, a missing argument, a key of another type, a key whose name is almost the right one, another database or
+terminal.
 """
 
 import difflib
@@ -115,7 +116,7 @@ def react(
     if finding.kind == "absent":
         near = shorten(_near(finding.key, attempts))
         if near:
-            return f"You used the key `{near}`; the task names `{finding.key}`. Redis takes every letter as it is."
+            return f"You used the key `{near}`, but the task names `{finding.key}`."
         elsewhere = [each.db for each in attempts if each.db and finding.key.encode() in each.argv]
         if elsewhere and not isinstance(inspect([b"TYPE", finding.key.encode()], elsewhere[-1]), ReplyError):
             return f"You are in database {elsewhere[-1]}; the task is about database 0 (`SELECT 0`)."
@@ -130,7 +131,7 @@ def _other_command(task: Task, last: Attempt, terminals: tuple[str, ...]) -> str
     name = _name(last.argv)
     if name in wanted or not any(is_command(each.split()[0]) for each in wanted if each) or not is_command(name):
         return ""
-    return f"`{name}` does something else than the task asks for."
+    return f"`{name}` does not do what the task asks for."
 
 
 def _near(key: str, attempts: Sequence[Attempt]) -> str:

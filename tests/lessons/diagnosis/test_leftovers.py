@@ -46,7 +46,7 @@ def test_a_member_that_is_left_over_is_named(server, line):
     session = session_of(SET, server)
     said(session, "SADD seen ada, alan")
     assert said(session, line) == (
-        ["`seen` also has the member `ada,`, left from an earlier try: remove it, or undo."]
+        ["`seen` also has the member `ada,`, from an earlier attempt: remove it, or undo."]
     )
     assert "`ada,`" in session.hint().text
     said(session, "SREM seen ada,")

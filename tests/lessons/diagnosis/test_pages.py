@@ -47,7 +47,7 @@ def test_pages_are_filled():
         page = explain_error([b"GET", b"book:1"], error.encode())
         assert not re.search(r"(?<!\{)\{(name|key|\d)\}", page), error
         assert 20 < len(page) < 800, error
-        assert not re.search(r"[!…]$|\(\)|`` |  \S", page.split("It is used so")[0].replace("()", "")), error
+        assert not re.search(r"[!…]$|\(\)|`` |  \S", page.split("Syntax:")[0].replace("()", "")), error
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_pages_are_filled():
         (b"return string.rep('x')", "argument 2 of the function `rep`"),
         (b"error('no seat')", "in line 1: no seat"),
         (b"error({err='SOLD seat 12'})", "seat 12"),
-        (b"return redis.error_reply('SOLD seat 12')", "The script returned an error of its own: seat 12"),
+        (b"return redis.error_reply('SOLD seat 12')", "The script itself returned this error: seat 12"),
         (b"redis.log(1)", "`redis.log` takes a level and a text"),
-        (b"return redis.sha1hex()", "arguments that do not fit"),
-        (b"redis.setresp(9)", "there are two of them"),
+        (b"return redis.sha1hex()", "with wrong arguments"),
+        (b"redis.setresp(9)", "must be 2 or 3"),
         (b"return KEYS[1", "near line 1"),
     ],
 )
@@ -113,7 +113,7 @@ def test_the_clients_database_is_looked_at():
 
     error = b"WRONGTYPE Operation against a key holding the wrong kind of value"
     assert "`book:1` holds a hash" in explain_error([b"GET", b"book:1"], error, inspect, 3)
-    assert "holds a" not in explain_error([b"GET", b"book:1"], error, inspect, 0).replace("A key holds a", "")
+    assert "holds a" not in explain_error([b"GET", b"book:1"], error, inspect, 0)
 
 
 def test_what_is_no_error_is_not_explained():

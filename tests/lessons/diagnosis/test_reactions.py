@@ -37,31 +37,31 @@ def told(session, *lines):
         ("strings", 3, "SET Motto 'Redis is fast'", "upper and lower case count"),
         ("strings", 3, "SET mottto 'Redis is fast'", "you typed `mottto`"),
         ("strings", 4, "APEND note !", "Did you mean `APPEND`"),
-        ("hashes", 3, "HINCRBY tutorialspoint visitors 50", "you typed `50`, and the task names `500`"),
+        ("hashes", 3, "HINCRBY tutorialspoint visitors 50", "you typed `50`, but the task names `500`"),
         ("hashes", 3, "APPEND tutorialspoint 500", "holds a hash"),
         ("lists", 3, "RPOP job", "you typed `job`"),
         ("sets", 3, "SREM tutorials MongoDB", "upper and lower case"),
         ("sorted-sets", 2, "ZINCRBY board fifty alan", "must be a number"),
         ("expiry", 1, "SET otp:ada secret EX 2m", "without a unit"),
         ("expiry", 2, "PERSIST cod", "you typed `cod`"),
-        ("counters", 1, "INCRBY visitors 80", "`visitors` holds `95` now"),
+        ("counters", 1, "INCRBY visitors 80", "`visitors` holds `95`, but"),
         ("pub-sub", 1, "second> PUBLISH redisChat Learn redis by tutorials point", "quotes"),
         ("hash-slots", 1, "FCALL slot user:1000", "number of keys is missing"),
         ("passwords", 2, "AUTH password", "terminal"),
         ("what-redis-is", 2, "set shared hello world", '`"hello world"`'),
         ("what-redis-is", 2, "set 5 shared", "`5` and `shared` are in the wrong order: the key comes first"),
         ("what-redis-is", 2, "st shared 5", "Did you mean `SET`?"),
-        ("what-redis-is", 2, "5 set shared", "A number in front repeats the command"),
+        ("what-redis-is", 2, "5 set shared", "A number before a command repeats it"),
         ("what-redis-is", 1, "hello echo", "put `echo` in front of `hello`"),
         ("counters", 1, "incrby 85 visitors", "are in the wrong order"),
-        ("first-commands", 4, "SELECT 3 SET x 1", "`SET` begins another command"),
+        ("first-commands", 4, "SELECT 3 SET x 1", "`SET` is not an argument of `SELECT`"),
         ("first-commands", 4, "SET x 1", "the task is about database 3"),
         ("keys", 1, "DEL abc", "`abc` is a single word"),
-        ("keys", 1, "DEL *", "`*` is no pattern"),
+        ("keys", 1, "DEL *", "takes names, not patterns"),
         ("strings", 2, "SETNX France country", "the key comes first"),
-        ("sets", 1, "LPUSH visitors:today ada alan", "holds a list, and the task wants a set"),
+        ("sets", 1, "LPUSH visitors:today ada alan", "holds a list, but the task needs a set"),
         ("sets", 1, "SADD visitors ada alan", "you typed `visitors`"),
-        ("sets", 4, "SINTERSTORE ask:alan likes:alan likes:ada", "does something else"),
+        ("sets", 4, "SINTERSTORE ask:alan likes:alan likes:ada", "does not do what the task asks for"),
         ("watch", 3, "SET seat:14 alice", "no transaction is open"),
         ("passwords", 3, "CONFIG SET requirepass longer", "fewer than 16 characters"),
         ("encodings", 2, "SADD primes 2, 3, 5", "Commas become part"),
@@ -189,6 +189,14 @@ def test_why_is_about_the_last_command(servers):
     assert "never closed" in session.why()
 
 
+def test_an_option_that_excludes_the_wanted_one_is_not_a_missing_option(servers):
+    session = at_a_step("expiry", 1, servers)
+    session.submit("redis", "SET token x PX 30000")
+    assert "Look at the option `PX`: the task needs another option, or another value." in session.why()
+    session.submit("redis", "SET fresh x NX")
+    assert "An option is missing." in session.why()
+
+
 def test_why_says_nothing_twice(servers):
     session = at_a_step("what-redis-is", 2, servers)
     session.submit("redis", "st shared 5")
@@ -246,7 +254,7 @@ def test_a_right_line_is_not_accused_of_a_wrong_order(line, servers):
 def test_an_open_quote_is_an_attempt(servers):
     session = at_a_step("strings", 1, servers)
     assert told(session, 'SET user:1 "Ada') == [
-        'The quote that opens at `"Ada` is never closed, so Redis got nothing.'
+        'The quote that opens at `"Ada` is never closed, so nothing was sent to Redis.'
     ]
     assert "never closed" in session.hint().text
 

@@ -159,14 +159,14 @@ def unknown(argv: Sequence[str], about: Collection[str] = (), words: Collection[
         rest = upper[len(near[0]) :].lstrip("_-:,")
         container = CommandDocs.load().find([near[0], rest])
         if rest and ((container and container[1] == 2) or distance(upper, near[0]) > 2):
-            return Diagnosis("command", "command", f"{code(name)} lacks a space after {code(near[0])}.")
+            return Diagnosis("command", "command", f"{code(name)} needs a space after {code(near[0])}.")
     text = f"Redis has no command {code(name)}."
     if upper not in MEANINGS and len(holders := containers(upper)) == 1:
         text = f"{code(name)} is a subcommand: it comes after {code(holders[0])}."
     elif near:
         text += f" Did you mean {either(near)}?"
     elif len(argv) > 3 and all(word.isalpha() for word in argv[:3]):
-        text += " A command is a name with its words, not a sentence."
+        text += " A command is a name with arguments, not a sentence."
     return Diagnosis("command", "command", text)
 
 

@@ -24,7 +24,7 @@ def edited(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
             for at in range(len(have) - 1):
                 if have[at] == have[at + 1] and _agree(goal, [*have[:at], *have[at + 1 :]], want):
                     role = _role_at(wanted, at)
-                    return Diagnosis("goal", role, f"{code(words[at])} is there twice.")
+                    return Diagnosis("goal", role, f"{code(words[at])} appears twice.")
         if len(have) == len(want) - 1:
             for at in range(len(want)):
                 role = _role_at(wanted, at)
@@ -174,6 +174,7 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
             "swapped": 1,
             "number": 2,
             "missing": 3,
+            "excluding": 3,
             "surplus": 4,
             "other": 5,
         }
@@ -193,7 +194,7 @@ def compare(goal: Goal, words: Sequence[str], place: Place, db: int, needed_db: 
         return Diagnosis(
             "goal",
             "command",
-            f"The right key, but {code(words[0].upper())} does something else than the task asks for.",
+            f"The key is right, but {code(words[0].upper())} does not do what the task asks for.",
             near=_all_but_the_name(goal, wanted, words),
         )
     return None
@@ -215,7 +216,9 @@ def _another_form(wanted: Wanted, words: Sequence[str]) -> Diagnosis | None:
     if not haves.options or wants.options:
         return None
     shown = code(" ".join(token for token, _ in haves.options))
-    return Diagnosis("goal", "option", f"{shown} makes another command of it than the task needs.", near=False)
+    return Diagnosis(
+        "goal", "option", f"{shown} makes this another form of the command than the task needs.", near=False
+    )
 
 
 def key_elsewhere(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
@@ -311,7 +314,7 @@ def free_slot(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
             given and typed.reach([each.encode("utf-8", "surrogateescape") for each in words])[0] & (WRITE | ADMIN)
         )
     )
-    text = f"Right command, but look at {role}: {code(have)} does not give what the task asks for."
+    text = f"Right command, but look at {role}: {code(have)} does not give the result that the task asks for."
     return Diagnosis("goal", haves.places[places[0] - skip].name, text, near)
 
 
@@ -327,8 +330,8 @@ def _fewer(goal: Goal, wanted: Wanted, words: Sequence[str]) -> Diagnosis | None
     for at in range(1, len(wanted.words)):
         if tuple(words[1:]) == (*wanted.words[1:at], *wanted.words[at + 1 :]):
             role = _role_at(wanted, at)
-            named = "an option" if role == "option" else "a word" if role == "word" else role_of(role)
+            named = role if role in ("option", "word") else role_of(role).removeprefix("the ")
             writes = bool(typed.reach([each.encode("utf-8", "surrogateescape") for each in words])[0] & WRITE)
             near = writes and (role not in _SEVERAL_TIMES or goal.one_command or not goal.keys)
-            return Diagnosis("goal", role, f"Right command, but {named} is missing, or one of several.", near)
+            return Diagnosis("goal", role, f"Right command, but at least one {named} is missing.", near)
     return None

@@ -20,7 +20,7 @@ KINDS = {
 }
 LONGEST = 2000  # characters of an error that are looked at
 _SCRIPTS = frozenset(("EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO"))
-_OF_A_SCRIPT = ("The script returned an error of its own: {error}.", "Look for `redis.error_reply` in its code.")
+_OF_A_SCRIPT = ("The script itself returned this error: {error}.", "Look for `redis.error_reply` in its code.")
 _UNKNOWN = ("`{name}` was refused: {error}.", "`HELP {name}` shows how it is used.")
 
 
@@ -37,7 +37,7 @@ def explain_error(argv: Sequence[bytes], error: bytes, inspect: Inspection | Non
     if text.startswith(("ERR wrong number", "ERR syntax")):
         known = CommandDocs.load().find(list(argv))
         if known is not None and known[0].arguments:
-            rows.append(f"It is used so:  {known[0].name} {known[0].syntax}")
+            rows.append(f"Syntax:  {known[0].name} {known[0].syntax}")
     return "\n".join(row for row in rows if row)
 
 

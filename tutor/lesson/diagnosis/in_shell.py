@@ -38,7 +38,7 @@ def in_a_shell(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
         if len(have) == len(want) + 1:
             for at in range(len(have) - 1):
                 if have[at] == have[at + 1] and [*have[:at], *have[at + 1 :]] == want:
-                    return Diagnosis("goal", "word", f"{code(have[at])} is there twice.")
+                    return Diagnosis("goal", "word", f"{code(have[at])} appears twice.")
         if len(have) == len(want) - 1:
             for at in range(1, len(want)):
                 if have == [*want[:at], *want[at + 1 :]]:

@@ -55,7 +55,7 @@ def named(goal: Goal, attempts: Sequence[Attempt], inspect: Inspection) -> Diagn
         wanted = {str(each) for each in condition.value} if isinstance(condition.value, (list, dict)) else set()
         more = [each for each in found if each not in wanted and each in before]
         if more and wanted:
-            text = f"{code(condition.key)} also has the {_PARTS[kind]} {either(more[:1])}, left from an earlier try"
+            text = f"{code(condition.key)} also has the {_PARTS[kind]} {either(more[:1])}, from an earlier attempt"
             complete = wanted <= set(found)
             return Diagnosis("state", "leftover", f"{text}: remove it, or undo.", near=complete)
     return None
@@ -74,7 +74,7 @@ def earlier(goal: Goal, attempts: Sequence[Attempt]) -> Diagnosis | None:
         return None
     where = f", typed in {code(wrong.terminal)}," if wrong.terminal != attempts[-1].terminal else ""
     text = f"This line is right, but {code(wrong.text or wrong.line)}{where} is still in effect."
-    return Diagnosis("state", "leftover", f"{text} Undo (`:undo`) until it is taken back, then type this line again.")
+    return Diagnosis("state", "leftover", f"{text} Undo (`:undo`) until it is undone, then type this line again.")
 
 
 def is_in_the_way(goal: Goal, attempt: Attempt) -> bool:

@@ -112,7 +112,8 @@ def quotes(text: str, place: Place, failed: bool, known: Collection[str]) -> Dia
     if not found or (not failed and not re.search(rf"(?:^|\s)[{QUOTES}]|[{QUOTES}](?:\s|$)", text)):
         return None
     return _say(
-        "quote", f'{code(found)} is a typographic quotation mark. To Redis it is a letter: use the straight `"`.'
+        "quote",
+        f'{code(found)} is a typographic quotation mark. Redis treats it as part of a word: use the straight `"`.',
     )
 
 
@@ -198,7 +199,7 @@ def open_quote(text: str, place: Place, failed: bool, known: Collection[str]) ->
     for word in tokenize(text):
         raw = text[word.start : word.end]
         if not word.valid:
-            return _say("quote", f"After a closing quote there must be a space: look behind {code(raw)}.")
+            return _say("quote", f"After a closing quote there must be a space: look at the end of {code(raw)}.")
         if not word.closed:
             if word.quote == "'" and not raw.startswith("'"):
                 return _say(
@@ -211,10 +212,14 @@ def open_quote(text: str, place: Place, failed: bool, known: Collection[str]) ->
                     f"The quote at the end of {code(raw.rstrip())} has no partner: the opening one is missing.",
                 )
             if word.start == 0:
-                return _say("quote", "The quote at the beginning of the line is never closed, so Redis got nothing.")
+                return _say(
+                    "quote", "The quote at the beginning of the line is never closed, so nothing was sent to Redis."
+                )
             first = raw.split()[0] if raw.split() else raw
-            return _say("quote", f"The quote that opens at {code(first)} is never closed, so Redis got nothing.")
-    return _say("quote", "The quotes in this line do not match, so Redis got nothing.")
+            return _say(
+                "quote", f"The quote that opens at {code(first)} is never closed, so nothing was sent to Redis."
+            )
+    return _say("quote", "The quotes in this line do not match, so nothing was sent to Redis.")
 
 
 def backquotes(text: str, place: Place, failed: bool, known: Collection[str]) -> Diagnosis | None:
@@ -250,7 +255,8 @@ def joined_quote(text: str, place: Place, failed: bool, known: Collection[str]) 
             len(words) == 2 and inner[0] not in known and words[0].upper() not in _WITH_CODE
         ):
             return _say(
-                "quote", f"The quotes enclose too much: {code(inner[0])} is one argument now. Quote only the value."
+                "quote",
+                f"The quotes enclose too much: {code(inner[0])} is now a single argument. Quote only the value.",
             )
     return None
 
@@ -263,12 +269,14 @@ def own_words(text: str, place: Place, failed: bool, known: Collection[str]) -> 
     if words[0] in _TUTOR_WORDS and len(words) <= 1 + (words[0] in _WITH_A_WORD) and failed:
         return _say(
             "tutor",
-            f"{code(words[0])} is a word of the tutor: with a colon, {code(':' + words[0])}, it is understood.",
+            f"{code(words[0])} is a command of the tutor: type it with a colon, {code(':' + words[0])}.",
         )
     if words[0] == "reset" and words[1:2] in (["step"], ["lesson"]):
-        return _say("tutor", "`RESET` is a Redis command. The tutor's own is `:reset`, with a colon.")
+        return _say("tutor", "`RESET` is a Redis command. The tutor's command is `:reset`, with a colon.")
     if failed and words[0] in ("terminal", "tab") and len(words) == 2:
-        return _say("tutor", "Another terminal is chosen with its tab, or with `:terminal NAME` in the plain mode.")
+        return _say(
+            "tutor", "To change to another terminal, select its tab, or type `:terminal NAME` in the plain mode."
+        )
     return None
 
 
@@ -282,7 +290,7 @@ def redis_cli(text: str, place: Place, failed: bool, known: Collection[str]) -> 
         return _say("shell", f"{text[:-1]}, or go to the terminal {code(shell)}." if shell else text)
     if first.lower() in _SHELL_WORDS and not is_command(first):
         shell = place.other(True)
-        where = f" Type it in the terminal {code(shell)}." if shell else " Here only Redis commands are understood."
+        where = f" Type it in the terminal {code(shell)}." if shell else " This prompt accepts only Redis commands."
         return _say("shell", f"{code(first)} is a command of a shell, and this is the prompt of Redis.{where}")
     return None
 
@@ -328,7 +336,7 @@ def program(text: str, place: Place, failed: bool, known: Collection[str]) -> Di
         return None
     return _say(
         "language",
-        "That is how a program calls it. At this prompt the words follow each other, without brackets and commas.",
+        "That is how a program calls it. At this prompt, separate the words by spaces, without brackets and commas.",
     )
 
 
@@ -343,7 +351,7 @@ def braces(text: str, place: Place, failed: bool, known: Collection[str]) -> Dia
         return _say(
             "pair",
             "That is written as JSON. Redis takes names and values as separate words, without braces and colons; "
-            "a text with quotes in it is put into single quotes.",
+            "put a text that contains quotes into single quotes.",
         )
     return None
 
@@ -381,7 +389,7 @@ def separators(text: str, place: Place, failed: bool, known: Collection[str]) ->
     if bare and bare[-1].endswith(";") and len(bare[-1]) > 1 and (failed or bare[-1][:-1] in known or len(bare) == 1):
         return _say(
             "separator",
-            f"The semicolon became a part of {code(bare[-1])}. A Redis command ends with the line: leave it out.",
+            f"The semicolon is now part of {code(bare[-1])}: leave it out. A command ends with the line.",
         )
     if failed and "|" in bare[1:]:
         return _say("separator", "`|` is a pipe of the shell: at this prompt it is just another argument.")

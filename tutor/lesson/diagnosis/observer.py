@@ -186,7 +186,7 @@ class Observer:
         if found is None or task is None or not gives_away(task, found.text, self.lesson.terminals):
             return found
         if found.slot == "command":
-            return Diagnosis(found.kind, found.slot, "The name of the command is not spelled right.", found.near)
+            return Diagnosis(found.kind, found.slot, "The name of the command is misspelled.", found.near)
         return None
 
     def inspection(self, terminal: str) -> Inspection:

@@ -18,11 +18,11 @@ from tutor.prompt import to_text
 _ZERO = {
     "DEL": "0: no key of this name existed, so nothing was deleted",
     "UNLINK": "0: no key of this name existed, so nothing was deleted",
-    "EXPIRE": "0: no time to live was set, since the key does not exist, or a condition such as `NX` was not met",
-    "PEXPIRE": "0: no time to live was set, since the key does not exist, or a condition such as `NX` was not met",
-    "EXPIREAT": "0: no time to live was set, since the key does not exist, or a condition such as `NX` was not met",
-    "PEXPIREAT": "0: no time to live was set, since the key does not exist, or a condition such as `NX` was not met",
-    "PERSIST": "0: the key does not exist, or had no time to live",
+    "EXPIRE": "0: no time to live was set, because the key does not exist or a condition such as `NX` was not met",
+    "PEXPIRE": "0: no time to live was set, because the key does not exist or a condition such as `NX` was not met",
+    "EXPIREAT": "0: no time to live was set, because the key does not exist or a condition such as `NX` was not met",
+    "PEXPIREAT": "0: no time to live was set, because the key does not exist or a condition such as `NX` was not met",
+    "PERSIST": "0: the key does not exist, or it had no time to live",
     "SREM": "0: the set does not contain this member, so nothing was removed",
     "ZREM": "0: the sorted set does not contain this member, so nothing was removed",
     "HDEL": "0: the hash does not have this field, so nothing was removed",
@@ -31,15 +31,15 @@ _ZERO = {
     "XACK": "0: nothing with this ID was pending for the group",
     "PUBLISH": "0: no client was subscribed to this channel, so no client received the message",
     "SPUBLISH": "0: no client was subscribed to this channel, so no client received the message",
-    "SETNX": "0: the key exists already, so nothing was stored",
-    "HSETNX": "0: the field exists already, so nothing was stored",
-    "MSETNX": "0: one of the keys exists already, so none was stored",
-    "RENAMENX": "0: the new name exists already, so nothing was renamed",
+    "SETNX": "0: the key already exists, so nothing was stored",
+    "HSETNX": "0: the field already exists, so nothing was stored",
+    "MSETNX": "0: one of the keys already exists, so none was stored",
+    "RENAMENX": "0: the new name already exists, so nothing was renamed",
     "COPY": "0: nothing was copied: the source does not exist, or the destination does",
     "MOVE": "0: nothing was moved: the key does not exist here, or it exists in the other database",
     "SMOVE": "0: the first set does not contain this member, so nothing was moved",
-    "SADD": "0: the set contained this already",
-    "PFADD": "0: the estimate did not change, since this was probably counted before",
+    "SADD": "0: the set already contained this",
+    "PFADD": "0: the estimate did not change, probably because this was counted before",
     "ZADD": "0: no member was added; at most, a score was changed",
     "HSET": "0: no field was added; at most, a value was replaced",
     "LINSERT": "0: the list does not exist",
@@ -48,7 +48,7 @@ _ZERO = {
     "ZREMRANGEBYSCORE": "0: no member has a score in this range, so nothing was removed",
     "ZREMRANGEBYRANK": "0: no member has a rank in this range, so nothing was removed",
     "XTRIM": "0: no entry was removed",
-    "ACL DELUSER": "0: there is no user of this name",
+    "ACL DELUSER": "0: no user has this name",
     "CLIENT KILL": "0: no connection matched",
     "EXISTS": "0: the key does not exist",
     "STRLEN": "0: the key does not exist, or its value is empty",
@@ -69,7 +69,7 @@ _ZERO = {
 _NIL = {
     "EXEC": "(nil): a watched key was changed, so the transaction did not run",
     "SET": "(nil): nothing was stored, because the condition (`NX` or `XX`) was not met",
-    "GETDEL": "(nil): there was no such key to delete",
+    "GETDEL": "(nil): the key does not exist, so nothing was deleted",
     "GETEX": "(nil): the key does not exist, so no time to live was set",
     "LPOP": "(nil): the list is empty, or does not exist",
     "RPOP": "(nil): the list is empty, or does not exist",
@@ -84,12 +84,12 @@ _NIL = {
     "GET": "(nil): the key does not exist",
     "ZSCORE": "(nil): the sorted set does not contain this member, or does not exist",
     "ZRANK": "(nil): the sorted set does not contain this member, or does not exist",
-    "LINDEX": "(nil): the list has no element at this index",
+    "LINDEX": "(nil): the list does not have an element at this index",
     "ZADD": "(nil): the condition of the options was not met, so nothing was changed",
 }  # fmt: skip
 _EMPTY = {
-    "EXEC": "(empty array): the transaction was empty. Commands count "
-"only if they are queued after `MULTI`, in the same terminal",
+    "EXEC": "(empty array): the transaction was empty. `EXEC` runs "
+"only what was queued after `MULTI` in the same terminal",
     "KEYS": "(empty array): no key's name matches this pattern in this database",
     "SMEMBERS": "(empty array): the set does not exist",
     "LRANGE": "(empty array): the list does not exist, or has nothing in this range",
@@ -132,7 +132,7 @@ def doubt(goal: Goal, words: Sequence[str], printed: str, db: int, inspect: Insp
     if line is None:
         return None
     if name in ("DEL", "UNLINK", "EXISTS", "GET") and any("*" in key for key in words[1:]):
-        line = f"{text.removeprefix('(integer) ')}: {code(words[0].upper())} takes names, and `*` is no pattern there"
+        line = f"{text.removeprefix('(integer) ')}: {code(words[0].upper())} takes names, not patterns"
         return Diagnosis("outcome", "pattern", f"The reply is {line}.", about)
     if name in ("DEL", "UNLINK") and _of_others(goal, words, name):
         about = False  # to begin with an empty place
@@ -182,7 +182,10 @@ def _databases(inspect: Inspection) -> list[int]:
 
 def _already(name: str, words: Sequence[str], text: str) -> tuple[str, str] | None:
     if text.startswith("OK Already connected"):
-        return "result", "`OK Already connected` means that nothing changed: this server follows that master already."
+        return (
+            "result",
+            "`OK Already connected` means that nothing changed: this server already replicates that master.",
+        )
     if name == "CONFIG SET" and len(words) > 3 and text == "OK":
         return None
     if name == "SUBSCRIBE" and re.search(r"\(integer\) 0$", text):

@@ -85,7 +85,7 @@ def _repeated(line: str, words: Sequence[str], found: Diagnosis | None) -> Diagn
     number = line.split()[0]
     if not number.isdigit() or words[0] == number:
         return found
-    text = f"A number in front repeats the command, so {code(number)} is no argument of {code(words[0])}."
+    text = f"A number before a command repeats it, so {code(number)} is not an argument of {code(words[0])}."
     if found is None:
         return Diagnosis("line", "repeat", text)
     return Diagnosis(found.kind, found.slot, f"{text} {found.text}", found.near)
@@ -143,7 +143,7 @@ def _with_mark(found: Diagnosis, now: Circumstances) -> Diagnosis:
     """Say of a line in a transaction that it cost the transaction."""
     if situation.TX in now.prompts.get(now.place.terminal, ""):
         return Diagnosis(
-            found.kind, found.slot, f"{found.text} (The transaction cannot run any more: `DISCARD` it.)", found.near
+            found.kind, found.slot, f"{found.text} (The transaction cannot run anymore: `DISCARD` it.)", found.near
         )
     return found
 
@@ -180,16 +180,16 @@ def _wrong_type(words: list[str], last: Attempt, now: Circumstances) -> Diagnosi
         if kind in commands.OF_TYPE and not _takes(words[0], kind):
             name = "sorted set" if kind == "zset" else kind
             other = commands.for_type(words[0], kind, words)
-            more = f" For a {name} there is {code(other)}, for example." if other else ""
+            more = f" For a {name}, use {code(other)}, for example." if other else ""
             return Diagnosis(
                 "error",
                 "type",
-                f"{code(key)} holds a {name}, and {code(words[0].upper())} works on another type.{more}",
+                f"{code(key)} holds a {name}, but {code(words[0].upper())} works on another type.{more}",
             )
     return Diagnosis(
         "error",
         "type",
-        f"{code(words[0].upper())} does not work on the type of value that this key holds: ask `TYPE`.",
+        f"{code(words[0].upper())} does not work on the type of this key: `TYPE` shows it.",
     )
 
 
@@ -293,7 +293,7 @@ def _unknown_in_a_shell(words: Sequence[str], printed: str) -> Diagnosis | None:
     if found is None:
         return None
     near = nearest(found[1], commands.OF_THE_SHELL)
-    text = f"The shell has no command {code(found[1])}."
+    text = f"The shell does not have a command {code(found[1])}."
     return Diagnosis("command", "command", text + (f" Did you mean {code(near)}?" if near else ""))
 
 

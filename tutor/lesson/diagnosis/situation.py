@@ -57,13 +57,13 @@ def queued(goal: Goal, last: Attempt, prompts: Mapping[str, str], place: Place) 
             return Diagnosis(
                 "state",
                 "transaction",
-                "This command ran at once: no transaction is open in this terminal, and the task asks for one.",
+                "This command ran immediately: no transaction is open in this terminal, but the task asks for one.",
             )
         if elsewhere and not here and set(keys_of(words)) & set(goal.keys) and name_of(words) in goal.names:
             return Diagnosis(
                 "state", "terminal",
                 f"The transaction is open in the terminal {code(elsewhere[0])}; "
-f"this command ran at once, here in {code(place.terminal)}.",
+f"this command ran immediately, in {code(place.terminal)}.",
             )  # fmt: skip
     return None
 
@@ -86,8 +86,8 @@ def waiting_transaction(
     if refused := poisoned(attempts, place.terminal):
         return Diagnosis(
             "state", "transaction",
-            f"The transaction cannot run any more, since {code(refused)} "
-"was refused while queueing: `DISCARD` it and begin again.",
+            f"The transaction cannot run anymore, because {code(refused)} "
+"was rejected when it was queued: `DISCARD` it and begin again.",
             near=False,
         )  # fmt: skip
     return Diagnosis(
@@ -103,7 +103,7 @@ def subscribed(last: Attempt, prompts: Mapping[str, str], place: Place) -> Diagn
     if last.failed and "Can't execute" in last.printed and "context" in last.printed:
         return Diagnosis(
             "state", "subscription",
-            f"The terminal {code(place.terminal)} is subscribed, and takes no other commands until it unsubscribes"
+            f"The terminal {code(place.terminal)} is subscribed, and accepts no other commands until it unsubscribes"
             + (": use another terminal." if len(place.terminals) > 1 else "."),
         )  # fmt: skip
     return None
@@ -130,8 +130,7 @@ def destroyed(goal: Goal, last: Attempt, needed: Sequence[str], inspect: Inspect
             return Diagnosis(
                 "state",
                 "data",
-                f"Everything is gone now, {code(needed[0])} too, "
-                "which the task needs. Undo (`:undo`) brings it back.",
+                f"All keys are deleted, also {code(needed[0])}, which the task needs. Undo (`:undo`) restores them.",
             )
         return None
     removes = name in _REMOVING or (
@@ -148,7 +147,7 @@ def destroyed(goal: Goal, last: Attempt, needed: Sequence[str], inspect: Inspect
                 if any(each == "missing" for each in goal.absent(key)):
                     continue
                 return Diagnosis(
-                    "state", "data", f"{code(key)} is gone now, and the task needs it. Undo (`:undo`) brings it back."
+                    "state", "data", f"{code(key)} was deleted, but the task needs it. Undo (`:undo`) restores it."
                 )
     return None
 
@@ -166,7 +165,9 @@ def role(words: Sequence[str], printed: str, place: Place, inspect: Inspection) 
         and bytes(reply[0]) == b"slave"
     ):
         master = to_text(bytes(reply[1]))
-    where = f" Its master is at {code(master)}: write there." if master else " Write to its master."
+    where = f" Write to its master, {code(master)}." if master else " Write to its master."
     return Diagnosis(
-        "state", "role", f"The server of the terminal {code(place.terminal)} is a replica, which only reads.{where}"
+        "state",
+        "role",
+        f"The server of the terminal {code(place.terminal)} is a replica, and replicas are read-only.{where}",
     )

@@ -22,7 +22,7 @@ class Difference:
     slot: str
     want: str
     have: str
-    how: str  # case, mark, space, near, swapped, number, other, missing, surplus
+    how: str  # case, mark, space, near, swapped, number, other, missing, excluding, surplus
     other: str = ""  # the word that it was swapped with
 
 
@@ -95,12 +95,19 @@ def differences(goal: Goal, wanted: Wanted, words: Sequence[str]) -> list[Differ
         if other is None:
             if not any(each in goal.checked or each in goal.shown for each in (token,)) and not values:
                 continue
-            found.append(Difference(f"option {token}", token, "", "missing"))
+            excluding = "" if typed.parse([*have, token, *values]) else _surplus_option(wants.options, haves.options)
+            found.append(Difference(f"option {token}", token, excluding, "excluding" if excluding else "missing"))
             continue
         for a, b in zip(values, other, strict=False):
             if a != b and goal.is_given(a):
                 found.append(difference(goal, f"value of {token}", a, b))
     return found
+
+
+def _surplus_option(wants: list[tuple[str, list[str]]], haves: list[tuple[str, list[str]]]) -> str:
+    """Return the first option that the solution does not have."""
+    wanted = {token for token, _ in wants}
+    return next((token for token, _ in haves if token not in wanted), "")
 
 
 def concerns(goal: Goal, words: Sequence[str]) -> bool:
@@ -218,30 +225,32 @@ def sentence(goal: Goal, wanted: Wanted, found: Difference) -> Diagnosis:
                 "".join(dict.fromkeys(each for each in found.have if each.casefold() not in found.want.casefold()))
                 or found.have[-1]
             )
-            text = f"{code(extra)} became a part of {role}, {have}: to Redis it is a character like any other"
+            text = f"{code(extra)} is now part of {role}, {have}: Redis treats it like any other character"
         case "near":
-            text = f"Look at {role} once more: you typed {have}"
-            text += f", and the task names {given}" if shows else ", which is not quite what the task names"
+            text = f"Look at {role} again: you typed {have}"
+            text += f", but the task names {given}" if shows else ", which is not quite what the task names"
         case "number":
-            other = "another number" if is_number(found.have) else "another"
-            text = f"Right command, but look at {role}: you typed {have}, and the task means {other}"
+            other = "another number" if is_number(found.have) else "another one"
+            text = f"Right command, but look at {role}: you typed {have}, but the task needs {other}"
             if shows:
-                text = f"Right command, but look at {role}: you typed {have}, and the task names {given}"
+                text = f"Right command, but look at {role}: you typed {have}, but the task names {given}"
         case "swapped":
-            text = f"Look at the order of the words: {have} is in the place of {role}"
+            text = f"Look at the order of the words: {have} is where {role} belongs"
         case "missing":
             text = (
-                f"{role[0].upper() + role[1:]} is missing, or one of several"
+                f"At least one {role.removeprefix('the ')} is missing"
                 if found.slot in ("member", "element", "key", "field", "data")
                 else f"{role[0].upper() + role[1:]} is missing"
             )
             if found.slot.startswith("option "):
-                text = "An option is missing in this command"
+                text = "An option is missing"
+        case "excluding":
+            text = f"Look at the option {have}: the task needs another option, or another value"
         case "surplus":
             text = f"{have} is more than the task asks for"
         case _:
             text = f"Look at {role}: you typed {have}"
-            text += f", and the task names {given}" if shows else ", and the task means another"
+            text += f", but the task names {given}" if shows else ", but the task needs another one"
     near = found.how in ("case", "space", "mark", "near", "swapped", "number")
     return Diagnosis("goal", _slot(found, goal), text + ".", near)
 

@@ -166,21 +166,21 @@ def _counted(command: CommandDoc, words: list[str]) -> Diagnosis | None:
         return None
     keys, rest = int(words[place]), words[place + 1 :]
     if keys > len(rest):
-        return _say("numkeys", f"The number of keys is {keys}, and only {len(rest)} words follow it.")
+        return _say("numkeys", f"The number of keys is {keys}, but only {len(rest)} words follow it.")
     tokens = _tokens(command)
     if not tokens or not rest[keys:] or rest[keys].upper() in tokens:
         return None
     word = rest[keys]
     if near := nearest(word.upper(), tokens):
         return _say("option", f"{command.name} has no option {code(word)}. Did you mean {code(near)}?")
-    return _say("numkeys", f"The number of keys is {keys}, and {code(word)} comes after that many.")
+    return _say("numkeys", f"The number of keys is {keys}, so {code(word)} is not a key.")
 
 
 def _doubled(argv: Sequence[str]) -> Diagnosis | None:
     """Two equal words next to each other, without one of which the line would follow the syntax."""
     for at, (a, b) in enumerate(itertools.pairwise(argv)):
         if a.upper() == b.upper() and typed.parse([*argv[:at], *argv[at + 1 :]]) is not None:
-            return _say("surplus", f"{code(a)} is there twice.")
+            return _say("surplus", f"{code(a)} appears twice.")
     return None
 
 
@@ -193,7 +193,8 @@ def _two_commands(argv: Sequence[str]) -> Diagnosis | None:
             and commands.fits(argv[at:])
             and len(argv) > at + 1
         ):
-            return _say("separator", f"{code(argv[at])} begins another command: type one command per line.")
+            text = f"{code(argv[at])} is not an argument of {code(argv[0])}."
+            return _say("separator", f"{text} If it begins another command, type that on its own line.")
     return None
 
 
@@ -212,7 +213,8 @@ def _filler(argv: Sequence[str], known: Collection[str]) -> Diagnosis | None:
             and len(argv) > 2
         ):
             return _say(
-                "surplus", f"{code(argv[at])} is too much: a command has no such words between its arguments."
+                "surplus",
+                f"{code(argv[at])} does not belong here: a command does not have such words between its arguments.",
             )
     return None
 
@@ -277,7 +279,7 @@ def _missing(
         text = f"{_first(values[0].name)} is missing after {behind}."
         other = commands.sibling(argv, about)
         if other in about and name not in about:
-            text += f" ({code(other)} takes just these words.)"
+            text += f" ({code(other)} takes exactly these words.)"
         return _say(values[0].name, text)
     if options:
         some = " or ".join(code(each) for each in options[:3])
@@ -346,7 +348,7 @@ def _misfit(
     if _UNIT.fullmatch(f"1{word}") and is_number(words[count - 1] if count else ""):
         return _say(
             "surplus",
-            f"{code(word)} is too much: a time is a plain number, whose unit depends on the command or option.",
+            f"{code(word)} does not belong here: a time is a number whose unit depends on the command or option.",
         )
     if wanted_number is not None and upper not in tokens:
         name = wanted_number.name
@@ -360,7 +362,7 @@ def _misfit(
             return swapped
         if is_number(behind):
             return _say(name, f"{code(word)} and {code(behind)} are in the wrong order: {role_of(name)} comes first.")
-        return _say(name, f"{_first(name)} must be a number, and {code(word)} stands in its place.")
+        return _say(name, f"{_first(name)} must be a number, but {code(word)} is in its place.")
     open_token = next(iter(_open_tokens(command, words[:count])), None)
     token_near = upper if upper in tokens else nearest(upper, tokens) or _turned(upper, tokens)
     if upper not in tokens and token_near and not (word in known and not nearly(upper, token_near)):
@@ -369,11 +371,11 @@ def _misfit(
         )
     if upper in tokens:
         if any(each.upper() == upper for each in words[:count]):
-            return _say("option", f"{code(word)} is there twice.")
+            return _say("option", f"{code(word)} appears twice.")
         if open_token is not None:
             return _say(
                 open_token.name,
-                f"{code(open_token.token or '')} needs a value after it, and {code(word)} comes instead.",
+                f"{code(open_token.token or '')} needs a value after it, but {code(word)} follows.",
             )
         needed = next((each for each in values if not each.optional), None)
         if needed is not None and not any(each.token and each.token.upper() == upper for each in next_):
@@ -406,7 +408,7 @@ def _excludes(command: CommandDoc, before: Sequence[str], word: str) -> Diagnosi
     tokens = set(_tokens(command))
     others = [each for each in before if each.upper() in tokens]
     if others:
-        return _say("option", f"{code(word)} does not go together with {code(others[-1])}, or not in this place.")
+        return _say("option", f"{code(word)} cannot be combined with {code(others[-1])}, or is in the wrong place.")
     return _say("option", f"{code(word)} is in the wrong place: options come after the required words.")
 
 
@@ -424,8 +426,8 @@ def _surplus(
     last = words[count - 1] if count else ""
     sentence = " ".join([last, *more])
     quotes = (
-        f"{code(name)} takes no word after {code(last or name)}: {shown} "
-        "is too much. A value with spaces needs quotes around it."
+        f"{code(name)} does not accept {shown} after {code(last or name)}. "
+        "A value with spaces needs quotes around it."
     )
     if any(" " in each and each in sentence for each in known):
         return _say("quote", quotes)
@@ -435,22 +437,22 @@ def _surplus(
         if whole and not set(sentence) & set('"\\`'):
             return _say(
                 "surplus",
-                f"{code(name)} takes no word after {code(last)}. A value with spaces needs quotes: {whole}.",
+                f"{code(name)} does not accept a word after {code(last)}. A value with spaces needs quotes: {whole}.",
             )
         return _say("surplus", quotes)
     letters = last[:1].isalpha() and more[0][:1].isalpha()
     if other and (other in about or len(more) == 1 or not letters):
         return _say(
             "command",
-            f"{code(name)} takes no word after {code(last or name)}. {code(other)} takes exactly these words.",
+            f"{code(other)} takes exactly these words; {code(name)} accepts nothing after {code(last or name)}.",
         )
     if not command.arguments:
-        return _say("surplus", f"{code(name)} stands alone: leave {shown} out.")
+        return _say("surplus", f"{code(name)} does not take arguments: leave {shown} out.")
     if letters:
         return _say("surplus", quotes)
     return _say(
         "surplus",
-        f"{shown} is too much: {code(name)} takes no {'word after ' + code(last) if last else 'such word'}.",
+        f"{shown} does not belong here: {code(name)} accepts nothing after {code(last or name)}.",
     )
 
 
@@ -476,7 +478,8 @@ def _bounds(command: CommandDoc, words: Sequence[str]) -> Diagnosis | None:
         return None
     wanted = "BYLEX" if word[0] == "[" else "BYSCORE"
     return _say(
-        "option", f"{code(word)} is no index, and `ZRANGE` takes indexes unless it has an option such as `{wanted}`."
+        "option",
+        f"{code(word)} is not an index, and `ZRANGE` takes indexes unless it has an option such as `{wanted}`.",
     )
 
 
@@ -503,17 +506,17 @@ def _numbers(command: CommandDoc, argv: Sequence[str], words: list[str]) -> Diag
             )
         if not double and re.fullmatch(r"-?\d*\.\d+", word):
             return _say(
-                argument.name, f"{role[0].upper() + role[1:]} must be a whole number, and {code(word)} has decimals."
+                argument.name, f"{role[0].upper() + role[1:]} must be a whole number, but {code(word)} has decimals."
             )
         if "," in word and is_number(word.replace(",", "")):
             subject = role[0].upper() + role[1:]
             if double:
                 text = f"{subject} is written with a comma, {code(word)}: the decimals follow a point."
             else:
-                text = f"{subject} is written without commas: {code(word)} is no number to Redis."
+                text = f"{subject} is written without commas: {code(word)} is not a number to Redis."
             return _say(argument.name, text)
         if word.startswith("+") and is_number(word[1:]):
-            return _say(argument.name, f"Redis takes no plus sign: {role} is {code(word[1:])}.")
+            return _say(argument.name, f"Redis does not accept a plus sign: {role} is {code(word[1:])}.")
         if swapped := _key_behind(command, words, place):
             return swapped
         behind = words[place + 1] if place + 1 < len(words) else ""
@@ -521,7 +524,7 @@ def _numbers(command: CommandDoc, argv: Sequence[str], words: list[str]) -> Diag
             return _say(argument.name, f"{code(word)} and {code(behind)} are in the wrong order: {role} comes first.")
         if word.lower() in _PLACEHOLDERS:
             return _say("placeholder", f"{code(word)} is a placeholder of the syntax: put {role} there.")
-        return _say(argument.name, f"{role[0].upper() + role[1:]} must be a number, and {code(word)} is none.")
+        return _say(argument.name, f"{role[0].upper() + role[1:]} must be a number, but {code(word)} is not one.")
     return None
 
 
@@ -542,7 +545,7 @@ def _token_as_value(
         ):
             return _say(
                 argument.name,
-                f"{code(word)} fills the place of {role_of(argument.name)}: options come after it.",
+                f"{code(word)} is where {role_of(argument.name)} belongs: options come after it.",
                 near=False,
             )
     return None
@@ -567,7 +570,7 @@ def misplaced_option(argv: Sequence[str], known: Collection[str] = ()) -> Diagno
         ):
             return _say(
                 argument.name,
-                f"{code(words[position])} is in the place of {role_of(argument.name)}: options come after it.",
+                f"{code(words[position])} is where {role_of(argument.name)} belongs: options come after it.",
             )
     return None
 

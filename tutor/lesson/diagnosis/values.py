@@ -34,22 +34,22 @@ def state(goal: Goal, words: Sequence[str], inspect: Inspection, db: int) -> Dia
             and found != str(condition.value)
         ):
             wanted = (
-                f"; the task wants {code(str(condition.value))}"
+                f", but the task needs {code(str(condition.value))}"
                 if goal.shows(str(condition.value))
-                else ", which is not what the task wants"
+                else ", which is not what the task asks for"
             )
-            return Diagnosis("goal", "value", f"{code(condition.key)} holds {code(found)} now{wanted}.", near)
+            return Diagnosis("goal", "value", f"{code(condition.key)} holds {code(found)}{wanted}.", near)
         if isinstance(condition.contains, dict):
             for field, value in condition.contains.items():
                 found = _value(inspect([b"HGET", condition.key.encode(), str(field).encode()], db)) or _value(
                     inspect([b"ZSCORE", condition.key.encode(), str(field).encode()], db)
                 )
                 if found and found != str(value) and (str(field) in words or name in CHANGES_SEVERAL):
-                    text = f"{code(str(field))} of {code(condition.key)} is {code(found)} now"
+                    text = f"{code(str(field))} of {code(condition.key)} is {code(found)}"
                     text += (
-                        f"; the task wants {code(str(value))}."
+                        f", but the task needs {code(str(value))}."
                         if goal.shows(str(value))
-                        else ", which is not what the task wants."
+                        else ", which is not what the task asks for."
                     )
                     return Diagnosis("goal", "value", text, near)
     return None
@@ -65,7 +65,7 @@ def _other_type(goal: Goal, keys: Sequence[bytes], name: str, inspect: Inspectio
         kind = str(reply) if not isinstance(reply, bytes) else reply.decode()
         if wanted and kind in commands.OF_TYPE and kind != wanted:
             is_, wants = (each.replace("zset", "sorted set") for each in (kind, wanted))
-            return Diagnosis("goal", "type", f"{code(to_text(key))} holds a {is_}, and the task wants a {wants}.")
+            return Diagnosis("goal", "type", f"{code(to_text(key))} holds a {is_}, but the task needs a {wants}.")
     return None
 
 
