@@ -92,7 +92,7 @@ def cli_command(context: click.Context, arguments: tuple[str, ...]) -> None:
     "--step", type=click.IntRange(1), metavar="N", help="With --plain: begin at this step; progress does not change."
 )
 @click.option("--json", "as_json", is_flag=True, help="With --plain: one JSON object for each event.")
-@click.option("--server", metavar="URL", default="", help="Take it on this Redis or Valkey, which must be empty.")
+@click.option("--server", metavar="URL", default="", help="Use this Redis or Valkey, which must be empty.")
 @click.pass_context
 def learn(context: click.Context, lesson: str, plain: bool, step: int | None, as_json: bool, server: str) -> None:
     """Open a lesson of the course, or your own from a file.
@@ -170,7 +170,7 @@ def list_command(context: click.Context, as_json: bool) -> None:
 @click.argument("chapter")
 @click.option("--challenge", is_flag=True, help="Solve the chapter's challenge instead of answering questions.")
 @click.option("--plain", is_flag=True, help="With --challenge: line by line.")
-@click.option("--undo", is_flag=True, help="Have the lessons of the chapter no longer count as placed.")
+@click.option("--undo", is_flag=True, help="Stop counting the lessons of the chapter as placed.")
 @click.pass_context
 def place(context: click.Context, chapter: str, challenge: bool, plain: bool, undo: bool) -> None:
     """Show that you know a CHAPTER (its number or title), so that its lessons count as placed.

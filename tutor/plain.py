@@ -96,7 +96,7 @@ class Plain:
     def run(self) -> None:
         """Take the lesson until it is over or left. Raises HostError if its server does not start."""
         self.introduce()
-        self.write("Type Redis commands, or :help for what else can be typed.")
+        self.write("Type Redis commands. :help lists the commands of the tutor.")
         if len(self.lesson.terminals) > 1:
             names = ", ".join(self.lesson.terminals)
             self.write(f"This lesson has several terminals: {names}. :terminal NAME changes to another.")
@@ -291,7 +291,7 @@ class Plain:
             bookmarks.remove(self.progress, entry.key)
             self.write(f"Removed: {entry.lesson}, step {entry.step + 1}.")
         elif entry.is_gone:
-            self.write(f"{entry.lesson} is no longer there.")
+            self.write(f"{entry.lesson} no longer exists.")
         else:
             self.go_to(entry)
 
@@ -363,7 +363,7 @@ class Plain:
             self._told.add("end")
             self.write()
             if not self.view.tasks:
-                self.write("Nothing to do here but to try things out. :run types the examples, :next goes on.")
+                self.write("This step has no task: try things out. :run types the examples, :next goes on.")
 
     def reach(self, prediction: PredictionView) -> None:
         """Ask a prediction, once what was shown before it has happened."""
@@ -438,7 +438,7 @@ class Plain:
                 yield from _example(block)
             case SceneView():
                 yield ""
-                yield f"In the laboratory (:lab tells it): {block.title}. {to_paragraphs(block.text)}".rstrip()
+                yield f"In the laboratory (:lab plays it): {block.title}. {to_paragraphs(block.text)}".rstrip()
             case Tasks(tasks):
                 for task in tasks:
                     if f"task {task.id}" not in before:
@@ -542,7 +542,7 @@ class Plain:
         taken = self.progress.of(self.lesson.key) if self.progress else None
         if self.progress is None or taken is None or not taken.missed:
             return
-        self.write("Before you go: what you predicted otherwise, once more.")
+        self.write("Before you go, here are your wrong predictions again.")
         for miss in list(taken.missed):
             step = self.lesson.steps[miss.step] if miss.step < len(self.lesson.steps) else None
             found = [each for each in step.predictions if each.id == miss.prediction] if step else []
@@ -613,8 +613,8 @@ class PlainSandbox(Plain):
     def tutor_command(self, line: str) -> None:
         """See `Plain`. Before everything is forgotten, ask."""
         if line.split()[:1] == ["reset"]:
-            if not self.confirmed(f"The data and the undo history are removed. Type {CONFIRMED} to start afresh: "):
-                self.write("Nothing was removed.")
+            if not self.confirmed(f"This deletes the data and the undo history. Type {CONFIRMED} to continue: "):
+                self.write("Nothing was deleted.")
                 return
             line = "reset"
         super().tutor_command(line)

@@ -355,7 +355,7 @@ def _wording(lesson: Lesson, task: Task) -> Iterator[Problem]:
         text = "`typed` or `replied` is checked besides the state: say why in the field `because`, or check the state"
         yield Problem(lesson.path, task.lines.get(("check",), task.spec_line), text)
     if task.because and not (asks and state):
-        text = "because: there is no `typed` or `replied` beside a check of the state that needs a reason"
+        text = "because: only a `typed` or `replied` next to a check of the state needs a reason"
         yield Problem(lesson.path, task.lines.get(("because",), task.spec_line), text)
 
 
@@ -634,7 +634,7 @@ def main(argv: list[str], write: Callable[[str], object] = print) -> int:
     finish()
     repeated = [(lesson, task) for lesson in lessons for task in copied(lesson)]
     if not argv and len(repeated) > MOST_COPIED * tasks:
-        write(f"{len(repeated)} of {tasks} tasks can be solved by repeating what their step shows, such as these:")
+        write(f"{len(repeated)} of {tasks} tasks can be solved by repeating what their step shows, for example:")
         for lesson, task in repeated[:5]:
             write(f"{lesson.path}:{task.line}: {task.solution[0]}")
         count += 1

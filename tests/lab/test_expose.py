@@ -140,7 +140,7 @@ def test_what_is_typed(shown):
     shown.type("start A")
     wait_for(lambda: shown.client("A").ping(), "it is back on its port")
     shown.type("explode A")
-    assert "explode is no action" in shown.read_until("explode")
+    assert "explode is not an action" in shown.read_until("explode")
     shown.type("add C 172.16.6.59:6379")
     shown.type("start C")
     found = re.search(r"127\.0\.0\.1:(\d+)", shown.read_until("172.16.6.59"))

@@ -41,7 +41,7 @@ def test_bookmarks_are_kept_in_the_order_of_the_course_and_removed() -> None:
     )
     set_at(progress, "keys", 0)
     assert kept() == [("keys", 0, ""), ("counters", 1, "two clients")]
-    assert "bookmarked already" in bookmarks.add(progress, LESSON, 1)
+    assert "already bookmarked" in bookmarks.add(progress, LESSON, 1)
     assert "now with this note" in bookmarks.add(progress, LESSON, 1, "a race")
     assert kept() == [("keys", 0, ""), ("counters", 1, "a race")], "without a note the old one stays"
     assert bookmarks.is_set(progress, LESSON, 1) and not bookmarks.is_set(progress, LESSON, 0)
@@ -71,7 +71,7 @@ def test_a_lesson_that_is_gone_keeps_its_bookmark() -> None:
     bookmarks.add(progress, own, 0, "\udcff")  # a byte that is not UTF-8
     [entry] = bookmarks.entries(installed_course(), progress)
     assert entry.is_gone and entry.note == "?" and entry.lesson == LESSON.title
-    assert "no longer there" in bookmarks.described(1, entry)
+    assert "no longer exists" in bookmarks.described(1, entry)
     assert bookmarks.find("1", progress) is None
 
 

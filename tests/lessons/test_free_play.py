@@ -282,7 +282,7 @@ def test_append_only_files_are_opened_alone_and_by_their_manifest(
     folder = tmp_path / "appendonlydir"
     folder.mkdir()
     (folder / "mine.aof.manifest").write_text("file mine.aof.1.incr.aof seq 1 type i\n")
-    assert "mine.aof.1.incr.aof, which it names, is not beside it" in sandbox.act(f"load {folder}")
+    assert "mine.aof.1.incr.aof, which it names, is not in the same folder" in sandbox.act(f"load {folder}")
     (folder / "mine.aof.1.incr.aof").write_bytes(AOF + b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n")
     sandbox.act(f"load {folder}")
     assert list(sandbox.data()) == [b"l"]

@@ -47,7 +47,7 @@ def test_a_whole_lesson(progress):
         in text
     )
     assert "This step is done. :next goes on." in text
-    assert "Before you go: what you predicted otherwise, once more." in text
+    assert "Before you go, here are your wrong predictions again." in text
     assert "The lesson is done.\n3 of 3 tasks done" in text
     assert Progress(progress.path).of("sample").missed == []
 
@@ -74,7 +74,7 @@ def test_what_cannot_be_done_is_said():
     assert "This is the first step." in text
     assert "There is nothing to take back" in text
     assert "No command has failed so far." in text
-    assert "There is no “:nonsense” here." in text
+    assert "“:nonsense” is not a command here." in text
     assert ":hint    a hint" in text
     assert "The terminals are: alice, bob. You are in alice." in text
     assert "Invalid argument(s)" in text
@@ -161,10 +161,10 @@ def test_to_paragraphs(markdown, plain):
 @pytest.mark.parametrize(
     "typed, said",
     [
-        ("bogus", "There is no “:bogus” here. :help lists what there is."),
-        ("hnit", "There is no “:hnit” here. Did you mean :hint? :help lists what there is."),
+        ("bogus", "“:bogus” is not a command here. :help lists the commands."),
+        ("hnit", "“:hnit” is not a command here. Did you mean :hint? :help lists the commands."),
         ("cut redis01 redis02", "There is no “:cut” here; the laboratory of the full screen does that (F12 there)."),
-        ("data shop", "There is no “:data” here. :help lists what there is."),
+        ("data shop", "“:data” is not a command here. :help lists the commands."),
     ],
 )
 def test_an_unknown_word_behind_a_colon(typed, said):

@@ -86,7 +86,7 @@ def test_a_wrong_answer_brings_it_back_the_next_day(server, tmp_path):
     progress, _ = taken_lesson(server, tmp_path)
     [asked] = review.questions(COURSE, progress)
     later = asked.due + 3 * DAY
-    assert review.answered(progress, asked, False, later) == "It comes back tomorrow."
+    assert review.answered(progress, asked, False, later) == "It returns tomorrow."
     assert len(progress.of("sample").missed) == 1
 
 
@@ -109,12 +109,12 @@ def test_the_review_is_a_conversation(server, tmp_path):
     progress, _ = taken_lesson(server, tmp_path)
     written, lines = [], ["quux", "(nil)"]
     review.converse(COURSE, progress, lambda prompt: lines.pop(0), written.append)
-    assert written == ["Nothing to review. The next question comes tomorrow."]
+    assert written == ["Nothing to review. The next question returns tomorrow."]
     progress.change(lambda kept: setattr(kept.cards[KEY], "due", 1.0))
     written.clear()
     review.converse(COURSE, progress, lambda prompt: lines.pop(0), written.append)
     assert written[0].startswith("1 question to review.") and "No option matches" in "\n".join(written)
-    assert written[-3] == "Right." and written[-1].startswith("It comes back")
+    assert written[-3] == "Right." and written[-1].startswith("It returns")
 
 
 def test_solved_skipped_and_missed_are_told_apart(tmp_path, monkeypatch, capsys):
@@ -140,7 +140,7 @@ def test_solved_skipped_and_missed_are_told_apart(tmp_path, monkeypatch, capsys)
     assert rows["strings"]["tasks_skipped"] == 0 < rows["lists"]["tasks_skipped"]
     print_list()
     text = capsys.readouterr().out
-    assert "tasks skipped, 1 predicted otherwise, 1 to review" in text
+    assert "tasks skipped, 1 wrong prediction, 1 to review" in text
     entries = {entry.id: entry for chapter in course.view().chapters for entry in chapter.lessons}
     assert (entries["strings"].skipped, entries["strings"].review) == (0, False)
     assert entries["lists"].skipped and entries["lists"].review and course.view().due == 1

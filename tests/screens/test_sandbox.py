@@ -39,7 +39,7 @@ async def test_a_data_set_is_loaded_tried_and_comes_back() -> None:
         await until(pilot, lambda: "There is no data set" in screen_text(app), "the names")
         await type_line(pilot, ":hint")
         await settle(pilot)
-        assert "There is no “:hint”" in screen_text(app)
+        assert "“:hint” is not a command here" in screen_text(app)
 
 
 async def test_an_example_of_the_reference_opens_the_sandbox_with_its_data() -> None:

@@ -414,11 +414,11 @@ Input
   -x                   Take the last argument from standard input.
   -X TAG               Take the argument that is TAG from standard input.
   --quoted-input       Read arguments as quoted strings.
-  -r N                 Run the command N times; -1 for ever.
+  -r N                 Run the command N times; -1: forever.
   -i SECONDS           Wait between runs (may be 0.1); also between samples of --scan and others.
   --eval FILE          Run the Lua script FILE: --eval FILE key1 key2 , arg1 arg2
   --ldb                With --eval: debug the script, on a copy of the data.
-  --ldb-sync-mode      ... on the data themselves; the server serves no other client meanwhile.
+  --ldb-sync-mode      ... on the data itself; other clients have to wait meanwhile.
   --pipe               Send raw protocol from standard input, as fast as it goes.
   --pipe-timeout N     Give up after N seconds without a reply (30; 0: never).
 
@@ -440,7 +440,7 @@ Looking at a server
   --bigkeys            The biggest key of each type, by elements.
   --memkeys            ... by memory; --memkeys-samples N.
   --hotkeys            The keys used most; needs a maxmemory-policy *lfu.
-  --replica            Show the stream of commands that a replica gets.
+  --replica            Show the stream of commands that a replica receives.
   --rdb FILE           Fetch a snapshot; --functions-rdb FILE only the functions. "-": to output.
 
   --help, --version    This text; the version.

@@ -48,7 +48,7 @@ def _span_lines(span: Span, every_byte: bool, indent: str) -> Iterator[str]:
         for at in range(SHOWN_BYTES, len(data), SHOWN_BYTES):
             yield f"{indent}{span.offset + at:>8}  {data[at : at + SHOWN_BYTES].hex(' ')}"
     if span.inside:
-        yield f"{indent}{_INDENT}  decompressed, with offsets of its own:"
+        yield f"{indent}{_INDENT}  decompressed, with separate offsets:"
         for inner in span.inside:
             yield from _span_lines(inner, every_byte, indent + _INDENT)
 

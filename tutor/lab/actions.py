@@ -111,7 +111,7 @@ def action_of(verb: str, words: list[str]) -> Action:
         return actions.CloseClient(words[0])
     if verb in NAMES:
         raise ActionError(f"{verb} wants other words: {USAGE[verb]}")
-    raise ActionError(f"{verb} is no action: {', '.join(NAMES)}, or NAME> COMMAND")
+    raise ActionError(f"{verb} is not an action: {', '.join(NAMES)}, or NAME> COMMAND")
 
 
 def shown(name: str) -> str:

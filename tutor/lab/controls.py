@@ -30,7 +30,7 @@ CONTROLS = (
     Control("p", "pause {a}", "pause node", "Stop a process (SIGSTOP); its connections stay"),
     Control("", "continue {a}", "continue node", "Let a stopped process go on (SIGCONT)"),
     Control("", "stop {a}", "shut down", "Ask a process to shut down (SIGTERM)"),
-    Control("o", "plug {a}", "plug", "Pull the plug: what was not fsynced is gone"),
+    Control("o", "plug {a}", "plug", "Cut the power: what was not fsynced is lost"),
     Control("", "wipe {a}", "wipe", "Forget all that is on the disk of a node that does not run"),
     Control("f", "{a}> REPLICAOF NO ONE", "promote", "Make a replica a master"),
     Control("r", "{a}> REPLICAOF {at} {port}", "follow", "Make a node a replica of another one"),

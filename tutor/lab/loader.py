@@ -79,14 +79,14 @@ def _check(spec: ScenarioSpec, path: str, lines: dict[tuple[Any, ...], int]) -> 
             raise wrong(f"{node.address!r} is not an address like 172.16.6.18:6379", "nodes", name, "address")
     for name, sentinel in spec.sentinels.items():
         if name in spec.nodes or not name.isalnum():
-            raise wrong(f"a Sentinel needs a name of its own, letters and digits, not {name!r}", "sentinels", name)
+            raise wrong(f"a Sentinel needs a unique name of letters and digits, not {name!r}", "sentinels", name)
         if not _ADDRESS.fullmatch(sentinel.address):
             raise wrong(f"{sentinel.address!r} is not an address", "sentinels", name, "address")
         known[name] = None
     for name, application in spec.applications.items():
         if name in known or not name.isalnum():
             raise wrong(
-                f"an application needs a name of its own, letters and digits, not {name!r}", "applications", name
+                f"an application needs a unique name of letters and digits, not {name!r}", "applications", name
             )
         if bool(application.asks) == bool(application.writes_to):
             raise wrong("an application either asks Sentinels or writes to a node", "applications", name)

@@ -124,7 +124,7 @@ def unknown(line: str, place: str = "lesson", plain: bool = False) -> str:
         return f"There is no “:{word}” here; {how}."
     near = difflib.get_close_matches(word[:LINE], known, 1, 0.6)
     meant = f" Did you mean :{near[0]}?" if near else ""
-    return f"There is no “:{shorten(word)}” here.{meant} :help lists what there is."
+    return f"“:{shorten(word)}” is not a command here.{meant} :help lists the commands."
 
 
 def terminals_are(names: Sequence[str], current: str) -> str:

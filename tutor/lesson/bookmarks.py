@@ -61,7 +61,7 @@ def add(progress: Progress, lesson: Lesson, step: int, note: str = "") -> str:
     progress.change(change)
     if was_set:
         return (
-            f"Step {step + 1} is bookmarked already{', now with this note' if text else ''}. :bookmarks removes it."
+            f"Step {step + 1} is already bookmarked{', now with this note' if text else ''}. :bookmarks removes it."
         )
     return f"Step {step + 1} is bookmarked. :bookmarks lists your bookmarks."
 
@@ -121,7 +121,7 @@ def _entry(bookmark: Bookmark, lesson: Lesson | None, taken: Taken | None) -> Bo
 def described(number: int, entry: BookmarkEntry) -> str:
     """Return a bookmark as a line of a list."""
     note = f": {entry.note}" if entry.note else ""
-    gone = "  (this lesson is no longer there)" if entry.is_gone else ""
+    gone = "  (this lesson no longer exists)" if entry.is_gone else ""
     return f"{number:>3}. {entry.lesson}, step {entry.step + 1}, {entry.title}{note}{gone}"
 
 
@@ -159,7 +159,7 @@ def find(number: str, progress: Progress | None = None, exists: bool = True) -> 
         print(f"redis-tutor: {entry}", file=sys.stderr)
         return None
     if exists and entry.is_gone:
-        print(f"redis-tutor: the lesson {entry.lesson!r} is no longer there", file=sys.stderr)
+        print(f"redis-tutor: the lesson {entry.lesson!r} no longer exists", file=sys.stderr)
         return None
     return entry
 

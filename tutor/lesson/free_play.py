@@ -39,7 +39,7 @@ MANY_ROWS = 1500  # of the journal; then a dump takes the place of the older one
 TOO_MANY_ROWS = MOST_ROWS - 500  # then that happens at once
 UNDO_KEPT = 200  # of its rows
 LONG_SECONDS = 1.0  # then it is said that a file is being read
-EMPTY = "The sandbox starts afresh: the server is empty, and its history is gone."
+EMPTY = "The sandbox was reset: the server is empty, and its undo history is deleted."
 NO_LESSON = "The sandbox has no tasks. :data loads a data set to try commands on."
 ABOUT = """\
 Your own server, to try things on. It is saved as you type: when you come back, its data, its undo history and this
@@ -48,7 +48,7 @@ terminal are as you left them.
 - `Tab` completes commands, options and keys; the line below the prompt shows the syntax.
 - `HELP command` explains a command, `HELP @string` lists a group.
 - `:edit` (**Ctrl+X**) opens an editor for Lua scripts, function libraries and transactions.
-- `:undo` (**F4**) takes back the last command that changed something. `:reset` starts afresh.
+- `:undo` (**F4**) takes back the last command that changed something. `:reset` starts over.
 - `:data` loads a data set: {names}.
 - `:load FILE` opens your own dump or append-only file. The file itself is never changed.
 - `:connect HOST:PORT` inspects a real server, read-only.

@@ -51,7 +51,7 @@ def hint_at(task: Task, level: int, terminals: tuple[str, ...], reaction: str = 
     of = levels(task)
     if level >= of:
         lines = tuple(split_line(line, terminals) for line in task.solution)
-        return Hint("This does it:", of, of, lines)
+        return Hint("The solution:", of, of, lines)
     text = task.hints[level - 1]
     return Hint(f"{reaction} {text}".strip() if level == 1 else text, level, of)
 

@@ -80,7 +80,7 @@ def _words(lesson: Lesson, taken: Taken | None, placed: bool, due: int, steps: l
     if skipped := skipped_in(lesson, taken):
         words.append(f"{skipped} task{'s' if skipped > 1 else ''} skipped")
     if taken and taken.missed:
-        words.append(f"{len(taken.missed)} predicted otherwise")
+        words.append(f"{len(taken.missed)} wrong prediction{'s' if len(taken.missed) > 1 else ''}")
     if due:
         words.append(f"{due} to review")
     if steps:

@@ -101,7 +101,7 @@ def _copy_parts(file: Path, folder: Path) -> list[str]:
     parts = [file.with_name(each.name) for each in manifest.loaded]
     missing = [each.name for each in parts if not each.is_file()]
     if missing:
-        raise CannotLoad(f"{file} cannot be loaded: {missing[0]}, which it names, is not beside it.")
+        raise CannotLoad(f"{file} cannot be loaded: {missing[0]}, which it names, is not in the same folder.")
     size = sum(each.stat().st_size for each in parts)
     if size > MAX_BYTES:
         raise CannotLoad(f"The files of {file} have {size:,} bytes; at most {MAX_BYTES:,} can be loaded.")

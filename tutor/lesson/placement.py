@@ -224,7 +224,7 @@ class Placement:
         self._answered += 1
         if not right:
             self._wrong.append(now)
-        told = "Every answer from here on has to be right." if not right and len(self._wrong) == MOST_WRONG else ""
+        told = "From now on, every answer must be right." if not right and len(self._wrong) == MOST_WRONG else ""
         return ReviewOutcome(right, one_line(now.prediction.answers[0]), now.prediction.because, told)
 
     def finish(self) -> PlacementResult:

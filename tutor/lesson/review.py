@@ -101,8 +101,8 @@ def answered(progress: Progress, asked: DueQuestion, right: bool, now: float | N
 
     progress.change(change)
     if after is None:
-        return "You know it: it does not come back."
-    return f"It comes back {in_days(after.due, moment)}."
+        return "You know it: this question does not return."
+    return f"It returns {in_days(after.due, moment)}."
 
 
 def in_days(due_at: float, now: float) -> str:
@@ -119,9 +119,9 @@ def converse(
     if not asked:
         rest = questions(course, progress)
         write(
-            f"Nothing to review. The next question comes {in_days(rest[0].due, time.time())}."
+            f"Nothing to review. The next question returns {in_days(rest[0].due, time.time())}."
             if rest
-            else "Nothing to review: no prediction of yours has come out otherwise."
+            else "Nothing to review: none of your predictions was wrong."
         )
         return
     write(f"{len(asked)} question{'s' if len(asked) > 1 else ''} to review. An empty line ends the review.")

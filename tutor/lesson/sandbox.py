@@ -188,8 +188,8 @@ class Sandbox:
     def step(self) -> StepView:
         """Return the step to show."""
         text = (
-            "A server of your own, empty and with nothing at stake. Whatever you do here is gone when you leave.\n\n"
-            "- `Tab` completes commands, options and keys; below the prompt stands the syntax.\n"
+            "Your own empty server, to try things on. It is discarded when you leave.\n\n"
+            "- `Tab` completes commands, options and keys; the line below the prompt shows the syntax.\n"
             "- `HELP command` explains a command, `HELP @string` lists a group.\n"
             "- **F4** takes back the last command that changed something."
         )
@@ -431,7 +431,7 @@ class Sandbox:
     async def _undo(self) -> None:
         moment = self._moments.take_back()
         if moment is None:
-            self._post(m.Notice("There is nothing to take back: no command has changed anything."))
+            self._post(m.Notice("There is nothing to undo: no command has changed anything."))
             return
         await self._go_back(moment.place, f"taken back: {shorten(moment.line, LINE)}")
 
@@ -700,7 +700,7 @@ class Sandbox:
         """Draw a key or a subject from now on, whatever is typed; nothing to draw what is typed about again."""
         pinned: bytes | str | None = what if what in SUBJECTS else what.encode(errors="surrogateescape") or None
         await self._show_picture(lambda db, client: self._watcher.show(pinned, db, client))
-        drawn = f"The picture shows {what} from now on." if what else "The picture shows what you type about."
+        drawn = f"The picture shows {what} from now on." if what else "The picture follows your commands."
         self._post(m.Notice(drawn))
 
     # -- the keys

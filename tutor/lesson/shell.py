@@ -258,7 +258,7 @@ class Shell:
             return (rest[0] if rest else "").encode().decode("unicode_escape")
         if name == "pull-the-plug":
             self.machine.cut_power()
-            return "(the power is gone, and comes back; the server is not started)\n"
+            return "(The power failed and is back. The server is not running.)\n"
         if name == "kill":
             raise _Failed("kill: the server's number is not known here: pkill -9 redis-server goes by the name")
         if name not in commands:
@@ -557,7 +557,7 @@ class Shell:
                 raise _Failed(f"redis-cli: this small shell does not take {word}")
         alone = ("--bigkeys", "--memkeys", "--hotkeys", "--scan", "--pipe", "-x", "-v", "--version")
         if not todo and not any(word in alone for word in rest) and given is None:
-            raise _Failed("(The prompt of redis-cli is the terminal beside this one. Here it wants a command.)")
+            raise _Failed("(For the prompt of redis-cli, use its terminal. Here, add a command.)")
         place = self._address(host, port)
         if todo and not rest and todo[0].lower() not in LONG_COMMANDS and not todo[0].isdigit():
             return self._call(place, todo)

@@ -142,7 +142,7 @@ def told(taken: Summary) -> list[str]:
         said, right = short(wrong.said), short(wrong.right)
         rows.append(f"Step {wrong.step + 1}: “{short(wrong.question)}” You said {said}; it is {right}.")
     if taken.wrong:
-        rows.append("What came out otherwise returns in the review (redis-tutor review).")
+        rows.append("The review asks your wrong predictions again (redis-tutor review).")
     for step, goal in taken.skipped:
         rows.append(f"Skipped in step {step + 1}: {short(goal)}")
     if taken.unanswered:

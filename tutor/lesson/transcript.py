@@ -57,7 +57,7 @@ def parse(text: str, path: str, line: int, shell: bool = False) -> tuple[Transcr
             finish()
             command, prompt, at, reply, started = match[2].strip(), match[1], number, [], True
             if not command:
-                raise Problem(path, number, "there is no command behind the prompt")
+                raise Problem(path, number, "there is no command after the prompt")
         else:
             if not shell and _ALMOST.match(row):
                 raise Problem(path, number, f"`{row[:40]}` is nearly a prompt: expected `127.0.0.1:6379> COMMAND`")

@@ -97,7 +97,7 @@ class BookmarksScreen(TutorScreen[BookmarkEntry | None]):
         entry = self._entries[event.option_index]
         rows = [f"{entry.lesson}, step {entry.step + 1}: {entry.title}"]
         rows += [entry.note] if entry.note else []
-        rows += ["This lesson is no longer there."] if entry.is_gone else []
+        rows += ["This lesson no longer exists."] if entry.is_gone else []
         rows += [f"You are at step {entry.at + 1} of this lesson."] if entry.at else []
         self.query_one("#told", Static).update("\n".join(rows))
 

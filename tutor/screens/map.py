@@ -241,7 +241,7 @@ class MapScreen(TutorScreen[None]):
             facts.append(told)
             facts += [f"{lesson.skipped} skipped"] * bool(lesson.skipped and not lesson.done)
         if lesson.missed and not lesson.review:
-            facts.append(f"{lesson.missed} predicted otherwise")
+            facts.append(f"{lesson.missed} wrong prediction{'s' if lesson.missed > 1 else ''}")
         verb = "continue" if lesson.started and not lesson.done else "take it again" if lesson.done else "start"
         parts: list[Content | str | tuple[str, str]] = [
             (lesson.title, "bold $text-primary"),

@@ -55,7 +55,7 @@ branch, **=** compares. Nothing breaks: go back.
 """
 ONE_BRANCH = "There is one branch. Go back and do something else: that starts another one."
 IDLE_S = 0.05  # after which nobody waits, and the next step back is made ready
-NOTHING_TO_DO = {"next_branch": ONE_BRANCH, "undo": "There is no action to take back."}
+NOTHING_TO_DO = {"next_branch": ONE_BRANCH, "undo": "There is no action to undo."}
 
 
 class LaboratoryScreen(TutorScreen[None]):
