@@ -121,7 +121,7 @@ def unknown(line: str, place: str = "lesson", plain: bool = False) -> str:
     known = [action.name for action in offered(place, plain)]
     if word in _OF_THE_LABORATORY and place == "lesson":
         how = "the laboratory of the full screen does that (F12 there)" if plain else "the laboratory does that: F12"
-        return f"There is no “:{word}” here; {how}."
+        return f"“:{word}” is not a command here; {how}."
     near = difflib.get_close_matches(word[:LINE], known, 1, 0.6)
     meant = f" Did you mean :{near[0]}?" if near else ""
     return f"“:{shorten(word)}” is not a command here.{meant} :help lists the commands."
