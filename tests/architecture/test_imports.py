@@ -60,6 +60,7 @@ TUTOR_ROOMS = [
     "ending",
     "answers",
     "convert",
+    "processes",
     "prompt",
     "client",
     "explain",

@@ -217,10 +217,8 @@ BREAKS = [
 @pytest.fixture
 def proved(tmp_path, monkeypatch):
     """Return what `redis-tutor verify FILE` writes of a file, without a server."""
-    monkeypatch.setattr(verify, "find_real_server", lambda: None)
-    monkeypatch.setattr(
-        verify, "prove", lambda lesson, program, name: (verify.prove_text(lesson), verify.Proof(lesson, "", []))
-    )
+    monkeypatch.setattr(verify, "find_real_servers", list)
+    monkeypatch.setattr(verify, "prove", lambda lesson: (verify.prove_text(lesson), verify.Proof(lesson, "", [])))
 
     def prove(*contents):
         written, names = [], []
@@ -228,7 +226,7 @@ def proved(tmp_path, monkeypatch):
             path = tmp_path / f"lesson-{number}.md"
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
             names.append(str(path))
-        status = verify.main(names, written.append)
+        status = verify.main(names, written.append, at_once=1)
         assert status == (1 if len(written) > 1 else 0)
         return [row.replace(f"{tmp_path}/", "") for row in written[:-1]]
 

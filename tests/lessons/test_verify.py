@@ -86,7 +86,7 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     good.write_text(LESSON)
     bad.write_text(LESSON.replace('"1"', '"2"'))
     broken.write_text("nothing")
-    monkeypatch.setattr(verify, "find_real_server", lambda: None)
+    monkeypatch.setattr(verify, "find_real_servers", list)
     assert verify.main([str(good)]) == 0
     assert "1 lessons, 2 replies, 1 tasks, 1 wrong attempts on this engine (no real server found" in (
         capsys.readouterr().out
@@ -98,6 +98,18 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     assert "2 problems" in told
     assert verify.main(["nosuch"]) == 1
     assert "there is no lesson 'nosuch'" in capsys.readouterr().out
+
+
+def test_replies_of_redis_7_are_not_compared_with_later_servers():
+    lesson = parse_lesson(LESSON.replace('"1"', '"2"').replace("```redis\n", "```redis redis-7\n"), "sample.md")
+    told = "`GET a` gives another reply"
+    for where, compared in [("this engine", True), ("Redis 7.2.4", True), ("Valkey 8.1.8", False), ("X 10.0", False)]:
+        server = EngineServer(lesson.terminals)
+        try:
+            proof = verify.prove_on(server, lesson, where)
+        finally:
+            server.close()
+        assert any(told in str(problem) for problem in proof.problems) is compared, where
 
 
 TWO_TERMINALS = (

@@ -22,8 +22,11 @@ class Problem(Exception):  # noqa: N818
     """Something wrong in a file of the course. `str()` is a compiler's line: `file:line: what is wrong`."""
 
     def __init__(self, path: str, line: int, text: str) -> None:
-        super().__init__(f"{path}:{line}: {text}")
+        super().__init__(path, line, text)
         self.path, self.line, self.text = path, line, text
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text}"
 
 
 class _CoursePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -177,6 +180,7 @@ class Example:
     unordered: bool = False  # the elements of replies come in any order
     waits: bool = False  # the last command blocks: its reply arrives later
     setup: bool = False  # typed for the learner when the step is entered
+    redis_7: bool = False  # its replies are those of Redis 7; later versions print something else
 
     @property
     def arrives(self) -> bool:

@@ -42,7 +42,7 @@ from tutor.lesson.model import (
 from tutor.lesson.sources import Document, Place, UnreadableSource, clean, named, near, read_text, short
 from tutor.prompt.markdown import reflow
 
-FLAGS = ("unordered", "waits", "setup")
+FLAGS = ("unordered", "waits", "setup", "redis-7")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LINK = re.compile(r"\[[^\]\n]*\]\(<?([^)\s>]+)>?(?:\s+[\"'][^)]*)?\)|^\[[^\]]+\]:\s*(\S+)", re.M)
 _SPACED = re.compile(r"\[[^\]\n]+\]\(([^)<>\"'\s]+ [^)<>\"']+)\)")

