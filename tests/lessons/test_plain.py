@@ -163,7 +163,10 @@ def test_to_paragraphs(markdown, plain):
     [
         ("bogus", "“:bogus” is not a command here. :help lists the commands."),
         ("hnit", "“:hnit” is not a command here. Did you mean :hint? :help lists the commands."),
-        ("cut redis01 redis02", "“:cut” is not a command here; the laboratory of the full screen does that (F12 there)."),
+        (
+            "cut redis01 redis02",
+            "“:cut” is not a command here; the laboratory of the full screen does that (F12 there).",
+        ),
         ("data shop", "“:data” is not a command here. :help lists the commands."),
     ],
 )
