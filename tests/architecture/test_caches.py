@@ -10,7 +10,10 @@ import pytest
 from engine.live import memory
 from engine.protocol import caches
 from tests.architecture.test_imports import ENGINE, ROOT
+from tests.architecture.trees import tree_of
 from tests.inprocess import InProcess
+
+pytestmark = pytest.mark.long
 
 
 def name_of(decorator: ast.expr) -> str:
@@ -20,7 +23,7 @@ def name_of(decorator: ast.expr) -> str:
 
 @pytest.mark.parametrize("path", ENGINE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_function_with_a_limited_cache_is_registered(path) -> None:
-    for function in ast.walk(ast.parse(path.read_text())):
+    for function in ast.walk(tree_of(path)):
         if isinstance(function, ast.FunctionDef):
             decorators = list(map(name_of, function.decorator_list))
             assert "lru_cache" not in decorators or decorators[0] == "cleared_when_idle", f"{path}:{function.lineno}"

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture.trees import tree_of
 from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 ENGINE = sorted((ROOT / "engine").rglob("*.py"))
@@ -87,7 +90,7 @@ CIRCLE_MAX = 8  # modules that know each other
 def imports(path: Path) -> list[tuple[str, int]]:
     """Return (module, line) of each import in a file, for annotations and within functions, too."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

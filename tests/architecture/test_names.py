@@ -5,6 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from tests.architecture.trees import tree_of
+
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -20,7 +26,7 @@ def test_class_names_are_unique() -> None:
     found = defaultdict(list)
     for package in ("engine", "tutor"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            for name in classes(ast.parse(path.read_text()).body):
+            for name in classes(tree_of(path).body):
                 found[name].append(str(path.relative_to(ROOT)))
     assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
 
@@ -42,7 +48,7 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def test_texts_name_no_class() -> None:
     """A log line or an error is Redis's own: renaming a class must not change it."""
-    trees = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "engine").rglob("*.py"))}
+    trees = {path: tree_of(path) for path in sorted((ROOT / "engine").rglob("*.py"))}
     compound = {
         name
         for tree in trees.values()

@@ -7,6 +7,8 @@ import pytest
 
 from tests.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.long
+
 TESTS = Path(__file__).parents[1]
 TAKE_SECONDS = {"wait", "join", "settimeout"}
 SIMULATED = {"drive.wait", "server.wait"}  # where time is an argument

@@ -18,6 +18,9 @@ from tests.real import find_servers, missing, start_server
 from tests.waiting import PATIENCE_S, wait_until
 from tests.world import QuietWorld
 
+pytestmark = pytest.mark.long
+
+
 # No scores of -0 here: what a command makes of one depends on the encoding, so no file of commands keeps it.
 LIBRARY = b"#!lua name=lib\nredis.register_function('f', function(keys, args) return args[1] end)"
 

@@ -24,6 +24,8 @@ from tests.differential.sequences import (
 )
 from tests.real import find_servers, server_program
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = int(os.environ.get("EXAMPLES", "12"))
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tests.differential.pair import Pair
 from tests.real import RealServer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def pair(real_server: RealServer) -> Iterator[Pair]:

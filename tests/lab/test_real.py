@@ -7,6 +7,8 @@ from tests.lab.real import play_all
 from tests.real import server_program
 from tutor.lab.loader import find, names, read_scenario
 
+pytestmark = pytest.mark.long
+
 LONGEST_S = 4.5  # what the steps of a scenario wait in all
 
 

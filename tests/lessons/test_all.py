@@ -21,7 +21,7 @@ def played_on_a_real_server():
     Of those with Sentinels it is one, unless all are: real Sentinels take half a minute for each failover.
     """
     rest = [lesson for lesson in COURSE.lessons if lesson not in WITH_SENTINELS]
-    return [*share(rest, 3), *share(WITH_SENTINELS, len(WITH_SENTINELS))]
+    return [*share(rest, 5), *share(WITH_SENTINELS, len(WITH_SENTINELS))]
 
 
 @pytest.fixture(scope="module", autouse=True)

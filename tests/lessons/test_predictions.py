@@ -26,6 +26,8 @@ from tutor.screens.preferences import Preferences
 from tutor.theme import shades
 from tutor.widgets.terminal import Terminal
 
+pytestmark = pytest.mark.long
+
 SHIPPED = [
     pytest.param(prediction, id=f"{lesson.id}:{prediction.line}")
     for lesson in installed_course().lessons

@@ -9,6 +9,8 @@ from tutor.lesson.model import split_line
 from tutor.lesson.multi_server import MachinesServer
 from tutor.lesson.session import Foreseen, Session, TaskDone
 
+pytestmark = pytest.mark.long
+
 COURSE = installed_course()
 
 ROUTES = [  # lesson, a part of the task's solution, what is typed instead

@@ -7,6 +7,7 @@ import pytest
 
 from engine.protocol.resp import encode_command
 from tests.pictures.drawing import WIDTHS, Watched, written
+from tests.share import EVERYTHING
 from tutor.pictures.canvas import duration
 
 # What is typed, line by line; a number lets so many seconds pass; `key: line` draws another key than the first.
@@ -158,15 +159,16 @@ def test_story(name: str, snapshot: Callable[[str, str], None]) -> None:
 
 # --- a key of a million elements ---------------------------------------------------------------------------------
 
-MILLION = 1_000_000
+SIZE = 1_000_000 if EVERYTHING else 100_000  # elements of a large key
+HALF = SIZE // 2
 LOOKS_MAX = 24
 ITEMS_MAX = 200  # elements, all looks together
 BYTES_MAX = 4096
 
 
 def fill(node: Watched, kind: str) -> None:
-    """Make a key of a million elements (a stream has fewer: each entry is a command)."""
-    numbers = [b"%d" % i for i in range(MILLION)]
+    """Make a large key (a stream has fewer: each entry is a command)."""
+    numbers = [b"%d" % i for i in range(SIZE)]
     if kind == "list":
         node.run(1, b"RPUSH", b"k", *numbers)
     elif kind == "set":
@@ -176,7 +178,7 @@ def fill(node: Watched, kind: str) -> None:
     elif kind == "sorted set":
         node.run(1, b"ZADD", b"k", *(word for each in numbers for word in (each, b"m" + each)))
     elif kind == "string":
-        node.run(1, b"SETRANGE", b"k", b"%d" % MILLION, b"x")
+        node.run(1, b"SETRANGE", b"k", b"%d" % SIZE, b"x")
     else:
         for i in range(20_000):
             node.send(1, encode_command([b"XADD", b"k", b"%d-0" % (i + 1), b"f", b"v"]))
@@ -199,11 +201,11 @@ def size_of(reply: Any) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        ("list", "LSET k 500000 changed"),
+        ("list", f"LSET k {HALF} changed"),
         ("set", "SADD k another"),
-        ("hash", "HSET k f500000 changed"),
-        ("sorted set", "ZINCRBY k 2.5 m500000"),
-        ("string", "SETRANGE k 500000 changed"),
+        ("hash", f"HSET k f{HALF} changed"),
+        ("sorted set", f"ZINCRBY k 2.5 m{HALF}"),
+        ("string", f"SETRANGE k {HALF} changed"),
         ("stream", "XADD k 50000-0 f v"),
     ],
 )
@@ -228,7 +230,12 @@ def test_large_keys_are_read_in_part(kind: str, line: str) -> None:
     for width, picture in pictures.items():
         assert len(picture.lines) <= 30
         assert written(picture, width)
-    said = {"list": "index 500,000", "set": "`another`", "hash": "`changed`", "sorted set": "from 500000 to 500002.5"}
+    said = {
+        "list": f"index {HALF:,}",
+        "set": "`another`",
+        "hash": "`changed`",
+        "sorted set": f"from {HALF} to {HALF + 2.5}",
+    }
     assert said.get(kind, "") in pictures[80].sentence
     assert pictures[80].sentence
 

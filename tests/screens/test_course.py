@@ -209,7 +209,7 @@ def lesson_names() -> list[str]:
     from tutor.lesson.catalogue import installed_course
 
     names = [lesson.id for lesson in installed_course().lessons if lesson.id != "strings"]
-    return share(names, 30)
+    return share(names, 40)
 
 
 @pytest.mark.parametrize("name", lesson_names())
