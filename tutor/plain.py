@@ -30,6 +30,7 @@ from tutor.lesson.lines import wants_command
 from tutor.lesson.progress import Progress
 from tutor.lesson.reading import Problems
 from tutor.lesson.real_server import RealServer, parse_address
+from tutor.lesson.transcript import prompted
 from tutor.lesson.view import (
     Block,
     BookmarkEntry,
@@ -134,15 +135,16 @@ class Plain:
             return
         self.over = line is None
         if line is not None:
-            self.take(line.strip())
+            self.take(line.rstrip("\r\n"))
 
     def take(self, line: str) -> None:
         """Do what a line asks for."""
-        if line in LEAVING:
+        said = line.strip()
+        if said in LEAVING:
             self.over = True
-        elif line.startswith(":"):
-            self.tutor_command(line[1:])
-        elif line:
+        elif said.startswith(":"):
+            self.tutor_command(said[1:])
+        elif said or self.lesson.is_python(self.terminal):  # where an empty line ends a block
             if self.terminal in self._waiting:  # as in redis-cli, where nothing can be typed while it waits
                 self.interrupt()
             self.hear(self.driver.do(self.controller.submit(self.terminal, line, None), self.terminal))
@@ -535,7 +537,7 @@ class Plain:
         self.write(f"{hint.heading}: {to_plain(hint.text)}")
         for terminal, line in hint.lines:
             where = f" (terminal {terminal})" if len(self.lesson.terminals) > 1 else ""
-            self.write(f"    {line}{where}")
+            self.write("\n".join(f"    {row}" for row in f"{line}{where}".split("\n")))
 
     def review(self) -> None:
         """Ask the predictions once more that were missed."""
@@ -592,9 +594,7 @@ def _example(example: ExampleView) -> Iterable[str]:
     else:
         yield f"Example{where}, :run types it:"
     for prompt, (command, reply) in zip(example.prompts, example.exchanges, strict=True):
-        if command:
-            yield f"    {prompt}{command}"
-        yield from (f"    {row}" for row in reply.splitlines())
+        yield from (f"    {row}" for row in (*prompted(prompt, command), *reply.splitlines()))
 
 
 class PlainSandbox(Plain):

@@ -147,7 +147,8 @@ class _LessonWalk:
 
     def looked_again(self, example: Example, exchange: TranscriptCommand, text: str) -> str:
         """Return what a command prints that only looks, once things between machines have come to rest."""
-        if not self.lesson.on_machines or not only_looks(words_of(exchange.command)):
+        lesson, program = self.lesson, self.lesson.is_python(example.terminal)
+        if not lesson.on_machines or program or not only_looks(words_of(exchange.command)):
             return text
         until = time.monotonic() + MACHINES_SECONDS
         while not self.as_written(example, exchange.expected, text) and time.monotonic() < until:
@@ -239,7 +240,7 @@ class _LessonWalk:
         for at, (terminal, line) in enumerate(lines):
             words = [to_text(word) for word in split_args(line) or ()]
             read = equivalences.value_of(words)
-            if not read or self.lesson.is_shell(terminal) or not ADDS.search(task.goal):
+            if not read or not self.lesson.is_prompt(terminal) or not ADDS.search(task.goal):
                 continue
             value = self.value_after(lines[: at + 1], read)
             given = not value or value in task.goal  # then it may be set as well
@@ -263,7 +264,7 @@ class _LessonWalk:
     def stands_for(self, other: str, name: str) -> bool:
         """Return whether another terminal could be taken for the one that a task names, and would be wrong."""
         lesson = self.lesson
-        if lesson.is_shell(other) is not lesson.is_shell(name):
+        if lesson.kind_of(other) != lesson.kind_of(name):
             return False
         return name not in lesson.front.servers or lesson.server_of(other) != lesson.server_of(name)
 
@@ -391,7 +392,7 @@ def _commands(lesson: Lesson, task: Task) -> Iterator[Problem]:
             yield Problem(lesson.path, at, f"{field}: {text}")
         elif field.startswith("wrong") or lesson.is_shell(terminal) or error_wanted(command):
             continue
-        elif reason := _refused(command):
+        elif reason := (_refused_by_python if lesson.is_python(terminal) else _refused)(command):
             yield Problem(lesson.path, at, f"{field}: `{short(command)}` cannot be executed: {reason}")
     for place, condition in _conditions(task):
         if condition.command is not None and (reason := _refused(condition.command) or _changes(condition.command)):
@@ -448,6 +449,15 @@ def _refused(line: str) -> str:
     arity = command.arity
     if len(argv) != arity if arity >= 0 else len(argv) < -arity:
         return "it has too few or too many arguments"
+    return ""
+
+
+def _refused_by_python(source: str) -> str:
+    """Return why Python would not run a statement, or nothing."""
+    try:
+        compile(f"{source}\n", "<stdin>", "single")
+    except SyntaxError as error:
+        return str(error.msg)
     return ""
 
 

@@ -291,7 +291,7 @@ def test_a_task_is_done_from_the_editor_and_shells_are_left_out(opened: Callable
     keys, args = rest[: int(count)], rest[int(count) :]
     lesson.run(text, " ".join(map(bytes.decode, keys)), " ".join(map(bytes.decode, args)))
     assert any(isinstance(news, m.TaskCompleted) for news in lesson.said)
-    lesson.controller._is_shell = lambda terminal: True  # type: ignore[method-assign]
+    lesson.controller._is_prompt = lambda terminal: False  # type: ignore[method-assign]
     lesson.run("return 1")
     assert [news.reason for news in lesson.said if isinstance(news, m.EditorRefused)] == [editor.NO_TERMINAL]
 

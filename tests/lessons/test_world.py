@@ -18,7 +18,6 @@ from tests.lessons.test_machines import LESSON, TEXT
 from tests.waiting import PATIENCE_S, wait_until
 from tutor.client import Connection
 from tutor.lesson.catalogue import installed_course
-from tutor.lesson.controller import skipped
 from tutor.lesson.machines import free_port, info_fields
 from tutor.lesson.multi_server import MachinesServer
 from tutor.lesson.progress import Progress
@@ -27,6 +26,7 @@ from tutor.lesson.server import EngineServer
 from tutor.lesson.session import Session
 from tutor.lesson_server.parent import HostError, MachineSpec, Recovered, WorldServer
 from tutor.lesson_server.world import AWAY_US, HostedWorld
+from tutor.prompt.conversation import skipped
 
 CONFIG = ("protected-mode no", "repl-diskless-sync-delay 0")
 

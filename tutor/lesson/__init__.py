@@ -17,7 +17,9 @@
     progress        what the learner has done, kept in a file
     front_end       what front ends and controllers expect of each other; `messages`, `view`: what they exchange
     controller      a lesson with its server and terminals, which a front end drives; `sandbox`: without a lesson
-    terminal        one terminal's connection, in a thread of its own; `shell_terminal` is one on a machine
+    terminal        one terminal's connection, in a thread of its own
+    program_terminal  one that is a program: a machine's shell (`shell_terminal`), or Python (`python_terminal`)
+    printed         what a terminal prints for a reply, or a program prints
     key_view        what the inspector shows of the keys, read without side effects
     wire_view       bytes on the wire, explained frame by frame
     listing         `redis-tutor list`

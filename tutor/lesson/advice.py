@@ -1,5 +1,6 @@
 """What a session says when it is asked: hints, level by level, and the explanation of the last line."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from tutor.lesson import hints
@@ -8,6 +9,7 @@ from tutor.lesson.diagnosis import explain_error
 from tutor.lesson.diagnosis.observer import Observer
 from tutor.lesson.hints import Hint, HintLevel
 from tutor.lesson.model import Lesson, Step, Task
+from tutor.lesson.python_errors import exception_of, explained
 from tutor.lesson.server import SessionServer
 from tutor.lesson.typed import innermost
 from tutor.prompt.words import printable, shorten
@@ -56,6 +58,9 @@ class Advice:
         text = self._foreseen(task, state)
         if not text and (found := self.observer.asked(task, state, step, only_last)):
             text = found.text
+        own = [each for each in attempts if each.own and each.argv]
+        if not text and own and own[-1].failed and self.lesson.is_python(own[-1].terminal):
+            text = explained(own[-1].printed)
         if not text:
             finding = check(task.conditions, inspect, attempts)
             text = hints.react(
@@ -90,11 +95,25 @@ class Advice:
                 if sentence or any(e.failed for e in own)
                 else NOTHING_FAILED
             )
-        return "\n".join([f"{shown}: {sentence}" if sentence else f"{shown}:", *self._page(last, sentence)])
+        page = self._page(last, sentence)
+        if self.lesson.is_python(last.terminal):
+            page = self._python_page(last, state.attempts)
+        return "\n".join([f"{shown}: {sentence}" if sentence else f"{shown}:", *page])
+
+    def _python_page(self, last: Attempt, attempts: Sequence[Attempt]) -> list[str]:
+        """Return what Python's exception means, and the server's error that may be behind it."""
+        name, text = exception_of(last.printed)
+        page = [explained(last.printed)] if name else []
+        sent = next((each for each in reversed(attempts) if each.argv and not each.text), None)
+        if name == "ResponseError" and sent is not None:
+            error = text if text.split(" ")[0].isupper() else f"ERR {text}"
+            inspect = self.observer.inspection(last.terminal)
+            page += explain_error(sent.argv, error.encode(errors="surrogateescape"), inspect, 0).splitlines()
+        return page
 
     def _page(self, last: Attempt, sentence: str) -> list[str]:
         """Return the lines of an error's page that a sentence does not say already."""
-        shell = self.lesson.is_shell(last.terminal)
+        shell = not self.lesson.is_prompt(last.terminal)
         if not last.argv or (shell and not last.printed.startswith("(error)")):
             return []
         text = last.printed.removeprefix("(error) ").strip()

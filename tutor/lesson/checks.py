@@ -40,6 +40,7 @@ class Attempt:
     failed: bool = False
     own: bool = True  # not an example that was typed for the learner
     text: str = ""  # the line as it was typed
+    together: int = 1  # of a command that a program sent: how many it sent at once
 
     @property
     def line(self) -> str:
@@ -332,6 +333,8 @@ def _is_typed(condition: CheckCondition, patterns: list[str] | None, attempt: At
     if not attempt.own or (attempt.failed and not refused and condition.replied is None):
         return False
     if patterns is not None and not any(typed.fits(pattern, attempt.argv) for pattern in patterns):
+        return False
+    if condition.together is not None and not _within(condition.together, attempt.together):
         return False
     if condition.without is not None and not typed.lacks(attempt.argv, _several(condition.without)):
         return False

@@ -22,9 +22,12 @@ from tutor.lesson.editor import DraftFile
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.lines import wants_command
-from tutor.lesson.machines import SimulatedMachine, SimulatedMachines
+from tutor.lesson.machines import SimulatedMachines
 from tutor.lesson.multi_server import inspect_machine
+from tutor.lesson.printed import Said
 from tutor.lesson.progress import Progress, Taken
+from tutor.lesson.python_process import Ran
+from tutor.lesson.python_terminal import PythonCompleter, PythonLink, rows_of
 from tutor.lesson.real_server import RealServer
 from tutor.lesson.sandbox import Sandbox
 from tutor.lesson.scrollback import Scrollback
@@ -49,27 +52,12 @@ from tutor.lesson.view import (
 )
 from tutor.lesson.watcher import CLIENTS_APART
 from tutor.lesson_server.parent import Bytes, HostError
-from tutor.pictures.readings import Inspections, Look
+from tutor.pictures.readings import Inspections
 from tutor.prompt import LineHistory, PromptState, split_args
-from tutor.prompt.conversation import BLOCKING, longest_wait, patience
+from tutor.prompt.conversation import BLOCKING, longest_wait, skipped
 from tutor.prompt.markdown import one_line, to_plain
 from tutor.prompt.rows import Row
-
-LONGEST_SKIPPED_SECONDS = 60  # of a WAIT that the learner types
-
-
-def skipped(argv: Sequence[bytes], quiet: bool, answered: bool) -> float:
-    """Return for how many seconds at most time jumps to the reply of a command on a machine.
-
-    What the learner types waits as it would anywhere, except WAIT and WAITAOF: nothing is to be done meanwhile. What
-    the course types takes no time, unless another terminal is to end the wait.
-    """
-    seconds, name = longest_wait(argv), argv[0].lower()
-    if quiet and not answered and name in BLOCKING:
-        return patience(argv)
-    if not quiet and not answered and (name not in (b"wait", b"waitaof") or seconds > LONGEST_SKIPPED_SECONDS):
-        return 0.0
-    return seconds + 1 if seconds else 0.0
+from tutor.prompt.words import first_row
 
 
 class TerminalServer:
@@ -95,9 +83,21 @@ class TerminalServer:
         self._controller.settle(argv)
         return replies
 
-    def shell(self, terminal: str, line: str) -> str:
-        """Carry out a line in a machine's shell, unseen."""
-        return self._controller.run_shell(terminal, line)
+    def run_program(self, terminal: str, line: str) -> Said:
+        """Carry out a line in a program, unseen."""
+        return self._controller.run_program(terminal, line)
+
+    def send_again(self, terminal: str, ran: Ran) -> None:
+        """Send again what a statement of Python sent."""
+        machines = self._controller.machines
+        assert machines is not None
+        machines.send_again(terminal, ran)
+        self._controller.settle_after(ran)
+
+    def hang_up(self) -> None:
+        """End the connections on which something was sent again."""
+        if self._controller.machines is not None:
+            self._controller.machines.hang_up()
 
     def arrived(self, terminal: str, timeout_s: float = 0.0) -> list[Any]:
         """Return nothing: what arrives is told by the terminals themselves."""
@@ -226,7 +226,8 @@ class LessonController(Sandbox):
         )
         if self.machines is not None:
             for name, port in self.machines.outside.items():
-                post(m.Notice(f"Other programs reach {name} at 127.0.0.1:{port}."))
+                if self.machines.specs[name].outside:
+                    post(m.Notice(f"Other programs reach {name} at 127.0.0.1:{port}."))
         await self._connect_terminals()
         self._current = self.terminal_names[0]
         await self._do(self._come_back)
@@ -322,8 +323,11 @@ class LessonController(Sandbox):
             self._in_loop(self._line_done, name, line)
 
         where = self.lesson.server_of(name)
-        if self.lesson.is_shell(name):
-            return cast(Link, ShellLink(name, machines, where, output, changed, done))
+        match self.lesson.kind_of(name):
+            case "shell":
+                return cast(Link, ShellLink(name, machines, where, output, changed, done))
+            case "python":
+                return cast(Link, PythonLink(name, machines.consoles[name], output, changed, done))
         machine = machines.find(where)
         port = machines.specs[machine.name].port
         number = list(machines.machines).index(machine.name) * CLIENTS_APART
@@ -360,25 +364,27 @@ class LessonController(Sandbox):
     def completer(self, terminal: str) -> Any:
         """See `Sandbox`."""
         link = self.links.get(terminal)
-        if self.lesson.is_shell(terminal) and isinstance(link, ShellLink):
+        if isinstance(link, ShellLink):
             return ShellCompleter(link)
+        if isinstance(link, PythonLink):
+            return PythonCompleter(link)
         return super().completer(terminal)
 
-    def _is_shell(self, terminal: str) -> bool:
-        return self.lesson.is_shell(terminal)
+    def _is_prompt(self, terminal: str) -> bool:
+        return self.lesson.is_prompt(terminal)
 
     def _all_servers(self) -> list[tuple[str, Inspections]]:
         """See `Sandbox`."""
         if self.machines is None:
             return super()._all_servers()
         machines = self.machines.machines.items()
-        return [(name, _inspection_of(machine)) for name, machine in machines if not machine.sentinel]
+        return [(name, machine.answers) for name, machine in machines if not machine.sentinel]
 
     def _inspection_at(self, terminal: str) -> Inspections:
         """See `Sandbox`."""
         if self.machines is None:
             return super()._inspection_at(terminal)
-        return _inspection_of(self.machines.find(self.lesson.server_of(terminal)))
+        return self.machines.find(self.lesson.server_of(terminal)).answers
 
     def is_done(self, step: int) -> bool:
         """Return whether all tasks of a step (index) are done."""
@@ -394,10 +400,19 @@ class LessonController(Sandbox):
         """See `Sandbox`."""
         self._session.left_subscriptions(terminal)
 
-    def run_shell(self, terminal: str, line: str) -> str:
-        """Carry out a line in a shell, without its terminal."""
+    def settle_after(self, ran: Ran) -> None:
+        """Wait until the machines are quiet again, after what a program may have changed."""
+        if self.machines is not None and ran.changes:
+            self.machines.settle()
+
+    def run_program(self, terminal: str, line: str) -> Said:
+        """Carry out a line in a program, without its terminal."""
         assert self.machines is not None
-        text = Shell(self.machines, self.lesson.server_of(terminal)).run(line)
+        if self.lesson.is_python(terminal):
+            ran = self.machines.consoles[terminal].run(line)
+            self.settle_after(ran)
+            return ran
+        text = Said(Shell(self.machines, self.lesson.server_of(terminal)).run(line))
         self._reopen()
         self.settle(line.encode().split())
         return text
@@ -419,7 +434,7 @@ class LessonController(Sandbox):
     @property
     def _keeper(self) -> Any:
         """See `Sandbox`."""
-        return self.machines.world if self.machines is not None else super()._keeper
+        return self.machines if self.machines is not None else super()._keeper
 
     def undo(self, place: int) -> None:
         """See `Sandbox`."""
@@ -434,7 +449,34 @@ class LessonController(Sandbox):
         if self.machines is not None:
             self.machines.close()
 
+    async def _went_back(self, text: str) -> None:
+        """See `Sandbox`. Instead of its connections, which are closed, tell what became of Python's variables."""
+        if self.machines is not None and self.machines.consoles:
+            self._cut = 0
+            lost = "Python was started again: its variables are lost."
+            python = lost if self.machines.variables_lost else "Python's variables went back, too."
+            text = f"{text.removesuffix('.')}. {python}"
+        await super()._went_back(text)
+
     # -- the screen's questions
+
+    async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
+        """See `Sandbox`. A line of Python may need more lines before it runs."""
+        link = self.links.get(terminal)
+        if isinstance(link, PythonLink):
+            statement = link.gather(line)
+            if not statement:
+                self._post(m.LineDone(terminal, line))
+                self._changed(terminal, False)
+                self._script_goes_on(terminal)
+                return
+            line = statement
+        await super().submit(terminal, line, typed_for)
+
+    def _waits(self, terminal: str) -> bool:
+        """See `Sandbox`. A program in Python may run for ever: after some time it counts as waiting."""
+        link = self.links[terminal]
+        return link.waits if isinstance(link, PythonLink) else super()._waits(terminal)
 
     async def _before(self, terminal: str, line: str, typed_for: str | None) -> None:
         """Have the session note the moment before a line."""
@@ -447,6 +489,16 @@ class LessonController(Sandbox):
 
     def _stopped(self, terminal: str) -> None:
         self._session.stopped(terminal)
+
+    def _type(self, lines: Sequence[tuple[str, str, str | None]]) -> None:
+        """See `Sandbox`. A statement of Python is typed line by line."""
+        super()._type(
+            [
+                (terminal, row, typed_for)
+                for terminal, line, typed_for in lines
+                for row in (rows_of(line) if self.lesson.is_python(terminal) else [line])
+            ]
+        )
 
     def _typed_waits(self, terminal: str, typed_for: str | None, number: int) -> None:
         """See `Sandbox`. A transcript that is to wait has been run once its command waits."""
@@ -494,7 +546,7 @@ class LessonController(Sandbox):
         from tutor.lesson.export import CannotExport, gather, write
 
         trail = self._journal.trail() if self._journal is not None else ()
-        typed = gather(self.title, trail, self.scrollback, self._session.state.attempts, self.lesson.is_shell)
+        typed = gather(self.title, trail, self.scrollback, self._session.state.attempts, self.lesson.is_prompt)
         try:
             self._post(m.Notice(await asyncio.to_thread(write, name, typed)))
         except CannotExport as problem:
@@ -603,11 +655,18 @@ class LessonController(Sandbox):
     async def _after_line(self, name: str, done: Done) -> None:
         async with self._turn:
             try:
-                if self.lesson.is_shell(name):
+                if not self.lesson.is_prompt(name):
                     self._reopen()
                 if done.lost and done.argv and done.argv[0].lower() == b"shutdown":
                     await asyncio.to_thread(self._wait_for_end, name)
-                await asyncio.to_thread(self.settle, done.argv)
+                for reply in done.replies:
+                    if isinstance(reply, Ran):
+                        if reply.failed:
+                            self._post(m.Failed(name))
+                        await asyncio.to_thread(self.settle_after, reply)
+                        break
+                else:
+                    await asyncio.to_thread(self.settle, done.argv)
                 events = await asyncio.to_thread(
                     self._session.after, name, done.argv, done.replies, done.typed_for, done.db
                 )
@@ -733,10 +792,10 @@ class LessonController(Sandbox):
                         (each for example in block.examples for each in example.exchanges if each.command), None
                     )
                     terminal = block.examples[0].terminal if block.examples else self._current
-                    if self.lesson.is_shell(self._current):
+                    if not self.lesson.is_prompt(self._current):
                         terminal = self._current  # the learner is still reading what stands there
                     choices = tuple(one_line(option) for option in block.options)
-                    command = first.command if first else ""
+                    command = first_row(first.command) if first else ""
                     question = Question(block.id, one_line(block.question), choices, command, wants_command(block))
                     self._post(m.PredictionAsked(terminal, question))
                 return
@@ -820,17 +879,5 @@ def _words(line: str | tuple[bytes, ...]) -> list[bytes]:
 
 
 def _lines(example: model.Example) -> list[tuple[str, str, str | None]]:
-    """Return an example's commands as they are to be typed: terminal, line, what for."""
+    """Return an example's commands: terminal, command, what for."""
     return [(example.terminal, each.command, example.id) for each in example.exchanges if each.command]
-
-
-def _inspection_of(machine: SimulatedMachine) -> Inspections:
-    """Return looks at a machine's server, each answered by an error while it is down."""
-
-    def inspect_all(requests: Sequence[Look]) -> list[Any]:
-        try:
-            return machine.inspect_all([(list(argv), db) for argv, db in requests])
-        except HostError as error:
-            return [ReplyError(str(error).encode()) for _ in requests]
-
-    return inspect_all

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tutor.lesson import transcript
+from tutor.lesson.checks import Attempt
 from tutor.lesson.counting import CommandCount
+from tutor.lesson.lines import plain_line
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task
 
 if TYPE_CHECKING:
@@ -119,3 +122,13 @@ Event = (
     StepEntered | Typed | Arrived | ExampleRan | Differs | Predicted | TaskDone | Foreseen | Diagnosed
     | StepDone | WentBack | LessonDone | Nothing
 )  # fmt: skip
+
+
+def difference(example: Example, attempt: Attempt) -> list[Event]:
+    """Tell when an example's command gave another reply than the text shows."""
+    found = [each for each in example.exchanges if each.command and plain_line(each.command) == attempt.line]
+    if len(found) != 1 or (example.waits and found[0] is example.exchanges[-1]):
+        return []
+    if transcript.matches(found[0].expected, attempt.printed, example.unordered):
+        return []
+    return [Differs(example, found[0].command, found[0].reply, attempt.printed)]

@@ -21,10 +21,9 @@ from tutor.lesson.checks import Attempt
 from tutor.lesson.scrollback import Scrollback
 from tutor.prompt import split_args, to_text
 from tutor.prompt.conversation import BLOCKING
-from tutor.prompt.history import redacted, secrets_of
+from tutor.prompt.history import HIDDEN, redacted, secrets_of
 from tutor.prompt.rows import Row
 
-HIDDEN = "(redacted)"
 END = "END_OF_COMMANDS"
 # What a script cannot repeat: it waits for something, or ends the server.
 _NOT_AGAIN = BLOCKING | frozenset(
@@ -63,11 +62,11 @@ class ExportedStep:
 
 @dataclass(frozen=True, slots=True)
 class ExportedLesson:
-    """All that is exported. `is_shell` tells whether a terminal is a machine's shell."""
+    """All that is exported. `is_prompt` tells whether commands of Redis are typed in a terminal."""
 
     title: str
     parts: tuple[ExportedStep, ...]
-    is_shell: Callable[[str], bool] = lambda terminal: False
+    is_prompt: Callable[[str], bool] = lambda terminal: True
 
     @property
     def lines(self) -> list[Line]:
@@ -80,7 +79,7 @@ def gather(
     trail: Sequence[tuple[str, Sequence[dict[str, Any]]]],
     scrollback: Scrollback | None,
     attempts: Sequence[Attempt] = (),
-    is_shell: Callable[[str], bool] = lambda terminal: False,
+    is_prompt: Callable[[str], bool] = lambda terminal: True,
 ) -> ExportedLesson:
     """Return what a journal has, with what the terminals still show of it, or the `attempts` of the last step."""
     rows = [(number, row) for number, (_, entries) in enumerate(trail) for row in entries if "line" in row]
@@ -100,7 +99,7 @@ def gather(
         ExportedStep(name.partition(" ")[2], tuple(line for at, line in typed if at == number))
         for number, (name, _) in enumerate(trail)
     ]
-    return ExportedLesson(title, tuple(part for part in parts if part.lines), is_shell)
+    return ExportedLesson(title, tuple(part for part in parts if part.lines), is_prompt)
 
 
 def _taken(shown: list[Shown], text: str) -> Shown | None:
@@ -209,8 +208,8 @@ def _block(terminal: str, lines: Sequence[Line], typed: ExportedLesson, db: dict
             data = datasets.data_sets().get(line.text.removeprefix(":data "))
             comments.append(f"# {line.text}")
             commands += [each for _, each in data.commands] if data is not None else []
-        elif typed.is_shell(terminal) or line.text.startswith(":") or HIDDEN in line.text or word in _NOT_AGAIN:
-            comments.append(f"# not repeated: {line.text}")
+        elif not typed.is_prompt(terminal) or line.text.startswith(":") or HIDDEN in line.text or word in _NOT_AGAIN:
+            comments += [f"# {row}" for row in f"not repeated: {line.text}".split("\n")]
         else:
             commands.append(line.text)
             if word == b"select" and len(argv) == 2:

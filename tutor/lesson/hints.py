@@ -15,6 +15,7 @@ from tutor.lesson.diagnosis import short_explanation
 from tutor.lesson.diagnosis.commands import is_command
 from tutor.lesson.diagnosis.goal import name_of
 from tutor.lesson.diagnosis.model import gives_away
+from tutor.lesson.lines import calls, words_of
 from tutor.lesson.model import CheckCondition, Task, split_line
 from tutor.lesson.typed import commands, innermost
 from tutor.prompt import split_args, to_text
@@ -80,13 +81,16 @@ def is_listed(task: Task, attempt: Attempt, terminals: tuple[str, ...]) -> bool:
 
 def _is_last_of(lines: Sequence[str], attempt: Attempt, terminals: tuple[str, ...]) -> bool:
     terminal, line = split_line(lines[-1], terminals)
-    argv = split_args(line) or []
+    argv = words_of(line)
     return bool(argv) and attempt.terminal == terminal and attempt.line == Attempt(terminal, tuple(argv), "").line
 
 
 def _resembles(lines: Sequence[str], attempts: Sequence[Attempt], terminals: tuple[str, ...]) -> bool:
     """Return whether the command that was typed last is one of a foreseen mistake's: its hint speaks of it."""
-    return bool(attempts[-1].argv) and _name(attempts[-1].argv) in _names(lines, terminals)
+    last = attempts[-1]
+    if last.argv and _name(last.argv) in _names(lines, terminals):
+        return True
+    return any(calls(line) & calls(last.text) for line in lines)
 
 
 def _names(lines: Sequence[str], terminals: tuple[str, ...]) -> set[str]:

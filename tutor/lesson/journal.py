@@ -12,6 +12,8 @@ and every other line is an event, with its time `at` in ms since 1970:
     {"step": "0 Title"}                         a step begins; an empty name ends the lesson
     {"terminal", "line", "for"}                 a command, and the example that it was typed for; in the sandbox also
                                                 `:data NAME` and `:load FILE`, the latter `for` a copy of the file
+    {"ran", "sent", "printed", …}               a statement of Python in the terminal "ran" has ended: what it sent,
+                                                as [life, number, server, bytes] of a connection (see `Ran`)
     {"stopped"}                                 Ctrl-C in a terminal, while its command waited
     {"prediction", "answer"}                    a prediction; the answer is its text
     {"done"}                                    a task was done: its ID
@@ -36,8 +38,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from engine.protocol.resp import Request
+from tutor.lesson.python_process import requests
 from tutor.paths import data_dir, private
-from tutor.prompt.history import redacted
+from tutor.prompt.history import HIDDEN, redacted, secrets_of
 
 VERSION = 3
 MOST_ROWS = 5000  # later events are not kept
@@ -277,9 +281,16 @@ class LessonJournal:
     def export(self) -> str:
         """Return the whole file as it can be shown to others: without passwords."""
         header, rows, _ = self._read()
+        secrets = {secret for row in rows for secret in _secrets(row)}
         for row in rows:
             if "line" in row:
                 row["line"] = redacted(str(row["line"]))
+            for secret in secrets:  # of a program: it is written in another line than in what was sent
+                for name in ("line", "printed"):
+                    if name in row:
+                        row[name] = str(row[name]).replace(secret, HIDDEN)
+                for piece in row.get("sent") or ():
+                    piece[-1] = piece[-1] and str(piece[-1]).replace(secret, HIDDEN)
         return "".join(json.dumps(row) + "\n" for row in ([header] if header else []) + rows)
 
 
@@ -293,6 +304,13 @@ def forget(lesson: str | None = None, folder: Path | None = None) -> None:
     place = folder or steps_dir()
     for path in place.glob(f"{lesson}.*" if lesson is not None else "*.*"):
         path.unlink(missing_ok=True)
+
+
+def _secrets(row: Row) -> set[str]:
+    """Return the passwords in what a program sent."""
+    sent = "".join(str(piece[-1] or "") for piece in row.get("sent") or ())
+    pieces = requests(Request(), sent.encode("latin-1", errors="replace"))
+    return {secret for argv in pieces for secret in secrets_of(list(argv))}
 
 
 def _untimed(row: Row) -> Row:

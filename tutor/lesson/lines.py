@@ -8,6 +8,7 @@ from tutor.lesson.model import Prediction
 from tutor.prompt import CommandDocs, split_args
 
 MOST_REPEATS = 100_000
+NOT_AGAIN = ("debug sleep", "debug segfault", "debug panic", "monitor", "sync", "psync", "quit")  # in a replay
 
 
 def expand(argv: Sequence[bytes]) -> list[bytes]:
@@ -47,6 +48,17 @@ def refused_by_a_shell(argv: Sequence[bytes], text: str) -> bool:
     """Return whether a shell, or a program in it, printed an error."""
     name = (argv[1] if argv[0] == b"sudo" and len(argv) > 1 else argv[0]).decode(errors="replace")
     return text.startswith(("bash: ", "(error) ", f"{name}: "))
+
+
+def never_again(line: str, on_machines: bool) -> bool:
+    """Return whether a replay leaves a command out: it changes nothing, and would end or block the server."""
+    words = " ".join(line.lower().split())
+    return words.startswith(NOT_AGAIN) or (words.startswith("shutdown") and not on_machines)
+
+
+def calls(source: str) -> set[str]:
+    """Return the methods that a line of Python calls."""
+    return set(re.findall(r"\.([a-z_]+)\(", source))
 
 
 def wants_command(prediction: Prediction) -> bool:

@@ -120,7 +120,7 @@ def print_journal(name: str, file: str = "") -> int:
         return 0
     scrollback = Scrollback(journal.path.with_suffix(".screen"), fresh=False, writes=False)
     try:
-        print(write(file, gather(lesson.title, journal.trail(), scrollback, is_shell=lesson.is_shell)))
+        print(write(file, gather(lesson.title, journal.trail(), scrollback, is_prompt=lesson.is_prompt)))
     except CannotExport as problem:
         print(f"redis-tutor: {problem}", file=sys.stderr)
         return 1

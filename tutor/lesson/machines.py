@@ -26,11 +26,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine.protocol.errors import ReplyError
-from engine.protocol.resp import Verbatim
+from engine.protocol.resp import Request, Verbatim
 from engine.simulation.actions import PROMPT
 from tutor.client import Connection, LinkError
 from tutor.lesson.model import SENTINEL_PORT, SERVER_PORT, Lesson, ServerSpec
+from tutor.lesson.python_console import Address
+from tutor.lesson.python_process import PythonConsole, Ran, requests
 from tutor.lesson_server.parent import HostError, MachineSpec, Recovered, WorldServer
+from tutor.prompt.conversation import longest_wait
+from tutor.prompt.replies import INCOMPLETE
 
 Reply = Any
 Place = tuple[str, int] | str  # host and port, or the path of a Unix socket
@@ -159,6 +163,13 @@ class SimulatedMachine:
     def inspect_all(self, requests: list[tuple[list[bytes], int]]) -> list[Reply]:
         """Look several times at one moment. Raises HostError."""
         return self.world.inspect_all(self.name, requests)
+
+    def answers(self, requests: Sequence[tuple[Sequence[bytes], int]]) -> list[Reply]:
+        """Look several times at one moment; while its server is down, each look is answered by an error."""
+        try:
+            return self.inspect_all([(list(argv), db) for argv, db in requests])
+        except HostError as error:
+            return [ReplyError(str(error).encode()) for _ in requests]
 
     def inward(self, text: bytes) -> bytes:
         """See `Machine`."""
@@ -441,6 +452,22 @@ class Machines:
         self.notices: list[str] = []  # of servers that ended, and run again
         self._hopeless: set[tuple[Any, ...]] = set()
         self.machines: Mapping[str, SimulatedMachine | RealMachine] = {}
+        self.consoles: dict[str, PythonConsole] = {}  # of Python, by terminal
+
+    def _open_consoles(self, real: Callable[[str], Address]) -> None:
+        """Make the consoles of Python; `real` returns where a machine's server is for programs on this computer."""
+        for terminal in filter(self.lesson.is_python, self.lesson.terminals):
+            here = self.find(self.lesson.server_of(terminal)).name
+            routes = [
+                ((address, spec.port), real(name), name)
+                for name, spec in self.specs.items()
+                for address in {spec.address, "127.0.0.1" if name == here else spec.address}
+            ]
+            self.consoles[terminal] = PythonConsole(routes)
+
+    def _close_consoles(self) -> None:
+        for console in self.consoles.values():
+            console.close()
 
     def find(self, name: str) -> SimulatedMachine | RealMachine:
         """Return a machine by its name or address ("" is the first). Raises LookupError."""
@@ -544,10 +571,12 @@ class SimulatedMachines(Machines):
     ) -> None:
         super().__init__(lesson)
         self._hear = hear
+        self.variables_lost = False  # by the last undo: those of Python
+        self._again: dict[tuple[int, int], Connection] = {}  # see `send_again`
         shells = {lesson.server_of(name) for name in lesson.terminals if lesson.is_shell(name)}
         # Where the learner has a shell, an end is part of the lesson, and starting the server is up to them.
         by_hand = {name or next(iter(self.specs)) for name in shells}
-        self.outside = {name: free_port() for name, spec in self.specs.items() if spec.outside}
+        self.outside = {name: free_port() for name, spec in self.specs.items() if spec.outside or lesson.has_python}
         specs = {
             name: MachineSpec(
                 f"{spec.address}:{spec.port}", tuple(conf_lines(spec)), spec.started, name not in by_hand,
@@ -560,6 +589,7 @@ class SimulatedMachines(Machines):
             name: SimulatedMachine(name, spec.address, self.world, self._reach, spec.sentinel)
             for name, spec in self.specs.items()
         }
+        self._open_consoles(lambda name: ("127.0.0.1", self.outside[name]))
         self._time = 0.0
 
     def find(self, name: str) -> SimulatedMachine:
@@ -574,7 +604,7 @@ class SimulatedMachines(Machines):
         first = next(
             name
             for name in self.lesson.terminals
-            if not self.lesson.is_shell(name) and self.find(self.lesson.server_of(name)).name == server
+            if self.lesson.is_prompt(name) and self.find(self.lesson.server_of(name)).name == server
         )
         return PROMPT + server if terminal == first else f"{terminal} " if terminal in self.specs else terminal
 
@@ -617,8 +647,55 @@ class SimulatedMachines(Machines):
         self._time += seconds
         self.world.pass_time(seconds)
 
+    def mark(self) -> int:
+        """Note this moment; returns its place."""
+        place = self.world.mark()
+        for console in self.consoles.values():
+            console.mark(place)
+        return place
+
+    def undo(self, place: int) -> int:
+        """Bring all back to a place, programs as well; returns how many of their connections were closed."""
+        known = [console.undo(place) for console in self.consoles.values()]
+        self.variables_lost = not all(known)
+        return self.world.undo(place)
+
+    def send_again(self, terminal: str, ran: Ran) -> None:
+        """Send again what a statement of Python sent, and wait for the replies: time jumps to them."""
+        parsers: dict[tuple[int, int], Request] = {}
+        for life, number, server, data in ran.sent or ():
+            if any(life != other for other, _ in self._again):
+                self.hang_up()  # those of another process ended with it
+            client, connection = f"{terminal} again {number}", self._again.get((life, number))
+            if data is None:
+                if connection is not None:
+                    self._again.pop((life, number)).close()
+                continue
+            with contextlib.suppress(OSError, LinkError):  # the server does not run, or ends the connection
+                if connection is None:
+                    connection = self._again[life, number] = Connection(self.world.connect(server, client))
+                connection.socket.sendall(data)
+                for argv in requests(parsers.setdefault((life, number), Request()), data):
+                    self._wait_for_reply(client, connection, longest_wait(argv) + 1 if argv else 0)
+
+    def _wait_for_reply(self, client: str, connection: Connection, seconds: float) -> None:
+        while connection.buffered() is INCOMPLETE:
+            if not connection.wait(timeout=0):
+                self.world.wait_for_output(client, seconds)
+            if not connection.wait(timeout=0):
+                return
+            connection.receive()
+
+    def hang_up(self) -> None:
+        """End the connections on which something was sent again."""
+        for connection in self._again.values():
+            connection.close()
+        self._again.clear()
+
     def close(self) -> None:
         """See `Machines`."""
+        self._close_consoles()
+        self.hang_up()
         self.world.stop()
 
 
@@ -639,6 +716,7 @@ class RealMachines(Machines):
         self.machines: Mapping[str, RealMachine] = {
             name: RealMachine(name, spec, base, program, ports, real) for name, spec in self.specs.items()
         }
+        self._open_consoles(lambda name: (self.machines[name].door, self.machines[name].port))
         try:
             for name, spec in self.specs.items():
                 self.machines[name].write(conf_name(spec), "".join(f"{line}\n" for line in conf_lines(spec)).encode())
@@ -662,6 +740,7 @@ class RealMachines(Machines):
 
     def close(self) -> None:
         """See `Machines`."""
+        self._close_consoles()
         for machine in self.machines.values():
             with contextlib.suppress(HostError):
                 machine.close()

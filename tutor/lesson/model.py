@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -52,11 +52,20 @@ class ServerSpec(_CoursePart):
         return SENTINEL_PORT if self.sentinel else SERVER_PORT
 
 
+TerminalKind = Literal["prompt", "shell", "python"]  # redis-cli's prompt, and two kinds of programs
+
+
 class TerminalSpec(_CoursePart):
-    """A terminal of a lesson, and which server it talks to ("" is the first); or a shell on that server's machine."""
+    """A terminal of a lesson, and its server ("" is the first); or a program on the machine of that server."""
 
     server: str = ""
     shell: bool = False
+    python: bool = False
+
+    @property
+    def kind(self) -> TerminalKind:
+        """What it is."""
+        return "shell" if self.shell else "python" if self.python else "prompt"
 
 
 class FrontMatter(_CoursePart):
@@ -115,6 +124,7 @@ class CheckCondition(_CoursePart, rename={"is_": "is", "not_": "not"}):
     at_most: float | None = None
     # of what was typed
     without: str | list[str] | None = None
+    together: int | Range | None = None  # how many commands a program sent at once, this one included
     terminal: str | None = None
     # what to tell the learner while the condition does not hold
     say: str | None = None
@@ -351,11 +361,11 @@ class Lesson:
 
     @property
     def on_machines(self) -> bool:
-        """Whether it needs machines: several servers, a shell, or a server that the lesson does not simply start."""
+        """Whether it needs machines: several servers, a program, or a server that is not simply started."""
         specs = self.terminal_specs.values()
         servers = self.front.servers.values()
         special = any(each.sentinel or each.outside or not each.started for each in servers)
-        return len(servers) > 1 or any(spec.shell for spec in specs) or special
+        return len(servers) > 1 or any(spec.kind != "prompt" for spec in specs) or special
 
     @property
     def terminal_specs(self) -> dict[str, TerminalSpec]:
@@ -371,10 +381,27 @@ class Lesson:
             for name in named or self.terminals
         }
 
+    def kind_of(self, terminal: str) -> TerminalKind:
+        """Return what a terminal is."""
+        spec = self.terminal_specs.get(terminal)
+        return spec.kind if spec is not None else "prompt"
+
+    def is_prompt(self, terminal: str) -> bool:
+        """Whether Redis commands are typed in a terminal, as in redis-cli."""
+        return self.kind_of(terminal) == "prompt"
+
     def is_shell(self, terminal: str) -> bool:
         """Whether a terminal is a machine's shell."""
-        spec = self.terminal_specs.get(terminal)
-        return spec is not None and spec.shell
+        return self.kind_of(terminal) == "shell"
+
+    def is_python(self, terminal: str) -> bool:
+        """Whether a terminal is a console of Python."""
+        return self.kind_of(terminal) == "python"
+
+    @property
+    def has_python(self) -> bool:
+        """Whether it has a console of Python."""
+        return any(spec.python for spec in self.terminal_specs.values())
 
     def server_of(self, terminal: str) -> str:
         """Return the name of a terminal's server; "" when there is but one, unnamed."""

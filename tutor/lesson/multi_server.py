@@ -14,7 +14,10 @@ from tutor.client import Connection
 from tutor.lesson.checks import FILE, UP
 from tutor.lesson.machines import Machines, RealMachine, RealMachines, SimulatedMachines, translated
 from tutor.lesson.model import Lesson
-from tutor.lesson.server import ANSWER_SECONDS, Reply, Said, TerminalConnections
+from tutor.lesson.printed import Said
+from tutor.lesson.python_process import Ran
+from tutor.lesson.python_terminal import PROMPT
+from tutor.lesson.server import ANSWER_SECONDS, Reply, TerminalConnections
 from tutor.lesson.shell import Shell
 from tutor.lesson_server.parent import HostError
 from tutor.prompt.conversation import longest_wait
@@ -153,7 +156,7 @@ class MachinesServer(TerminalConnections):
     def _connect_again(self) -> None:
         for name in self.lesson.terminals:
             machine = self.machines.find(self.lesson.server_of(name))
-            if not self.lesson.is_shell(name) and machine.running:
+            if self.lesson.is_prompt(name) and machine.running:
                 if came := self.arrived(name):  # which shows whether the connection has ended
                     self._pushes[name] = came
                 if not self._connected(name):
@@ -170,13 +173,35 @@ class MachinesServer(TerminalConnections):
         with contextlib.suppress(HostError):
             machine.stop()
 
-    def shell(self, terminal: str, line: str) -> str:
+    def run_program(self, terminal: str, line: str) -> Said:
         """See `Server`."""
         self._settle()
-        text = Shell(self.machines, self.lesson.server_of(terminal)).run(line)
+        if self.lesson.is_python(terminal):
+            return self._run_python(terminal, line)
+        text = Said(Shell(self.machines, self.lesson.server_of(terminal)).run(line))
         self._note((terminal, line), [])
         self._connect_again()
         return text
+
+    def _run_python(self, terminal: str, source: str) -> Ran:
+        ran = self.machines.consoles[terminal].run(source)
+        if ran.changes:
+            self._pending = True
+        machine = self.machines.find(self.lesson.server_of(terminal))
+        if isinstance(machine, RealMachine):
+            text = machine.outward(ran.encode(errors="surrogateescape")).decode(errors="surrogateescape")
+            return Ran(text, ran.failed, ran.sent, ran.assigns)
+        return ran
+
+    def send_again(self, terminal: str, ran: Ran) -> None:
+        """See `Server`."""
+        assert self.world is not None
+        self.world.send_again(terminal, ran)
+
+    def hang_up(self) -> None:
+        """See `Server`."""
+        if self.world is not None:
+            self.world.hang_up()
 
     def _note(self, entry: Entry, replies: Sequence[Reply]) -> None:
         from tutor.lesson.session import only_looks
@@ -201,8 +226,11 @@ class MachinesServer(TerminalConnections):
 
     def prompt(self, terminal: str) -> str:
         """See `Server`."""
-        if self.lesson.is_shell(terminal):
-            return Shell(self.machines, self.lesson.server_of(terminal)).prompt
+        match self.lesson.kind_of(terminal):
+            case "shell":
+                return Shell(self.machines, self.lesson.server_of(terminal)).prompt
+            case "python":
+                return PROMPT
         return super().prompt(terminal)
 
     def inspect(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
@@ -215,7 +243,7 @@ class MachinesServer(TerminalConnections):
         if self.world is None:
             return 0
         self._settle()
-        place = self.world.world.mark()
+        place = self.world.mark()
         self._kept[place] = self._saved()
         return place
 
@@ -225,7 +253,7 @@ class MachinesServer(TerminalConnections):
         self._pending, self._last = False, ("", "")
         for name in self.lesson.terminals:
             self.arrived(name)
-        self.world.world.undo(place)
+        self.world.undo(place)
         for name, (state, _) in self._kept[place][0].items():
             if not state.connected:
                 self._lines[name].close()  # opened after the place, where its server did not run

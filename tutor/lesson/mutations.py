@@ -8,6 +8,7 @@ reaction (unasked, or with the first hint) has to name the slot that was changed
 `measure` plays them against the lesson's own server and takes each back.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,9 @@ class Result:
 
 def mutations(line: str, terminal: str, lesson: Lesson) -> Iterator[Mutation]:
     """Yield the mutations of a line of a solution."""
+    if lesson.is_python(terminal):
+        yield from _of_python(line, terminal)
+        return
     words = tokenize(line)
     shell = lesson.is_shell(terminal)
     texts = [line[word.start : word.end] for word in words]
@@ -102,6 +106,16 @@ def mutations(line: str, terminal: str, lesson: Lesson) -> Iterator[Mutation]:
             break
     if not shell and typed.reach([word.value for word in words])[1]:
         yield Mutation("database", terminal, line, "database", before=("SELECT 9",))
+
+
+def _of_python(source: str, terminal: str) -> Iterator[Mutation]:
+    """Yield the mutations of a statement of Python: a name or a mark of it is left out or misspelled."""
+    for found in re.finditer(r"\w+|[^\w\s]", source):
+        word = found[0]
+        for kind, changed in (("drop", ""), ("double", word * 2), ("misspell", misspelled(word))):
+            if changed or kind == "drop":
+                line = source[: found.start()] + changed + source[found.end() :]
+                yield Mutation(kind, terminal, line, "python", word)
 
 
 def _same(words: Sequence[str]) -> str:
@@ -228,6 +242,9 @@ class _Run:
                 self._number += 1
                 if self._number % self.every == 0:
                     self.mutation(task, mutation, task.solution[at + 1 :])
+            if self.lesson.is_python(terminal):
+                session.submit(terminal, text)
+                continue
             for lines in equivalences.routes(text, task.goal, self.lesson.is_shell(terminal)):
                 self.route(task, terminal, lines, task.solution[at + 1 :])
             for line in equivalences.in_a_shell(text) if (shell := self._shell_of(terminal)) else ():
@@ -239,7 +256,7 @@ class _Run:
     def _shell_of(self, terminal: str) -> str:
         """Return a shell on the machine of a terminal of redis-cli, if the server lets it in without a password."""
         lesson, prompt = self.lesson, self.server.prompt(terminal)
-        if lesson.is_shell(terminal) or not lesson.on_machines or "[" in prompt or "(TX)" in prompt:
+        if not lesson.is_prompt(terminal) or not lesson.on_machines or "[" in prompt or "(TX)" in prompt:
             return ""
         server = lesson.server_of(terminal)
         told = self.server.inspect([b"CONFIG", b"GET", b"requirepass"], 0, server)
@@ -305,6 +322,8 @@ class _Run:
 
     def _names(self, mutation: Mutation, told: Sequence[Event], asked: Diagnosis | None, reaction: str) -> str:
         """Return the mechanism that named a mutation, or nothing."""
+        if self.lesson.is_python(mutation.terminal):
+            return self._python_names(told, reaction)
         for event in told:
             if isinstance(event, Diagnosed):
                 if names_it(mutation, Diagnosis(event.kind, event.slot, event.text)):
@@ -316,6 +335,13 @@ class _Run:
         if asked is None and reaction and names_it(mutation, Diagnosis("state", "", reaction)):
             return "check"
         return ""
+
+    def _python_names(self, told: Sequence[Event], reaction: str) -> str:
+        """Return what names a mistake in Python: its own message, or what is missing. Nothing is to accuse it."""
+        if any(isinstance(event, Diagnosed) for event in told):
+            return ""
+        failed = any(each.failed for each in self.session.state.attempts[-1:])
+        return "python" if failed else "check" if reaction else ""
 
     def _count(
         self, mutation: Mutation, told: Sequence[Event], asked: Diagnosis | None, reaction: str, task: Task

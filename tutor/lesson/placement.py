@@ -18,6 +18,7 @@ from tutor.lesson.model import Example, Lesson, Prediction, Prose, Step
 from tutor.lesson.progress import Progress, ProgressFile
 from tutor.lesson.shuffle import shuffle
 from tutor.lesson.summary import Summary, skipped_in
+from tutor.lesson.transcript import prompted
 from tutor.lesson.typed import reach
 from tutor.lesson.view import PlacementResult, ReviewOutcome, ReviewQuestion
 from tutor.prompt import split_args, to_text
@@ -76,7 +77,7 @@ def _is_clear(question: PlacementQuestion) -> bool:
     """Return whether a question can be answered by someone who has not taken the steps before it."""
     if question.step.number == 1:
         return True
-    if any(question.lesson.is_shell(example.terminal) for example in question.prediction.examples):
+    if any(not question.lesson.is_prompt(example.terminal) for example in question.prediction.examples):
         return False
     context = context_of(question)
     known = f"{context} {question.prediction.question}"
@@ -102,7 +103,7 @@ def _transcript(example: Example, named: bool) -> str:
     rows = [f"({example.terminal})"] if named else []
     for each in example.exchanges:
         reply = each.reply.splitlines()
-        rows += [f"{each.prompt}{each.command}"] if each.command else []
+        rows += prompted(each.prompt, each.command)
         rows += reply[:REPLY_ROWS] + ["…"] * (len(reply) > REPLY_ROWS)
     return "\n".join(("```", *rows, "```"))
 

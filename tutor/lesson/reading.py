@@ -37,6 +37,7 @@ from tutor.lesson.model import (
     Step,
     Task,
     TaskSpec,
+    TerminalKind,
     TextLink,
 )
 from tutor.lesson.sources import Document, Place, UnreadableSource, clean, named, near, read_text, short
@@ -56,6 +57,10 @@ _SHOWN = {
     "text", "console", "shell", "sh", "bash", "conf", "ini", "lua", "python", "js", "javascript", "json", "yaml",
     "toml", "c", "go", "java", "ruby", "rust", "diff", "sql", "http", "resp", "markdown",
 }  # fmt: skip
+_BEGINNINGS: dict[TerminalKind, str] = {
+    "shell": "a shell's transcript begins with its prompt, such as `redis01$ ls`",
+    "python": "a transcript of Python begins with its prompt, such as `>>> import redis`",
+}
 TYPES = ("string", "list", "hash", "set", "zset", "stream")
 ENCODINGS = (
     "int", "embstr", "raw", "listpack", "quicklist", "hashtable", "intset", "skiplist", "stream", "ziplist",
@@ -69,7 +74,7 @@ ALLOWED = {
     "command": ("server", "db", "is_", "at_least", "at_most", "contains", "matches"),
     "file": ("server", "missing", "matches"),
     "up": ("missing",),
-    "typed": ("terminal", "replied", "without"),
+    "typed": ("terminal", "replied", "without", "together"),
     "reads": ("terminal", "replied"),
     "writes": ("terminal", "replied"),
     "replied": ("terminal",),
@@ -121,7 +126,7 @@ class _LessonReader:
         self.sure: float = float("inf")  # the last line that can be checked
         self.front_known = False  # whether the servers and terminals could be read
         self.terminals: tuple[str, ...] = ("redis",)
-        self.shells: set[str] = set()
+        self.kinds: dict[str, TerminalKind] = {}
         self.servers: set[str] = set()
         self.counts: dict[str, int] = {}
         self.ids: dict[str, int] = {}  # of tasks: the line
@@ -154,7 +159,7 @@ class _LessonReader:
         if front is not None and front.terminals:
             self.terminals = tuple(front.terminals)
             if isinstance(front.terminals, dict):
-                self.shells = {name for name, spec in front.terminals.items() if spec.shell}
+                self.kinds = {name: spec.kind for name, spec in front.terminals.items()}
         elif front is not None and len(front.servers) > 1:
             self.terminals = tuple(front.servers)
         self.servers = set(front.servers) if front is not None else set()
@@ -188,6 +193,8 @@ class _LessonReader:
             self.wrong(lines.get("terminals", 1), f"terminals: {short(twice[0])!r} is named twice")
         if isinstance(front.terminals, dict):
             for name, terminal in front.terminals.items():
+                if terminal.shell and terminal.python:
+                    self.wrong(lines.get("terminals", 1), f"terminal {name!r} is a shell and Python: choose one")
                 if terminal.server and terminal.server not in front.servers:
                     self.wrong(lines.get("terminals", 1), f"terminal {name!r} names no server of this lesson")
 
@@ -436,15 +443,16 @@ class _LessonReader:
                     self.wrong(line, text)
                 elif word not in FLAGS:
                     terminal = word
+        kind = self.kinds.get(terminal, "prompt")
         try:
-            exchanges = transcript.parse(token.content, self.path, line + 1, terminal in self.shells)
+            exchanges = transcript.parse(token.content, self.path, line + 1, kind)
         except Problem as problem:
             self.problems.append(problem)
             return None
         if not self.front_known:
-            pass  # whether this is a shell is not known
-        elif exchanges[0].command == "" and terminal in self.shells:
-            self.wrong(line + 1, "a shell's transcript begins with its prompt, such as `redis01$ ls`")
+            pass  # what this terminal is, is not known
+        elif exchanges[0].command == "" and kind != "prompt":
+            self.wrong(line + 1, _BEGINNINGS[kind])
         elif exchanges[0].command == "" and len(exchanges) > 1:
             self.wrong(line + 1, "a transcript begins with a prompt line such as `127.0.0.1:6379> GET key`")
         return Example(self.number("example"), terminal, exchanges, line, *(flag in flags for flag in FLAGS))

@@ -386,9 +386,9 @@ class Sandbox:
         self._type([(terminal, each.line, f"{MARK}{at}") for at, each in enumerate(lines)])
 
     def _editor_terminal(self) -> str:
-        """Return the terminal in which the editor's text runs: the current one, or the first that is not a shell."""
+        """Return the terminal in which the editor's text runs: the current one, or the first that is a prompt."""
         names = [self._current, *self.terminal_names]
-        return next((name for name in names if name and not self._is_shell(name)), "")
+        return next((name for name in names if name and self._is_prompt(name)), "")
 
     def _editor_line_over(self, done: Done) -> None:
         """Take the replies to a line of the editor."""
@@ -635,17 +635,17 @@ class Sandbox:
         argv = split_args(line) or []
         if len(argv) > 1 and argv[0].isdigit():  # a number in front repeats the command
             argv = argv[1:]
-        if argv and self.server is not None and not self._is_shell(terminal):
+        if argv and self.server is not None and self._is_prompt(terminal):
             db = self.links[terminal].state.db
             with contextlib.suppress(HostError, ValueError):
                 await asyncio.to_thread(self._watcher.before, argv, db, self._client(terminal))
 
-    def _is_shell(self, terminal: str) -> bool:
-        return False
+    def _is_prompt(self, terminal: str) -> bool:
+        return True
 
     async def _picture(self, name: str, done: Done) -> None:
         """Say what a line changed, and draw it."""
-        if not done.argv or self._is_shell(name):
+        if not done.argv or not self._is_prompt(name):
             return
         async with self._pictures:
             if self.closed:

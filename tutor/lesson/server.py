@@ -22,8 +22,9 @@ from engine.protocol.resp import Verbatim
 from tutor.client import Connection, LinkError
 from tutor.lesson.connection import TerminalConnection
 from tutor.lesson.machines import free_port
+from tutor.lesson.printed import Said
 from tutor.lesson_server.parent import HostError, LessonServer, Recovered
-from tutor.prompt import PromptState, format_invalidate, format_reply, is_invalidate, prints_raw, to_text
+from tutor.prompt import PromptState
 from tutor.prompt.conversation import patience
 from tutor.prompt.replies import INCOMPLETE
 
@@ -59,8 +60,14 @@ class SessionServer(Protocol):
     def db(self, terminal: str) -> int:
         """Return the database that a terminal has selected."""
 
-    def shell(self, terminal: str, line: str) -> str:
-        """Carry out a line in a terminal that is a machine's shell; returns what it prints."""
+    def run_program(self, terminal: str, line: str) -> "Said":
+        """Carry out a line in a terminal that is a program; returns what it prints, of Python a `Ran`."""
+
+    def send_again(self, terminal: str, ran: Any) -> None:
+        """Send again what a statement of Python (`Ran`) sent to the servers, and wait for the replies."""
+
+    def hang_up(self) -> None:
+        """End the connections on which something was sent again."""
 
     def inspect(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:
         """Run a reading command without a trace."""
@@ -79,24 +86,6 @@ class SessionServer(Protocol):
 
     def close(self) -> None:
         """End it."""
-
-
-class Said(str):
-    """What a shell printed, or the prompt itself: shown as it is."""
-
-
-def printed(argv: Sequence[bytes], reply: Reply) -> str:
-    """Return a reply as redis-cli prints it for people, line end included."""
-    if isinstance(reply, Said):
-        return str(reply)
-    verbatim = prints_raw(list(argv)) and not isinstance(reply, ReplyError)
-    text = to_text(format_reply(reply, verbatim=verbatim)).replace("\r\n", "\n")
-    return text if text.endswith("\n") or not text else text + "\n"
-
-
-def pushed(reply: Reply) -> str:
-    """Return what came unasked as redis-cli prints it."""
-    return to_text(format_invalidate(reply)).rstrip("\n") + "\n" if is_invalidate(reply) else printed((b"",), reply)
 
 
 class TerminalConnections:
@@ -217,9 +206,16 @@ class TerminalConnections:
         for name, kept in lines.items():
             self._lines[name].restore(kept)
 
-    def shell(self, terminal: str, line: str) -> str:
-        """See `SessionServer`. Only machines have shells."""
+    def run_program(self, terminal: str, line: str) -> Said:
+        """See `SessionServer`. Only machines have programs."""
         raise LookupError(terminal)
+
+    def send_again(self, terminal: str, ran: Any) -> None:
+        """See `SessionServer`, as above."""
+        raise LookupError(terminal)
+
+    def hang_up(self) -> None:
+        """See `SessionServer`."""
 
     def notices(self) -> list[str]:
         """See `SessionServer`."""

@@ -35,18 +35,21 @@ from tutor.lesson.events import (
     TaskDone,
     Typed,
     WentBack,
+    difference,
 )
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
-from tutor.lesson.lines import expand, plain_line, refused_by_a_shell, repeated, words_of
+from tutor.lesson.lines import expand, never_again, plain_line, refused_by_a_shell, repeated, words_of
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
 from tutor.lesson.moments import Moment, Moments
-from tutor.lesson.server import ANSWER_SECONDS, Said, SessionServer, Unanswered, printed, pushed
+from tutor.lesson.printed import printed, pushed
+from tutor.lesson.python_process import Ran
+from tutor.lesson.server import ANSWER_SECONDS, SessionServer, Unanswered
 from tutor.lesson.side_effects import PARTLY, only_looks, writes
 from tutor.lesson.summary import summary
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import help_in_lesson, split_args
-from tutor.prompt.words import LINE, shorten
+from tutor.prompt.words import LINE, first_row, shorten
 
 __all__ = [  # a session with its events, for front ends
     "Arrived", "Diagnosed", "Differs", "Event", "ExampleRan", "Foreseen", "LessonDone", "Nothing",
@@ -55,8 +58,9 @@ __all__ = [  # a session with its events, for front ends
 ]  # fmt: skip
 
 KEPT_ATTEMPTS = 500
-NOT_AGAIN = ("debug sleep", "debug segfault", "debug panic", "monitor", "sync", "psync", "quit")  # in a replay
 TEXT_CHANGED = "The text of this lesson has changed. You are at the same step, with its data."
+NOT_AGAIN_RUN = "`{}` was still running when the tutor ended. It was not run again."
+PYTHON_ANEW = "Python was started again: its variables are lost. What it sent was sent to the server again."
 UNANSWERED_SECONDS = 3.0  # for which a replay waits for the command that the tutor was killed in
 
 
@@ -172,7 +176,10 @@ class Session:
                     events = self._open_at(step, done, trail)
         finally:
             self._replaying = False
-        self._wait_again()
+            self.server.hang_up()
+        if any("ran" in entry for _, entries in trail for entry in entries):
+            events.append(Nothing(PYTHON_ANEW))
+        events += self._wait_again()
         self._told(events)
         for task in self.step.tasks:
             if self.task_done(task):
@@ -201,15 +208,20 @@ class Session:
             events.insert(1, Nothing("You are where you were: your commands have been replayed."))
         return events
 
-    def _wait_again(self) -> None:
-        """Take back the commands that still wait for a reply: the front end types them again."""
+    def _wait_again(self) -> list[Event]:
+        """Take back the commands that still wait for a reply: the front end types them again, but not to Python."""
         self.waiting = []
+        events: list[Event] = []
         for terminal in self.lesson.terminals:
             if (moment := self._moments.pending(terminal)) is not None:
                 entry = self.journal.rows[moment.entries] if self.journal is not None else {}
-                self.waiting.append((terminal, moment.line, entry.get("for")))
+                if self.lesson.is_python(terminal):
+                    events.append(Nothing(NOT_AGAIN_RUN.format(shorten(first_row(moment.line), LINE))))
+                else:
+                    self.waiting.append((terminal, moment.line, entry.get("for")))
                 self.server.interrupt(terminal)
                 self.stopped(terminal)
+        return events
 
     def _open_at(
         self,
@@ -269,13 +281,13 @@ class Session:
             try:
                 self._do_one_again(entry)
             except (Unanswered, HostError, LookupError, ValueError) as problem:
-                line = shorten(str(entry.get("line", "")), LINE)
+                line = shorten(first_row(str(entry.get("line", ""))), LINE)
                 if self._moments and not self._moments[-1].over:
                     self.server.undo(self._moments.pop().place)
                 if self.journal is not None:
                     self.journal.cut(moment)
                 if isinstance(problem, Unanswered):
-                    return Nothing(f"`{line}` was still running when the tutor ended. It was not run again.")
+                    return Nothing(NOT_AGAIN_RUN.format(line))
                 kept = f" The whole journal is kept as {self.journal.copy()}." if self.journal is not None else ""
                 return Nothing(f"`{line}` could not be run again ({problem}). You are at the moment before it.{kept}")
             finally:
@@ -305,16 +317,17 @@ class Session:
                 self.stopped(terminal)
             else:
                 self.left_subscriptions(terminal)
-        elif terminal in self.lesson.terminals and line and self._never_again(line):
+        elif self.journal is not None and (moment := self._moments.pending(str(entry.get("ran")))) is not None:
+            ran, row = Ran.of_row(entry), self.journal.rows[moment.entries]
+            self.server.send_again(moment.terminal, ran)  # Python does not run again
+            self.after(moment.terminal, words_of(moment.line), [ran], row.get("for"))
+        elif self.lesson.is_python(terminal) and line:
+            self.before(terminal, line, entry.get("for"))  # what it sent follows
+        elif terminal in self.lesson.terminals and line and never_again(line, self.lesson.on_machines):
             self.before(terminal, line, entry.get("for"))
             self._moments[-1].over, self._moments[-1].changed = True, not only_looks(words_of(line))
         elif terminal in self.lesson.terminals and line:
             self.submit(terminal, line, entry.get("for"))
-
-    def _never_again(self, line: str) -> bool:
-        """Return whether a replay leaves a command out: it changes nothing, and would end or block the server."""
-        words = " ".join(line.lower().split())
-        return words.startswith(NOT_AGAIN) or (words.startswith("shutdown") and not self.lesson.on_machines)
 
     def _enter(self, index: int) -> list[Event]:
         self.state = replace(self.state, step=index, attempts=(), since=0)
@@ -448,7 +461,7 @@ class Session:
         example = None
         if self.journal is not None and moment.entries < len(self.journal):
             example = self.journal.rows[moment.entries].get("for")
-        events = self._back_to(moment, f"taken back: {shorten(moment.line, LINE)}")
+        events = self._back_to(moment, f"taken back: {shorten(first_row(moment.line), LINE)}")
         if self.journal is not None:
             predicted = (each for each in self.step.predictions if self.said(each))
             if any(example == each.id for prediction in predicted for each in prediction.examples):
@@ -474,7 +487,7 @@ class Session:
         if not moments:
             return []
         more = ", and what followed" if any(each.changed for each in moments[1:]) else ""
-        return self._back_to(moments[0], f"taken back first: {shorten(moments[0].line, LINE)}{more}")
+        return self._back_to(moments[0], f"taken back first: {shorten(first_row(moments[0].line), LINE)}{more}")
 
     def _leave_undone(self, example: str) -> None:
         """Note that an example was taken back: its prediction is made, but nothing is to be run for it."""
@@ -501,7 +514,7 @@ class Session:
         argv = split_args(line)
         if argv and len(argv) > 1 and argv[0].isdigit():
             argv = argv[1:]
-        if not argv or self.lesson.is_shell(terminal) or not writes(argv[0].lower()):
+        if not argv or not self.lesson.is_prompt(terminal) or not writes(argv[0].lower()):
             return None
         if "(TX)" in self.server.prompt(terminal):  # it is queued
             return None
@@ -622,12 +635,21 @@ class Session:
             self.lesson.is_shell(terminal) and refused_by_a_shell(words, text)
         )
         example = any(each.id == typed_for for each in self.step.examples)
+        ran = next((reply for reply in replies if isinstance(reply, Ran)), None)
+        if ran is not None:
+            failed = ran.failed
+            for each in ran.attempts(terminal, not example):
+                self._keep(each)
+            if self.journal is not None:
+                self.journal.note(ran=terminal, **ran.as_row())
         attempt = Attempt(terminal, kept(words), text[:KEPT_REPLY], db, failed, not example, line)
         if moment is not None:
             refused = failed and all(isinstance(reply, ReplyError) for reply in replies)
             changes = not only_looks(words) and not (refused and words[0].lower() not in PARTLY)
             if changes and replies and moment.changes is not None:
                 changes = moment.changes != self._changes(terminal, moment.line)
+            if ran is not None:
+                changes = ran.changes
             moment.changed = changes or bool(self._catching_up)
             moment.over = bool(replies)
         self._keep(attempt)
@@ -669,7 +691,7 @@ class Session:
 
     def _unreadable(self, terminal: str, line: str) -> list[Event]:
         """Take note of a line that could not be split into words: its quotes do not match."""
-        if self.lesson.is_shell(terminal) or not line.strip() or split_args(line) is not None:
+        if not self.lesson.is_prompt(terminal) or not line.strip() or split_args(line) is not None:
             return []
         attempt = Attempt(terminal, (), "Invalid argument(s)\n", failed=True, text=line)
         self._keep(attempt)
@@ -695,8 +717,8 @@ class Session:
 
     def submit(self, terminal: str, line: str, typed_for: str | None = None) -> list[Event]:
         """Carry out a line in a terminal, and look at every terminal for what arrived."""
-        if self.lesson.is_shell(terminal):
-            return self._submit_to_shell(terminal, line, typed_for)
+        if not self.lesson.is_prompt(terminal):
+            return self._submit_to_program(terminal, line, typed_for)
         argv = split_args(line)
         if argv is None:
             shown = Typed(terminal, self.server.prompt(terminal), shorten(line, LINE), "Invalid argument(s)\n")
@@ -717,14 +739,14 @@ class Session:
             events += self.arrived(name, self.server.arrived(name))
         return events
 
-    def _submit_to_shell(self, terminal: str, line: str, typed_for: str | None) -> list[Event]:
+    def _submit_to_program(self, terminal: str, line: str, typed_for: str | None) -> list[Event]:
         if not line.strip():
             return []
         prompt = self.server.prompt(terminal)
         self.before(terminal, line, typed_for)
-        text = self.server.shell(terminal, line)
-        events: list[Event] = [Typed(terminal, prompt, shorten(line, LINE), text)]
-        events += self.after(terminal, words_of(line), [Said(text)], typed_for)
+        said = self.server.run_program(terminal, line)
+        events: list[Event] = [Typed(terminal, prompt, shorten(line, LINE), said)]
+        events += self.after(terminal, words_of(line), [said], typed_for)
         for name in self.lesson.terminals:
             events += self.arrived(name, self.server.arrived(name))
         return events
@@ -738,8 +760,8 @@ class Session:
         return events
 
     def _execute(self, terminal: str, line: str) -> None:
-        if self.lesson.is_shell(terminal):
-            self.server.shell(terminal, line)
+        if not self.lesson.is_prompt(terminal):
+            self.server.run_program(terminal, line)
             return
         argv = split_args(line)
         if argv:
@@ -759,23 +781,13 @@ class Session:
             lines = Counter((example.terminal, plain_line(each)) for each in transcript.commands(example.exchanges))
             ran = self.ran(example)
             if typed_for == example.id and not ran:
-                events += self._compare(example, attempt)
+                events += difference(example, attempt)
             if lines <= typed:
                 typed -= lines
                 if not ran:
                     self.state = replace(self.state, ran=self.state.ran | {(self.state.step, example.id)})
                     events.append(ExampleRan(example))
         return events
-
-    @staticmethod
-    def _compare(example: Example, attempt: Attempt) -> list[Event]:
-        """Tell when an example's command gave another reply than the text shows."""
-        found = [each for each in example.exchanges if each.command and plain_line(each.command) == attempt.line]
-        if len(found) != 1 or (example.waits and found[0] is example.exchanges[-1]):
-            return []
-        if transcript.matches(found[0].expected, attempt.printed, example.unordered):
-            return []
-        return [Differs(example, found[0].command, found[0].reply, attempt.printed)]
 
     def look_again(self) -> list[Event]:
         """Check the open task once more: on machines things go on after a command was answered."""

@@ -22,7 +22,7 @@ from tutor.client import Connection, LinkError
 from tutor.lesson import benchmark, check_aof, packages, typed
 from tutor.lesson.machines import Machines, Place, RealMachine, SimulatedMachine, listens_to_others
 from tutor.lesson.model import SERVER_PORT
-from tutor.lesson.server import printed
+from tutor.lesson.printed import printed
 from tutor.lesson_server.parent import HostError
 from tutor.prompt.words import LINE, shorten
 

@@ -101,8 +101,9 @@ def _commands(lesson: Lesson, rows: Sequence[Mapping[str, Any]]) -> tuple[str, .
     table, found = CommandDocs.load(), {}
     for row in rows:
         words = re.sub(r"^\d+ +", "", str(row.get("line", "")).strip()).split()
-        if lesson.is_shell(str(row.get("terminal"))):
-            if words and words[0] in COMMANDS:
+        terminal = str(row.get("terminal"))
+        if not lesson.is_prompt(terminal):
+            if lesson.is_shell(terminal) and words and words[0] in COMMANDS:
                 found[words[0]] = True
         elif (known := table.find(words)) is not None:
             found[known[0].name] = True

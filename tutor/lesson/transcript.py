@@ -15,7 +15,7 @@ contains the value that the learner reads and describes what else it may be:
 import re
 from collections.abc import Iterable
 
-from tutor.lesson.model import Problem, TranscriptCommand
+from tutor.lesson.model import Problem, TerminalKind, TranscriptCommand
 
 _PROMPT = re.compile(
     r"^((?:redis )?(?:[\w.\-]+|\[[0-9a-f:]+\]):\d+(?:\[\d+\])?(?:\(TX\))?(?:\(subscribed mode\))?> |not connected> )"
@@ -23,6 +23,9 @@ _PROMPT = re.compile(
 )
 _ALMOST = re.compile(r"(redis )?\d+\.\d+\.\d+\.\d+:\d+(\[\d+\])?(\(\w+\))?\s*>")
 _SHELL = re.compile(r"^([\w.\-]+\$ )(.*)$")
+_PYTHON = re.compile(r"^(>>> )(.*)$")
+_PROMPTS: dict[TerminalKind, re.Pattern[str]] = {"prompt": _PROMPT, "shell": _SHELL, "python": _PYTHON}
+_CONTINUED = re.compile(r"\.\.\.(?: (.*))?$")  # of Python: the next line of a statement
 _MARKER = re.compile(r"<<(number|offset|float|hex|text|lines|-?\d+\.\.-?\d+)(?::([^\n]*?))?>>")
 _ANY_MARKER = re.compile(r"<<([^<>\n]*)>>")
 _UNSAID = {"number": "1", "offset": "1", "float": "1.0", "hex": "0", "text": "...", "lines": "..."}
@@ -36,8 +39,11 @@ _PATTERNS = {
 }
 
 
-def parse(text: str, path: str, line: int, shell: bool = False) -> tuple[TranscriptCommand, ...]:
-    """Return the exchanges of a fence whose first line of text is number `line`; of a `shell`'s. Raises Problem."""
+def parse(text: str, path: str, line: int, kind: TerminalKind = "prompt") -> tuple[TranscriptCommand, ...]:
+    """Return the exchanges of a fence whose first line of text is number `line`. Raises Problem.
+
+    A statement of Python can have several lines: its command has them, too.
+    """
     exchanges: list[TranscriptCommand] = []
     command, prompt, at = "", "", line
     reply: list[str] = []
@@ -48,18 +54,20 @@ def parse(text: str, path: str, line: int, shell: bool = False) -> tuple[Transcr
             expected = "".join(each + "\n" for each in reply)
             readable = shown(expected)
             exchanges.append(
-                TranscriptCommand(command, readable, prompt, at, expected if expected != readable else "")
+                TranscriptCommand(command.rstrip(), readable, prompt, at, expected if expected != readable else "")
             )
 
     for number, row in enumerate(text.splitlines(), start=line):
-        match = (_SHELL if shell else _PROMPT).match(row + (" " if row.endswith((">", "$")) else ""))
+        match = _PROMPTS[kind].match(row + (" " if row.endswith((">", "$")) else ""))
         if match:
             finish()
             command, prompt, at, reply, started = match[2].strip(), match[1], number, [], True
             if not command:
                 raise Problem(path, number, "there is no command after the prompt")
+        elif kind == "python" and command and not reply and (more := _CONTINUED.match(row)):
+            command += f"\n{(more[1] or '').rstrip()}"
         else:
-            if not shell and _ALMOST.match(row):
+            if kind == "prompt" and _ALMOST.match(row):
                 raise Problem(path, number, f"`{row[:40]}` is nearly a prompt: expected `127.0.0.1:6379> COMMAND`")
             reply.append(row)
         for marker in _ANY_MARKER.finditer(row):
@@ -118,6 +126,12 @@ _ITEM = re.compile(r"^ *\d+[)#~] ")
 def _sorted(text: str) -> str:
     """Return the lines of a flat reply without their numbers, in one order."""
     return "".join(sorted(_ITEM.sub("", row) + "\n" for row in text.splitlines()))
+
+
+def prompted(prompt: str, command: str) -> list[str]:
+    """Return a command behind its prompt, as it stands in a terminal; nothing without a command."""
+    first, *more = command.split("\n")
+    return [] if not command else [f"{prompt}{first}", *(f"... {row}" for row in more)]
 
 
 def commands(exchanges: Iterable[TranscriptCommand]) -> list[str]:

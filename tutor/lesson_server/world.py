@@ -84,6 +84,7 @@ class HostedWorld:
         self.asked_at = 0  # the place at which the tutor's last call arrived
         self.open = True
         self.listeners: set[Any] = set()
+        self.doors: dict[str, socket.socket] = {}  # the listeners on ports, by machine
         self.heard = 0  # events that were looked at
         self.touched_us = 0  # when the last input was
         self.within = False  # a step of the world, in which a script is busy
@@ -107,9 +108,7 @@ class HostedWorld:
         self.selector.register(channel, selectors.EVENT_READ, self._control)
         for name in self.specs:
             self._listen(name, f"{told['sockets']}/{name}")
-        for name, spec in self.specs.items():
-            if spec.port:
-                self._listen_outside(name, spec.port)
+        self._open_doors()
 
     # --- history ------------------------------------------------------------------------------------------------
 
@@ -242,6 +241,8 @@ class HostedWorld:
                     self._lose(name)
                 case Exited(host=host) if self.specs[host].restarts and not self._restart(event):
                     return
+        if not self.within:
+            self._open_doors()
         self._tell()
 
     def _busy(self, pause: bool) -> None:
@@ -330,7 +331,18 @@ class HostedWorld:
         os.chmod(path, 0o600)
         self._accept_at(listener, name)
 
-    def _listen_outside(self, name: str, port: int) -> None:
+    def _open_doors(self) -> None:
+        """Listen on the port of each machine that has one, while its server runs: connections are refused then."""
+        for name, spec in self.specs.items():
+            runs = self._host(name).state != DOWN
+            if spec.port and runs and name not in self.doors:
+                self.doors[name] = self._listen_outside(name, spec.port)
+            elif not runs and (door := self.doors.pop(name, None)) is not None:
+                self.listeners.discard(door)
+                self.selector.unregister(door)
+                door.close()
+
+    def _listen_outside(self, name: str, port: int) -> socket.socket:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the process before this one had it
         try:
@@ -338,6 +350,7 @@ class HostedWorld:
         except OSError as error:
             raise RuntimeError(f"port {port} for {name}: {error.strerror}") from error
         self._accept_at(listener, name)
+        return listener
 
     def _accept_at(self, listener: socket.socket, name: str) -> None:
         listener.listen(64)

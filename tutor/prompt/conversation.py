@@ -18,6 +18,7 @@ BLOCKING = frozenset(
     b"blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop wait waitaof xread xreadgroup".split()
 )
 LONGEST_PATIENCE_SECONDS = 3
+LONGEST_SKIPPED_SECONDS = 60  # of a WAIT that the learner types
 PATIENCE_SECONDS = 0.15  # how long a blocking command is given before it counts as waiting
 
 
@@ -44,6 +45,20 @@ def patience(words: Sequence[bytes]) -> float:
     if words[0].lower() == b"wait" and 0 < (seconds := longest_wait(words)) <= LONGEST_PATIENCE_SECONDS:
         return seconds + 1
     return PATIENCE_SECONDS
+
+
+def skipped(argv: Sequence[bytes], quiet: bool, answered: bool) -> float:
+    """Return for how many seconds at most time jumps to the reply of a command on a machine.
+
+    What the learner types waits as it would anywhere, except WAIT and WAITAOF: nothing is to be done meanwhile. What
+    the course types takes no time, unless another terminal is to end the wait.
+    """
+    seconds, name = longest_wait(argv), argv[0].lower()
+    if quiet and not answered and name in BLOCKING:
+        return patience(argv)
+    if not quiet and not answered and (name not in (b"wait", b"waitaof") or seconds > LONGEST_SKIPPED_SECONDS):
+        return 0.0
+    return seconds + 1 if seconds else 0.0
 
 
 class ReplyTracker:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tutor.prompt.words import split_args, to_bytes, to_text
 
+HIDDEN = "(redacted)"  # in place of a secret
 SIZE = 1000  # lines kept; redis-cli keeps 100 and cuts the shared file to them when it writes
 
 _SECRET_SETTINGS = {b"masterauth", b"masteruser", b"requirepass", b"tls-key-file-pass", b"tls-client-key-file-pass"}
@@ -61,8 +62,8 @@ def redacted(line: str) -> str:
     argv = split_args(line) or []
     skip = 1 if len(argv) > 1 and argv[0].isdigit() else 0
     if is_sensitive(argv[skip:]):
-        return f"{to_text(argv[skip])} (redacted)"
-    return _SHELL_SECRETS.sub(r"\1(redacted)", line)
+        return f"{to_text(argv[skip])} {HIDDEN}"
+    return _SHELL_SECRETS.sub(rf"\1{HIDDEN}", line)
 
 
 def secrets_of(argv: Sequence[bytes]) -> list[str]:

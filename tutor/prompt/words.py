@@ -18,6 +18,12 @@ def shorten(text: str, limit: int = WORD) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
+def first_row(text: str) -> str:
+    """Return the first line of a text, with a mark if there are more."""
+    first, more, _ = text.partition("\n")
+    return f"{first} …" if more else first
+
+
 _JOINER = "\u200d"  # in emoji and scripts that join letters
 
 

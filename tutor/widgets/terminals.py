@@ -17,6 +17,7 @@ from tutor.lesson import messages as m
 from tutor.lesson.view import ExampleView
 from tutor.prompt.markdown import one_line
 from tutor.prompt.rows import Row, row
+from tutor.prompt.words import first_row
 from tutor.widgets.focus import focus_soon
 from tutor.widgets.news import shows
 from tutor.widgets.terminal import Terminal
@@ -90,7 +91,8 @@ class TaskLine(Static):
             staged = ", F12 shows it in the laboratory" if step.scenes else ""
             self.update(Content.styled(f"✓ done; F8 goes on{staged}", "$text-success"))
         elif isinstance(to_run := step.next_run, ExampleView):
-            self.update(Content.assemble(("▸ ", "$text-primary"), "F7 runs  ", (to_run.exchanges[0][0], "bold")))
+            command = first_row(to_run.exchanges[0][0])
+            self.update(Content.assemble(("▸ ", "$text-primary"), "F7 runs  ", (command, "bold")))
         elif to_run is not None:
             self.update(Content.assemble(("? ", "$text-warning"), "F7 asks you what you expect"))
         else:

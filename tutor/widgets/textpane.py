@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tutor.lesson import messages as m
+from tutor.lesson.transcript import prompted
 from tutor.lesson.view import (
     Block,
     ExampleView,
@@ -89,7 +90,8 @@ class ExampleBlock(Widget, can_focus=True):
         mark = "✓" if self.example.ran else "▸"
         for number, (command, reply) in enumerate(self.example.exchanges):
             first = number == 0
-            line = Content.assemble((f"{mark if first else ' '} ", "$text-success"), (command, "bold"))
+            row, *more = prompted("", command)
+            line = Content.assemble((f"{mark if first else ' '} ", "$text-success"), (row, "bold"))
             if first:
                 key = "run again" if self.example.ran else "F7 run" if self.offered else "run"
                 if self.example.where:
@@ -97,7 +99,7 @@ class ExampleBlock(Widget, can_focus=True):
                 gap = self.content_size.width - line.cell_length - len(key)
                 if gap > 0:
                     line = Content.assemble(line, " " * gap, (key, "$text-primary" if self.offered else "$faint"))
-            lines.append(line)
+            lines += [line, *(Content.styled(f"  {text}", "bold") for text in more)]
             lines += [Content.styled("  " + text, "$muted") for text in reply.splitlines()]
         return Content("\n").join(lines)
 

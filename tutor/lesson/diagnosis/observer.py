@@ -12,6 +12,7 @@ from tutor.lesson.diagnosis.leftovers import is_in_the_way
 from tutor.lesson.diagnosis.model import Diagnosis, Place, gives_away
 from tutor.lesson.diagnosis.react import Circumstances, diagnose, on_request
 from tutor.lesson.diagnosis.slots import closest
+from tutor.lesson.lines import calls, words_of
 from tutor.lesson.model import Example, Lesson, Step, Task, split_line
 from tutor.prompt import split_args, to_text
 from tutor.prompt.words import to_bytes
@@ -72,7 +73,8 @@ class Observer:
 
     def attempts(self, task: Task, terminal: str, line: str, step: Step, before: Sequence[Attempt]) -> bool:
         """Return whether a line attempts a task; an example typed by hand does not. `before`: what was typed."""
-        argv = split_args(line)
+        is_python = self.lesson.is_python(terminal)
+        argv = words_of(line) if is_python else split_args(line)
         goal = self.goal(task)
         if not argv or goal is None or len(argv) > MOST:
             return False
@@ -80,6 +82,8 @@ class Observer:
             return True
         if _is_example(step, terminal, argv, before):
             return False
+        if is_python:
+            return any(calls(line) & calls(each) for each in task.solution)
         words = [to_text(each) for each in argv]
         if terminal in self._shells:
             if any({*words[1:]} & {*each.full[1:]} for each in goal.lines if each.full):
@@ -102,8 +106,8 @@ class Observer:
     def completes(self, task: Task, terminal: str, argv: Sequence[bytes], before: Sequence[Attempt]) -> bool:
         """Return whether a line is the last of a solution of several lines, all typed one after the other."""
         wanted = [split_line(line, self.lesson.terminals) for line in task.solution]
-        lines = [(name, _plain(split_args(text) or ())) for name, text in wanted]
-        before = [each for each in before if each.argv and each.own]
+        lines = [(name, _plain(words_of(text))) for name, text in wanted]
+        before = [each for each in before if each.argv and each.own and each.text]
         last = [(each.terminal, _plain(each.argv)) for each in before[-len(lines) :]]
         own = [*last[len(last) - len(lines) + 1 :], (terminal, _plain(argv))]
         return len(lines) > 1 and own == lines
@@ -114,6 +118,8 @@ class Observer:
         assert goal is not None
         if examples and task.setup:
             return True
+        if any(self.lesson.is_python(each.terminal) for each in examples):
+            return True  # it may use its names
         conditions = list(flat(task.conditions))
         wide = not goal.keys or any(each.command or each.file or each.up for each in conditions)
         return any(
@@ -140,6 +146,8 @@ class Observer:
         if not attempt.failed:  # what was wrong with a line that failed before is settled
             self._recent = [each for each in self._recent if not each[2]]
         before = state.attempts[:-1]
+        if self.lesson.is_python(attempt.terminal):
+            return  # Python says itself what is wrong
         if attempt.argv and not attempt.failed and _is_example(step, attempt.terminal, attempt.argv, before):
             self._recent.append((task, None, False))
             return
@@ -174,6 +182,8 @@ class Observer:
             return None
         last = own[-1]
         self.of = last
+        if self.lesson.is_python(last.terminal):
+            return None
         found = self._allowed(task, on_request(_line(last), last, self._now(task, state, step, last)))
         if found is not None or only_last:
             return found
@@ -198,7 +208,10 @@ class Observer:
         goal = self.goal(task)
         here = self.lesson.server_of(attempt.terminal)
         # those of the same server first: another one is suggested from them
-        names = sorted(self.lesson.terminals, key=lambda name: self.lesson.server_of(name) != here)
+        names = sorted(
+            (name for name in self.lesson.terminals if not self.lesson.is_python(name)),
+            key=lambda name: self.lesson.server_of(name) != here,
+        )
         place = Place(
             attempt.terminal, attempt.terminal in self._shells, tuple((name, name in self._shells) for name in names)
         )
@@ -285,7 +298,7 @@ def _is_example(step: Step, terminal: str, argv: Sequence[bytes], before: Sequen
     for example in step.examples:
         if example.terminal != terminal:
             continue
-        lines = [_plain(split_args(each.command) or ()) for each in example.exchanges if each.command]
+        lines = [_plain(words_of(each.command)) for each in example.exchanges if each.command]
         count += lines.count(words)
         follows = follows or (words in lines and all(each in typed_ for each in lines[: lines.index(words)]))
     return follows and count > typed_.count(words)
