@@ -141,7 +141,7 @@ TOPICS: dict[tuple[str, str], list[str]] = {
         "12 KB",
         "2^64",
     ],
-    ("hyperloglog", "Measuring 0.81 %"): ["0.81 %"],
+    ("hyperloglog", "Measuring 0.81%"): ["0.81%"],
     # working together
     ("pub-sub", "Channels"): [
         "**publisher**",

@@ -96,9 +96,9 @@ def _counts(estimated: int | None, different: int | None, width: int) -> Line:
         return line(("  no estimate", "dim"))
     spans = [("  estimate ", "dim"), (f"{estimated:,}", "number")]
     if different is None:
-        return line(*spans, ("  standard error 0.81 %", "dim"))
+        return line(*spans, ("  standard error 0.81%", "dim"))
     error = (estimated - different) / different * 100 if different else 0.0
-    off = f"  off by {error:+.2f} %" if error else "  exact"
+    off = f"  off by {error:+.2f}%" if error else "  exact"
     return line(*spans, ("  really ", "dim"), (f"{different:,}", "strong"), (off, "dim"))
 
 
