@@ -35,6 +35,8 @@ STORIES: dict[str, list[str]] = {
     "deleted": [
         "ZADD board 1 ann 2 bob",
         "EXPIRE board -1",
+        "XADD log 1-1 line a",
+        "XTRIM log MAXLEN 0",
         "SADD team ann",
         "EVAL \"redis.call('DEL', KEYS[1])\" 1 team",
         "SET code 4711 EX 300",

@@ -72,7 +72,7 @@ def test_a_transaction() -> None:
     assert "+  1  SET a 1" in watched.type("SET a 1")
     assert watched.sentence == "", "nothing has happened yet"
     assert "SET a 1  → OK" in watched.type("EXEC")
-    assert watched.sentence == "EXEC ran 1 command, and no other client's command in between."
+    assert watched.sentence == "EXEC ran 1 command."
 
 
 def test_a_change_is_drawn_even_if_the_picture_was_drawn_anew_before_the_reply() -> None:

@@ -112,7 +112,7 @@ def _sentence(before: Key | None, key: Key, cause: Argv, different: int | None) 
         moved = was is not None and was != now
         text += f", and the estimate changed from {was:,} to {now:,}" if moved else f", and the estimate is {now:,}"
         if different is not None:
-            text += f" (correct: {different:,})"
+            text += f" (the exact number is {different:,})"
     name = named(key.name)
     if not before.exists:
         return f"{name} is a new HyperLogLog: {text}."

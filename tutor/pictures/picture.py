@@ -142,6 +142,8 @@ def _clause(before: Key, key: Key, changes: str) -> str:
         text = f"is a new {kind}{of}"
     elif before.kind != key.kind:
         text = f"is now a {kind}{of} instead of a {TYPES[before.kind][0]}"
+    elif before.size and not key.size:
+        text = f"is now an empty {kind}"
     elif changes or before.size != key.size:
         text = f"is {'now ' if before.size != key.size else ''}a {kind}{of}"
     else:

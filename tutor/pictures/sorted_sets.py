@@ -210,7 +210,7 @@ def sorted_set_sentence(before: Key | None, key: Key, cause: Argv) -> str:
         parts.append(f"{len(changes.moved) - 2} more scores changed")
     if changes.gone:
         parts.append(f"{listed([named(each.member) for each in changes.gone])} {were(changes.gone)} removed")
-    return told(before, key, clauses(parts), cause)
+    return told(before, key, "; ".join(parts), cause)
 
 
 # --- places ------------------------------------------------------------------------------------------------------

@@ -237,7 +237,5 @@ def bits_sentence(before: Key | None, key: Key, cause: Argv) -> str:
             for bit, offsets in by_value.items()
             if offsets
         )
-    if text and before.exists and key.size > before.size:
-        text += f"; the string grew to {count(key.size, 'byte')}"
-    kind = "new string" if not before.exists else "string"
-    return told(before, key, "", cause, f"is a {kind} of {sized(key)}: {text}" if text else "")
+    kind = "is a new" if not before.exists else "is now a" if key.size > before.size else "is a"
+    return told(before, key, "", cause, f"{kind} string of {sized(key)}: {text}" if text else "")

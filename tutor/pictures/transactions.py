@@ -119,7 +119,8 @@ def _sentence(before: Transaction | None, now: Transaction, ended: bool, word: b
         if word == b"discard":
             return f"DISCARD ended the transaction{f': its {number} did not run' if before.size else ''}."
         if isinstance(reply, list):
-            return f"EXEC ran {number}, and no other client's command in between."
+            alone = ", and no other client's command in between" if before.size > 1 else ""
+            return f"EXEC ran {number}{alone}."
         if isinstance(reply, ReplyError):
             return "EXEC ran nothing, because a command was rejected when it was queued."
         watched = listed([named(each) for each in before.watched])
