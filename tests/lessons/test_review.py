@@ -42,6 +42,8 @@ def taken_lesson(server, folder, answer="1"):
     session.next()
     session.submit("alice", "CONFIG GET dir")
     session.submit("alice", "DEL list")
+    session.hint()  # which have nothing to say any more
+    session.show()
     [done] = session.next()
     assert isinstance(done, LessonDone)
     return progress, done.summary

@@ -842,11 +842,11 @@ class Session:
 
     def hint(self) -> Hint | Nothing:
         """Return the next hint for the open task, one level clearer."""
-        if self.journal is not None:
-            self.journal.note(action="hint")
         task = self.open_task
         if task is None:
             return Nothing("Every task of this step is done. Go on to the next step when you like.")
+        if self.journal is not None:
+            self.journal.note(action="hint")
         self._ready(task, now=True)
         return self.advice.hint(task, self.state, self.step, self.state.step)
 
@@ -856,12 +856,12 @@ class Session:
 
     def solution(self) -> tuple[tuple[str, str], ...]:
         """Return the lines that solve the open task, as (terminal, command), to be typed in."""
-        if self.journal is not None:
-            self.journal.note(action="show")
         task = self.open_task
-        self._ready(task, now=True)
         if task is None:
             return ()
+        if self.journal is not None:
+            self.journal.note(action="show")
+        self._ready(task, now=True)
         self.state = replace(self.state, shown=self.state.shown | {(self.state.step, task.id)})
         return tuple(split_line(line, self.lesson.terminals) for line in task.solution)
 
