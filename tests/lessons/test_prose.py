@@ -24,6 +24,8 @@ PATTERNS = {
     "`torn` for truncated": r"\btorn\b",
     "`by itself` for automatically": r"\bby (itself|themselves)\b",
     "British spelling": r"\b(\w*colour\w*|behaviour\w*|\w*metres?|favour\w*|honour\w*|initialis\w+|centre)\b",
+    "`any more` for anymore": r"\bany more\b(?! than)",
+    "a space before the percent sign": r"\d %",
     "an exclamation mark": r"[a-z]!(?=\s|$)",
 }
 WAIVED: dict[tuple[str, str], str] = {
