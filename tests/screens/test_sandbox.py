@@ -34,7 +34,7 @@ async def test_a_data_set_is_loaded_tried_and_comes_back() -> None:
         await until(pilot, lambda: "Places: cities" in screen_text(app), "what is in it")
         await type_line(pilot, ":data sessions")
         await until(pilot, lambda: "Places: cities" not in screen_text(app), "the text about the other data")
-        assert "session:<token>" in screen_text(app)
+        await until(pilot, lambda: "session:<token>" in screen_text(app), "the text about this one")
         await type_line(pilot, ":data shoes")
         await until(pilot, lambda: "There is no data set" in screen_text(app), "the names")
         await type_line(pilot, ":hint")

@@ -192,6 +192,7 @@ class LessonController(Sandbox):
         self._turn = asyncio.Lock()
         self.machines: SimulatedMachines | None = None
         self._looking_again = False
+        self._step_shown: StepView | None = None
         self._outcomes: set[tuple[int, str]] = set()  # predictions whose examples have run
         self._asked: tuple[int, str] | None = None
         self._answering = False
@@ -771,7 +772,10 @@ class LessonController(Sandbox):
             self._show_step()
 
     def _show_step(self, fresh: bool = False) -> None:
-        self._post(m.StepShown(self.step(), fresh))
+        step = self.step()
+        if fresh or step != self._step_shown:
+            self._step_shown = step
+            self._post(m.StepShown(step, fresh))
 
     @property
     def _open_question(self) -> tuple[int, str] | None:

@@ -9,6 +9,7 @@ from textual.screen import ModalScreen, Screen
 from tutor.lesson.front_end import Course
 from tutor.lesson.view import LessonPlace
 from tutor.screens.preferences import Preferences
+from tutor.widgets.compositor import FrameCompositor
 
 Result = TypeVar("Result")
 
@@ -57,6 +58,10 @@ class TutorScreen(Screen[Result]):
     """A screen of the program."""
 
     app = getters.app(Program)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = FrameCompositor()
 
 
 class TutorDialog(ModalScreen[Result]):

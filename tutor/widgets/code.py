@@ -2,11 +2,13 @@
 
 TextArea highlights with tree-sitter, whose grammars are heavy. Here its map of highlights is filled by a pattern
 (`tutor.prompt.lua`), and its line numbers get a mark; both are methods that it calls for every change and line.
+Every key makes it draw all its lines again; here only lines are drawn whose text, colors or selection changed.
 """
 
 from typing import ClassVar
 
 from rich.segment import Segment
+from textual.cache import LRUCache
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import TextArea
@@ -18,6 +20,7 @@ from tutor.prompt.lua import highlight_lua
 STYLES = ("keyword", "redis", "string", "number", "note", "error")
 OF_COMMANDS = {"command": "keyword", "token": "redis", "number": "number", "string": "string", "error": "error"}
 MOST_HIGHLIGHTED = 400  # lines of commands
+MOST_STRIPS = 200
 
 
 class CodeArea(TextArea):
@@ -42,6 +45,7 @@ class CodeArea(TextArea):
     def __init__(self, text: str, placeholder: str) -> None:
         self.error_line = 0  # from 1; 0: none
         self._styled_for = ""  # the program's theme whose colors it has
+        self._strips: LRUCache[object, Strip] = LRUCache(MOST_STRIPS)  # how lines were drawn
         super().__init__(
             text, id="code", tab_behavior="indent", show_line_numbers=True, soft_wrap=True, placeholder=placeholder
         )
@@ -79,15 +83,36 @@ class CodeArea(TextArea):
                 name: self.get_component_rich_style(f"code--{name}", partial=True) for name in STYLES
             }
             self._line_cache.clear()
+            self._strips.clear()
         return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        """See `TextArea`: a line without cursor, selection or marked bracket is drawn as its text was before."""
+        places = self.wrapped_document._offset_to_line_info
+        at = y + self.scroll_offset.y
+        first, last = sorted(self.selection)
+        bracket = self._matching_bracket_location
+        if at >= len(places):
+            return super().render_line(y)
+        line, section = places[at]
+        if first[0] <= line <= last[0] or (bracket is not None and bracket[0] == line):
+            return super().render_line(y)
+        colors = tuple(self._highlights[line])
+        key = (line, section, self.document.get_line(line), colors, line == self.error_line - 1, self.size.width,
+               self.gutter_width)  # fmt: skip
+        strip = self._strips.get(key)
+        if strip is None:
+            strip = self._strips[key] = self._render_line(y)
+        return strip
 
     def _render_line(self, y: int) -> Strip:
         """See `TextArea`: the number of the line with the error gets a mark."""
         strip = super()._render_line(y)
         at = y + self.scroll_offset.y
-        if not self.error_line or at >= self.wrapped_document.height:
+        places = self.wrapped_document._offset_to_line_info
+        if not self.error_line or at >= len(places):
             return strip
-        line, section = self.wrapped_document._offset_to_line_info[at]
+        line, section = places[at]
         if line != self.error_line - 1 or section:
             return strip
         width = self.gutter_width

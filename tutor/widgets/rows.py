@@ -15,13 +15,17 @@ from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
 from tutor.prompt.rows import STYLES, Row, Span
+
+MOST_STRIPS = 200
 
 _WORDS = re.compile(r"\s*\S+\s*|\s+")
 
@@ -125,6 +129,8 @@ class RowView(ScrollView, can_focus=True):
     }
     """
 
+    virtual_size = Reactive(Size(0, 0), layout=False, repaint=False)  # its rows give a pane no other size
+
     class Chosen(Message):
         """A row with data was clicked."""
 
@@ -145,7 +151,8 @@ class RowView(ScrollView, can_focus=True):
         self._tail: list[tuple[list[Span], Row | None]] = []
         self._width = 0
         self._style_cache: dict[str, Style] = {}
-        self._ground: tuple[Style, int] | None = None  # style and width, while lines are drawn
+        self._strips: LRUCache[tuple[Span, ...], Strip] = LRUCache(MOST_STRIPS)  # how lines were drawn
+        self._drawn: dict[int, Sequence[Span] | None] = {}  # what is on each line that was painted
 
     # -- content
 
@@ -184,11 +191,22 @@ class RowView(ScrollView, can_focus=True):
         at_end = self.scroll_offset.y >= self.max_scroll_y - 1
         self._tail = [line for each in self.tail() for line in self._break(each)]
         self.virtual_size = Size(self._width, len(self._lines) + len(self._tail))
-        self.refresh()
         if follow or (at_end and self.FOLLOWS):
             self.scroll_end(animate=False, immediate=True, force=True, x_axis=False)
+        width, height = self.size
+        changed = [y for y in range(height) if y not in self._drawn or self._line(y) != self._drawn[y]]
+        if changed:
+            self.refresh(Region(0, changed[0], width, changed[-1] + 1 - changed[0]))
 
     FOLLOWS: ClassVar[bool] = False
+
+    def watch_virtual_size(self, virtual_size: Size) -> None:
+        """Show in the scroll bar how much there is."""
+        self._scroll_update(virtual_size)
+
+    def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
+        """See `Widget`: a layout that leaves the pane as large as it is changes nothing."""
+        return super()._size_updated(size, self.virtual_size, container_size, layout)
 
     def _break(self, each: Row) -> list[tuple[list[Span], Row | None]]:
         width = self._width or 80
@@ -213,36 +231,41 @@ class RowView(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Forget colours of the old theme."""
         super().notify_style_update()
+        self._forget_styles()
+
+    def _forget_styles(self) -> None:
         self._style_cache.clear()
+        self._strips.clear()
 
     def _style(self, name: str) -> Style:
+        """Return a style over the pane's own, which the empty name stands for."""
         style = self._style_cache.get(name)
         if style is None:
-            style = self._style_cache[name] = self.get_component_rich_style(f"rows--{name}", partial=True)
+            style = self.rich_style
+            if name:
+                style = self._style("") + self.get_component_rich_style(f"rows--{name}", partial=True)
+            self._style_cache[name] = style
         return style
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Draw lines; what they have in common is asked for once."""
-        self._ground = self.rich_style, self.scrollable_content_region.width
-        try:
-            return super().render_lines(crop)
-        finally:
-            self._ground = None
+    def _line(self, y: int) -> Sequence[Span] | None:
+        """Return what one line of what is in sight shows; None after the last row."""
+        at = y + self.scroll_offset.y
+        lines = len(self._lines)
+        if at < lines:
+            return self._lines[at][0]
+        return self._tail[at - lines][0] if at - lines < len(self._tail) else None
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of what is in sight."""
-        scroll_y = self.scroll_offset.y
-        base, width = self._ground or (self.rich_style, self.scrollable_content_region.width)
-        at = y + scroll_y
-        lines = len(self._lines)
-        if at < lines:
-            spans, _ = self._lines[at]
-        elif at - lines < len(self._tail):
-            spans, _ = self._tail[at - lines]
-        else:
+        spans = self._drawn[y] = self._line(y)
+        base, width = self._style(""), self.scrollable_content_region.width
+        if spans is None:
             return Strip.blank(width, base)
-        segments = [Segment(text, base + self._style(style)) for text, style in spans]
-        strip = Strip(segments)
+        key = tuple(spans)
+        strip = self._strips.get(key)
+        if strip is None:
+            strip = self._strips[key] = Strip(Segment(text, self._style(style)) for text, style in spans)
+        at = y + self.scroll_offset.y
         if (selection := self.text_selection) and (span := selection.get_span(at)):
             strip = self._select(strip, *span)
         return strip.adjust_cell_length(width, base).apply_offsets(0, at)

@@ -393,12 +393,12 @@ class Terminal(RowView, inherit_bindings=False):
 
     def on_focus(self) -> None:
         """Show a lively cursor."""
-        self._style_cache.clear()
+        self._forget_styles()
         self.refresh()
 
     def on_blur(self) -> None:
         """Show a faint cursor."""
-        self._style_cache.clear()
+        self._forget_styles()
         self.refresh()
 
     async def on_key(self, event: events.Key) -> None:
