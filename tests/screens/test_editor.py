@@ -26,13 +26,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+async def lesson(pilot) -> LessonScreen:
+    """Wait for the lesson, or the sandbox, and its prompt."""
+    app = pilot.app
+    screen = await until(
+        pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.step and app.screen, "the lesson"
+    )
+    await until(pilot, lambda: not screen.query_one(Terminal).busy, "the prompt")
+    return screen
+
+
 async def editor(pilot) -> EditorScreen:
     """Open the editor from the prompt."""
     app = pilot.app
-    screen = await until(
-        pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.step and app.screen, "the sandbox"
-    )
-    await until(pilot, lambda: not screen.query_one(Terminal).busy, "the prompt")
+    await lesson(pilot)
     await pilot.press("ctrl+x")
     found = await until(pilot, lambda: isinstance(app.screen, EditorScreen) and app.screen, "the editor")
     await settle(pilot)
@@ -92,6 +99,19 @@ async def test_keys_that_come_at_once_are_taken_in_their_order() -> None:
             app.post_message(events.Key("enter", "\r"))
         app.post_message(events.Key("f4", None))
         await until(pilot, lambda: "taken back: SET m 11" in screen_text(app), "the undo")
+
+
+async def test_the_text_is_saved_when_typing_pauses_and_however_the_program_ends(home: Path) -> None:
+    saved = home / "steps" / "sandbox.edit"
+    app = TutorApp(None, None, Preferences(), sandbox=[])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await editor(pilot)
+        await pilot.press(*keys("-- one"))
+        assert not saved.exists(), "not with every key"
+        await until(pilot, lambda: saved.exists() and "-- one" in saved.read_text(), "the text in its file")
+        await pilot.press(*keys("; two"))
+        app.exit()
+    assert "-- one; two" in saved.read_text()
 
 
 async def test_a_transaction_and_a_library_from_the_editor(snapshot) -> None:

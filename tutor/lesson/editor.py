@@ -301,7 +301,7 @@ def _reply(reply: str, failed: bool) -> tuple[str, str]:
 
 
 class DraftFile:
-    """Where the editor's text is kept, next to the journal. It is written with every change: nothing is lost."""
+    """Where the editor's text is kept, next to the journal."""
 
     def __init__(self, path: Path | None = None, writes: bool = True) -> None:
         self._path = path

@@ -1,7 +1,7 @@
 """The multi-line editor, over a lesson or the sandbox: text, KEYS and ARGV, and what the last run did.
 
-What runs is typed at the prompt of the lesson below (`Controller.run_draft`). The text is kept with every change, so
-leaving the editor, or the program in any way, loses nothing.
+What runs is typed at the prompt of the lesson below (`Controller.run_draft`). The text is saved a second after a
+change, and when the editor or the program is left: only a killed program loses what was typed in its last second.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static, TextArea
 
@@ -44,6 +45,7 @@ takes it back. The pane of the last run shows each `redis.call` with its reply; 
 **F6** goes to the next field. **Esc** returns to the text, and from there to the lesson. The text is kept, however
 you leave, and waits for you here: each lesson has its own, and so has the sandbox.
 """
+SAVE_SECONDS = 1.0  # after a change
 NOT_KEPT = "The text cannot be saved now, and is lost when the program ends."
 
 
@@ -153,13 +155,16 @@ class EditorScreen(TutorScreen[None]):
         self._controller = controller
         self._step = step
         self._terminal = terminal  # in which it runs
+        self._text = controller.draft
+        self._kept = True  # whether the text could be saved
+        self._saving: Timer | None = None  # until the text is saved
         self._ran_text = ""
         self._shown = ("", "")  # the kind of the text, and what the header says
         self._audience: Audience | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out text, fields and run."""
-        draft = self._controller.draft
+        draft = self._text
         yield HeaderBar()
         yield GoalLine("", id="goal", markup=False)
         with Container(id="editor-body"):
@@ -179,7 +184,7 @@ class EditorScreen(TutorScreen[None]):
         self.query_one("#code-box").border_title = "Text"
         self.query_one(GoalLine).show_goal(self._step)
         self._audience = Audience(self)
-        self._show_kind(self._controller.draft)
+        self._show_kind()
         self.code.focus()
         self.code.move_cursor(self.code.document.end)
 
@@ -192,9 +197,9 @@ class EditorScreen(TutorScreen[None]):
         fields = {name: self.query_one(f"#{name}", Input).value for name, _ in self.FIELDS}
         return EditorText(self.code.text, **fields)
 
-    def _show_kind(self, draft: EditorText, problem: str = "") -> None:
-        kind = draft.kind
-        told = problem or (KINDS[kind] if draft.text.strip() else "empty")
+    def _show_kind(self) -> None:
+        kind = self._text.kind
+        told = NOT_KEPT if not self._kept else KINDS[kind] if self._text.text.strip() else "empty"
         if (kind, told) == self._shown:  # a layout for every key would be slow
             return
         self._shown = (kind, told)
@@ -208,12 +213,29 @@ class EditorScreen(TutorScreen[None]):
     @on(Input.Changed)
     def _changed(self) -> None:
         draft = self._draft()
-        if draft == self._controller.draft:
+        if draft == self._text:
             return
-        kept = self._controller.keep_draft(draft)
+        self._text = draft
+        if self._saving is None:
+            self._saving = self.set_timer(SAVE_SECONDS, self._saved)
         if draft.text != self._ran_text and self.code.error_line:
             self.code.mark_error(None)
-        self._show_kind(draft, "" if kept else NOT_KEPT)
+        self._show_kind()
+
+    def _save(self) -> None:
+        if self._saving is not None:
+            self._saving.stop()
+            self._saving = None
+        if self._text != self._controller.draft or not self._kept:
+            self._kept = self._controller.keep_draft(self._text)
+
+    def _saved(self) -> None:
+        self._save()
+        self._show_kind()
+
+    def on_unmount(self) -> None:
+        """Save the text however the screen goes."""
+        self._save()
 
     def on_key(self, event: events.Key) -> None:
         """Type in the text what is typed while a pane without a prompt has the focus."""
@@ -233,9 +255,9 @@ class EditorScreen(TutorScreen[None]):
         (self.focused or self).call_later(function)
 
     def _run(self) -> None:
-        draft = self._draft()
-        self._controller.keep_draft(draft)
-        self._ran_text = draft.text
+        self._text = self._draft()
+        self._saved()
+        self._ran_text = self._text.text
         self.code.mark_error(None)
         self.run_worker(self._controller.run_draft(), group="act")
 
@@ -246,6 +268,7 @@ class EditorScreen(TutorScreen[None]):
         yield SystemCommand("Leave the editor", "Back to the prompt; the text is kept", self._close)
 
     def _close(self) -> None:
+        self._save()
         self.dismiss(None)
 
     def action_run_from_field(self) -> None:
@@ -284,7 +307,7 @@ class EditorScreen(TutorScreen[None]):
         if self.focused is not self.code:
             self.code.focus()
         else:
-            self.dismiss(None)
+            self._after_keys(self._close)
 
     # -- news from the controller
 
