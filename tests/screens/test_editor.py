@@ -101,6 +101,44 @@ async def test_keys_that_come_at_once_are_taken_in_their_order() -> None:
         await until(pilot, lambda: "taken back: SET m 11" in screen_text(app), "the undo")
 
 
+async def test_a_run_and_an_undo_that_come_at_once_keep_their_order() -> None:
+    app = TutorApp(None, None, Preferences(), sandbox=[])
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await editor(pilot)
+        controller = screen._controller
+        screen.code.load_text("return redis.call('INCR', 'runs')")
+
+        async def at_once(*pressed: str) -> list[str]:
+            terminal = app.screen_stack[-2].query_one(Terminal)
+            terminal.clear()
+            for key in pressed:
+                app.post_message(events.Key(key, None))
+            said = ("taken back: EVAL", "(integer)")
+            await until(pilot, lambda: all(word in terminal.plain_text for word in said), "both")
+            await until(pilot, lambda: not terminal.busy, "the prompt")
+            await settle(pilot)
+            return sorted(said, key=terminal.plain_text.index)
+
+        assert await at_once("f7", "f4") == ["(integer)", "taken back: EVAL"]
+        assert controller._inspect([b"GET", b"runs"], 0) is None
+        await pilot.press("f7")
+        await until(pilot, lambda: "EVAL → 1" in screen_text(app), "a run")
+        await settle(pilot)
+        assert await at_once("f4", "f7") == ["taken back: EVAL", "(integer)"]
+        assert controller._inspect([b"GET", b"runs"], 0) == b"1"
+
+
+async def test_an_undo_waits_for_an_example_that_is_being_typed() -> None:
+    app = TutorApp("strings", None, Preferences())
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await lesson(pilot)
+        terminal = screen.query_one(Terminal)
+        for key in ("f7", "f4"):
+            app.post_message(events.Key(key, None))
+        await until(pilot, lambda: "⟲" in terminal.plain_text, "the undo")
+        assert terminal.plain_text.index('"redis"') < terminal.plain_text.index("⟲")
+
+
 async def test_the_text_is_saved_when_typing_pauses_and_however_the_program_ends(home: Path) -> None:
     saved = home / "steps" / "sandbox.edit"
     app = TutorApp(None, None, Preferences(), sandbox=[])

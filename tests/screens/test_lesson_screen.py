@@ -10,7 +10,7 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from tests.screens.driving import screen_text, settle, type_line, until
+from tests.screens.driving import keys, screen_text, settle, type_line, until
 from tests.screens.fakes import FakeController, FakeCourse
 from tutor.app import TutorApp
 from tutor.lesson import messages as m
@@ -369,3 +369,21 @@ async def test_a_step_is_seen_in_the_laboratory_and_the_lesson_comes_back(
         await settle(pilot)
         assert isinstance(app.screen, LaboratoryScreen)
         assert app.screen.session.runner.spec.id == "wait"
+
+
+async def test_a_function_key_waits_for_what_was_typed_ahead_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = program()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen, controller = await opened(pilot)
+        terminal = screen.query_one(Terminal)
+        terminal.busy = True
+        await pilot.press(*keys("SET a 1"), "enter", "f4")
+        assert not controller.acts
+        terminal.busy = False
+        await until(pilot, lambda: controller.acts == ["undo"], "the undo")
+        await until(pilot, lambda: "⟲" in terminal.plain_text, "its end")
+        assert terminal.plain_text.index("OK") < terminal.plain_text.index("⟲")
+        monkeypatch.setattr("tutor.widgets.terminal.AHEAD_SECONDS", 0.05)
+        terminal.busy = True
+        await pilot.press("x", "f4")
+        await until(pilot, lambda: controller.acts == ["undo", "undo"], "the undo of what does not end")

@@ -50,6 +50,7 @@ TOUCHED_KEPT = 200
 WAITS_SECONDS = 0.05  # after which to see whether a command waits
 POLL_SECONDS = 0.005
 RUNS_SECONDS = 2.0  # for which an undo waits for the line before it, which is about to be answered
+TYPED_SECONDS = 20.0  # the same for lines that are being typed
 SCRIPT_SECONDS = 0.3  # the same for a script, which may never end
 
 
@@ -264,10 +265,15 @@ class Sandbox:
 
     @contextlib.asynccontextmanager
     async def _after_lines(self) -> AsyncIterator[None]:
-        """Do something after the lines that were entered before it, and before those that are entered meanwhile."""
-        async with self._in_order:
-            await self._lines_over()
-            yield
+        """Do something after the lines before it, entered or typed for the learner, and before those that follow."""
+        until = time.monotonic() + TYPED_SECONDS
+        while True:
+            async with self._in_order:
+                await self._lines_over()
+                if not self._script_at or self.links[self._script_at].busy or time.monotonic() > until:
+                    yield
+                    return
+            await asyncio.sleep(POLL_SECONDS)  # a line is being typed, and takes a turn when it is entered
 
     async def _lines_over(self) -> None:
         """Wait until the lines that reached their links have run, but not for what waits or may never end."""
@@ -324,7 +330,8 @@ class Sandbox:
         ):
             return
         terminal = example.terminal or self.terminal_names[0]
-        self._type([(terminal, command, example.id) for command, _ in example.exchanges if command])
+        async with self._in_order:
+            self._type([(terminal, command, example.id) for command, _ in example.exchanges if command])
 
     def _type(self, lines: Sequence[tuple[str, str, str | None]]) -> None:
         """Have lines typed, each after the one before is answered, whatever the terminal."""
@@ -370,6 +377,10 @@ class Sandbox:
 
     async def run_draft(self) -> None:
         """See `Controller`. What runs is typed at the prompt, as any command is."""
+        async with self._in_order:
+            self._run_draft()
+
+    def _run_draft(self) -> None:
         terminal = self._editor_terminal()
         link = self.links.get(terminal)
         try:

@@ -9,7 +9,7 @@ of them (Tab, Ctrl-C, Ctrl-D, Ctrl-W) other meanings. Function keys and Ctrl-P g
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -33,6 +33,7 @@ WELCOME = (  # each fits into a line of 78 columns
     "You cannot break anything, and nothing is lost. (Gone with the first key.)",
 )
 TYPING_SECONDS = 0.018  # between two characters of a line that is typed for the learner
+AHEAD_SECONDS = 2.0  # for which a function key waits for the keys that were typed ahead of it
 
 
 class NoCompleter:
@@ -138,7 +139,8 @@ class Terminal(RowView, inherit_bindings=False):
         self._completions: list[str] = []
         self._completing = -1
         self._to_type: deque[tuple[str, str | None]] = deque()  # lines to be typed for the learner
-        self._typed_ahead: deque[tuple[str, str | None]] = deque()  # keys typed before the prompt returned
+        # Keys typed before the prompt returned, and what is to be done after them.
+        self._typed_ahead: deque[tuple[str, str | None] | Callable[[], object]] = deque()
         self._typing: Timer | None = None
         self._typed_for: str | None = None
         self.secret = False
@@ -428,9 +430,27 @@ class Terminal(RowView, inherit_bindings=False):
         self._welcome = WELCOME
         self._content_changed(follow=True)
 
+    def after_keys(self, function: Callable[[], object]) -> None:
+        """Call a function after the keys that were typed ahead, unless what runs takes too long."""
+        if not self._typed_ahead:
+            function()
+            return
+
+        def no_longer() -> None:
+            if function in self._typed_ahead:
+                self._typed_ahead.remove(function)
+                function()
+
+        self._typed_ahead.append(function)
+        self.set_timer(AHEAD_SECONDS, no_longer)
+
     def _take_typed_ahead(self) -> None:
         while self._typed_ahead and not self.busy and not self._is_taken:
-            self._take(*self._typed_ahead.popleft())
+            typed = self._typed_ahead.popleft()
+            if isinstance(typed, tuple):
+                self._take(*typed)
+            else:
+                typed()
 
     def on_paste(self, event: events.Paste) -> None:
         """Insert pasted text; every line but the last is entered."""

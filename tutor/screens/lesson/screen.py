@@ -251,7 +251,10 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
 
     @on(LessonTerminals.Asked)
     def _asked(self, message: LessonTerminals.Asked) -> None:
-        self.run_worker(self.controller.act(message.action), group="act")
+        if message.action == "run":
+            self._run_example()
+        else:
+            self.run_worker(self.controller.act(message.action), group="act")
 
     def _doing(self, name: str) -> Callable[[], object]:
         """Return what does an action: the screen itself, or the controller."""
@@ -292,6 +295,9 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
 
     def action_run_example(self) -> None:
         """Run the next example of the text."""
+        self.terminals.act("run")
+
+    def _run_example(self) -> None:
         to_run = self.step.next_run if self.step else None
         if isinstance(to_run, ExampleView):
             self.run_worker(self.controller.run_example(to_run), group="act")

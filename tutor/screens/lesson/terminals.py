@@ -86,8 +86,10 @@ class LessonTerminals(Terminals):
 
         A function key overtakes the keys that the terminal has not yet taken.
         """
-        target = self.now or self
-        target.call_later(lambda: target.post_message(self.Asked(action)))
+        if terminal := self.now:  # behind what it submits
+            terminal.call_later(terminal.after_keys, lambda: terminal.post_message(self.Asked(action)))
+        else:
+            self.call_later(lambda: self.post_message(self.Asked(action)))
 
     @on(Terminal.Submitted)
     def _submitted(self, message: Terminal.Submitted) -> None:
