@@ -71,6 +71,9 @@ class Player:
             and not any(each.is_typing for each in self.terminals.values())
         )
 
+    def _is_asked_here(self) -> bool:
+        return self.terminals[self.screen.terminals.current].question is not None
+
     async def idle(self) -> None:
         """Wait until nothing is typed for the learner any more."""
         await until(self.pilot, self._is_idle, "the prompt")
@@ -111,6 +114,9 @@ class Player:
             await self.idle()
             assert self.screen.step is not None
             if any(each.question is not None for each in self.terminals.values()):
+                if not self._is_asked_here():  # the solution went on elsewhere
+                    await self.pilot.press("f7")
+                    await until(self.pilot, self._is_asked_here, "the question")
                 await self.pilot.press("ctrl+u")
                 self.type("1\r")
                 await settle(self.pilot)

@@ -14,7 +14,7 @@ from tests.screens.driving import keys, screen_text, settle, type_line, until
 from tests.screens.fakes import FakeController, FakeCourse
 from tutor.app import TutorApp
 from tutor.lesson import messages as m
-from tutor.lesson.view import SceneView
+from tutor.lesson.view import Question, SceneView
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.map import MapScreen
@@ -387,3 +387,19 @@ async def test_a_function_key_waits_for_what_was_typed_ahead_of_it(monkeypatch: 
         terminal.busy = True
         await pilot.press("x", "f4")
         await until(pilot, lambda: controller.acts == ["undo", "undo"], "the undo of what does not end")
+
+
+async def test_a_question_is_open_in_one_terminal_only() -> None:
+    class Course(FakeCourse):
+        def controller(self, lesson: str) -> FakeController:
+            return FakeController(("left", "right"))
+
+    question = Question("p", "What does GET return?", ("nil", "an error"))
+    app = TutorApp("strings", Course(), Preferences())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen, controller = await opened(pilot)
+        for name in ("left", "right"):
+            controller.post(m.PredictionAsked(name, question))
+        await settle(pilot)
+        assert screen.terminals["left"].question is None and screen.terminals["right"].question == question
+        assert screen.terminals.current == "right"

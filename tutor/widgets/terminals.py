@@ -253,7 +253,10 @@ class Terminals(Container):
 
     @shows(m.PredictionAsked)
     def ask(self, news: m.PredictionAsked) -> None:
-        """Ask a prediction in the prompt's place, or take the question away."""
+        """Ask a prediction in the prompt's place, or take the question away; it is open in one terminal only."""
+        for each in self.query(Terminal):
+            if each.channel != news.terminal and each.question == news.question:
+                each.ask(None)
         self[news.terminal].ask(news.question)
         if news.question is not None:
             self.choose(news.terminal)
