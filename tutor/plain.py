@@ -144,7 +144,7 @@ class Plain:
             self.over = True
         elif said.startswith(":"):
             self.tutor_command(said[1:])
-        elif said or self.lesson.is_python(self.terminal):  # where an empty line ends a block
+        elif said or self.controller.keeps_blanks(self.terminal):
             if self.terminal in self._waiting:  # as in redis-cli, where nothing can be typed while it waits
                 self.interrupt()
             self.hear(self.driver.do(self.controller.submit(self.terminal, line, None), self.terminal))

@@ -364,6 +364,15 @@ def test_undo_takes_back_data_and_variables(server):
     assert session.submit("python", 'r.incr("mine")')[0].text == "1\n", "it connects again"
 
 
+def test_python_connects_again_after_an_undo_elsewhere(server):
+    session = opened(server)
+    assert session.submit("python", "r.ping()")[0].text == "True\n"
+    session.submit("redis", "SET elsewhere 1")
+    session.undo()
+    assert session.submit("python", 'r.get("elsewhere")')[0].text == ""
+    assert session.submit("python", "r.ping()")[0].text == "True\n"
+
+
 def test_a_mistake_in_python_is_not_accused(server):
     session = opened(server)
     for line in ("GET a", "r.st('a', 1)", "r.set('a')", "p = r.pipline()", "set a 1", 'r.set("aa", 1)', "("):

@@ -34,6 +34,7 @@ from tests.waiting import PATIENCE_S
 from tutor.app import TutorApp
 from tutor.lesson.controller import LessonController
 from tutor.lesson.model import split_line
+from tutor.lesson.python_terminal import rows_of
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.preferences import Preferences
 from tutor.widgets.terminal import Terminal
@@ -84,13 +85,17 @@ class Player:
             key = {"\r": "enter"}.get(character) or _character_to_key(character)
             self.pilot.app.post_message(events.Key(key, character))
 
+    def _rows(self, terminal: str, command: str) -> list[str]:
+        return rows_of(command) if self.controller.lesson.is_python(terminal) else [command]
+
     async def solve(self) -> None:
         """Type the solution of the open task."""
         session = self.controller._session
         task = session.open_task
         assert task is not None
-        for line in task.solution:
-            name, command = split_line(line, session.lesson.terminals)
+        lines = [split_line(line, session.lesson.terminals) for line in task.solution]
+        rows = [(name, row) for name, command in lines for row in self._rows(name, command)]
+        for name, command in rows:
             for _ in self.terminals:
                 if self.screen.terminals.current != name:
                     await self.pilot.press("ctrl+t")

@@ -128,6 +128,9 @@ class FakeController:
     def show(self, fresh: bool = False) -> None:
         self.post(m.StepShown(self.view(), fresh))
 
+    def keeps_blanks(self, terminal: str) -> bool:
+        return False
+
     async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
         words = line.split()
         name, before = words[0].upper(), dict(self.data)

@@ -256,6 +256,27 @@ async def test_what_is_typed_before_the_prompt_is_back_is_kept() -> None:
         assert terminal.editor.text == "GE"
 
 
+async def test_a_program_gets_its_lines_with_blanks_and_ctrl_c_within_a_statement() -> None:
+    async with program().run_test(size=(80, 24)) as pilot:
+        _, controller = await opened(pilot)
+        lines: list[str] = []
+
+        async def submit(terminal: str, line: str, typed_for: str | None) -> None:
+            lines.append(line)
+            controller.post(m.PromptShown(terminal, "... "))
+
+        async def interrupt(terminal: str) -> None:
+            lines.append("^C")
+            controller.post(m.PromptShown(terminal, ">>> "))
+
+        controller.submit, controller.interrupt = submit, interrupt
+        controller.keeps_blanks = lambda terminal: True
+        for keys in (["x", "enter"], ["space", "y", "enter"], ["enter"], ["ctrl+c"], ["ctrl+c"]):
+            await pilot.press(*keys)
+            await settle(pilot)
+        assert lines == ["x", " y", "", "^C"]
+
+
 @pytest.mark.parametrize("line", ["exit", "quit", "ctrl+d", "escape"])
 async def test_leaving_asks_first(line: str) -> None:
     app = program()

@@ -371,6 +371,17 @@ class LessonController(Sandbox):
             return PythonCompleter(link)
         return super().completer(terminal)
 
+    async def interrupt(self, terminal: str) -> None:
+        """See `Sandbox`. In Python, it also drops the lines of a statement that is not complete."""
+        await super().interrupt(terminal)
+        if isinstance(link := self.links[terminal], PythonLink) and link.state.lines:
+            link.state.lines.clear()
+            self._changed(terminal, False)
+
+    def keeps_blanks(self, terminal: str) -> bool:
+        """See `Sandbox`."""
+        return self.lesson.is_python(terminal)
+
     def _is_prompt(self, terminal: str) -> bool:
         return self.lesson.is_prompt(terminal)
 

@@ -46,6 +46,9 @@ class Controller(Protocol):
     async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
         """Run a line that was entered. `typed_for` is the example or task it was typed for, if any."""
 
+    def keeps_blanks(self, terminal: str) -> bool:
+        """Return whether blanks before a line, and empty lines, mean something in a terminal."""
+
     async def interrupt(self, terminal: str) -> None:
         """Stop what runs or blocks there."""
 

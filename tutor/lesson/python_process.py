@@ -293,8 +293,6 @@ class PythonConsole:
                 if later is not None and later is not self._latest and later not in self._copies.values():
                     later.end()
             copy = self._copies.get(place)
-            if copy is self._latest and not self._ran and place not in self._lost:
-                return True
             if self._process is not None:
                 before, self._process = self._process, None
                 before.end(kill=True)

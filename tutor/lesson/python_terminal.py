@@ -93,8 +93,7 @@ class PythonLink(ProgramLink):
         return read
 
     def interrupt(self) -> None:
-        """Interrupt what runs, as Ctrl-C does in Python, and forget what is being entered."""
-        self.state.lines.clear()
+        """Interrupt what runs, as Ctrl-C does in Python."""
         self.console.interrupt()
 
     def _carry_out(self, line: str) -> Ran | None:

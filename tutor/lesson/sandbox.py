@@ -234,6 +234,10 @@ class Sandbox:
         """Take note that a line came to nothing."""
         self._moments.drop(terminal)
 
+    def keeps_blanks(self, terminal: str) -> bool:
+        """Return whether blanks before a line, and empty lines, mean something in a terminal."""
+        return False
+
     def prompt(self, terminal: str) -> str:
         """Return a terminal's prompt."""
         return self.links[terminal].state.prompt()

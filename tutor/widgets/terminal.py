@@ -18,6 +18,7 @@ from textual.reactive import var
 from textual.timer import Timer
 
 from tutor.answers import again, choose, labels
+from tutor.lesson.python_terminal import CONTINUED
 from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.view import Question
 from tutor.prompt.completer import Completer
@@ -483,7 +484,7 @@ class Terminal(RowView, inherit_bindings=False):
             if self.is_typing:
                 self.stop_typing()
                 self.post_message(self.Interrupted(self))
-            elif self.busy or ("(subscribed mode)" in self.prompt and not self.editor.text):
+            elif self.busy or self.prompt == CONTINUED or self._leaves_subscriptions:
                 self.post_message(self.Interrupted(self))
             else:
                 self.editor.set("")
@@ -514,6 +515,11 @@ class Terminal(RowView, inherit_bindings=False):
         else:
             return False
         return True
+
+    @property
+    def _leaves_subscriptions(self) -> bool:
+        """Whether Ctrl-C means the subscriptions, not the line."""
+        return "(subscribed mode)" in self.prompt and not self.editor.text
 
     def _take_ghost(self) -> bool:
         text = self.editor.text

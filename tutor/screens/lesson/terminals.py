@@ -95,7 +95,9 @@ class LessonTerminals(Terminals):
     def _submitted(self, message: Terminal.Submitted) -> None:
         message.stop()
         line, terminal = message.line.strip(), message.terminal
-        if line and line not in ("clear", "exit", "quit") and not line.startswith(":"):
+        raw = self.controller.keeps_blanks(terminal.channel)
+        if (line or raw) and line not in ("clear", "exit", "quit") and not line.startswith(":"):
+            line = message.line if raw else line
             self.run_worker(self.controller.submit(terminal.channel, line, message.typed_for), group="submit")
             return
         terminal.busy = False
