@@ -454,8 +454,11 @@ class Machines:
         self.machines: Mapping[str, SimulatedMachine | RealMachine] = {}
         self.consoles: dict[str, PythonConsole] = {}  # of Python, by terminal
 
-    def _open_consoles(self, real: Callable[[str], Address]) -> None:
-        """Make the consoles of Python; `real` returns where a machine's server is for programs on this computer."""
+    def _open_consoles(self, real: Callable[[str], Address], told: Mapping[str, Address]) -> None:
+        """Make the consoles of Python; `real` returns where a machine's server is for programs on this computer.
+
+        `told`: the addresses by which other servers name it, if they differ from those of the lesson.
+        """
         for terminal in filter(self.lesson.is_python, self.lesson.terminals):
             here = self.find(self.lesson.server_of(terminal)).name
             routes = [
@@ -463,6 +466,7 @@ class Machines:
                 for name, spec in self.specs.items()
                 for address in {spec.address, "127.0.0.1" if name == here else spec.address}
             ]
+            routes += [(address, real(name), name) for name, address in told.items()]
             self.consoles[terminal] = PythonConsole(routes)
 
     def _close_consoles(self) -> None:
@@ -589,7 +593,7 @@ class SimulatedMachines(Machines):
             name: SimulatedMachine(name, spec.address, self.world, self._reach, spec.sentinel)
             for name, spec in self.specs.items()
         }
-        self._open_consoles(lambda name: ("127.0.0.1", self.outside[name]))
+        self._open_consoles(lambda name: ("127.0.0.1", self.outside[name]), {})
         self._time = 0.0
 
     def find(self, name: str) -> SimulatedMachine:
@@ -716,7 +720,8 @@ class RealMachines(Machines):
         self.machines: Mapping[str, RealMachine] = {
             name: RealMachine(name, spec, base, program, ports, real) for name, spec in self.specs.items()
         }
-        self._open_consoles(lambda name: (self.machines[name].door, self.machines[name].port))
+        told = {name: (machine.real, machine.port) for name, machine in self.machines.items()}
+        self._open_consoles(lambda name: (self.machines[name].door, self.machines[name].port), told)
         try:
             for name, spec in self.specs.items():
                 self.machines[name].write(conf_name(spec), "".join(f"{line}\n" for line in conf_lines(spec)).encode())
