@@ -44,7 +44,7 @@ def test_holds_here(lesson):
     problems = verify.prove_text(lesson) + verify.prove_on_engine(lesson).problems
     if EVERYTHING or lesson not in WITH_SENTINELS:  # which run for minutes of virtual time
         problems += verify.prove_plain(lesson)
-    assert [str(problem) for problem in problems] == []
+    assert not problems, "\n".join(map(str, problems))
 
 
 @pytest.mark.long
@@ -54,7 +54,7 @@ def test_holds_on_a_real_server(lesson):
         missing("a real server")
     program = find_servers()[0]
     proof = verify.prove_on_real(lesson, program.path, str(program))
-    assert [str(problem) for problem in proof.problems] == []
+    assert not proof.problems, "\n".join(map(str, proof.problems))
 
 
 @pytest.mark.parametrize("lesson", COURSE.lessons, ids=lambda lesson: lesson.id)
