@@ -28,6 +28,7 @@ from tutor.lesson.driver import Driver
 from tutor.lesson.editor import COMMANDS, FUNCTION, EditorRun, rows_of_run
 from tutor.lesson.lines import wants_command
 from tutor.lesson.progress import Progress
+from tutor.lesson.python_terminal import CONTINUED
 from tutor.lesson.reading import Problems
 from tutor.lesson.real_server import RealServer, parse_address
 from tutor.lesson.transcript import prompted
@@ -123,13 +124,12 @@ class Plain:
         if self.question is not None:
             self.ask()
             return
-        prompt = self.controller.prompt(self.terminal)
-        if len(self.lesson.terminals) > 1:
-            prompt = f"{self.terminal} {prompt}"
+        where = f"{self.terminal} " if len(self.lesson.terminals) > 1 else ""
+        prompt = f"{where}{self.controller.prompt(self.terminal)}"
         try:
             line = self.read(prompt)
         except KeyboardInterrupt:
-            if self.terminal not in self._waiting:
+            if self.terminal not in self._waiting and not prompt.endswith(CONTINUED):
                 raise
             self.interrupt()
             return

@@ -300,6 +300,11 @@ def test_no_process_outlives_its_tutor(console):
     process.popen.wait(PATIENCE_S)
 
 
+def test_only_the_console_imports_redis():
+    program = "import sys, tutor.app, tutor.plain, tutor.verify; sys.exit('redis' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 # -- lines and statements
 
 
@@ -487,6 +492,13 @@ def test_a_block_is_typed_line_by_line():
     assert text.count("NameError: name 'x' is not defined\n(:why explains it)") == 1
     assert "Python knows no such name" in text
     assert "python ...     p.set(key, 1)" in text and "Done: From python, set a and b to 1" in text
+
+
+def test_ctrl_c_drops_the_lines_of_a_statement():
+    def press(controller):
+        raise KeyboardInterrupt
+
+    assert "\n2\n" in converse(LESSON, "while True:", press, "1 + 1")
 
 
 def test_ctrl_c_interrupts_a_program():
