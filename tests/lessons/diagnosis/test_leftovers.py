@@ -130,6 +130,19 @@ def test_the_solution_is_shown_without_what_was_tried(server):
     assert not any(isinstance(each, (Diagnosed, Foreseen)) for each in events)
 
 
+def test_a_right_try_that_would_count_twice_is_taken_back(server):
+    lesson = installed_course().find("challenge-types")
+    step = next(step for step in lesson.steps if "INCR likes" in step.tasks[0].solution)
+    lesson = replace(lesson, steps=(step,))
+    server.renew(lesson.terminals)
+    session = Session(lesson, server)
+    session.open()
+    session.submit("redis", "INCR likes")
+    events = session.show()
+    assert [each.text for each in events if isinstance(each, WentBack)] == ["taken back first: INCR likes"]
+    assert any(isinstance(each, TaskDone) for each in events)
+
+
 def test_right_tries_are_not_taken_back(server):
     session = session_of(SET, server)
     said(session, "SET other 1")

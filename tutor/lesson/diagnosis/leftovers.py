@@ -13,6 +13,10 @@ from tutor.prompt import to_text
 
 _READS = {"set": ["SMEMBERS"], "zset": ["ZRANGE", "0", "-1"], "hash": ["HKEYS"], "list": ["LRANGE", "0", "-1"]}
 _PARTS = {"set": "member", "zset": "member", "hash": "field", "list": "element"}
+_ADD_UP = frozenset(  # commands that do more when they run a second time
+    b"append decr decrby hincrby hincrbyfloat incr incrby incrbyfloat linsert lmove lpop lpush lpushx rpop rpoplpush "
+    b"rpush rpushx spop xadd zincrby zpopmax zpopmin".split()
+)
 MOST = 100  # elements of a value that is looked at
 
 
@@ -79,8 +83,10 @@ def earlier(goal: Goal, attempts: Sequence[Attempt]) -> Diagnosis | None:
 
 def is_in_the_way(goal: Goal, attempt: Attempt) -> bool:
     """Return whether a try may keep the solution, typed after it, from being right."""
-    if not attempt.own or attempt.failed or not changes(attempt.argv) or is_right(goal, attempt):
+    if not attempt.own or attempt.failed or not changes(attempt.argv):
         return False
+    if is_right(goal, attempt):
+        return attempt.argv[0].lower() in _ADD_UP
     return attempt.terminal in goal.shells or _is_related(goal, attempt)
 
 
