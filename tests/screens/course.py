@@ -47,8 +47,9 @@ LATEST_S = 0.4  # after a report, at the most, the program is killed
 class Player:
     """Takes one lesson, and reports after every action where it is."""
 
-    def __init__(self, pilot: Pilot[None], screen: LessonScreen) -> None:
+    def __init__(self, pilot: Pilot[None], screen: LessonScreen, resumed: bool) -> None:
         self.pilot, self.screen = pilot, screen
+        self.half_typed = resumed  # a solution, perhaps
         assert isinstance(screen.controller, LessonController)
         self.controller = screen.controller
         self.terminals = {each.channel: each for each in screen.query(Terminal)}
@@ -93,6 +94,11 @@ class Player:
         session = self.controller._session
         task = session.open_task
         assert task is not None
+        if self.half_typed:  # F3 takes back what was typed before the program was killed
+            self.half_typed = False
+            await self.pilot.press("f3")
+            await until(self.pilot, lambda: session.open_task is not task, f"the tick of {task.id}, by F3")
+            return
         lines = [split_line(line, session.lesson.terminals) for line in task.solution]
         rows = [(name, row) for name, command in lines for row in self._rows(name, command)]
         for name, command in rows:
@@ -149,14 +155,14 @@ class Player:
         self.report(end=True)
 
 
-async def play(name: str, size: str) -> None:
-    """Take a lesson from where it is, in a window of this size."""
+async def play(name: str, size: str, resumed: bool) -> None:
+    """Take a lesson from where it is, in a window of this size; `resumed` after the program was killed in it."""
     columns, rows = map(int, size.split("x"))
     app = TutorApp(name, None, Preferences())
     async with app.run_test(size=(columns, rows)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, LessonScreen) and app.screen.step, "the lesson")
         assert isinstance(app.screen, LessonScreen)
-        player = Player(pilot, app.screen)
+        player = Player(pilot, app.screen, resumed)
         await until(pilot, lambda: not all(each.busy for each in player.terminals.values()), "a prompt")
         await player.idle()
         player.report()
@@ -180,8 +186,9 @@ class Played:
         return f"{self.lesson:<26} {self.size:<7} {self.seconds:5.1f} s  {state}{killed}"
 
 
-def _start(name: str, size: str, home: str) -> "subprocess.Popen[str]":
+def _start(name: str, size: str, home: str, resumed: bool = False) -> "subprocess.Popen[str]":
     argv = [sys.executable, "-m", "tests.screens.course", "--play", name, "--size", size]
+    argv += ["--resumed"] if resumed else []
     environment = {**os.environ, "REDIS_TUTOR_HOME": home}
     return subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
@@ -238,7 +245,7 @@ def take(name: str, size: str, seed: int | None) -> Played:
             told = _end(program)
             if program.returncode not in (0, -signal.SIGKILL):
                 played.problems.append(told)
-        program = _start(name, size, home)
+        program = _start(name, size, home, resumed=before is not None)
         reports = _reports(program, 10_000)
         if before is not None and reports:
             played.problems += _compare(before, reports[0])
@@ -260,9 +267,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-kill", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--play", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--resumed", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args(argv)
     if chosen.play:
-        run(play(chosen.lessons[0], chosen.size[0]))
+        run(play(chosen.lessons[0], chosen.size[0], chosen.resumed))
         return 0
     from tutor.lesson.catalogue import installed_course
 
