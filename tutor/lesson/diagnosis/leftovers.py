@@ -42,7 +42,7 @@ def omitted(goal: Goal, attempts: Sequence[Attempt], said: str) -> Diagnosis | N
         return None
     first, line, typed = goal.lines[0], goal.lines[-1], attempts[-1]
     same = line.shell and typed.terminal == line.terminal and typed.argv[:1] == (line.full[0].encode(),)
-    if not (same or _is(line, typed)) or any(each.own and _is(first, each) for each in attempts[:-1]):
+    if not (same or _is(line, typed)) or any(each.own and _is(first, each) for each in attempts):
         return None
     return Diagnosis("check", "line", said)
 
