@@ -18,7 +18,7 @@ from tutor.lesson.multi_server import MachinesServer
 from tutor.lesson.python_console import STAYS
 from tutor.lesson.python_errors import MEANINGS, explained
 from tutor.lesson.python_process import PROGRAM, PythonConsole, Ran
-from tutor.lesson.python_terminal import PythonState, rows_of
+from tutor.lesson.python_terminal import PythonLink, PythonState, rows_of
 from tutor.lesson.reading import Problems, parse_lesson
 from tutor.lesson.server import find_real_servers, version_of
 from tutor.lesson.session import Diagnosed, Foreseen, Nothing, Session
@@ -512,3 +512,14 @@ def test_ctrl_c_interrupts_a_program():
 
     text = converse(LESSON, "while True: pass", stop, "1 + 1")
     assert "KeyboardInterrupt\n" in text and "\n2\n" in text
+
+
+def test_a_program_that_runs_for_long_gives_the_prompt_back(monkeypatch):
+    monkeypatch.setattr("tutor.lesson.python_terminal.LONG_SECONDS", 0.2)
+    assert "(nothing yet: it waits)" in converse(LESSON, "while True: pass", "", "1 + 1")
+
+
+def test_a_statement_that_was_just_entered_does_not_wait(console):
+    link = PythonLink("python", console, *[lambda *_: None] * 3)
+    link.submit("1")  # its thread has not begun
+    assert link.busy and not link.waits

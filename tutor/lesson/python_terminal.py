@@ -74,7 +74,7 @@ class PythonLink(ProgramLink):
         done: Callable[[Done], None],
     ) -> None:
         self.console = console
-        self._since = 0.0  # when the statement that runs began
+        self._since = 0.0  # when the statement that runs was entered, or interrupted
         super().__init__(name, PythonState(), output, changed, done)
 
     @property
@@ -86,6 +86,11 @@ class PythonLink(ProgramLink):
         """Take a line; return the statement that it completes, or None."""
         return self.state.gather(line)
 
+    def submit(self, line: str, typed_for: str | None = None) -> None:
+        """Run a statement."""
+        self._since = time.monotonic()
+        super().submit(line, typed_for)
+
     def read_all(self) -> "Future[None]":
         """Return what is done: what a program prints is shown at once."""
         read: Future[None] = Future()
@@ -94,10 +99,10 @@ class PythonLink(ProgramLink):
 
     def interrupt(self) -> None:
         """Interrupt what runs, as Ctrl-C does in Python."""
+        self._since = time.monotonic()
         self.console.interrupt()
 
     def _carry_out(self, line: str) -> Ran | None:
-        self._since = time.monotonic()
         try:
             return self.console.run(line, self._print)
         except Abandoned:
