@@ -118,7 +118,7 @@ def test_a_bad_file_is_told_with_its_line(before, after, line, reason):
 
 
 def test_what_real_servers_cannot_play_has_its_reason():
-    reason = "a power cut forgets what was not fsynced, and a real page cache does not"
+    reason = "a power failure loses what was not fsynced, and a real page cache does not"
     spec = parse_scenario(f"simulated_only: {reason}\n" + GOOD.replace("crash A", "plug A"), "one.yaml")
     assert spec.simulated_only == reason
 

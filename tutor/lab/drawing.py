@@ -138,7 +138,7 @@ def _belief(belief: BeliefView, by_address: dict[str, str], ids: dict[str, str])
     head += [(f" {flag}", "bad") for flag in ("s_down", "o_down") if flag in flags]
     pieces = [head, [(f"config {belief.config_epoch}, epoch {belief.current_epoch}", "accent")]]
     if belief.tilt:
-        pieces.append([("TILT: acts on nothing", "bad")])
+        pieces.append([("TILT: does not act", "bad")])
     if "s_down" in flags:
         enough = belief.agree >= belief.quorum
         agree = f"down: {_bar(belief.agree, belief.voters)}"
