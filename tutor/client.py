@@ -84,8 +84,8 @@ class TLSError(LinkError):
 class Connection:
     """A connection to one server. Make one with `tcp` or `unix`.
 
-    `timeout` (seconds, None for ever) bounds connecting and every wait for bytes; after a timeout (LinkError)
-    replies no longer fit their commands, so the connection is to be closed.
+    `timeout` (in seconds, None for no limit) bounds connecting and every wait for bytes; after a timeout (LinkError)
+    replies no longer fit their commands, so close the connection.
     """
 
     def __init__(self, sock: socket.socket) -> None:

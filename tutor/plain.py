@@ -1,7 +1,7 @@
-"""A lesson line by line: for screen readers, for pipes, for whoever likes a plain terminal.
+"""A lesson line by line: for screen readers, for pipes, and for a plain terminal.
 
-It shows the same controller's messages as the full screen, as text, once, in the order in which they come. Nothing is
-drawn, moved or coloured. Commands of the tutor begin with a colon, as at the prompt of the full screen.
+It shows the same controller's messages as the full screen, as text, once, in the order in which they arrive. It does
+not draw, move or color anything. Commands of the tutor begin with a colon, as at the prompt of the full screen.
 """
 
 import contextlib

@@ -7,7 +7,7 @@ end: a client that finds none of its keys here is sent to the other end by ASK, 
     ASK          we serve it, but the key has moved already
     TRYAGAIN     some of the keys have moved
     CROSSSLOT    the keys are in several slots
-    CLUSTERDOWN  the cluster is down, or nobody serves the slot
+    CLUSTERDOWN  the cluster is down, or no node serves the slot
 
 https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding
 """

@@ -130,7 +130,7 @@ class Detection:
         self.notices.decided(f"Is {self.notices.brief(master)} objectively down?", conditions, "o_down")
 
     def _forget_old_answers(self, master: Master) -> None:
-        """Forget what others said too long ago: before anything is decided, for nobody was asked during TILT."""
+        """Forget old answers of other Sentinels, before anything is decided: during TILT, none were requested."""
         oldest_ms = self.watched.now_ms - self.settings.periods.ask_period * ANSWERS_KEPT
         for peer in master.sentinels.values():
             if peer.last_answer_ms < oldest_ms:
@@ -152,7 +152,7 @@ class Detection:
                 "is-master-down-by-addr",
                 addresses.announced(master.address),
                 str(master.address.port),
-                # Votes are for the epoch of the failover: one of a later epoch would be lost for whoever began that.
+                # Votes are for the epoch of the failover: a later epoch belongs to the Sentinel that began it.
                 str(self.settings.current_epoch if master.failover_state == NONE else master.failover_epoch),
                 "*" if master.failover_state == NONE else self.settings.my_id,
             )

@@ -1,8 +1,8 @@
 """Votes: which Sentinel leads a failover.
 
-Whoever wants to lead begins a new epoch and asks the others. A Sentinel votes once in an epoch, for the first who
-asks; the vote is on disk before it is told. Who has the votes of a majority of all Sentinels that are known, and of
-`quorum` of them at least, leads.
+A Sentinel that wants to lead begins a new epoch and asks the others for their votes. A Sentinel votes once per
+epoch, for the first one that asks, and its vote is on disk before it is sent. A candidate needs the votes of a
+majority of all known Sentinels, and at least `quorum` votes.
 
     epoch  7      A asks B and C       B, C: "A, 7"      A leads
     epoch  8      A and B ask at once  C: "A, 8"         A has 2 of 3; B, which hears nothing more, tries again later

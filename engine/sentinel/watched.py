@@ -1,7 +1,7 @@
 """All masters that a Sentinel watches, with their replicas and Sentinels: adding, resetting, moving.
 
-This is the part of a Sentinel that the configuration file describes. It is made before the process starts, and does
-not know how instances are reached: whoever connects to them leaves its way to let go of a link in `release_link`.
+This is the part of a Sentinel that the configuration file describes. It is created before the process starts, and
+does not know how instances are reached: the code that connects to them sets `close`.
 """
 
 from collections.abc import Callable, Iterable, Iterator

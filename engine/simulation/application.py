@@ -5,7 +5,7 @@ are the writes that it believes in. How it finds the master is what differs:
 
     a Sentinel-aware one asks a Sentinel (the next one if that does not answer), checks with ROLE that it has reached
     a master, and asks again after every lost connection, timeout, and READONLY;
-    one with a fixed address connects to that address again and again, whoever is there.
+    one with a fixed address connects to that address again and again, whichever server is there.
 
 https://redis.io/docs/latest/develop/reference/sentinel-clients/
 """

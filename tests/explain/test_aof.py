@@ -73,8 +73,8 @@ def test_what_a_small_file_says():
 def test_why_a_file_cannot_be_read_on():
     multi = encode_command([b"MULTI"])
     for data, why in [
-        (multi + b"*2\r\n$3\r\nDEL", "ends in the middle of a command (inside a transaction: all of it is dropped)"),
-        (b"*1\r\n$4\r\nPINGxx", "damaged: an argument is not as long as it says"),
+        (multi + b"*2\r\n$3\r\nDEL", "ends in the middle of a command (the whole transaction is discarded)"),
+        (b"*1\r\n$4\r\nPINGxx", "damaged: an argument does not have the stated length"),
         (b"hello", "damaged: no command begins here"),
         (b"*1\r\n:4\r\n", "damaged: no argument begins here"),
         (b"*1", "ends in the middle of a command"),

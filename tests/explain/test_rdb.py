@@ -37,7 +37,7 @@ def test_every_byte_is_explained(rows, compressed):
     spans = checked(data)
     assert [span.field for span in spans].count("type") == len(rows)
     assert not any(span.field == "not readable" for span in spans)
-    assert ": right" in spans[-1].meaning
+    assert ": correct" in spans[-1].meaning
 
 
 @given(keyspaces, st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=3))
@@ -64,7 +64,7 @@ def test_what_a_small_file_says():
         ("database", "0", ""),
         ("opcode", "RESIZEDB", "db 0"),
         ("keys", "1", "db 0"),
-        ("keys with an expiry", "1", "db 0"),
+        ("keys with an expiration", "1", "db 0"),
         ("opcode", "EXPIRETIME_MS", "db 0"),
         ("expires at", f"{NOW_MS + 5000} (2023-11-14 22:13:25 UTC)", "db 0"),
         ("type", "string", "db 0 · user:1"),

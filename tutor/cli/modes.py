@@ -72,7 +72,7 @@ class _Latency:
 
 
 def latency(session: CliSession) -> int:
-    """Sample PING's latency: for ever on a terminal, for one interval elsewhere."""
+    """Sample PING's latency: forever on a terminal, for one interval elsewhere."""
     options = session.options
     history = options.mode == "latency-history"
     interval_s = options.interval_s or 1.0
@@ -236,7 +236,7 @@ class _Pipe:
         self.unsent = b""
         self.eof = self.done = False
         self.errors = self.replies = 0
-        # After everything else an ECHO of a word nobody could know: its reply is the last one.
+        # After everything else comes an ECHO of a random word: its reply is the last one.
         self.magic = os.urandom(20)
         self.last_read = time.monotonic()
 

@@ -67,7 +67,7 @@ class CliSession:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            # whoever read us has left; nothing is left to say, not even at the interpreter's end
+            # the reader has closed the pipe: print nothing more, not even when the interpreter exits
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise CliExit(1) from None
 

@@ -324,7 +324,7 @@ class TerminalPrompt:
         )
 
     def learn(self, text: str) -> None:
-        """Fit the table to the server: its version, once; a command that nobody here knows, once for each name."""
+        """Fit the table to the server: its version, once, and each unknown command, once for each name."""
         name, space, _ = text.lstrip().partition(" ")
         if space and self._version is None and self.session.state.connected:
             self._version = self.lookup.version()

@@ -1,12 +1,12 @@
 r"""Every byte of an append-only file, and of its manifest, with its meaning.
 
 An append-only file is a list of commands as clients send them. It may begin with a whole RDB file (the base), and
-hold notes of the time at which commands were written:
+contain timestamps of when commands were written:
 
     #TS:1690000000\r\n
     *2\r\n $6\r\n SELECT\r\n $1\r\n 0\r\n
 
-The manifest names the files in the order in which they are loaded, one a line: `file NAME seq NUMBER type b|i|h`.
+The manifest names the files in the order in which they are loaded, one per line: `file NAME seq NUMBER type b|i|h`.
 
 Like `tutor.explain.rdb`, these functions cover every byte of anything, and end with a span that says why the rest
 cannot be read.
@@ -75,11 +75,11 @@ class _Commands:
             shown = f"{seconds} ({datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC)"
         except (ValueError, OverflowError, OSError):
             shown = str(seconds)
-        return Span(self.p, note[0], "time", "when the commands after it were written, Unix time in seconds", shown)
+        return Span(self.p, note[0], "time", "when the next commands were written, Unix time in seconds", shown)
 
     def _rest(self, why: str) -> Span:
         if self.in_transaction:
-            why += " (inside a transaction: all of it is dropped)"
+            why += " (the whole transaction is discarded)"
         rest = self.data[self.p :]
         return Span(self.p, rest, "not readable", why, show(rest), self._place())
 
@@ -105,7 +105,7 @@ class _Commands:
             if end + 2 > len(data):
                 return "ends in the middle of a command"
             if data[end : end + 2] != b"\r\n":
-                return "damaged: an argument is not as long as it says"
+                return "damaged: an argument does not have the stated length"
             args.append(data[begin:end])
             ends.append((begin, end))
             p = end + 2
@@ -141,15 +141,15 @@ class _Commands:
 
 
 _MEANINGS = {
-    b"SELECT": "the commands after it are for this database",
-    b"MULTI": "a transaction begins: it is loaded whole or not at all",
+    b"SELECT": "the commands that follow are for this database",
+    b"MULTI": "a transaction begins, which is loaded as a whole or not at all",
     b"EXEC": "the transaction ends",
-    b"PEXPIREAT": "times to live are written as times, so that they mean the same later",
+    b"PEXPIREAT": "a time to live is stored as a timestamp, which means the same later",
 }
 
 
 def explain_manifest(data: bytes) -> Iterator[Span]:
-    """Yield the spans of a manifest: one a line."""
+    """Yield the spans of a manifest: one per line."""
     p = 0
     while p < len(data):
         end = data.find(b"\n", p) + 1 or len(data)
@@ -166,7 +166,7 @@ def explain_manifest(data: bytes) -> Iterator[Span]:
 
 
 _FILE_TYPES = {
-    b"b": "base: the data as they were when the file was last rewritten",
+    b"b": "base: the data as it was when the file was last rewritten",
     b"i": "increment: what has changed since",
     b"h": "history: no longer needed, about to be deleted",
 }

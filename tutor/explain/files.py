@@ -1,7 +1,7 @@
 """`redis-tutor explain FILE`: every byte of an RDB file, an append-only file or a manifest, with its meaning.
 
-`tutor.explain.rdb` and `tutor.explain.aof` find the spans; this module prints them, one a line, or as JSON, one
-object a line. Status 1 when the file cannot be read, or not to its end.
+`tutor.explain.rdb` and `tutor.explain.aof` find the spans; this module prints them, one per line, or as JSON, one
+object per line. The exit status is 1 if the file cannot be read to its end.
 """
 
 import json
@@ -19,7 +19,7 @@ _INDENT = "        "
 
 
 def spans_of(data: bytes, name: str) -> Iterator[Span]:
-    """Return the spans of a file, whatever of the three it is."""
+    """Return the spans of a file of any of the three kinds."""
     if name.endswith(".manifest") or data.startswith(b"file "):
         return explain_manifest(data)
     return explain_aof(data)
@@ -69,7 +69,7 @@ def as_json(span: Span) -> dict[str, Any]:
 
 
 def print_explanation(path: str, as_json_lines: bool, every_byte: bool) -> int:
-    """Print what a file says; returns the exit status."""
+    """Print the meaning of a file's bytes; returns the exit status."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -92,7 +92,7 @@ def print_explanation(path: str, as_json_lines: bool, every_byte: bool) -> int:
                 print(line)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read (head, less) has seen enough; Python must not complain about it at its end either.
+        # The reader (head, less) has closed the pipe; Python must not complain about that when it exits, either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 0 if readable else 1

@@ -129,7 +129,7 @@ class _RdbWalk:
         return n
 
     def string(self, field: str, meaning: str = "", block: Block | None = None) -> bytes:
-        """Note a string in any form; `block` notes what stands in it."""
+        """Note a string in any form; `block` notes what it contains."""
         text, end = read_string(self.data, self.p)
         first = self.data[self.p]
         if first < 0xC0:
@@ -187,14 +187,12 @@ def _listpack(names: Callable[[list[bytes]], list[str]]) -> Block:
         layouts.scan_listpack(data, offsets)
         items = layouts.read_listpack(data)
         walk.note(4, "listpack: bytes", "size of the whole listpack, little-endian", str(size))
-        walk.note(2, "listpack: count", "elements, little-endian (65535: too many to tell)", str(len(items)))
+        walk.note(2, "listpack: count", "elements, little-endian (65535: unknown)", str(len(items)))
         ends = [*offsets[1:], size - 1]
         for name, item, start, end in zip(names(items), items, offsets, ends):
             width = len(layouts.listpack_back(end - start))
             walk.note(end - start - width, name, _listpack_form(data[start]), show(item))
-            walk.note(
-                width, "length behind", "size of the element before, for walking backwards", str(end - start - width)
-            )
+            walk.note(width, "backlen", "size of this element, for traversing backwards", str(end - start - width))
         walk.note(1, "listpack: end", "always", "FF")
 
     return note
@@ -222,7 +220,7 @@ def _stream_names(items: list[bytes]) -> list[str]:
             else:
                 own = min(int(items[len(names)]), len(items))
                 names += ["number of fields", *["field name", "value"] * own]
-            names.append("elements of this entry, for walking backwards")
+            names.append("elements of this entry, for traversing backwards")
     except (ValueError, IndexError):
         pass
     return [*names, *["element"] * len(items)][: len(items)]
@@ -234,12 +232,12 @@ def _ziplist(names: Callable[[list[bytes]], list[str]]) -> Block:
         items = layouts.read_ziplist(data, offsets)
         walk.note(4, "ziplist: bytes", "size of the whole ziplist, little-endian", str(size))
         walk.note(4, "ziplist: tail", "offset of the last element", str(int.from_bytes(data[4:8], "little")))
-        walk.note(2, "ziplist: count", "elements, little-endian (65535: too many to tell)", str(len(items)))
+        walk.note(2, "ziplist: count", "elements, little-endian (65535: unknown)", str(len(items)))
         ends = [*offsets[1:], size - 1]
         for name, item, start, end in zip(names(items), items, offsets, ends):
             width = 5 if data[start] == 254 else 1
             before = int.from_bytes(data[start + 1 : start + 5], "little") if width == 5 else data[start]
-            walk.note(width, "length before", "size of the element before, for walking backwards", str(before))
+            walk.note(width, "prevlen", "size of the previous element, for traversing backwards", str(before))
             walk.note(end - start - width, name, "type and length, data", show(item))
         walk.note(1, "ziplist: end", "always", "FF")
 
@@ -248,14 +246,14 @@ def _ziplist(names: Callable[[list[bytes]], list[str]]) -> Block:
 
 def _zipmap(walk: _RdbWalk, data: bytes, size: int) -> None:
     items = layouts.read_zipmap(data)
-    walk.note(1, "zipmap: count", "fields (254: too many to tell)", str(data[0]))
+    walk.note(1, "zipmap: count", "fields (254: unknown)", str(data[0]))
     for i, item in enumerate(items):
         width = 1 if data[walk.p] < 254 else 5
         walk.note(width, "length", "bytes that follow", str(len(item)))
         spare = 0
         if i & 1:
             spare = data[walk.p]
-            walk.note(1, "spare", "unused bytes behind the value", str(spare))
+            walk.note(1, "spare", "unused bytes after the value", str(spare))
         walk.note(len(item) + spare, "value" if i & 1 else "field", "", show(item))
     walk.note(1, "zipmap: end", "always", "FF")
 
@@ -387,12 +385,12 @@ _VALUES: dict[int, Callable[[_RdbWalk, int], object]] = {
 
 _AUX_MEANINGS = {
     b"redis-ver": "the version that wrote the file",
-    b"redis-bits": "32 or 64: of the machine that wrote it",
-    b"ctime": "when it was written, Unix time in seconds",
-    b"used-mem": "bytes of memory that the server used then",
-    b"repl-stream-db": "the database that the replication stream has selected",
-    b"repl-id": "identifies the replication history",
-    b"repl-offset": "how far the replication history had come",
+    b"redis-bits": "32 or 64: the word size of the server that wrote it",
+    b"ctime": "when the file was written, Unix time in seconds",
+    b"used-mem": "bytes of memory that the server used",
+    b"repl-stream-db": "the database selected in the replication stream",
+    b"repl-id": "the replication ID",
+    b"repl-offset": "the replication offset",
     b"aof-base": "1: this file is the base of an append-only file",
     b"aof-preamble": "1: an append-only file follows",
 }
@@ -406,10 +404,10 @@ def _auxiliary(walk: _RdbWalk) -> None:
 
 def _expiry(walk: _RdbWalk, kind: int) -> None:
     if kind == EXPIRETIME_MS:
-        walk.note(1, "opcode", "the key after it expires", "EXPIRETIME_MS")
-        walk.milliseconds("expires at", "time to die")
+        walk.note(1, "opcode", "the next key expires", "EXPIRETIME_MS")
+        walk.milliseconds("expires at", "expiration time")
         return
-    walk.note(1, "opcode", "the key after it expires (old form)", "EXPIRETIME")
+    walk.note(1, "opcode", "the next key expires (old form)", "EXPIRETIME")
     raw, _ = read_raw(walk.data, walk.p, 4)
     seconds = int.from_bytes(raw, "little", signed=True)
     walk.note(4, "expires at", "Unix time in seconds, little-endian", _when(seconds * 1000))
@@ -421,9 +419,9 @@ def _select(walk: _RdbWalk) -> int:
 
 
 def _sizes(walk: _RdbWalk) -> None:
-    walk.note(1, "opcode", "how many keys there are, so that tables can be made large enough", "RESIZEDB")
+    walk.note(1, "opcode", "the number of keys, to size the hash tables", "RESIZEDB")
     walk.length("keys")
-    walk.length("keys with an expiry")
+    walk.length("keys with an expiration")
 
 
 def _module_aux(walk: _RdbWalk) -> None:
@@ -475,10 +473,10 @@ def _file(walk: _RdbWalk) -> Iterator[Span]:
         elif kind in (EXPIRETIME_MS, EXPIRETIME):
             _expiry(walk, kind)
         elif kind == IDLE:
-            walk.note(1, "opcode", "the key after it has not been used for a while", "IDLE")
+            walk.note(1, "opcode", "how long the next key has not been used", "IDLE")
             walk.length("idle", "seconds")
         elif kind == FREQ:
-            walk.note(1, "opcode", "how often the key after it is used", "FREQ")
+            walk.note(1, "opcode", "how often the next key is used", "FREQ")
             counter, _ = read_raw(data, walk.p, 1)
             walk.note(1, "frequency", "logarithmic counter, 0 to 255", str(counter[0]))
         elif kind == FUNCTION2:
@@ -497,8 +495,8 @@ def _file(walk: _RdbWalk) -> Iterator[Span]:
         raw, _ = read_raw(data, walk.p, 8)
         stored = int.from_bytes(raw, "little")
         right = crc64(data[:checked])
-        verdict = "not used" if not stored else "right" if stored == right else f"wrong, it should be {right:016x}"
-        walk.note(8, "checksum", f"CRC-64 of all bytes before, little-endian: {verdict}", f"{stored:016x}")
+        verdict = "not used" if not stored else "correct" if stored == right else f"wrong, expected {right:016x}"
+        walk.note(8, "checksum", f"CRC-64 of all previous bytes, little-endian: {verdict}", f"{stored:016x}")
     if walk.p < len(data):
         walk.note(len(data) - walk.p, "after the end", "not part of the RDB file", show(data[walk.p :]))
     yield from walk.spans

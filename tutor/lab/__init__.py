@@ -4,7 +4,7 @@ explain           the bytes of a connection, span by span
 routine           what Sentinels and applications say all the time
 model             what a scenario is
 loader            a YAML file → a scenario, or what is wrong with it, and where
-actions           what somebody types (`cut A B reset`) → actions
+actions           typed lines (`cut A B reset`) → actions
 controls          what can be done to a cluster: keys, footer, help and palette
 completer         completion and hints for what is typed
 runner            a scenario on a history

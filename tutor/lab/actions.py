@@ -133,7 +133,7 @@ def _sent(data: bytes) -> str:
 
 
 def describe(action: Action) -> str:
-    """Return an action as somebody would type it."""
+    """Return an action as you would type it."""
     match action:
         case actions.AddHost(name, address, directives):
             return " ".join([f"add {name} {address}", *(f'"{line}"' for line in directives)])

@@ -251,7 +251,7 @@ class Exposition:
     # --- Sockets: what the simulated side wants --------------------------------------------------------------------
 
     def dial(self, port: int) -> int:
-        """Connect to a real port; returns the link, 0 when nobody listens there."""
+        """Connect to a real port; returns the link, or 0 if no server listens there."""
         try:
             sock = socket.create_connection((HERE, port), timeout=DIAL_TIMEOUT_S)
         except (OSError, OverflowError):
@@ -289,9 +289,9 @@ class Exposition:
     # --- going on -----------------------------------------------------------------------------------------------
 
     def serve(self, typed: int | None = None) -> None:
-        """Go on until somebody ends it; `typed` is the descriptor on which actions are typed."""
+        """Run until interrupted; `typed` is the descriptor on which actions are typed."""
         if typed is not None:
-            with contextlib.suppress(OSError, ValueError):  # a file or nothing: nobody types there
+            with contextlib.suppress(OSError, ValueError):  # a file, or closed: no actions can be typed there
                 self.selector.register(typed, selectors.EVENT_READ, lambda _: self._typed(typed))
         while True:
             world = self.world

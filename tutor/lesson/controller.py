@@ -486,7 +486,7 @@ class LessonController(Sandbox):
         await super().submit(terminal, line, typed_for)
 
     def _waits(self, terminal: str) -> bool:
-        """See `Sandbox`. A program in Python may run for ever: after some time it counts as waiting."""
+        """See `Sandbox`. A program in Python may run forever: after some time it counts as waiting."""
         link = self.links[terminal]
         return link.waits if isinstance(link, PythonLink) else super()._waits(terminal)
 

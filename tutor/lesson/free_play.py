@@ -321,7 +321,7 @@ class FreePlay(LessonController):
 
     async def _hindrance(self) -> str:
         """Return why data cannot be loaded now, if so."""
-        async with self._turn:  # until then commands may run that nobody typed
+        async with self._turn:  # until then, commands that were not typed may run
             pass
         link = self.links[self._current or self.terminal_names[0]]
         if link.busy:

@@ -45,9 +45,9 @@ LINK_SECONDS = 3.0  # within which a replica that can reach its master has done 
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Return a port of an address of loopback that nobody uses just now. Raises OSError.
+    """Return a port of a loopback address that is free at present. Raises OSError.
 
-    It is not one of those that the system gives to whoever connects: until it is used, nobody takes it by chance.
+    It is not an ephemeral port, so that no outgoing connection takes it by chance before it is used.
     """
     for _ in range(200):
         port = random.randrange(20_000, 32_000)
@@ -310,7 +310,7 @@ class RealMachine:
 
     def pass_time(self, seconds: float) -> None:
         """See `Machine`."""
-        time.sleep(seconds)  # a foreign program: its time is everybody's
+        time.sleep(seconds)  # another program: it uses the clock of the machine
         if self.running and not self.sentinel and setting(self, "appendfsync") == "everysec":
             self._durable = self._sizes()
 

@@ -16,8 +16,8 @@ A copy has all variables; one that waits is a moment to go back to. Its connecti
 back as well.
 
 The second argument is JSON: each address of the lesson, where it really is on this computer, and the server's name.
-To the program, the lesson's server is at 127.0.0.1:6379, as its prompt says. No other address can be reached: a line
-with a mistake in it does not end up in somebody's own Redis.
+To the program, the lesson's server is at 127.0.0.1:6379, as its prompt says. No other address can be reached, so that
+a mistake in a line cannot reach the learner's own Redis.
 """
 
 import base64

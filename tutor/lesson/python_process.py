@@ -28,7 +28,7 @@ from tutor.lesson.python_console import Address
 from tutor.lesson.side_effects import changes
 
 PROGRAM = Path(__file__).with_name("python_console.py")
-OFF = "REDIS_TUTOR_NO_PYTHON"  # set where others type, and Python would run with the rights of whoever set it
+OFF = "REDIS_TUTOR_NO_PYTHON"  # set this where others type: Python would run with the rights of your account
 IS_OFF = f"Python is switched off here ({OFF} is set).\n"
 ENDED = "Python ended. It was started again: its variables are lost.\n"
 START_SECONDS = 60.0
@@ -161,7 +161,7 @@ class _Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
-            self.channel.shutdown(socket.SHUT_RDWR)  # which wakes whoever reads
+            self.channel.shutdown(socket.SHUT_RDWR)  # which wakes the reader
         self.channel.close()
         if self.popen is not None:
             self.popen.wait()

@@ -122,7 +122,7 @@ class RealServer:
         return self._numbers.get(sock.fileno(), 0)
 
     def took_along(self, sock: socket.socket) -> bool:
-        """Return False: nobody restarts this server."""
+        """Return False: this server is never restarted."""
         return False
 
     # -- looking

@@ -223,7 +223,7 @@ class TerminalConnections:
 
     def pass_time(self, seconds: float) -> None:
         """See `SessionServer`."""
-        time.sleep(seconds)  # the server's time is everybody's
+        time.sleep(seconds)  # the server uses the clock of the machine
 
     def waiting(self, terminal: str) -> bool:
         """Tell whether a command of a terminal is waiting."""
@@ -411,7 +411,7 @@ def version_of(program: str) -> str:
 def real_server(program: str, arguments: Sequence[str] = ()) -> Iterator[tuple[str, int]]:
     """Run a real server on a free port of loopback without persistence; gives host and port. Raises OSError."""
     with tempfile.TemporaryDirectory(prefix="redis-tutor-real-") as directory:
-        for _ in range(5):  # somebody may take the port between finding and using it
+        for _ in range(5):  # another program may take the port before it is used
             port = free_port()
             options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", *arguments]
             process = subprocess.Popen(

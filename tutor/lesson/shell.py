@@ -46,7 +46,7 @@ OF_PACKAGE = (
     "redis-benchmark",
     "redis-check-aof",
 )  # there when Redis is installed
-# redis-cli's options that neither reach a file or server of their own nor go on for ever; those with a value first.
+# redis-cli's options that neither reach another file or server nor run forever; those with a value first.
 CLI_VALUES = ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples")
 CLI_FLAGS = (
     "-x", "-2", "-3", "-e", "--raw", "--no-raw", "--json", "--quoted-json", "--csv", "--bigkeys", "--memkeys",

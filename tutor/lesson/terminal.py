@@ -91,7 +91,7 @@ class _RestartError(LinkError):
 
 
 class _Abandoned(Exception):  # noqa: N818
-    """Nobody waits for this reply any more: the server went back to before it was asked for."""
+    """This reply is no longer awaited: the server went back to before its request."""
 
 
 def reply_rows(reply: Reply, verbatim: bool = False) -> list[Row]:

@@ -1,6 +1,6 @@
 """What the screens show, as plain data: the map, a step of a lesson, keys, wire frames, events.
 
-Whoever knows the course and the server makes these; screens and widgets only draw them.
+The controller, which knows the course and the server, makes these; screens and widgets only draw them.
 """
 
 from dataclasses import dataclass, field

@@ -2,8 +2,8 @@
 
 A watcher reads what a command is about before and after it (`before`, `after`), without a trace, and gives a view
 that draws itself at any width. What no look shows comes from the server's events (`hear`): which keys changed, and
-what a script called. When something happens that nobody typed here (another client writes, a key expires), `again`
-returns a new picture.
+what a script called. When something happens without being typed here (another client writes, a key expires),
+`again` returns a new picture.
 
 Everything but `hear` asks the server and waits for its answers: call it from a thread.
 """

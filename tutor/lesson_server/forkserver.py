@@ -254,7 +254,7 @@ class _Forks:
                             line.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(status)))
 
     def _signal(self, number: int, poller: "select.poll") -> None:
-        """Send a child the signals that were asked for, or hear no more about it when nobody is there to ask."""
+        """Send a child the requested signals, or stop listening for it when its requester has gone."""
         for pid, line in self.lines.items():
             if line.fileno() == number:
                 with contextlib.suppress(BlockingIOError):

@@ -136,7 +136,7 @@ class HostProcess:
         process.stderr = os.fdopen(errors, "rb")
         try:
             while not isinstance(receive_message(ours), dict):
-                pass  # what happened while it read its files is not told: nobody sees the terminals yet
+                pass  # skip what happened while it read its files: the terminals are not visible yet
         except (EOFError, OSError):
             assert process.stderr is not None
             reason = process.stderr.read().decode(errors="replace").strip().splitlines()

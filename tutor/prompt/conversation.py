@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 0.15  # how long a blocking command is given before it counts
 
 
 def longest_wait(words: Sequence[bytes]) -> float:
-    """Return after how many seconds a command that waits is answered at the latest; 0 if it does not, or for ever."""
+    """Return the longest time, in seconds, that a command waits; 0 if it does not wait, or waits forever."""
     name = words[0].lower()
     try:
         if name in (b"wait", b"waitaof"):

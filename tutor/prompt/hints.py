@@ -4,7 +4,7 @@ from tutor.prompt import grammar
 from tutor.prompt.commands import CommandDocs
 from tutor.prompt.words import split_args, to_text
 
-LONG = 4000  # characters: nobody types such a line, and nobody reads hints while pasting one
+LONG = 4000  # characters: such a line is pasted, not typed, and needs no hints
 
 
 def hint(text: str, commands: CommandDocs | None = None) -> str | None:

@@ -51,7 +51,7 @@ class ChoiceDialog(ModalScreen[str | bool | None]):
         self.dismiss(self.result(event.option.id))
 
     def result(self, chosen: str | None) -> str | bool | None:
-        """Return what the choice means to whoever asked."""
+        """Return what the choice means to the caller."""
         return chosen
 
 

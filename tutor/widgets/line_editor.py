@@ -27,8 +27,8 @@ def _word_right(text: str, at: int) -> int:
 class LineEditor:
     """The line being typed.
 
-    `history` is oldest first, and shared by whoever passes the same list; `keep` adds to it, where somebody else
-    decides what may be kept.
+    `history` is oldest first, and shared by all editors that are given the same list; `keep`, if given, adds a line
+    to it and decides what is kept.
     """
 
     def __init__(self, history: list[str] | None = None, keep: Callable[[str], object] | None = None) -> None:

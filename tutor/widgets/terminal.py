@@ -590,7 +590,7 @@ class Terminal(RowView, inherit_bindings=False):
         else:
             line = self.editor.take()
         self._completions = []
-        self.busy = True  # until whoever carries it out says that it is done
+        self.busy = True  # until the controller reports that it has been executed
         shown = shorten(shown, LINE)
         spans = ((shown, "command"),) if self.secret else self.completer.highlight(clean(shown))
         self.append([Row(((self.prompt, "prompt"), *spans))])

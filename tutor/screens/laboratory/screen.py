@@ -54,7 +54,7 @@ typed. **u** takes your last action back; going back and doing something else st
 branch, **=** compares. Nothing breaks: go back.
 """
 ONE_BRANCH = "There is one branch. Go back and do something else: that starts another one."
-IDLE_S = 0.05  # after which nobody waits, and the next step back is made ready
+IDLE_S = 0.05  # without a key, after which the next step back is prepared
 NOTHING_TO_DO = {"next_branch": ONE_BRANCH, "undo": "There is no action to undo."}
 
 
@@ -222,7 +222,7 @@ class LaboratoryScreen(TutorScreen[None]):
     @on(Player.Moved)
     @on(Prompt.Executed)
     def changed(self) -> None:
-        """Show another place, and make the way back from it ready once nobody waits."""
+        """Show another place, and prepare the step back from it when the screen is idle."""
         self.panes.event = -1
         self.draw()
         if self._idle is not None:
