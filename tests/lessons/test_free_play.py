@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,41 @@ def test_an_undo_takes_back_the_line_that_was_entered_before_it(played: Callable
         assert isinstance([each for each in sandbox.news if isinstance(each, m.LineDone | m.Cleared)][-1], m.Cleared)
         assert sandbox.controller._inspect([b"GET", b"m"], 0) == b"10"
     assert sandbox.act("undo") == "taken back: SET m 10" and not sandbox.data()
+
+
+def test_a_line_that_follows_at_once_begins_a_moment_of_its_own(
+    played: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reply is there, and the next line entered, before the session has taken note of the line before."""
+    sandbox = played()
+    controller = sandbox.controller
+    picture = controller._picture
+
+    async def slow(*args: Any) -> None:
+        for _ in range(1000):  # turns of the loop, in which the next line could overtake
+            await asyncio.sleep(0)
+        await picture(*args)
+
+    monkeypatch.setattr(controller, "_picture", slow)
+    replied = asyncio.Event()
+    post = controller._post
+
+    def heard(news: Any) -> None:
+        post(news)
+        if isinstance(news, m.LineDone):
+            controller._in_loop(replied.set)
+
+    monkeypatch.setattr(controller, "_post", heard)
+
+    async def two_lines() -> None:
+        await controller.submit("redis", "SET m 10", None)
+        await replied.wait()
+        await controller.submit("redis", "SET m 11", None)
+
+    list(sandbox.driver.do(two_lines(), "redis"))
+    assert [each.line for each in controller._session.state.attempts] == ["SET m 10", "SET m 11"]
+    assert sandbox.act("undo") == "taken back: SET m 11"
+    assert controller._inspect([b"GET", b"m"], 0) == b"10"
 
 
 @pytest.mark.parametrize("line", ["BLPOP nothing 0", "EVAL 'while true do end' 0", "MONITOR"])

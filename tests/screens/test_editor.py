@@ -101,6 +101,20 @@ async def test_keys_that_come_at_once_are_taken_in_their_order() -> None:
         await until(pilot, lambda: "taken back: SET m 11" in screen_text(app), "the undo")
 
 
+async def test_the_last_run_is_still_there_when_the_editor_is_opened_again() -> None:
+    app = TutorApp(None, None, Preferences(), sandbox=[])
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await editor(pilot)
+        screen.code.insert("return 79")
+        await pilot.press("f7")
+        await until(pilot, lambda: "EVAL → 79" in screen_text(app), "the run")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, LessonScreen), "the sandbox")
+        again = await editor(pilot)
+        assert again is not screen
+        await until(pilot, lambda: "EVAL → 79" in screen_text(app), "the last run")
+
+
 async def test_a_run_and_an_undo_that_come_at_once_keep_their_order() -> None:
     app = TutorApp(None, None, Preferences(), sandbox=[])
     async with app.run_test(size=(120, 40)) as pilot:

@@ -201,6 +201,7 @@ class Sandbox:
         self._current = terminal
         self._on_their_way.add(terminal)
         async with self._in_order:
+            await self._noted()
             await self._hand_over(terminal, line, typed_for)
 
     async def _hand_over(self, terminal: str, line: str, typed_for: str | None) -> None:
@@ -290,6 +291,10 @@ class Sandbox:
             if unanswered or all(look.result() for look in over):
                 break
             await asyncio.sleep(POLL_SECONDS)
+        await self._noted()
+
+    async def _noted(self) -> None:
+        """Wait until note was taken of the lines that are over: what follows begins a moment of its own."""
         await asyncio.sleep(0)  # to begin what has been handed to this loop
         if self._ending:
             await asyncio.wait(self._ending)

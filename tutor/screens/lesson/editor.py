@@ -4,7 +4,7 @@ What runs is typed at the prompt of the lesson below (`Controller.run_draft`). T
 change, and when the editor or the program is left: only a killed program loses what was typed in its last second.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -52,10 +52,16 @@ NOT_KEPT = "The text cannot be saved now, and is lost when the program ends."
 class RunPane(RowView):
     """What the last run did, and what came of it in the lesson."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: Sequence[Row]) -> None:
+        """Make it; `last` is what it showed when the editor was left."""
         super().__init__(id="run")
-        self._run: list[Row] = [row("F7 runs the text. What it calls, and the replies, appear here.", "note")]
+        self._run = list(last) or [row("F7 runs the text. What it calls, and the replies, appear here.", "note")]
         self._more: list[Row] = []
+
+    @property
+    def shown(self) -> list[Row]:
+        """What is shown."""
+        return [*self._run, *self._more]
 
     def on_mount(self) -> None:
         """Say what will be here."""
@@ -63,7 +69,7 @@ class RunPane(RowView):
 
     def _show(self) -> None:
         self.clear()
-        self.append([*self._run, *self._more])
+        self.append(self.shown)
 
     @shows(m.EditorRefused)
     def refuse(self, news: m.EditorRefused) -> None:
@@ -113,7 +119,7 @@ class GoalLine(Static):
         self.update(f"◆ {one_line(task.text)}" if task is not None else "✓ Every task of this step is done.")
 
 
-class EditorScreen(TutorScreen[None]):
+class EditorScreen(TutorScreen[Sequence[Row]]):
     """The editor."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
@@ -150,11 +156,15 @@ class EditorScreen(TutorScreen[None]):
     EditorScreen.-tiny #fields { layout: vertical; }
     """
 
-    def __init__(self, controller: Controller, step: StepView | None, terminal: str) -> None:
+    def __init__(
+        self, controller: Controller, step: StepView | None, terminal: str, last_run: Sequence[Row] = ()
+    ) -> None:
+        """Make the screen, which is dismissed with what is known of the last run."""
         super().__init__()
         self._controller = controller
         self._step = step
         self._terminal = terminal  # in which it runs
+        self._last_run = last_run
         self._text = controller.draft
         self._kept = True  # whether the text could be saved
         self._saving: Timer | None = None  # until the text is saved
@@ -175,7 +185,7 @@ class EditorScreen(TutorScreen[None]):
                         with Horizontal(id=f"field-{name}"):
                             yield Label(label)
                             yield Input(getattr(draft, name), id=name, compact=True)
-            yield RunPane()
+            yield RunPane(self._last_run)
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -269,7 +279,7 @@ class EditorScreen(TutorScreen[None]):
 
     def _close(self) -> None:
         self._save()
-        self.dismiss(None)
+        self.dismiss(self.query_one(RunPane).shown)
 
     def action_run_from_field(self) -> None:
         """Run the text: Enter was pressed in a field."""

@@ -21,6 +21,7 @@ from tutor.lesson.actions import ACTIONS, BY_NAME, RESET_LESSON
 from tutor.lesson.datasets import data_sets
 from tutor.lesson.front_end import Controller
 from tutor.lesson.view import ExampleView, LessonPlace, LessonSetup, StepView
+from tutor.prompt.rows import Row
 from tutor.screens.base import TutorScreen
 from tutor.screens.lesson.header import LessonHeader
 from tutor.screens.lesson.laboratory import OWN, offered, open_own
@@ -148,6 +149,7 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         self.setup: LessonSetup | None = None
         self.closing = False
         self._editor: EditorScreen | None = None  # while it is open
+        self._last_run: Sequence[Row] = ()  # of the editor
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -313,11 +315,11 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         if self.setup is None or self._editor in self.app.screen_stack:
             return
 
-        def closed(_: None) -> None:
-            self._editor = None
+        def closed(last_run: Sequence[Row] | None) -> None:
+            self._editor, self._last_run = None, last_run or ()
             self.panes.focus_terminal()
 
-        self._editor = EditorScreen(self.controller, self.step, self.terminals.current)
+        self._editor = EditorScreen(self.controller, self.step, self.terminals.current, self._last_run)
         self.app.push_screen(self._editor, closed)
 
     def action_laboratory(self) -> None:
