@@ -356,7 +356,7 @@ class TutorApp(Program):
             yield SystemCommand("Bookmarks", "Go to a bookmark, or remove one", self.action_bookmarks)
         yield SystemCommand("Reference", "Every command, and the glossary", self.action_reference)
         yield SystemCommand("Settings", "Theme and keys", self.action_settings)
-        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        yield SystemCommand("Theme", "Choose other colors", self.action_change_theme)
         yield SystemCommand("Help", "About this screen and its keys", self.action_help)
         yield SystemCommand("Screenshot", "Save an SVG picture of the screen", lambda: self.deliver_screenshot())
         yield SystemCommand("Quit", "Leave the program", self.action_quit)

@@ -175,7 +175,7 @@ def list_command(context: click.Context, as_json: bool) -> None:
 def place(context: click.Context, chapter: str, challenge: bool, plain: bool, undo: bool) -> None:
     """Show that you know a CHAPTER (its number or title), so that its lessons count as placed.
 
-    You answer a few questions of its lessons. The exit status is 0 if the chapter is placed, 3 if not.
+    You answer a few questions about its lessons. The exit status is 0 if the chapter is placed, 3 if not.
     """
     from tutor.lesson import placement
 

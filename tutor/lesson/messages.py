@@ -184,7 +184,7 @@ class Finished(News):
     """The lesson is done; `next_lesson` is what follows.
 
     `told` says what was done, and at the end of a chapter what was done in it. `again` are the steps (index, title)
-    with a prediction that came out otherwise.
+    with a wrong prediction.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The review: predictions that came out otherwise are asked again, some days apart, until they are known.
+"""The review: wrong predictions are asked again, some days apart, until the answers are known.
 
 FSRS decides when (the package `fsrs`, without its learning steps, which are minutes). A question enters with its
 first wrong answer and leaves once it would return in more than three months. Cards are kept with the progress.

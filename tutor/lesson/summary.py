@@ -20,7 +20,7 @@ GOAL = 70  # characters of a goal or a question that are told
 
 @dataclass(frozen=True, slots=True)
 class WrongPrediction:
-    """A prediction that came out otherwise."""
+    """A wrong prediction."""
 
     step: int  # index
     question: str

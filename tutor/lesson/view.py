@@ -20,7 +20,7 @@ class LessonEntry:
     review: bool = False  # a prediction missed earlier has come back
     summary: str = ""
     skipped: int = 0  # tasks that were left out
-    missed: int = 0  # predictions that came out otherwise
+    missed: int = 0  # wrong predictions
     bookmarked: bool = False
     placed: bool = False  # its chapter was known; not done
 

@@ -19,7 +19,7 @@ from tutor.widgets.keybar import KeyBar
 
 HELP = """\
 Type what you look for: a command, a word of a lesson's text, a term, or what you would call it (“leaderboard”,
-“queue”, “expire”). Every word has to be found. **Enter** opens the lesson, the page of the command or term, or the
+“queue”, “expire”). All words must match. **Enter** opens the lesson, the page of the command or term, or the
 bookmarked step; a line that you typed before goes to the prompt. `bookmark` finds all your bookmarks.
 """
 EMPTY = "Type a word: leaderboard, queue, expire, ZADD, failover …"

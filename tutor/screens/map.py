@@ -25,8 +25,8 @@ HELP = """\
 The course, chapter by chapter. **Enter** opens the lesson under the bar; the program starts on the one you were in,
 or on the next one. Nothing is locked: take whatever you like, in any order, as often as you like.
 
-`✓` done · `»` finished, with tasks skipped · `◆` placed · `◐` begun · `▸` next · `↻` back for review: you predicted
-something there that turned out otherwise. **v** asks these questions again.
+`✓` done · `»` finished, with tasks skipped · `◆` placed · `◐` begun · `▸` next · `↻` to review: one of your
+predictions there was wrong. **v** asks these questions again.
 
 **k**, “I know this”: answer six questions about the chapter, or solve its challenge, and its lessons count as placed.
 
@@ -234,7 +234,7 @@ class MapScreen(TutorScreen[None]):
             facts.append(f"{lesson.steps} steps")
         told = state(lesson, is_next)
         if lesson.review:
-            facts.append("predictions of yours came out otherwise: v asks again")
+            facts.append("some of your predictions were wrong: v asks again")
         elif lesson.placed:
             facts.append("placed: you knew its chapter")
         elif lesson.started:
@@ -270,10 +270,10 @@ class MapScreen(TutorScreen[None]):
 
         count = "the question" if lesson.missed == 1 else f"the {lesson.missed} questions"
         choices = [("review", f"Answer {count} again"), ("lesson", "Take the whole lesson again")]
-        self.app.push_screen(ChoiceDialog(lesson.title, "Predictions of yours came out otherwise.", choices), chosen)
+        self.app.push_screen(ChoiceDialog(lesson.title, "Some of your predictions were wrong.", choices), chosen)
 
     def action_review(self, lesson: str = "") -> None:
-        """Ask again what came out otherwise."""
+        """Ask again what was predicted wrongly."""
         from tutor.screens.review import ReviewScreen
 
         self.app.push_screen(ReviewScreen(lesson))

@@ -9,7 +9,7 @@ from tutor.screens.questions import QuestionScreen
 
 HELP = """\
 Questions from the lessons of a chapter. At most one answer may be wrong; then the chapter's lessons count as
-*placed*: they are neither done nor begun, and you can take them whenever you like. If more are wrong, nothing
+*placed*: they are not done or started, and you can take them whenever you like. If more are wrong, nothing
 changes.
 **Enter** answers, and shows why; **Enter** again asks the next question. **Esc** ends it, and nothing changes.
 `redis-tutor place CHAPTER` asks line by line.
@@ -65,7 +65,7 @@ class PlacementScreen(QuestionScreen[bool]):
 
         if under_way:
             text = "Your answers so far are not kept, and no lesson is placed."
-            choices = [("stay", "Go on with the questions"), ("end", "End them")]
+            choices = [("stay", "Continue with the questions"), ("end", "End them")]
             self.app.push_screen(ChoiceDialog("End the questions?", text, choices), chosen)
         else:
             self.dismiss(self._result is not None and self._result.passed)
@@ -80,7 +80,7 @@ class IKnowThis(ChoiceDialog):
             "If you know this chapter, its lessons can count as placed. You can still take them, and if you do "
             "not pass, nothing changes."
         )
-        choices = [("questions", "Answer six questions of its lessons")]
+        choices = [("questions", "Answer six questions about its lessons")]
         if chapter.challenge:
             choices.append(("challenge", "Solve its challenge"))
         if placed:

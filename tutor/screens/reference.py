@@ -24,10 +24,10 @@ _TOLD_BEFORE = "   then   "
 
 HELP = """\
 Every command that the server knows, with its syntax, what it costs, and what it may touch; below them the glossary.
-Type to search, **Enter** goes to the page. All of it is made from the server's own command table.
+Type to search, **Enter** goes to the page. All of this comes from the server's own command table.
 
 Below a command are examples. **Enter**, or a click, tries one: it opens the sandbox with the data that the example
-needs, and puts the example at the prompt. One undo (**F4**) takes the data back.
+needs, and puts the example at the prompt. One undo (**F4**) removes the data.
 """
 
 

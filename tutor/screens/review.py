@@ -1,4 +1,4 @@
-"""The review on a screen: one question after the other, of those that came out otherwise."""
+"""The review on a screen: one question after the other, of those that you predicted wrongly."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from tutor.lesson.view import ReviewOutcome, ReviewQuestion
 from tutor.screens.questions import QuestionScreen
 
 HELP = """\
-Predictions of yours that came out otherwise are asked again here, some days apart: tomorrow at first, then at growing
+The questions that you predicted wrongly are asked again here, some days apart: tomorrow at first, then at increasing
 intervals. **Enter** answers, and shows why; **Enter** again asks the next question. **Esc** ends the review whenever
 you like. `redis-tutor review` asks the same questions line by line.
 """

@@ -35,7 +35,7 @@ class SettingsScreen(TutorDialog[None]):
 
     BINDINGS: ClassVar = [
         Binding("escape,q", "close", "close"),
-        Binding("delete", "standard", "the standard key again", show=False),
+        Binding("delete", "standard", "restore the standard key", show=False),
     ]
     DEFAULT_CSS = """
     SettingsScreen { align: center middle; background: $background 60%; }

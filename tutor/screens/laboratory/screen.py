@@ -31,11 +31,11 @@ from tutor.screens.laboratory.view import LabView
 from tutor.widgets.keybar import KeyBar
 
 HELP = """\
-Time stands still until you let it go on. **n** does the scenario's next step; **→** goes on to the next event that
-is shown and **←** back to the one before, **⇧→** and **⇧←** by a single event, shown or not; **Space** lets time
-run, and stops it; **+** and **-** make it faster and slower. The line below is the whole history: click it, or go
-with **PgUp** and **PgDn** from step to step, **Home** and **End** to its ends.
-**↑** and **↓** (or a click) choose a message, and the pane below opens it: its bytes, or a decision's reasons.
+Time stands still until you start it. **n** runs the scenario's next step. **→** goes to the next event that is shown
+and **←** to the previous one; **⇧→** and **⇧←** move by a single event, shown or not. **Space** starts and pauses
+time; **+** and **-** make it faster and slower. The line below is the whole history: click it, or use **PgUp** and
+**PgDn** to go from step to step, **Home** and **End** to go to its ends.
+**↑** and **↓** (or a click) choose a message, and the pane below shows its bytes, or the reasons for a decision.
 
 **⇥** goes from pane to pane (its title is marked); **⇧↑** and **⇧↓** scroll the pane, as the wheel does.
 
@@ -43,17 +43,17 @@ The strokes: `═▶` a snapshot, `━▶` the stream of writes, `··▶` ackno
 connection, `✗▶` its end; `◆` something in a node, `▌` an action.
 
 **m** (or a click) chooses a node. **c** **h** **d** **k** **s** **p** **o** **f** **r** **a** **w** begin a line for
-it, which **Enter** carries out (all that can be done is in the palette, **^P**); **:** begins an empty line, for
+it, which **Enter** executes (the palette, **^P**, lists all actions); **:** begins an empty line, for
 `cut A B silent`, `goto 2.5` (seconds) or `app> SET k v` (a client's command).
-What the cluster shows of a replica: how many bytes of its history it is *behind*, and its *lag*, what its master has
-not heard it acknowledge (it does so once a second). ▷, ◁ and ▲ mark where the chosen message goes. **l** opens the
+For each replica, the cluster shows how many bytes of its history it is *behind*, and its *lag*: what it has not yet
+acknowledged to its master (it does so once a second). ▷, ◁ and ▲ mark where the chosen message goes. **l** opens the
 lesson that the scenario belongs to.
 
-**i** talks to the chosen node as redis-cli does. In both prompts **Tab** completes, and **↑** brings back what was
-typed. **u** takes your last action back; going back and doing something else starts a branch: **b** goes to the next
-branch, **=** compares. Nothing breaks: go back.
+**i** opens a console for the chosen node, as in redis-cli. In both prompts **Tab** completes, and **↑** recalls
+previous lines. **u** undoes your last action. If you go back and do something else, that starts a branch: **b** goes
+to the next branch, **=** compares two. You cannot break anything: go back.
 """
-ONE_BRANCH = "There is one branch. Go back and do something else: that starts another one."
+ONE_BRANCH = "There is only one branch. To start another one, go back and do something else."
 IDLE_S = 0.05  # without a key, after which the next step back is prepared
 NOTHING_TO_DO = {"next_branch": ONE_BRANCH, "undo": "There is no action to undo."}
 
@@ -90,13 +90,13 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("l", "lesson", "lesson", id="lab.lesson"),
         Binding("up", "panes('next_event', -1)", "choose", show=False),
         Binding("down", "panes('next_event', 1)", "choose", show=False),
-        Binding("shift+tab", "panes('next_pane', -1)", "pane before", show=False),
+        Binding("shift+tab", "panes('next_pane', -1)", "previous pane", show=False),
         Binding("shift+up", "panes('scroll_current', -1)", "scroll up", show=False),
         Binding("shift+down", "panes('scroll_current', 1)", "scroll down", show=False),
         Binding("shift+left", "travel('event_before')", "one event back", show=False),
-        Binding("shift+right", "travel('event_after')", "one event on", show=False),
-        Binding("pageup", "travel('step_before')", "step before", show=False),
-        Binding("pagedown", "travel('step_after')", "step after", show=False),
+        Binding("shift+right", "travel('event_after')", "one event forward", show=False),
+        Binding("pageup", "travel('step_before')", "previous step", show=False),
+        Binding("pagedown", "travel('step_after')", "next step", show=False),
         Binding("home", "travel('first')", "first", show=False),
         Binding("end", "travel('last')", "last", show=False),
         Binding("escape", "leave", "leave", id="lab.leave"),
@@ -191,7 +191,7 @@ class LaboratoryScreen(TutorScreen[None]):
             pane = TITLES[self.panes.current]
             told = f"Scroll the pane {pane}, or move on in it (⇧{'↑' if by < 0 else '↓'})"
             yield SystemCommand(f"Scroll {way}", told, partial(self.panes.scroll_current, by))
-        yield SystemCommand("Undo", "Take the last action back", partial(self.action_travel, "undo"))
+        yield SystemCommand("Undo", "Undo the last action", partial(self.action_travel, "undo"))
         yield SystemCommand("Console", f"Type commands to {self.panes.node}, as in redis-cli", self.action_console)
         if self.lessons:
             lesson = f"Go to “{self.lessons[0][1]}”, which this scenario belongs to"
@@ -270,7 +270,7 @@ class LaboratoryScreen(TutorScreen[None]):
         except (ActionError, HistoryError) as error:
             wrong = [str(error)]
         for text in wrong:
-            self.notify(text, title="Not as the scenario tells", severity="warning", markup=False)
+            self.notify(text, title="Different from the scenario", severity="warning", markup=False)
         self.changed()
 
     def action_compare(self) -> None:

@@ -34,16 +34,16 @@ A Lua script:        return redis.call('GET', KEYS[1])
 A function library:  #!lua name=shop
 Commands, by line:   MULTI … EXEC"""
 HELP = """\
-Write what takes several lines, and run it with **F7** or **Ctrl+R**. How the text begins decides what it is: `#!lua
+Write what takes several lines, and run it with **F7** or **Ctrl+R**. The beginning decides what it is: `#!lua
 name=…` is a function library (`FUNCTION LOAD REPLACE`, and `FCALL` if you name a function), a command such as `MULTI`
 begins commands that are run line by line, and everything else is a Lua script (`EVAL`). The words in the fields
 become `KEYS` and `ARGV`, in quotes if they contain spaces.
 
 It runs at the prompt of the lesson, as if you had typed it: tasks, pictures and `:why` work as always, and **F4**
-takes it back. The pane of the last run shows each `redis.call` with its reply; an error is marked at its line.
+undoes it. The pane of the last run shows each `redis.call` with its reply; an error is marked at its line.
 
-**F6** goes to the next field. **Esc** returns to the text, and from there to the lesson. The text is kept, however
-you leave, and waits for you here: each lesson has its own, and so has the sandbox.
+**F6** goes to the next field. **Esc** returns to the text, and from there to the lesson. The text is kept however
+you leave, and is here when you return: each lesson has its own, and so has the sandbox.
 """
 SAVE_SECONDS = 1.0  # after a change
 NOT_KEPT = "The text cannot be saved now, and is lost when the program ends."

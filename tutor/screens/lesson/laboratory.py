@@ -9,14 +9,14 @@ from tutor.screens.base import Program
 
 OWN = "@own"  # the choice of the learner's own servers; no scenario has such a name
 OWN_SUMMARY = (
-    "Everything that happened on your servers, up to now. Go back in it, and branch off where you like: "
+    "Everything that has happened on your servers. Go back to any moment, and start a branch there: "
     "the lesson does not change. Esc returns to it."
 )
 
 
 def offered(scenes: tuple[SceneView, ...], setup: LessonSetup | None) -> list[tuple[str, str]]:
     """Return what the laboratory can show of a step: the name and title of each."""
-    own = [(OWN, "Your own servers, with all that you did")] if setup is not None and setup.machines else []
+    own = [(OWN, "Your own servers, with everything that you did")] if setup is not None and setup.machines else []
     return own + [(scene.scenario, scene.title) for scene in scenes]
 
 
