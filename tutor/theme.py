@@ -1,7 +1,7 @@
-"""The program's own colours, dark and light, beside those that Textual brings.
+"""The program's own colors, dark and light, beside those that Textual brings.
 
-Few colours, each with one meaning everywhere: red is Redis's and marks where you are, green what is there or done,
-amber what changed or waits for you. No meaning is carried by colour alone, so any theme works, and so does NO_COLOR.
+Few colors, each with one meaning everywhere: red is Redis's and marks where you are, green what is there or done,
+amber what changed or waits for you. No meaning is carried by color alone, so any theme works, and so does NO_COLOR.
 """
 
 from textual.color import Color, ColorParseError
@@ -44,9 +44,9 @@ DEFAULT = DARK.name
 
 
 def shades(variables: dict[str, str]) -> dict[str, str]:
-    """Return `$muted`, `$faint` and `$rule`: the text colour drawn towards the background, for any theme.
+    """Return `$muted`, `$faint` and `$rule`: the text color drawn towards the background, for any theme.
 
-    Textual's own `$text-muted` is a translucent "auto" colour, which a span of text cannot carry.
+    Textual's own `$text-muted` is a translucent "auto" color, which a span of text cannot carry.
     """
     try:
         text, ground = Color.parse(variables["foreground"]), Color.parse(variables["background"])

@@ -2,7 +2,7 @@
 
 A usage line is a grammar: `LMOVE source destination <LEFT | RIGHT> <LEFT | RIGHT>`. Words in upper case stand for
 themselves, each other word has an alphabet, small enough that commands meet each other's keys and values, and with
-the numbers at which behaviour changes in it. Now and then a command is damaged: an argument too few or too many,
+the numbers at which behavior changes in it. Now and then a command is damaged: an argument too few or too many,
 in another place, or of another kind.
 
 Chance comes as a `random.Random`. Hypothesis has one that it can shrink (`st.randoms(use_true_random=False)`).

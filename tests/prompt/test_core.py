@@ -1,4 +1,4 @@
-"""The prompt's core without a screen: replies, formats, words, completion, colours, history, state."""
+"""The prompt's core without a screen: replies, formats, words, completion, colors, history, state."""
 
 import itertools
 import subprocess
@@ -278,10 +278,10 @@ def test_completion_takes_anything(text: str) -> None:
     assert "".join([part for _, part in highlight(text, table)]) == text
 
 
-# --- colours ------------------------------------------------------------------------------------------------------
+# --- colors ------------------------------------------------------------------------------------------------------
 
 
-def test_colours(table: CommandDocs) -> None:
+def test_colors(table: CommandDocs) -> None:
     def styles(text: str) -> list[tuple[str, str]]:
         return [(style, part) for style, part in highlight(text, table) if style]
 

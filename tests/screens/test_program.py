@@ -180,7 +180,7 @@ async def test_forgetting_everything_asks_first() -> None:
 
 
 async def test_no_theme_hides_text() -> None:
-    """Whatever the theme, text and ground differ, also once NO_COLOR has taken the colours away."""
+    """Whatever the theme, text and ground differ, also once NO_COLOR has taken the colors away."""
     from textual.color import Color
 
     def contrast(one: Color, other: Color) -> float:
@@ -195,9 +195,9 @@ async def test_no_theme_hides_text() -> None:
             variables = app.get_css_variables()
             ground = Color.parse(variables["background"])
             for each in ("foreground", "muted"):
-                colour = Color.parse(variables[each])
-                if ground.ansi is None and colour.ansi is None:
-                    assert contrast(colour, ground) > 1.7, (name, each)
+                color = Color.parse(variables[each])
+                if ground.ansi is None and color.ansi is None:
+                    assert contrast(color, ground) > 1.7, (name, each)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -1,7 +1,7 @@
 """Debugging a script: `--ldb` and `--ldb-sync-mode`, or SCRIPT DEBUG and EVAL typed at the prompt.
 
 The server stops the script and talks in arrays of statuses, one a line, which are shown as they are, in redis-cli's
-colours; `<endsession>` is the last, EVAL's own reply comes behind it, and the connection ends. While a session lasts
+colors; `<endsession>` is the last, EVAL's own reply comes behind it, and the connection ends. While a session lasts
 lines go to the server as they are typed, HELP with them; `eval` gets its code unsplit.
 
 https://redis.io/docs/latest/develop/programmability/lua-debugging/
@@ -85,22 +85,22 @@ class Debugging:
 
     def show(self, reply: Any) -> bytes:
         """Return a reply of a session as it is shown; notes that the session has ended."""
-        return format_reply(self._coloured(reply), OutputMode.RAW)
+        return format_reply(self._colored(reply), OutputMode.RAW)
 
-    def _coloured(self, reply: Any) -> Any:
+    def _colored(self, reply: Any) -> Any:
         if type(reply) is list:
-            return [self._coloured(item) for item in reply]
+            return [self._colored(item) for item in reply]
         if type(reply) is not Status or not self.active:
             return reply
         if reply.startswith(_END):
             self.lost()
             self.ended = True
             return b""
-        return colour(bytes(reply))
+        return color(bytes(reply))
 
 
-def colour(line: bytes) -> bytes:
-    """Return a line of the debugger with the colours of a terminal, if there is one that has them."""
+def color(line: bytes) -> bytes:
+    """Return a line of the debugger with the colors of a terminal, if there is one that has them."""
     if "xterm" not in os.environ.get("TERM", "") or os.environ.get("NO_COLOR"):
         return line
     bold, code = 0, 37

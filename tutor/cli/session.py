@@ -40,7 +40,7 @@ class CliSession:
     """The connection, what is known of its state, and where output goes.
 
     `interactive` is redis-cli's word for reading commands one by one, from a terminal or a pipe. `on_terminal` tells
-    whether output is shown to a person. `paint` may replace the way replies are shown to one (colours).
+    whether output is shown to a person. `paint` may replace the way replies are shown to one (colors).
     """
 
     def __init__(self, options: Options, *, on_terminal: bool) -> None:

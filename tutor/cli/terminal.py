@@ -2,7 +2,7 @@
 
 Tab completes commands, keywords and keys; Ctrl-R searches the history; what may follow stands in grey behind the
 cursor and, whole, on the bottom line; Ctrl-C clears the line, Ctrl-D leaves. While messages are shown (subscribed,
-MONITOR) any key or Ctrl-C comes back. No meaning is carried by colour alone, and NO_COLOR is honoured.
+MONITOR) any key or Ctrl-C comes back. No meaning is carried by color alone, and NO_COLOR is honored.
 """
 
 import os
@@ -57,7 +57,7 @@ from tutor.prompt.history import default_path
 from tutor.prompt.replies import elements
 from tutor.prompt.words import to_bytes, to_text
 
-# Only the sixteen colours every terminal has, and mostly its own: a theme, light or dark, stays readable.
+# Only the sixteen colors every terminal has, and mostly its own: a theme, light or dark, stays readable.
 _STYLE = Style.from_dict(
     {
         "command": "bold",
@@ -76,7 +76,7 @@ _STYLE = Style.from_dict(
         "bottom-toolbar.text": "noreverse",
         "syntax": "ansibrightblack",
         "syntax.command": "noreverse bold",
-        # not the library's black on grey, which without colours would be black on black
+        # not the library's black on grey, which without colors would be black on black
         "completion-menu": "noinherit",
         "completion-menu.completion": "noinherit",
         "completion-menu.completion.current": "noinherit reverse",
@@ -299,8 +299,8 @@ class TerminalPrompt:
         self.repl.clear_screen = clear
         self.history = LineHistory(default_path())
         self.lookup = Lookup(session)
-        self.coloured = not os.environ.get("NO_COLOR")
-        if self.coloured:
+        self.colored = not os.environ.get("NO_COLOR")
+        if self.colored:
             session.paint = self._paint
         context = CompletionContext(self.commands, self.lookup.keys, self.lookup.values, CLIENT_COMMANDS)
         lexer = _Lexer(self.commands)
@@ -316,7 +316,7 @@ class TerminalPrompt:
             input_processors=[_Hints(self)],
             bottom_toolbar=self._bottom,
             style=_STYLE,
-            color_depth=None if self.coloured else ColorDepth.DEPTH_1_BIT,
+            color_depth=None if self.colored else ColorDepth.DEPTH_1_BIT,
             search_ignore_case=True,
             enable_open_in_editor=False,
             enable_suspend=True,

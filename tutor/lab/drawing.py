@@ -1,4 +1,4 @@
-"""What the laboratory's panes show, as rows of styled text: no widget, no colour alone.
+"""What the laboratory's panes show, as rows of styled text: no widget, no color alone.
 
 Nodes that differ in history show another letter; the offset of each stands in the same column, so that differences
 are what the eye finds first.

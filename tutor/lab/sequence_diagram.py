@@ -13,7 +13,7 @@ from tutor.lab.format import Row
 
 WIDEST, NARROWEST = 8, 4
 
-# A message's stroke and style by what its bytes are (`tutor.lab.explain.Part.kind`): it can be told without colour.
+# A message's stroke and style by what its bytes are (`tutor.lab.explain.Part.kind`): it can be told without color.
 STROKES = {
     "psync": ("─", "accent"), "continue": ("─", "accent"), "fullresync": ("─", "accent"),
     "snapshot": ("═", "accent"), "size": ("═", "accent"), "mark": ("═", "accent"),

@@ -1,7 +1,7 @@
 """What every picture is drawn with: lines of styled text that fit a width, boxes, bars, and how data is written.
 
 A line is a tuple of (text, name of a style); the names are those of `tutor.prompt.rows`. Widths count cells of a
-terminal, in which some characters take two and combining ones none. No meaning is carried by colour alone: what
+terminal, in which some characters take two and combining ones none. No meaning is carried by color alone: what
 changed has a mark in front, `+` new, `~` changed, `-` gone.
 """
 
@@ -159,7 +159,7 @@ def bar(part: float, width: int, full: str = "█", empty: str = "") -> str:
 
 
 def shown(data: bytes, width: int = 40) -> str:
-    """Write an element: as it is, in quotes where it is empty or would not be recognised."""
+    """Write an element: as it is, in quotes where it is empty or would not be recognized."""
     text = clean(to_text(data[: width * 4]))
     text = cut(text, width) if len(data) <= width * 4 else cut(text, width - 1).removesuffix("…") + "…"
     return text if text and text == text.strip() else f'"{text}"'

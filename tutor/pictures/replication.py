@@ -1,7 +1,7 @@
 """Replication: the machines with their IDs and offsets, and what the backlog still holds.
 
 Replication IDs are named by letter, in the order in which they were seen, so that two histories are told apart
-without colour. Offsets stand below each other: what differs is what the eye should find.
+without color. Offsets stand below each other: what differs is what the eye should find.
 """
 
 from collections.abc import Mapping, Sequence

@@ -133,7 +133,7 @@ def draw_sorted_set(before: Key | None, key: Key, width: int, cause: Argv) -> Pi
 
 
 def _kept(rows: tuple[Ranked, ...], size: int, wanted: list[bytes]) -> list[Ranked]:
-    """Return the rows to draw: both ends, and what changed with its neighbours."""
+    """Return the rows to draw: both ends, and what changed with its neighbors."""
     if size <= 2 * ENDS:
         return list(rows)
     ranks = {each.rank for each in rows if each.rank < ENDS or each.rank >= size - ENDS}

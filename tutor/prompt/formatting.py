@@ -1,7 +1,7 @@
 """Replies as redis-cli prints them, to the byte: for people, raw, as CSV, as JSON; and as styled spans.
 
 The form for people is made as spans, (style, text) pairs: joined they are redis-cli's bytes, and a front end that
-knows colours paints each span. A span's text never contains a control character or a byte that is not ASCII, except
+knows colors paints each span. A span's text never contains a control character or a byte that is not ASCII, except
 for statuses and errors, which redis-cli prints as they come, and verbatim text.
 
 https://redis.io/docs/latest/develop/tools/cli/#string-quoting-and-escaping

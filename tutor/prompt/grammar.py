@@ -6,7 +6,7 @@ arguments that stand together come in any order; once the required argument behi
 repeated argument takes what it can; a word that fits nowhere ends all hints.
 
 One pass of matching fills a tree of `ArgumentMatch`s, which three readers walk: `remaining` (the hint), `expected`
-(completion) and the colours. Trees are small; nothing is kept between two keystrokes.
+(completion) and the colors. Trees are small; nothing is kept between two keystrokes.
 
 https://redis.io/docs/latest/develop/reference/command-arguments/
 """

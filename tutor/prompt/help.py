@@ -5,13 +5,13 @@ import re
 from tutor.prompt.commands import CommandDoc, CommandDocs
 from tutor.prompt.words import to_text
 
-VERSION = "7.2.4"  # of the redis-cli whose behaviour this is
+VERSION = "7.2.4"  # of the redis-cli whose behavior this is
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def plain(text: str) -> str:
-    """Return help text without colours and carriage returns."""
+    """Return help text without colors and carriage returns."""
     return _ESCAPES.sub("", text).replace("\r", "")
 
 

@@ -1,6 +1,6 @@
 """The typed line as styled spans: which words are the command, its keywords, keys, numbers, and what cannot be right.
 
-Colours only repeat what the words say; no meaning is carried by them alone.
+Colors only repeat what the words say; no meaning is carried by them alone.
 """
 
 from tutor.prompt.commands import CommandDocs

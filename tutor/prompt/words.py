@@ -2,7 +2,7 @@ r"""A typed line as words: the arguments to send, and where each stands in the l
 
 The rules are redis-cli's: spaces part words, `"..."` knows \n \r \t \b \a \xff and \", `'...'` knows \' alone, a
 closing quote must end the word. `split_args` is the server's own splitter for inline commands, so that both agree by
-construction; `tokenize` also accepts the unfinished line that completion and colours need.
+construction; `tokenize` also accepts the unfinished line that completion and colors need.
 """
 
 from dataclasses import dataclass

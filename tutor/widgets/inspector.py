@@ -1,6 +1,6 @@
 """The inspector: what a command did, what is in the server, what crossed the wire, what happened.
 
-Four panes of rows under one border, whose title is the tabs. Marks are a glyph and a word, never a colour alone.
+Four panes of rows under one border, whose title is the tabs. Marks are a glyph and a word, never a color alone.
 """
 
 from time import monotonic

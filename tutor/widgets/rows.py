@@ -229,7 +229,7 @@ class RowView(ScrollView, can_focus=True):
     # -- drawing
 
     def notify_style_update(self) -> None:
-        """Forget colours of the old theme."""
+        """Forget colors of the old theme."""
         super().notify_style_update()
         self._forget_styles()
 
