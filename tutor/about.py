@@ -18,7 +18,7 @@ def _installed(name: str) -> str:
 
 
 def facts() -> dict[str, str]:
-    """Return everything that `info` tells, by name."""
+    """Return everything that `info` prints, by name."""
     from tutor.paths import cache_dir, config_dir, data_dir
 
     return {

@@ -341,7 +341,7 @@ class Plain:
     # -- the text of the step
 
     def tell_heading(self) -> None:
-        """Begin to tell the step."""
+        """Begin to print the step."""
         assert self.view is not None
         self._told = set()
         self.write()

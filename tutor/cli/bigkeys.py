@@ -1,4 +1,4 @@
-"""--bigkeys, --memkeys and --hotkeys: walk the keyspace by SCAN and tell which keys stand out."""
+"""--bigkeys, --memkeys and --hotkeys: walk the keyspace with SCAN and print the keys that stand out."""
 
 import time
 from dataclasses import dataclass

@@ -312,7 +312,7 @@ class CliSession:
             self._hear_pushes(True)
 
     def _monitor(self) -> None:
-        """Show what MONITOR tells until Ctrl-C, after which the connection is made again."""
+        """Show MONITOR's output until Ctrl-C, then connect again."""
         try:
             while True:
                 if isinstance(self.read_and_show(), ReplyError):

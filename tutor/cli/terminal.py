@@ -244,7 +244,7 @@ class _History(ToolkitHistory):
 
 
 class _Suggest(AutoSuggest):
-    """A past line that goes on from what is typed; shown where no syntax is left to hint at."""
+    """A past line that begins with what is typed; shown when there is no more syntax to hint at."""
 
     def __init__(self, prompt: "TerminalPrompt") -> None:
         self.prompt = prompt

@@ -1,4 +1,4 @@
-"""What a history tells a learner: a row for each thing that shows, and what is behind each of them.
+"""A history as a learner sees it: a row for each visible event, and the details of each.
 
 It is read once, as far as the history has gone, beyond the present place too; going back needs no undoing.
 """

@@ -30,7 +30,7 @@ def clock(at_us: int) -> str:
 
 
 class EventFormatter:
-    """Reads events in order and tells what a learner wants to know of them."""
+    """Reads events in order and describes what a learner wants to know about them."""
 
     def __init__(self, letters: Letters | None = None) -> None:
         self.letters = letters or Letters()

@@ -462,7 +462,7 @@ class LessonController(Sandbox):
             self.machines.close()
 
     async def _went_back(self, text: str) -> None:
-        """See `Sandbox`. Instead of its connections, which are closed, tell what became of Python's variables."""
+        """See `Sandbox`. Instead of its connections, which are closed, report what happened to Python's variables."""
         if self.machines is not None and self.machines.consoles:
             self._cut = 0
             lost = "Python was started again: its variables are lost."

@@ -1,4 +1,4 @@
-"""A controller for a front end that waits: for a learner's line, then for everything that comes of it.
+"""A controller for a front end that waits: for a learner's line, then for everything that results from it.
 
 The controller runs in a loop in a thread. `do` hands it something to do and yields its news, in order, until it is
 done and nothing more comes of it, apart from commands that wait for something to happen.

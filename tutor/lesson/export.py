@@ -143,7 +143,7 @@ def _without(line: Line, secrets: set[str]) -> Line:
 
 
 def write(name: str, typed: ExportedLesson) -> str:
-    """Write a file; returns what to tell. Raises CannotExport."""
+    """Write a file; returns the message to show. Raises CannotExport."""
     writers = {".sh": script, ".md": page, ".cast": recording}
     path = Path(os.path.expanduser(name))
     if path.suffix not in writers:

@@ -1,4 +1,4 @@
-"""What a lesson's controller tells its front end: typed messages, posted from whatever thread the news came in."""
+"""The news that a lesson's controller sends to its front end: typed messages, posted from any thread."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -134,7 +134,7 @@ class Printed(io.TextIOBase):
 
 
 class LessonSocket(socket.socket):
-    """A socket that reaches the servers of the lesson, and tells what is sent on it."""
+    """A socket that reaches the servers of the lesson, and reports what is sent on it."""
 
     console: "Console"
     routes: dict[Address, Address]

@@ -187,7 +187,7 @@ class CommandDocs:
         return command, 1
 
     def means_command(self, line: str) -> bool:
-        """Return whether a line begins like a command, perhaps a mistyped one, and goes on."""
+        """Return whether a line begins like a command, perhaps a mistyped one, and continues."""
         words = line.split()
         if len(words) < 2 or not len(words[0]) <= WORD:
             return False
@@ -236,7 +236,7 @@ def _command(name: str, facts: Facts) -> CommandDoc:
 
 
 def _plain(reply: Any, key: str = "") -> Any:
-    """Turn a COMMAND DOCS reply into dicts, lists and str; RESP2 tells maps as flat lists."""
+    """Turn a COMMAND DOCS reply into dicts, lists and str; RESP2 sends maps as flat lists."""
     if isinstance(reply, ReplyError):
         raise ValueError(to_text(reply.text))
     items = elements(reply)

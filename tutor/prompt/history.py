@@ -58,7 +58,7 @@ _SHELL_SECRETS = re.compile(
 
 
 def redacted(line: str) -> str:
-    """Return a line of a prompt or of a shell as others may see it: without a secret that it tells."""
+    """Return a line of a prompt or of a shell as others may see it: without the secrets in it."""
     argv = split_args(line) or []
     skip = 1 if len(argv) > 1 and argv[0].isdigit() else 0
     if is_sensitive(argv[skip:]):
@@ -67,7 +67,7 @@ def redacted(line: str) -> str:
 
 
 def secrets_of(argv: Sequence[bytes]) -> list[str]:
-    """Return the secrets that a command tells, for other texts to be searched for them."""
+    """Return the secrets in a command, so that other texts can be searched for them."""
     words, lower = [to_text(word) for word in argv], [word.lower() for word in argv]
     if not is_sensitive(argv):
         return []

@@ -43,7 +43,7 @@ def format_address(host: str, port: int) -> str:
 
 @dataclass(slots=True)
 class PromptState:
-    """A connection's state as far as the prompt tells it.
+    """A connection's state as far as the prompt shows it.
 
     `wanted_db` is the database to select on every new connection: the one of -n, then of the last SELECT.
     """

@@ -65,7 +65,7 @@ class QuestionScreen(TutorScreen[Dismissed], Generic[Dismissed]):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        """Find out what is to be asked."""
+        """Find out which questions to ask."""
         for each in ("#context", "#options", "#answer", "#verdict", "#because"):
             self.query_one(each).display = False
         self.query_one(HeaderBar).show(self.TITLE_BAR)
@@ -101,7 +101,7 @@ class QuestionScreen(TutorScreen[Dismissed], Generic[Dismissed]):
 
     @work(exclusive=True, group="open")
     async def begin(self) -> None:
-        """Read what is to be asked, and ask the first."""
+        """Read the questions, and ask the first one."""
         self.total = await asyncio.to_thread(self.read)
         await self._next()
 

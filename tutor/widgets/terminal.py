@@ -1,8 +1,8 @@
 """The learner's terminal: redis-cli's prompt and output, inside the screen.
 
-What was said scrolls up; the prompt follows the last reply as in a real terminal. Below the line being typed stands
-the syntax of its command, and after Tab the possible completions. A prediction is asked in the prompt's place. The
-widget knows no server: it posts what was entered (`Submitted`, `Answered`) and is told what to show.
+Output scrolls up; the prompt follows the last reply, as in a real terminal. The syntax of the command appears below
+the line being typed, and the possible completions after Tab. A prediction replaces the prompt. The widget does not
+know the server: it posts what was entered (`Submitted`, `Answered`), and its methods show the results.
 
 Keys are those of readline, and all of them are taken here before Textual sees them, since its own bindings give some
 of them (Tab, Ctrl-C, Ctrl-D, Ctrl-W) other meanings. Function keys and Ctrl-P go on to the screen.
@@ -140,14 +140,14 @@ class Terminal(RowView, inherit_bindings=False):
         self._completions: list[str] = []
         self._completing = -1
         self._to_type: deque[tuple[str, str | None]] = deque()  # lines to be typed for the learner
-        # Keys typed before the prompt returned, and what is to be done after them.
+        # What was typed before the prompt returned, and what to do after it.
         self._typed_ahead: deque[tuple[str, str | None] | Callable[[], object]] = deque()
         self._typing: Timer | None = None
         self._typed_for: str | None = None
         self.secret = False
         self._welcome: tuple[str, ...] = ()
 
-    # -- what it is told
+    # -- what to show
 
     def end_welcome(self) -> None:
         """Take the words to a newcomer away."""

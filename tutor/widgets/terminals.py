@@ -57,7 +57,7 @@ class PaneBar(Static):
 
 
 class TaskLine(Static):
-    """What is to be done now, on a line of a small window."""
+    """The current task, on one line of a small window."""
 
     _news: m.StepShown | None = None
 

@@ -75,7 +75,7 @@ class ExampleBlock(Widget, can_focus=True):
         self.offered = offered  # the screen's key runs this one
 
     def show(self, example: ExampleView, offered: bool) -> None:
-        """Show it as it stands now."""
+        """Show its current state."""
         if (example, offered) != (self.example, self.offered):
             self.example, self.offered = example, offered
             self.refresh(layout=True)
@@ -193,7 +193,7 @@ class PredictionBlock(Static):
         self.prediction = prediction
 
     def show(self, prediction: PredictionView) -> None:
-        """Show it as it stands."""
+        """Show its current state."""
         if prediction != self.prediction:
             self.prediction = prediction
             self.update(self.content_of(prediction))

@@ -1,4 +1,4 @@
-"""A history as one line: where it stands, and where steps began. A click goes there."""
+"""A history as one line: the current position, and where steps began. A click goes there."""
 
 from bisect import bisect_left
 

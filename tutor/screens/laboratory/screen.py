@@ -1,4 +1,4 @@
-"""The laboratory: a cluster that stands still until the learner lets time go on, and goes back as easily.
+"""The laboratory: a cluster whose time the learner starts, pauses and rewinds.
 
 The screen holds a session (`tutor.lab.session`) and draws all panes again after each change: what they show follows
 from the present place of the history alone. What can be typed: `tutor.lab.actions`.

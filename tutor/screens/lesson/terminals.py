@@ -24,7 +24,7 @@ class LessonTerminals(Terminals):
             self.action, self.argument = action, argument
 
     class Asked(Message):
-        """Something is to be done, after what was typed before it."""
+        """An action was requested, to be done after what was typed before it."""
 
         def __init__(self, action: str) -> None:
             super().__init__()
