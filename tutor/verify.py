@@ -47,7 +47,7 @@ from tutor.lesson.session import Arrived, Diagnosed, Event, Foreseen, Session, T
 from tutor.lesson.sources import named, near, short
 from tutor.lesson.typed import declared, reach
 from tutor.lesson_server.parent import HostError
-from tutor.pictures.canvas import listed
+from tutor.pictures.canvas import count, listed
 from tutor.prompt import split_args, to_text
 
 ARRIVAL_SECONDS = 5.0
@@ -654,7 +654,7 @@ def main(argv: list[str], write: Callable[[str], object] = print, at_once: int =
     lessons, problems = _choose(installed_course(), argv)
     for problem in problems:
         write(str(problem))
-    count = len(problems)
+    found_wrong = len(problems)
     programs = find_real_servers()
     jobs = [(lesson, program) for lesson in lessons for program in ("", *programs)]
     replies = tasks = wrong = 0
@@ -662,7 +662,7 @@ def main(argv: list[str], write: Callable[[str], object] = print, at_once: int =
     for (lesson, program), (found, proof) in zip(jobs, proofs, strict=True):
         for problem in found:
             write(str(problem))
-        count += len(found)
+        found_wrong += len(found)
         if not program:
             replies, tasks, wrong = replies + proof.replies, tasks + proof.tasks, wrong + proof.wrong
         if sys.stderr.isatty():
@@ -673,13 +673,14 @@ def main(argv: list[str], write: Callable[[str], object] = print, at_once: int =
         write(f"{len(repeated)} of {tasks} tasks can be solved by repeating what their step shows, for example:")
         for lesson, task in repeated[:5]:
             write(f"{lesson.path}:{task.line}: {task.solution[0]}")
-        count += 1
+        found_wrong += 1
     servers = listed(["this engine", *map(version_of, programs)], limit=9)
     if not programs:
         servers += " (no real server found to compare with)"
-    verdict = "all hold" if not count else f"{count} problem{'s' * (count > 1)}"
+    verdict = count(found_wrong, "problem") if found_wrong else "all hold"
     write(
-        f"{len(lessons)} lessons, {replies} replies, {tasks} tasks, {wrong} wrong attempts on {servers}: "
+        f"{count(len(lessons), 'lesson')}, {count(replies, 'reply', 'replies')}, {count(tasks, 'task')}, "
+        f"{count(wrong, 'wrong attempt')} on {servers}: "
         f"{verdict} ({time.monotonic() - started:.1f} s)"
     )
-    return 1 if count else 0
+    return 1 if found_wrong else 0

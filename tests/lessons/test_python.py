@@ -12,7 +12,11 @@ import pytest
 
 from tests.lessons.conversing import converse
 from tests.waiting import PATIENCE_S, wait_until
+from tutor.lesson import messages as m
 from tutor.lesson import mutations, python_process
+from tutor.lesson.catalogue import installed_course
+from tutor.lesson.controller import LessonController
+from tutor.lesson.driver import Driver
 from tutor.lesson.journal import LessonJournal
 from tutor.lesson.multi_server import MachinesServer
 from tutor.lesson.python_console import STAYS
@@ -492,6 +496,49 @@ def test_a_block_is_typed_line_by_line():
     assert text.count("NameError: name 'x' is not defined\n(:why explains it)") == 1
     assert "Python knows no such name" in text
     assert "python ...     p.set(key, 1)" in text and "Done: From python, set a and b to 1" in text
+
+
+PREDICTION = """\
+> **Predict.** What does `1 + 1` print?
+>
+> 1. 11
+> 2. 2
+
+<details><summary>What happens</summary>
+
+**Answer: 2.** They are numbers.
+
+```redis python
+>>> 1 + 1
+2
+```
+
+</details>
+
+"""
+
+
+def test_a_question_waits_for_the_end_of_a_block(tmp_path, monkeypatch):
+    monkeypatch.setenv("REDIS_TUTOR_HOME", str(tmp_path))
+    lesson = parse_lesson(TEXT.replace("> **Your turn.**", PREDICTION + "> **Your turn.**", 1), "program.md")
+    controller = LessonController(lesson, installed_course(), None)
+    driver = Driver(controller)
+
+    def asked(news):
+        return [each.question and each.question.text for each in news if isinstance(each, m.PredictionAsked)]
+
+    def typed(line):
+        return asked(driver.do(controller.submit("python", line, None), "python"))
+
+    try:
+        list(driver.open())
+        assert asked(driver.do(controller.act("predict")))[-1] == "What does 1 + 1 print?"
+        assert typed("for i in range(2):")[-1] is None, "the next lines are no answers"
+        assert not any(typed("    print('no', i)"))
+        assert not any(typed(""))
+        assert asked(driver.do(controller.act("predict")))[-1] == "What does 1 + 1 print?"
+    finally:
+        driver.close()
 
 
 def test_ctrl_c_drops_the_lines_of_a_statement():

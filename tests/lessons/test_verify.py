@@ -88,7 +88,7 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     broken.write_text("nothing")
     monkeypatch.setattr(verify, "find_real_servers", list)
     assert verify.main([str(good)]) == 0
-    assert "1 lessons, 2 replies, 1 tasks, 1 wrong attempts on this engine (no real server found" in (
+    assert "1 lesson, 2 replies, 1 task, 1 wrong attempt on this engine (no real server found" in (
         capsys.readouterr().out
     )
     assert verify.main([str(good), str(bad), str(broken)]) == 1

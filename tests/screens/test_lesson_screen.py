@@ -277,14 +277,14 @@ async def test_a_program_gets_its_lines_with_blanks_and_ctrl_c_within_a_statemen
         assert lines == ["x", " y", "", "^C"]
 
 
-@pytest.mark.parametrize("line", ["exit", "quit", "ctrl+d", "escape"])
+@pytest.mark.parametrize("line", ["exit", "quit", ":quit", "ctrl+d", "escape"])
 async def test_leaving_asks_first(line: str) -> None:
     app = program()
     async with app.run_test(size=(80, 24)) as pilot:
         screen, controller = await opened(pilot)
 
         async def leave() -> None:
-            if line in ("exit", "quit"):
+            if line in ("exit", "quit", ":quit"):
                 await type_line(pilot, line)
             else:
                 await pilot.press(line)

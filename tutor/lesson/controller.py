@@ -478,6 +478,7 @@ class LessonController(Sandbox):
         if isinstance(link, PythonLink):
             statement = link.gather(line)
             if not statement:
+                self._withdraw_question()  # until the statement is whole: the next lines are no answers
                 self._post(m.LineDone(terminal, line))
                 self._changed(terminal, False)
                 self._script_goes_on(terminal)
@@ -736,18 +737,14 @@ class LessonController(Sandbox):
                 case session.WentBack(text):
                     await self._went_back(text)
                     self._outcomes = {each for each in self._outcomes if each[0] <= self._session.state.step}
-                    for name in self.terminal_names:
-                        self._post(m.PredictionAsked(name, None))
-                    self._asked = None
+                    self._withdraw_question()
                 case session.LessonDone(lesson, summary):
                     self._post(await asyncio.to_thread(self._finished, lesson, summary))
                 case session.Nothing(text):
                     self._post(m.Notice(text))
         if fresh:
             if self._asked is not None and self._asked[0] != self._session.state.step:  # of the step that was left
-                self._asked = None
-                for name in self.terminal_names:
-                    self._post(m.PredictionAsked(name, None))
+                self._withdraw_question()
             self._stop_typing()
             self._post(m.HintShown(None))
         self._tell_outcomes(show=False)
@@ -793,6 +790,12 @@ class LessonController(Sandbox):
         """The first prediction of the step that was not made, as `_put_off` has it."""
         due = self._session.due
         return (self._session.state.step, due.id) if due is not None else None
+
+    def _withdraw_question(self) -> None:
+        """Take the question away; it is asked again after the next line that runs."""
+        self._asked = None
+        for name in self.terminal_names:
+            self._post(m.PredictionAsked(name, None))
 
     def _ask(self, eager: bool = False) -> None:
         """Ask the prediction whose turn it is: when everything before it in the text is done."""

@@ -115,6 +115,8 @@ class LessonTerminals(Terminals):
             terminal.append(row(f"{name:<14}{text}", "note", indent=14) for name, text in rows)
         elif action is not None and action.name == "terminal":
             self._change_to(argument, terminal)
+        elif action is not None and action.name == "quit":
+            self.post_message(Terminal.Left(terminal))
         elif action is None or action not in (RESET_LESSON, *offered(self._place)) or not action.is_in(self._place):
             terminal.write_line(unknown(line, self._place), "error")
         else:
