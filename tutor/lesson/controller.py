@@ -255,7 +255,7 @@ class LessonController(Sandbox):
             for prediction in now.step.predictions
             for example in prediction.examples
             if now.said(prediction) and not now.ran(example) and not now.undone(example)
-            for line in _lines(example)
+            for line in example.to_type
         ]
 
     async def close(self) -> None:
@@ -545,7 +545,7 @@ class LessonController(Sandbox):
             self._post(m.PredictionAsked(terminal, question))
             return
         self._show_step()
-        if lines := [line for example in prediction.examples for line in _lines(example)]:
+        if lines := [line for example in prediction.examples for line in example.to_type]:
             self._type(lines)
         else:
             self._tell_outcomes()
@@ -610,7 +610,7 @@ class LessonController(Sandbox):
                 ]
                 self._type(
                     [
-                        *(line for example in missing for line in _lines(example)),
+                        *(line for example in missing for line in example.to_type),
                         *((terminal, line, None) for terminal, line in lines),
                     ]
                 )
@@ -894,8 +894,3 @@ def _words(line: str | tuple[bytes, ...]) -> list[bytes]:
     if not isinstance(line, str):
         return list(line)
     return split_args(line) or [word.encode() for word in line.split()]
-
-
-def _lines(example: model.Example) -> list[tuple[str, str, str | None]]:
-    """Return an example's commands: terminal, command, what for."""
-    return [(example.terminal, each.command, example.id) for each in example.exchanges if each.command]

@@ -193,6 +193,11 @@ class Example:
     redis_7: bool = False  # its replies are those of Redis 7; later versions print something else
 
     @property
+    def to_type(self) -> list[tuple[str, str, str | None]]:
+        """Its commands: terminal, command, and what for."""
+        return [(self.terminal, each.command, self.id) for each in self.exchanges if each.command]
+
+    @property
     def arrives(self) -> bool:
         """Whether it is only what arrives in a terminal, with nothing to type."""
         return all(not each.command for each in self.exchanges)
