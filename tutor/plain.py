@@ -28,10 +28,9 @@ from tutor.lesson.driver import Driver
 from tutor.lesson.editor import COMMANDS, FUNCTION, EditorRun, rows_of_run
 from tutor.lesson.lines import wants_command
 from tutor.lesson.progress import Progress
-from tutor.lesson.python_terminal import CONTINUED
 from tutor.lesson.reading import Problems
 from tutor.lesson.real_server import RealServer, parse_address
-from tutor.lesson.transcript import prompted
+from tutor.lesson.transcript import CONTINUED, prompted
 from tutor.lesson.view import (
     Block,
     BookmarkEntry,

@@ -304,9 +304,11 @@ def test_no_process_outlives_its_tutor(console):
     process.popen.wait(PATIENCE_S)
 
 
-def test_only_the_console_imports_redis():
-    program = "import sys, tutor.app, tutor.plain, tutor.verify; sys.exit('redis' in sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True)
+def test_only_the_console_imports_redis_and_pythons_completer():
+    modules = "tutor.app, tutor.plain, tutor.verify, tutor.screens.lesson, tutor.lesson.controller"
+    program = f"import sys, {modules}; print({{'redis', 'rlcompleter'}} & set(sys.modules) or 'neither')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "neither\n"
 
 
 # -- lines and statements

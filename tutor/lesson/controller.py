@@ -26,7 +26,7 @@ from tutor.lesson.machines import SimulatedMachines
 from tutor.lesson.multi_server import inspect_machine
 from tutor.lesson.printed import Said
 from tutor.lesson.progress import Progress, Taken
-from tutor.lesson.python_process import Ran
+from tutor.lesson.python_process import Ran, ran_in
 from tutor.lesson.python_terminal import PythonCompleter, PythonLink, rows_of
 from tutor.lesson.real_server import RealServer
 from tutor.lesson.sandbox import Sandbox
@@ -672,14 +672,12 @@ class LessonController(Sandbox):
                     self._reopen()
                 if done.lost and done.argv and done.argv[0].lower() == b"shutdown":
                     await asyncio.to_thread(self._wait_for_end, name)
-                for reply in done.replies:
-                    if isinstance(reply, Ran):
-                        if reply.failed:
-                            self._post(m.Failed(name))
-                        await asyncio.to_thread(self.settle_after, reply)
-                        break
-                else:
+                if (ran := ran_in(done.replies)) is None:
                     await asyncio.to_thread(self.settle, done.argv)
+                else:
+                    if ran.failed:
+                        self._post(m.Failed(name))
+                    await asyncio.to_thread(self.settle_after, ran)
                 events = await asyncio.to_thread(
                     self._session.after, name, done.argv, done.replies, done.typed_for, done.db
                 )

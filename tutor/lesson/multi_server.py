@@ -16,9 +16,9 @@ from tutor.lesson.machines import Machines, RealMachine, RealMachines, Simulated
 from tutor.lesson.model import Lesson
 from tutor.lesson.printed import Said
 from tutor.lesson.python_process import Ran
-from tutor.lesson.python_terminal import PROMPT
 from tutor.lesson.server import ANSWER_SECONDS, Reply, TerminalConnections
 from tutor.lesson.shell import Shell
+from tutor.lesson.transcript import PYTHON
 from tutor.lesson_server.parent import HostError
 from tutor.prompt.conversation import longest_wait
 from tutor.prompt.replies import INCOMPLETE
@@ -230,7 +230,7 @@ class MachinesServer(TerminalConnections):
             case "shell":
                 return Shell(self.machines, self.lesson.server_of(terminal)).prompt
             case "python":
-                return PROMPT
+                return PYTHON
         return super().prompt(terminal)
 
     def inspect(self, argv: Sequence[bytes], db: int = 0, server: str = "") -> Reply:

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,8 @@ from engine.protocol.resp import Reply
 from tutor.lesson.lines import words_of
 from tutor.lesson.printed import Said
 from tutor.lesson.terminal import MAX_ROWS, Done
-from tutor.prompt.rows import Row, clean, row
+from tutor.prompt import LineHistory
+from tutor.prompt.rows import Row, Span, clean, row
 
 
 @dataclass(slots=True)
@@ -126,3 +127,23 @@ class ProgramLink:
                 self._left -= 1
                 self.busy = self._left > 0
             self._changed(False)
+
+
+class ProgramCompleter:
+    """What completing in all programs has in common: a history; their syntax is not hinted at."""
+
+    def __init__(self) -> None:
+        self._history = LineHistory()
+
+    def hint(self, text: str) -> Sequence[Span]:
+        """Return nothing."""
+        return ()
+
+    def ghost(self, text: str) -> str:
+        """Return the rest of the newest line that begins like this one."""
+        found = self._history.starting_with(text)
+        return found[len(text) :] if found else ""
+
+    def keep(self, line: str) -> None:
+        """Remember a line."""
+        self._history.add(line)

@@ -27,7 +27,6 @@ import errno
 import io
 import json
 import os
-import rlcompleter
 import select
 import signal
 import socket
@@ -45,6 +44,9 @@ MOST_COMPLETIONS = 60
 LOOK_SECONDS = 0.5  # between two looks whether the tutor is still there
 MISSING = "This terminal needs redis-py: install it with `pip install redis`, where redis-tutor is installed."
 STAYS = "Python stays, as long as the lesson lasts. To leave the lesson, type :quit."
+
+# What compiling a source raises that Python cannot read.
+UNREADABLE = (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError)
 
 Address = tuple[str, int]
 
@@ -213,10 +215,13 @@ class Console:
     """The console of one process."""
 
     def __init__(self, channel: Channel) -> None:
+        import rlcompleter  # here alone: it makes itself the completer of readline, which the plain mode reads with
+
         self.channel = channel
         self.connections = 0
         self.names: dict[str, Any] = {"__name__": "__main__", "__doc__": None}
         self.output = Printed(self)
+        self._complete = rlcompleter.Completer(self.names).complete
         self._runs = False
         self._is_missing = False
         try:
@@ -268,7 +273,7 @@ class Console:
             return True
         try:
             compiled = compile(source + "\n", FILE, "single", dont_inherit=True)
-        except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        except UNREADABLE as error:
             self.output.write("".join(traceback.format_exception_only(error)))
             return True
         try:
@@ -286,9 +291,9 @@ class Console:
         return False
 
     def _completions(self, text: str) -> list[str]:
-        completer, found = rlcompleter.Completer(self.names), list[str]()
+        found: list[str] = []
         with contextlib.suppress(Exception):
-            while len(found) < MOST_COMPLETIONS and (each := completer.complete(text, len(found))) is not None:
+            while len(found) < MOST_COMPLETIONS and (each := self._complete(text, len(found))) is not None:
                 found.append(each)
         return found
 

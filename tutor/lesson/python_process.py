@@ -16,15 +16,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.protocol.resp import ProtocolError, Request, RequestLimits
 from tutor.lesson.checks import Attempt, kept
 from tutor.lesson.printed import Said
-from tutor.lesson.python_console import Address
+from tutor.lesson.python_console import UNREADABLE, Address
 from tutor.lesson.side_effects import changes
 
 PROGRAM = Path(__file__).with_name("python_console.py")
@@ -63,7 +64,7 @@ class Ran(Said):
         ran.failed, ran.sent, ran.assigns = failed, sent, assigns
         return ran
 
-    @property
+    @cached_property
     def pieces(self) -> list[list[tuple[bytes, ...]]]:
         """The commands that the server got, those that were sent at once together."""
         parsers: dict[int, Request] = {}
@@ -103,6 +104,11 @@ class Ran(Said):
             for life, number, server, data in row["sent"]
         ]
         return cls(str(row["printed"]), bool(row["failed"]), sent, bool(row["assigns"]))
+
+
+def ran_in(replies: Iterable[Any]) -> Ran | None:
+    """Return what a statement of Python did, if the replies to a line are that."""
+    return next((reply for reply in replies if isinstance(reply, Ran)), None)
 
 
 def requests(parser: Request, data: bytes) -> list[tuple[bytes, ...]]:
@@ -319,6 +325,6 @@ def is_statement(source: str) -> bool:
     """Return whether a line is more than an expression: an assignment, an import, a block."""
     try:
         compile(source, "", "eval")
-    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
+    except UNREADABLE:
         return True
     return False

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from tutor.lesson.program_terminal import ProgramLink, ProgramState
+from tutor.lesson.program_terminal import ProgramCompleter, ProgramLink, ProgramState
+from tutor.lesson.python_console import UNREADABLE
 from tutor.lesson.python_process import Abandoned, PythonConsole, Ran
 from tutor.lesson.terminal import Done
-from tutor.prompt import LineHistory
+from tutor.lesson.transcript import CONTINUED, PYTHON
 from tutor.prompt.rows import Row, Span
 
-PROMPT, CONTINUED = ">>> ", "... "
 INDENT = "    "
 LONG_SECONDS = 10.0  # after which a statement may be one that never ends
 _NAME = re.compile(r"[A-Za-z_][\w.]*$")
@@ -32,7 +32,7 @@ class PythonState(ProgramState):
 
     def prompt(self) -> str:
         """Return the prompt."""
-        return CONTINUED if self.lines else PROMPT
+        return CONTINUED if self.lines else PYTHON
 
     def gather(self, line: str) -> str | None:
         """Take a line; return the statement that it completes, or None. Only a whole line of blanks is none."""
@@ -50,7 +50,7 @@ def is_incomplete(source: str) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return codeop.compile_command(source, "<stdin>", "single") is None
-    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
+    except UNREADABLE:
         return False  # the console says what is wrong
 
 
@@ -109,12 +109,12 @@ class PythonLink(ProgramLink):
             return None
 
 
-class PythonCompleter:
-    """Completion of Python's names, and history. Redis's commands mean nothing here."""
+class PythonCompleter(ProgramCompleter):
+    """Completion of Python's names. Redis's commands mean nothing here."""
 
     def __init__(self, link: PythonLink) -> None:
+        super().__init__()
         self._link = link
-        self._history = LineHistory()
 
     def complete(self, text: str) -> Sequence[str]:
         """Return whole lines that `text` may become; at its beginning, it is indented."""
@@ -123,23 +123,10 @@ class PythonCompleter:
             return [text + INDENT] if not text.strip() else []
         return [text[: found.start()] + each for each in self._link.console.complete(found[0])]
 
-    def hint(self, text: str) -> Sequence[Span]:
-        """Return nothing."""
-        return ()
-
     def is_command(self, line: str, whole: bool = False) -> bool:
         """See `Completer`. Any word could be Python; what is meant as a line has a call or an assignment in it."""
         return line.startswith(":") or any(each in line for each in "(=")
 
-    def ghost(self, text: str) -> str:
-        """Return the rest of the newest line that begins like this one."""
-        found = self._history.starting_with(text)
-        return found[len(text) :] if found else ""
-
     def highlight(self, text: str) -> Sequence[Span]:
         """Return the line as spans."""
         return [(text, "command")]
-
-    def keep(self, line: str) -> None:
-        """Remember a line."""
-        self._history.add(line)

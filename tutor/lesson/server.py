@@ -6,6 +6,7 @@ commands: its `mark` copies the keys (DUMP), its `undo` restores them, and the r
 """
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -400,6 +401,7 @@ def find_real_servers() -> list[str]:
     return list({os.path.realpath(path): path for path in found if path}.values())
 
 
+@functools.cache
 def version_of(program: str) -> str:
     """Return a server's name and version, such as `Redis 7.2.4`."""
     text = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20).stdout

@@ -43,7 +43,7 @@ from tutor.lesson.lines import expand, never_again, plain_line, refused_by_a_she
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
 from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.printed import printed, pushed
-from tutor.lesson.python_process import Ran
+from tutor.lesson.python_process import Ran, ran_in
 from tutor.lesson.server import ANSWER_SECONDS, SessionServer, Unanswered
 from tutor.lesson.side_effects import PARTLY, only_looks, writes
 from tutor.lesson.summary import summary
@@ -635,7 +635,7 @@ class Session:
             self.lesson.is_shell(terminal) and refused_by_a_shell(words, text)
         )
         example = any(each.id == typed_for for each in self.step.examples)
-        ran = next((reply for reply in replies if isinstance(reply, Ran)), None)
+        ran = ran_in(replies)
         if ran is not None:
             failed = ran.failed
             for each in ran.attempts(terminal, not example):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from tutor.lesson.machines import Machines
 from tutor.lesson.printed import Said
-from tutor.lesson.program_terminal import ProgramLink, ProgramState
+from tutor.lesson.program_terminal import ProgramCompleter, ProgramLink, ProgramState
 from tutor.lesson.shell import COMMANDS, PHRASES, Shell
 from tutor.lesson.terminal import Done
 from tutor.lesson_server.parent import HostError
-from tutor.prompt import CommandDocs, LineHistory
+from tutor.prompt import CommandDocs
 from tutor.prompt.rows import Row, Span
 
 
@@ -55,12 +55,12 @@ class ShellLink(ProgramLink):
         return text
 
 
-class ShellCompleter:
-    """Completion of the shell's commands and files, and history; a shell's syntax is not hinted at."""
+class ShellCompleter(ProgramCompleter):
+    """Completion of the shell's commands and files."""
 
     def __init__(self, link: ShellLink) -> None:
+        super().__init__()
         self._link = link
-        self._history = LineHistory()
 
     def complete(self, text: str) -> Sequence[str]:
         """Return whole lines that `text` may become."""
@@ -73,10 +73,6 @@ class ShellCompleter:
         files = self._link.names
         return [f"{head} {name}" for name in files if name.startswith(word)]
 
-    def hint(self, text: str) -> Sequence[Span]:
-        """Return nothing."""
-        return ()
-
     def is_command(self, line: str, whole: bool = False) -> bool:
         """See `Completer`."""
         words = line.split()
@@ -84,16 +80,7 @@ class ShellCompleter:
             return len(words) > 1 or not whole
         return line.startswith(":") or CommandDocs.load().means_command(line)
 
-    def ghost(self, text: str) -> str:
-        """Return the rest of the newest line that begins like this one."""
-        found = self._history.starting_with(text)
-        return found[len(text) :] if found else ""
-
     def highlight(self, text: str) -> Sequence[Span]:
         """Return the line as spans."""
         head, space, rest = text.partition(" ")
         return [(head, "command"), (space + rest, "plain")]
-
-    def keep(self, line: str) -> None:
-        """Remember a line."""
-        self._history.add(line)

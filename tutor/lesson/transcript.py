@@ -23,7 +23,8 @@ _PROMPT = re.compile(
 )
 _ALMOST = re.compile(r"(redis )?\d+\.\d+\.\d+\.\d+:\d+(\[\d+\])?(\(\w+\))?\s*>")
 _SHELL = re.compile(r"^([\w.\-]+\$ )(.*)$")
-_PYTHON = re.compile(r"^(>>> )(.*)$")
+PYTHON, CONTINUED = ">>> ", "... "  # its prompts
+_PYTHON = re.compile(rf"^({PYTHON})(.*)$")
 _PROMPTS: dict[TerminalKind, re.Pattern[str]] = {"prompt": _PROMPT, "shell": _SHELL, "python": _PYTHON}
 _CONTINUED = re.compile(r"\.\.\.(?: (.*))?$")  # of Python: the next line of a statement
 _MARKER = re.compile(r"<<(number|offset|float|hex|text|lines|-?\d+\.\.-?\d+)(?::([^\n]*?))?>>")
@@ -131,7 +132,7 @@ def _sorted(text: str) -> str:
 def prompted(prompt: str, command: str) -> list[str]:
     """Return a command behind its prompt, as it stands in a terminal; nothing without a command."""
     first, *more = command.split("\n")
-    return [] if not command else [f"{prompt}{first}", *(f"... {row}" for row in more)]
+    return [] if not command else [f"{prompt}{first}", *(f"{CONTINUED}{row}" for row in more)]
 
 
 def commands(exchanges: Iterable[TranscriptCommand]) -> list[str]:

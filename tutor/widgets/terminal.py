@@ -18,8 +18,8 @@ from textual.reactive import var
 from textual.timer import Timer
 
 from tutor.answers import again, choose, labels
-from tutor.lesson.python_terminal import CONTINUED
 from tutor.lesson.scrollback import Scrollback
+from tutor.lesson.transcript import CONTINUED
 from tutor.lesson.view import Question
 from tutor.prompt.completer import Completer
 from tutor.prompt.rows import Row, Span, clean, row
