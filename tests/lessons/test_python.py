@@ -522,9 +522,11 @@ PREDICTION = """\
 
 def test_a_question_waits_for_the_end_of_a_block(tmp_path, monkeypatch):
     monkeypatch.setenv("REDIS_TUTOR_HOME", str(tmp_path))
-    lesson = parse_lesson(TEXT.replace("> **Your turn.**", PREDICTION + "> **Your turn.**", 1), "program.md")
+    first = "```redis python\n>>> for"
+    lesson = parse_lesson(TEXT.replace(first, PREDICTION + first, 1), "program.md")
     controller = LessonController(lesson, installed_course(), None)
     driver = Driver(controller)
+    question = "What does 1 + 1 print?"
 
     def asked(news):
         return [each.question and each.question.text for each in news if isinstance(each, m.PredictionAsked)]
@@ -533,12 +535,14 @@ def test_a_question_waits_for_the_end_of_a_block(tmp_path, monkeypatch):
         return asked(driver.do(controller.submit("python", line, None), "python"))
 
     try:
-        list(driver.open())
-        assert asked(driver.do(controller.act("predict")))[-1] == "What does 1 + 1 print?"
-        assert typed("for i in range(2):")[-1] is None, "the next lines are no answers"
-        assert not any(typed("    print('no', i)"))
-        assert not any(typed(""))
-        assert asked(driver.do(controller.act("predict")))[-1] == "What does 1 + 1 print?"
+        assert asked(driver.open())[-1] == question
+        assert set(typed("for i in range(2):")) == {None}, "the next lines are no answers"
+        assert not typed("    print('no', i)")
+        assert typed("") == [question]
+        assert set(typed("while True:")) == {None}
+        assert asked(driver.do(controller.interrupt("python"))) == [question], "Ctrl-C drops the block"
+        list(driver.do(controller.act("later")))
+        assert typed("for i in range(2):") == typed("    print('no', i)") == typed("") == [], "it was put off"
     finally:
         driver.close()
 

@@ -195,6 +195,7 @@ class LessonController(Sandbox):
         self._step_shown: StepView | None = None
         self._outcomes: set[tuple[int, str]] = set()  # predictions whose examples have run
         self._asked: tuple[int, str] | None = None
+        self._is_shown = False  # whether what was asked last stands at a prompt: it may have been put off
         self._answering = False
         self._put_off: set[tuple[int, str]] = set()  # predictions that come back before the step is left
         self._reminded: set[tuple[int, str]] = set()  # those that have come back
@@ -377,6 +378,7 @@ class LessonController(Sandbox):
         if isinstance(link := self.links[terminal], PythonLink) and link.state.lines:
             link.state.lines.clear()
             self._changed(terminal, False)
+            self._ask()
 
     def keeps_blanks(self, terminal: str) -> bool:
         """See `Sandbox`."""
@@ -478,7 +480,8 @@ class LessonController(Sandbox):
         if isinstance(link, PythonLink):
             statement = link.gather(line)
             if not statement:
-                self._withdraw_question()  # until the statement is whole: the next lines are no answers
+                if self._is_shown:
+                    self._withdraw_question()  # until the statement is whole: the next lines do not answer it
                 self._post(m.LineDone(terminal, line))
                 self._changed(terminal, False)
                 self._script_goes_on(terminal)
@@ -530,7 +533,7 @@ class LessonController(Sandbox):
         """Take a prediction, then run what it was about."""
         prediction = next((each for each in self._session.step.predictions if each.id == question.id), None)
         self._changed(terminal, False)
-        self._asked = None
+        self._asked, self._is_shown = None, False
         if prediction is None:
             return
         self._answering = True  # meanwhile no question is asked, not even this one again
@@ -540,7 +543,7 @@ class LessonController(Sandbox):
         finally:
             self._answering = False
         if isinstance(made, session.Nothing):  # it could not be read
-            self._asked = (self._session.state.step, prediction.id)
+            self._asked, self._is_shown = (self._session.state.step, prediction.id), True
             self._post(m.Notice(made.text))
             self._post(m.PredictionAsked(terminal, question))
             return
@@ -621,6 +624,7 @@ class LessonController(Sandbox):
         elif action == "later":
             if self._asked is not None:
                 self._put_off.add(self._asked)
+                self._is_shown = False
         elif action == "next" and self._open_question in self._put_off - self._reminded:
             self._reminded |= self._put_off  # once: F8 again goes on, whether the question was put off again or not
             self._post(m.Notice("This question is still open. Answer it, or go on without it: F8."))
@@ -791,7 +795,7 @@ class LessonController(Sandbox):
 
     def _withdraw_question(self) -> None:
         """Take the question away; it is asked again after the next line that runs."""
-        self._asked = None
+        self._asked, self._is_shown = None, False
         for name in self.terminal_names:
             self._post(m.PredictionAsked(name, None))
 
@@ -814,6 +818,7 @@ class LessonController(Sandbox):
                     command = first_row(first.command) if first else ""
                     question = Question(block.id, one_line(block.question), choices, command, wants_command(block))
                     self._post(m.PredictionAsked(terminal, question))
+                    self._is_shown = True
                 return
             done = (
                 self._session.ran(block) or block.arrives

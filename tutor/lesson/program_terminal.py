@@ -1,4 +1,4 @@
-"""A terminal that is a program, not a connection: the same face as `Link`, and a thread of its own too."""
+"""A terminal that is a program, not a connection: with the same methods as `Link`, and its own thread."""
 
 import queue
 import threading

@@ -1,4 +1,4 @@
-"""The console of a Python terminal: a program of its own, which runs what the learner types and can go back.
+"""The console of a Python terminal: a separate program, which runs what the learner types and can go back.
 
 It is started with `python -I` and knows nothing of the tutor; `python_process` is the tutor's side. On the channel,
 whose descriptor is its first argument, both sides write JSON, an object a line:

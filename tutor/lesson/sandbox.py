@@ -294,7 +294,7 @@ class Sandbox:
         await self._noted()
 
     async def _noted(self) -> None:
-        """Wait until note was taken of the lines that are over: what follows begins a moment of its own."""
+        """Wait until note was taken of the lines that are over: what follows begins its own moment."""
         await asyncio.sleep(0)  # to begin what has been handed to this loop
         if self._ending:
             await asyncio.wait(self._ending)
