@@ -22,7 +22,7 @@ def test_nothing_moves() -> None:
 
 
 def test_the_letters_of_replication_ids_stay_apart() -> None:
-    from tutor.lab.letters import LETTERS
+    from tutor.pictures.letters import LETTERS
 
     assert len(set(in_ascii(LETTERS))) == len(LETTERS)
 

@@ -14,11 +14,12 @@ from engine.simulation.world import World
 from tests.pictures.drawing import WIDTHS, Watched, written
 from tutor.pictures.clients import draw_clients, read_clients
 from tutor.pictures.hyperloglogs import draw_hll
+from tutor.pictures.letters import Letters
 from tutor.pictures.memory import draw_memory, read_memory
 from tutor.pictures.persistence import Layers, draw_layers, read_layers
 from tutor.pictures.picture import Picture
 from tutor.pictures.readings import read_key
-from tutor.pictures.replication import draw_replication, read_machine
+from tutor.pictures.replication import ReplicationPart, draw_replication, read_machine
 from tutor.pictures.scripts import Call, draw_script
 from tutor.pictures.sets import draw_sets, operands, read_sets
 from tutor.pictures.slots import ALONE, SlotRange, draw_slots, slot_of
@@ -355,9 +356,17 @@ def test_what_the_layers_say_is_what_is_left(policy: str, end: str) -> None:
         assert machines.keys("A") == kept, f"{policy}, {end}, {wait} s after the last write"
 
 
+def test_a_replication_id_keeps_its_letter() -> None:
+    letters = Letters()
+    first, second = (ReplicationPart(name, replid=name * 40) for name in "ab")
+    draw_replication(None, [first, second], 80, (), letters)
+    assert " ID β bbbb… " in written(draw_replication([second, first], [second], 80, (), letters), 80)
+
+
 def test_replication(snapshot: Snapshot) -> None:
     machines = Machines(A=("repl-diskless-sync-delay 0", "repl-backlog-size 16kb"), B=("replicaof 172.16.6.18 6379",))
     before = [read_machine(machines.inspect_all(name), name) for name in "AB"]
+    letters = Letters()  # an ID keeps its letter from picture to picture
 
     def scenes() -> Iterator[tuple[str, Callable[[int], Picture]]]:
         nonlocal before
@@ -377,7 +386,10 @@ def test_replication(snapshot: Snapshot) -> None:
             machines.run(0.5)
             now = [read_machine(machines.inspect_all(name), name) for name in "AB"]
             argv = words(typed) if typed[0] != "(" else []
-            yield typed, lambda width, before=before, now=now, argv=argv: draw_replication(before, now, width, argv)
+            yield (
+                typed,
+                lambda width, before=before, now=now, argv=argv: draw_replication(before, now, width, argv, letters),
+            )
             before = now
 
     snapshot("replication", story(scenes()))

@@ -5,10 +5,10 @@ from engine.simulation.state import link_views, node_views
 from tutor.lab import completer, drawing
 from tutor.lab.actions import run_line
 from tutor.lab.drawing import ChosenMessage
-from tutor.lab.letters import Letters
 from tutor.lab.loader import find, read_scenario
 from tutor.lab.runner import SETTLE_US, ScenarioRunner
 from tutor.lab.sequence_diagram import Lanes
+from tutor.pictures.letters import Letters
 
 
 def played(name: str, steps: int) -> ScenarioRunner:

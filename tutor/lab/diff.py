@@ -8,7 +8,7 @@ from engine.simulation.state import NodeView, node_views
 from engine.simulation.trace import TraceEvent
 from tutor.lab.drawing import Text
 from tutor.lab.format import EventFormatter, clock
-from tutor.lab.letters import Letters
+from tutor.pictures.letters import Letters
 
 KEYS_SHOWN = 6
 Keys = dict[tuple[int, bytes], bytes]  # database and key: digest of the value

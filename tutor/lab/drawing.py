@@ -10,8 +10,8 @@ from typing import NamedTuple
 from engine.simulation.application import WRITING
 from engine.simulation.network import LATENCY_US
 from engine.simulation.state import ApplicationView, BeliefView, LinkView, NodeView
-from tutor.lab.letters import Letters
 from tutor.lab.model import ScenarioSpec
+from tutor.pictures.letters import Letters
 
 Text = list[tuple[str, str]]  # text and its style: "", strong, dim, good, bad, accent
 

@@ -10,7 +10,7 @@ from engine.simulation.trace import Delivered, Sent
 from tutor.lab.actions import shown
 from tutor.lab.drawing import NOTHING, ChosenMessage, Text
 from tutor.lab.format import EventFormatter, Row
-from tutor.lab.letters import Letters
+from tutor.pictures.letters import Letters
 
 PARTS_MAX = 20  # of a message that is opened
 SPANS_MAX = 60  # of each of them

@@ -15,8 +15,8 @@ from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US
 from tutor.lab.actions import describe, shown
 from tutor.lab.explain import LinkDecoder, Part
-from tutor.lab.letters import Letters
 from tutor.lab.routine import Routine, said_by_sentinel
+from tutor.pictures.letters import Letters
 
 _PLACE = re.compile(r"\b[0-9a-f]{40}\b|\b\d+\.\d+\.\d+\.\d+[: ]\d+\b")
 _ID = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{4,39}…")

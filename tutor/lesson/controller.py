@@ -553,9 +553,9 @@ class LessonController(Sandbox):
         else:
             self._tell_outcomes()
 
-    def _why(self) -> None:
+    def _reason(self) -> str:
         """See `Sandbox`."""
-        self._post(m.Notice(to_plain(self._session.why())))
+        return to_plain(self._session.why())
 
     async def _export(self, name: str) -> None:
         """Write what was typed into a file."""
@@ -587,9 +587,7 @@ class LessonController(Sandbox):
 
     async def act(self, action: str) -> None:
         """Do what was asked for."""
-        if action == "why":
-            self._why()
-        elif action.startswith("picture"):
+        if action == "why" or action.startswith("picture"):
             await super().act(action)
         elif action.startswith("export"):
             await self._export(action.removeprefix("export").strip())

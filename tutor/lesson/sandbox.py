@@ -433,7 +433,8 @@ class Sandbox:
             async with self._after_lines():
                 await self._undo()
         elif action == "why":
-            self._why()
+            async with self._after_lines():
+                self._post(m.Notice(self._reason()))
         elif action.startswith("picture"):
             await self._draw(action.removeprefix("picture").strip())
         elif action in ("reset", "reset_lesson") and self._moments:
@@ -441,12 +442,12 @@ class Sandbox:
                 await self._go_back(self._moments[0].place, "The server is empty again.")
                 self._moments.clear()
 
-    def _why(self) -> None:
+    def _reason(self) -> str:
+        """Return why the last command failed."""
         if self.last_error is None:
-            self._post(m.Notice("No command has failed so far."))
-        else:
-            argv, error, db = self.last_error
-            self._post(m.Notice(explain_error(argv, error.text, self._inspect, db)))
+            return "No command has failed so far."
+        argv, error, db = self.last_error
+        return explain_error(argv, error.text, self._inspect, db)
 
     async def _undo(self) -> None:
         moment = self._moments.take_back()

@@ -114,7 +114,7 @@ def reply_rows(reply: Reply, verbatim: bool = False) -> list[Row]:
         if rest:
             spans.append((clean(rest), look))
     if spans:
-        rows.append(Row(tuple(spans)))
+        rows.append(Row(tuple(spans), words=isinstance(reply, ReplyError)))
     while rows and not rows[-1].text.strip() and len(rows) > 1:
         rows.pop()
     if cut:

@@ -22,6 +22,7 @@ from tutor.pictures import subjects
 from tutor.pictures.clients import draw_clients, read_clients
 from tutor.pictures.hyperloglogs import draw_hll
 from tutor.pictures.keys import draw_key
+from tutor.pictures.letters import Letters
 from tutor.pictures.memory import draw_memory, read_memory
 from tutor.pictures.persistence import Layers, draw_layers, read_layers
 from tutor.pictures.picture import Picture, PictureView
@@ -80,6 +81,7 @@ class Watcher:
         self._more_calls = 0
         self._kept = Remembered()
         self._before: dict[int, tuple[dict[Place, Key], dict[str, Any]]] = {}  # by client: read before its command
+        self._letters = Letters()  # of replication IDs
         self._shown: tuple[str, tuple[Place, ...], Argv] = ("", (), ())  # subject, keys, the command
         self.pinned: bytes | str | None = None  # a key, or a subject, that is drawn whatever is typed
 
@@ -324,7 +326,7 @@ class Watcher:
             subjects.SUBSCRIPTIONS: lambda width: draw_subscriptions(before, now, width, argv, names),
             subjects.MEMORY: lambda width: draw_memory(before, now, width, argv),
             subjects.CLIENTS: lambda width: draw_clients(before, now, width, argv),
-            subjects.REPLICATION: lambda width: draw_replication(before, now, width, argv),
+            subjects.REPLICATION: lambda width: draw_replication(before, now, width, argv, self._letters),
             subjects.PERSISTENCE: lambda width: draw_layers(before, now, width, argv),
             subjects.SCRIPT: lambda width: draw_script(calls, width, argv, reply, more),
             subjects.SLOTS: lambda width: draw_slots(ALONE, keys, width, argv),

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tutor.pictures.canvas import WIDE, Line, cells, count, fit, fit_right, line
+from tutor.pictures.letters import Letters
 from tutor.pictures.picture import Picture, heading, made
 from tutor.pictures.readings import Argv, Inspections, info
 from tutor.prompt.rows import Span
 
-LETTERS = "αβγδεζηθικλμ"
 NOBODY = "0" * 40
 MACHINES = 5
 
@@ -65,26 +65,23 @@ def read_machine(inspect_all: Inspections, name: str) -> ReplicationPart:
     )
 
 
-def letters_of(machines: Sequence[ReplicationPart], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return a letter for each replication ID, those that have one already keeping it."""
-    letters = dict(known or {})
-    for each in machines:
-        for replid in (each.replid, each.replid2):
-            if replid and replid != NOBODY and replid not in letters:
-                letters[replid] = LETTERS[len(letters) % len(LETTERS)]
-    return letters
-
-
 def draw_replication(
     before: Sequence[ReplicationPart] | None,
     now: Sequence[ReplicationPart],
     width: int,
     cause: Argv = (),
-    known: Mapping[str, str] | None = None,
+    letters: Letters | None = None,
 ) -> Picture:
-    """Draw the machines of a replication, the first master's backlog below."""
+    """Draw the machines of a replication, the first master's backlog below.
+
+    `letters` are those of the pictures before this one: an ID keeps its letter.
+    """
     machines = list(now)[:MACHINES]
-    letters = letters_of([*(before or ()), *machines], known)
+    letters = letters or Letters()
+    for each in (*(before or ()), *machines):
+        for replid in (each.replid, each.replid2):
+            if replid and replid != NOBODY:
+                letters.letter(replid)
     old = {each.name: each for each in before or ()}
     newest: dict[str, int] = {}
     for each in machines:
@@ -95,7 +92,7 @@ def draw_replication(
     for each in machines:
         lines.append(_row(each, old.get(each.name), letters, names, digits, newest, before is not None, width))
         if each.up and each.replid2 != NOBODY and each.replid2:
-            lines.append(line((f"    also {letters[each.replid2]} up to {each.second_offset:,}", "dim")))
+            lines.append(line((f"    also {letters.letter(each.replid2)} up to {each.second_offset:,}", "dim")))
     for each in machines:
         if each.up and each.role == "master" and each.backlog_bytes:
             lines += _backlog(each, machines, width)
@@ -106,7 +103,7 @@ def draw_replication(
 def _row(
     each: ReplicationPart,
     old: ReplicationPart | None,
-    letters: Mapping[str, str],
+    letters: Letters,
     names: int,
     digits: int,
     newest: Mapping[str, int],
@@ -122,7 +119,7 @@ def _row(
     changed = compared and old is not None and (old.role, old.replid, old.link) != (each.role, each.replid, each.link)
     moved = compared and old is not None and old.offset != each.offset
     behind = newest[each.replid] - each.offset
-    replid = letters.get(each.replid, "?") + (f" {each.replid[:4]}…" if width >= WIDE else "")
+    replid = letters.of(each.replid) if width >= WIDE else letters.letter(each.replid)
     note = f"{behind:,} behind" if behind else "" if each.role == "master" else "the same"
     if each.link == "down":
         note = "link down" + (f", {note}" if behind else "")

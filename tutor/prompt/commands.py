@@ -119,10 +119,20 @@ class CommandDocs:
     @functools.cache
     def load(cls) -> "CommandDocs":
         """Return the table of this project's own server."""
+        return cls._of("reference")
+
+    @classmethod
+    @functools.cache
+    def of_sentinel(cls) -> "CommandDocs":
+        """Return the command that only Sentinels have: SENTINEL, with its subcommands."""
+        return cls._of("sentinel")
+
+    @classmethod
+    def _of(cls, file: str) -> "CommandDocs":
         from engine.table import reference
 
         commands: dict[str, CommandDoc] = {}
-        for full, facts in sorted(reference.load().items()):  # a container sorts before what it holds
+        for full, facts in sorted(reference.load(file).items()):  # a container sorts before what it holds
             name, _, last = full.upper().partition("|")
             if not last:
                 commands[name] = CommandDoc(name, facts, _declared)

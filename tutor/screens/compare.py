@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from engine.simulation.history import History
 from tutor.lab.diff import compare
-from tutor.lab.letters import Letters
+from tutor.pictures.letters import Letters
 from tutor.widgets.drawn import content
 
 

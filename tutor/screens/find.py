@@ -43,7 +43,7 @@ class FindScreen(TutorScreen[FoundEntry | None]):
     FindScreen { background: $background; }
     FindScreen Input { border: round $primary; height: 3; margin: 0 1; background: $background; }
     FindScreen OptionList { border: none; height: 1fr; background: $background; padding: 0 2; text-wrap: nowrap;
-        scrollbar-size-vertical: 1; }
+        text-overflow: ellipsis; scrollbar-size-vertical: 1; }
     FindScreen OptionList > .option-list--option-highlighted { background: $primary; color: $background; }
     FindScreen #told { height: 4; padding: 0 2; color: $muted; }
     """
@@ -78,13 +78,9 @@ class FindScreen(TutorScreen[FoundEntry | None]):
         options = self.query_one("#found", OptionList)
         self._found = found
         options.clear_options()
-        width = max(20, self.size.width - 16)
         options.add_options(
             [
-                Option(
-                    Content.assemble((each.kind.ljust(8), "$muted"), "  ", (each.title, "bold"), "  ", each.detail)
-                    .truncate(width + 10, ellipsis=True)
-                )
+                Option(Content.assemble(f"{each.kind:<8}  ", (each.title, "bold"), f"  {each.detail}"))
                 for each in found
             ]
         )  # fmt: skip

@@ -107,6 +107,21 @@ def test_the_state_is_told(argv, error, said):
     assert short_explanation(argv.encode().split(), f"(error) {error}\n", Server())
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("SENTINEL MASTERS", "`SENTINEL` is a command of Sentinels, and this is a server of another kind."),
+        ("SET a 1", "Redis has `SET`, but this server does not: it is a Sentinel, or the command was renamed."),
+        ("GET-MASTER-ADDR-BY-NAME m", "`GET-MASTER-ADDR-BY-NAME` is a subcommand: it comes after `SENTINEL`."),
+        ("NUMSUB a", "`NUMSUB` is a subcommand: it comes after `PUBSUB`."),
+        ("STE a 1", "Redis has no command `STE`. Did you mean `SET`?\n"),
+    ],
+)
+def test_why_a_command_is_unknown(argv, said):
+    words = argv.encode().split()
+    assert explain_error(words, b"ERR unknown command '%s'" % words[0]).startswith(said)
+
+
 def test_the_clients_database_is_looked_at():
     def inspect(argv, db):
         return "hash" if db == 3 else "none"

@@ -66,6 +66,8 @@ def words(line):
         ("MULTI now", "surplus", "does not take arguments"),
         ("PERSIST a 5", "surplus", "does not belong here"),
         ("REPLICAOF host", "port", "missing after `host`"),
+        ("REPLICAOF NO NONE", "no-one", "Did you mean `REPLICAOF NO ONE`?"),
+        ("SENTINEL REPLICA mymaster", "subcommand", "Did you mean `REPLICAS`?"),
         ("LRANGE a 0", "stop", "missing after `0`"),
     ],
 )
@@ -83,7 +85,7 @@ def test_no_solution_and_no_example_is_accused(lesson):
     ]
     typed += [(example.terminal, each.command) for step in lesson.steps for example in step.examples
               for each in example.exchanges if each.command and "(error)" not in each.reply]  # fmt: skip
-    lines = [line for terminal, line in typed if not lesson.is_shell(terminal)]
+    lines = [line for terminal, line in typed if lesson.is_prompt(terminal)]
     for line in lines:
         argv = words(line) if split_args(line) else []
         if argv and argv[0].isdigit():

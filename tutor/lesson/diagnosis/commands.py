@@ -147,6 +147,8 @@ def _lacks_a_letter(word: str, name: str) -> bool:
 def unknown(argv: Sequence[str], about: Collection[str] = (), words: Collection[str] = ()) -> Diagnosis:
     """Return what to say about a command that does not exist. `words`: the task's keys and values."""
     name = argv[0]
+    if elsewhere := not_here(name):
+        return Diagnosis("command", "command", elsewhere)
     if name.casefold() in {word.casefold() for word in words} and not is_command(name):
         return Diagnosis(
             "command",
@@ -170,10 +172,20 @@ def unknown(argv: Sequence[str], about: Collection[str] = (), words: Collection[
     return Diagnosis("command", "command", text)
 
 
+def not_here(name: str) -> str:
+    """Return why a server does not know a command that exists; nothing for one that does not exist."""
+    if CommandDocs.of_sentinel().find([name]) is not None:
+        return f"{code(name)} is a command of Sentinels, and this is a server of another kind."
+    if is_command(name):
+        return f"Redis has {code(name)}, but this server does not: it is a Sentinel, or the command was renamed."
+    return ""
+
+
 @functools.cache
 def containers(word: str) -> tuple[str, ...]:
     """Return the commands that have a subcommand of this name."""
-    return tuple(each.name for each in CommandDocs.load().top() if word in each.subcommands)
+    commands = (*CommandDocs.load().top(), *CommandDocs.of_sentinel().top())
+    return tuple(each.name for each in commands if word in each.subcommands)
 
 
 def fits(words: Sequence[str]) -> bool:

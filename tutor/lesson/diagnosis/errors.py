@@ -71,10 +71,10 @@ def _filled(argv: Sequence[bytes], error: str) -> tuple[str, str]:
         row = row.replace("{name}", name).replace("{key}", printable(shorten(key)).replace("`", "'"))
         return row.replace("\0", "{").replace("\1", "}")
 
-    cause = fill(page.cause)
-    if error.startswith("ERR unknown command") and argv and (near := commands.suggest(to_text(argv[0]))):
-        cause += " Did you mean " + " or ".join(code(each) for each in near) + "?"
-    return cause, fill(page.remedy)
+    if error.startswith("ERR unknown command") and argv:
+        text = commands.unknown([to_text(each) for each in argv]).text
+        return text, fill(page.remedy) if text.startswith("Redis has no command") else ""
+    return fill(page.cause), fill(page.remedy)
 
 
 def _keys(argv: Sequence[bytes]) -> list[str]:

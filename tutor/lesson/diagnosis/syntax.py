@@ -42,6 +42,8 @@ def walk(
     """
     if len(argv) == 2 and (missing := sentinel_word(argv, 2)):
         return _say("name", f"{missing} is missing after {code(argv[1])}.")
+    if (sentinel := CommandDocs.of_sentinel().find(list(argv))) is not None:
+        return _subcommand(sentinel[0], list(argv[1:])) if sentinel[0].is_container else None
     found = CommandDocs.load().find(list(argv))
     if found is None:
         return None
@@ -54,7 +56,8 @@ def walk(
     if len(words) > MOST or command.name in _TWO_FORMS:
         return None
     return (
-        _missing_or_surplus(command, argv, words, about, known, kind)
+        _fixed_pair(command, words)
+        or _missing_or_surplus(command, argv, words, about, known, kind)
         or _bounds(command, words)
         or _numbers(command, argv, words)
         or _token_as_value(command, argv, words, known)
@@ -481,6 +484,18 @@ def _bounds(command: CommandDoc, words: Sequence[str]) -> Diagnosis | None:
         "option",
         f"{code(word)} is not an index, and `ZRANGE` takes indexes unless it has an option such as `{wanted}`.",
     )
+
+
+def _fixed_pair(command: CommandDoc, words: list[str]) -> Diagnosis | None:
+    """Look for fixed words of which only the first is right: `REPLICAOF NO NONE` names a host `NO`."""
+    for argument in command.arguments:
+        for block in argument.arguments if argument.type == "oneof" else ():
+            tokens = [each.token or "" for each in block.arguments if each.type == "pure-token"]
+            typed_words = [word.upper() for word in words[: len(tokens)]]
+            is_fixed = 1 < len(tokens) == len(block.arguments)
+            if is_fixed and len(words) > 1 and typed_words[0] == tokens[0] and typed_words != tokens:
+                return _say(block.name, f"Did you mean {code(' '.join([command.name, *tokens]))}?")
+    return None
 
 
 def _numbers(command: CommandDoc, argv: Sequence[str], words: list[str]) -> Diagnosis | None:
