@@ -25,7 +25,8 @@ from engine.node import Node
 from engine.protocol.version import BUILD_ID
 from engine.simulation.actions import ACTIONS, Action, ActionError
 from engine.simulation.trace import NodeEvent, TraceEvent
-from engine.simulation.world import NEVER_US, World
+from engine.simulation.world import World
+from engine.timers import NEVER_US
 
 EVERY_EVENTS = 250  # between two checkpoints
 EVERY_STEPS = 1_500

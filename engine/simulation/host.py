@@ -22,6 +22,7 @@ from engine.observe.events import Event
 from engine.simulation.disk import Disk
 from engine.simulation.network import DOWN, PAUSED, RUNNING, SimulatedConnection
 from engine.simulation.trace import DiskUsed, Exited, Logged, NodeEvent, ProgramRun, Started
+from engine.timers import NEVER_US
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
@@ -134,6 +135,7 @@ class Host:
         self.began_us = 0  # the stopwatch at the start of the input
         self.busy_until_us = 0
         self.deadline_us = 0
+        self.due_us = NEVER_US  # when the node's timers can run (see `reschedule`)
         self.clock_offset_us = 0  # offset of the machine's wall clock from the world's time
         self.listening: dict[int, None] = {}
         self.links: dict[int, int] = {}  # connection numbers by the node's link numbers
@@ -169,7 +171,7 @@ class Host:
         node = self.node
         if node is not None and (run := node.scripting.run) is not None:
             # A script that reads the clock repeatedly without calling commands: its instructions take the time.
-            calls = sum(stats.calls for stats in node.stats.commands.values())
+            calls = node.stats.calls()
             self.looks = self.looks + 1 if calls == self.calls else 0
             self.calls = calls
             if self.looks > BUSY_LOOKS:
@@ -205,6 +207,7 @@ class Host:
             self.serving = False
         self.began_us = self.watch_us
         self.busy_until_us = 0
+        self.reschedule()
 
     def facts(self) -> ProcessFacts:
         """Return facts of the process, which are the same in every run."""
@@ -258,6 +261,7 @@ class Host:
         self.pid = 100 + self.incarnation
         self.cwd = self.data_dir
         self.busy_until_us = 0
+        self.reschedule()
         self.version += 1
         world.cause = world.note(Started, self.name, self.pid)
         role = self.role()
@@ -318,6 +322,7 @@ class Host:
 
     def _gone(self) -> None:
         self.state = DOWN
+        self.reschedule()
         self.node = None
         self.version += 1
         self.incarnation += 1
@@ -329,6 +334,13 @@ class Host:
         self.snapshots.clear()
         self.programs.clear()
 
+    def reschedule(self) -> None:
+        """Determine when the node's timers can run: while it is stopped they wait, and until it is no longer busy."""
+        due_us = max(self.deadline_us, self.busy_until_us) if self.state == RUNNING else NEVER_US
+        if due_us != self.due_us:
+            self.due_us = due_us
+            self.world.timers_changed()
+
     def told(self, event: Event) -> None:
         """Pass on an event of the node."""
         self.world.note(NodeEvent, self.name, event)
@@ -337,7 +349,7 @@ class Host:
 
     def reads(self, connection: SimulatedConnection) -> bool:
         """Return whether the process reads from a connection now; if it will later, schedule another check."""
-        if self.state != RUNNING or connection.link_of(self.name) in self.paused_links:
+        if self.state != RUNNING or (self.paused_links and connection.link_of(self.name) in self.paused_links):
             return False
         if self.busy_until_us > self.world.now_us and not self.serving:
             self.world.at(self.busy_until_us, "inbox", self.name)
@@ -388,7 +400,8 @@ class Host:
 
     def read(self, connection: SimulatedConnection, data: bytes) -> None:
         """Pass bytes to the node."""
-        self.input("received", connection.link_of(self.name), data, self.world.now_us)
+        link = connection.source_link if self.name == connection.source else connection.target_link
+        self.input("received", link, data, self.world.now_us)
 
     def closed(self, connection: SimulatedConnection, link: int) -> None:
         """Notify the node that a connection has ended."""
@@ -398,11 +411,12 @@ class Host:
 
     def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
         """Report to the node how many sent bytes are pending."""
-        link = connection.link_of(self.name)
-        if self.node is not None and link:
+        link = connection.source_link if self.name == connection.source else connection.target_link
+        node = self.node
+        if node is not None and link:
             self.version += 1
-            self.node.output_pending(link, size_bytes, self.world.now_us)
-            if self.node.output.effects and not self.carrying:
+            node.output_pending(link, size_bytes, self.world.now_us)
+            if not self.carrying and node.output.effects:
                 self.settle()
 
     def answer_at_once(self, ip: str, data: bytes) -> bytes:
@@ -442,7 +456,10 @@ class Host:
             while (node := self.node) is not None:
                 effects = node.end_round(now_us)
                 if not effects:
-                    self.deadline_us = node.deadline()
+                    deadline_us = node.timers.next_us
+                    if deadline_us != self.deadline_us:
+                        self.deadline_us = deadline_us
+                        self.reschedule()
                     break
                 self.carry_out(effects)
         except PowerCut:
@@ -451,6 +468,7 @@ class Host:
         spent_us = self.watch_us - self.began_us
         if spent_us >= NOTICEABLE_US:
             self.busy_until_us = now_us + spent_us
+            self.reschedule()
 
     # --- effects ------------------------------------------------------------------------------------------------
 
@@ -471,15 +489,15 @@ class Host:
         carrying, self.carrying = self.carrying, True
         try:
             for effect in effects:
-                self._burn()
+                if self.crash_after:
+                    self._burn()
                 if self.node is None:
                     return
-                kind = type(effect)
-                if kind is fx.Send or kind is fx.Hangup:
-                    if self.ahead_us:
-                        self.world.later(self.ahead_us, "emit", self.name, self.incarnation, effect)
-                    else:
+                if isinstance(effect, (fx.Send, fx.Hangup)):
+                    if self.watch_us - self.began_us < NOTICEABLE_US:
                         self.emit(effect)
+                    else:
+                        self.world.later(self.ahead_us, "emit", self.name, self.incarnation, effect)
                 elif isinstance(effect, fx.Log):
                     self.log(effect.level, effect.text)
                 else:
@@ -487,23 +505,22 @@ class Host:
         finally:
             self.carrying = carrying
 
-    def emit(self, effect: fx.Effect) -> None:
+    def emit(self, effect: fx.Send | fx.Hangup) -> None:
         """Execute an effect on a connection: send or close."""
-        assert isinstance(effect, (fx.Send, fx.Hangup))
         if self.talking and effect.link == self.talking:
             if isinstance(effect, fx.Send):
                 self.answers += effect.data
             return
-        number = self.links.get(effect.link)
-        connection = self.world.network.connections.get(number) if number is not None else None
+        network = self.world.network
+        connection = network.connections.get(self.links.get(effect.link, 0))
         if connection is None:
             return
         if isinstance(effect, fx.Send):
-            self.world.network.send(connection, self.name, effect.data)
+            network.send(connection, self.name, effect.data)
         else:
             del self.links[effect.link]
             self.paused_links.pop(effect.link, None)
-            self.world.network.hang_up(connection, self.name)
+            network.hang_up(connection, self.name)
 
     def _other(self, effect: fx.Effect) -> None:
         world = self.world

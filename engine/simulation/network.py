@@ -9,6 +9,7 @@ Bytes for a process that is stopped, busy or not reading wait in its inbox and s
 """
 
 from collections import deque
+from heapq import heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.simulation.trace import Delivered, Dialled, Dropped, Hungup, Opened, Refused, Sent
@@ -38,7 +39,7 @@ class Path:
 
     def arrival(self, now_us: int, size_bytes: int) -> int:
         """Return when bytes that are sent now arrive, and reserve the bandwidth for them."""
-        leaves_us = max(now_us, self.free_at_us)
+        leaves_us = now_us if now_us > self.free_at_us else self.free_at_us
         if self.bytes_per_s:
             leaves_us += size_bytes * 1_000_000 // self.bytes_per_s
             self.free_at_us = leaves_us
@@ -60,9 +61,10 @@ class Segment(NamedTuple):
 class Direction:
     """The data from one end of a connection to the other."""
 
-    def __init__(self, source: str, target: str) -> None:
+    def __init__(self, source: str, target: str, path: Path) -> None:
         self.source = source
         self.target = target
+        self.path = path
         self.flying: deque[Segment] = deque()  # scheduled to arrive, or held by a cut
         self.held = 0  # how many of `flying`, counted from the end, wait for the link to heal
         self.arrived: deque[Segment] = deque()  # in the inbox of a process that does not read
@@ -77,7 +79,9 @@ class Direction:
 class SimulatedConnection:
     """A connection: its number, its ends, and each end's link number (0: that end is gone)."""
 
-    def __init__(self, number: int, source: str, target: str, source_link: int, port: int) -> None:
+    def __init__(
+        self, number: int, source: str, target: str, source_link: int, port: int, there: Path, back: Path
+    ) -> None:
         self.number = number
         self.source = source
         self.target = target
@@ -88,8 +92,8 @@ class SimulatedConnection:
         self.asked = -1  # number of the event that requested it
         self.open = False  # the connecting end knows that it is established
         self.broken = False  # forgotten by the network: bytes are lost, and answered with a reset
-        self.forward = Direction(source, target)
-        self.backward = Direction(target, source)
+        self.forward = Direction(source, target, there)
+        self.backward = Direction(target, source, back)
         self.paused: dict[str, None] = {}  # ends that are not reading at present
 
     def direction(self, source: str) -> Direction:
@@ -142,7 +146,9 @@ class Network:
         target = world.machine(ip, port)
         number = self.next_number
         self.next_number += 1
-        connection = SimulatedConnection(number, source, target.name if target is not None else ip, link, port)
+        name = target.name if target is not None else ip
+        there, back = self.path(source, name), self.path(name, source)
+        connection = SimulatedConnection(number, source, name, link, port, there, back)
         connection.local_port = 32768 + number % 28000
         self.connections[number] = connection
         connection.asked = world.note(Dialled, number, source, connection.target)
@@ -154,7 +160,7 @@ class Network:
         return connection
 
     def _ask(self, connection: SimulatedConnection) -> None:
-        path = self.path(connection.source, connection.target)
+        path = connection.forward.path
         if path.state == UP:
             self.world.at(path.arrival(self.world.now_us, 0), "ask", connection.number)
 
@@ -164,14 +170,14 @@ class Network:
         if connection is None or connection.target_link or connection.broken:
             return
         world = self.world
-        if self.path(connection.source, connection.target).state != UP:
+        if connection.forward.path.state != UP:
             return  # retried when the link heals
         host = world.machines[connection.target]
         if not host.powered:
             return
         world.cause = connection.asked
         if not host.accepts(connection.port, world.machines[connection.source].ip):
-            path = self.path(connection.target, connection.source)
+            path = connection.backward.path
             world.at(path.arrival(world.now_us, 0), "refuse", number, "Connection refused")
             return
         connection.target_link = host.accept(connection)
@@ -179,7 +185,7 @@ class Network:
         host.accepted(connection)
 
     def _answer(self, connection: SimulatedConnection) -> None:
-        path = self.path(connection.target, connection.source)
+        path = connection.backward.path
         if path.state == UP:
             self.world.at(path.arrival(self.world.now_us, 0), "answer", connection.number)
 
@@ -189,7 +195,7 @@ class Network:
         if connection is None or connection.open or connection.broken:
             return
         world = self.world
-        if self.path(connection.target, connection.source).state != UP:
+        if connection.backward.path.state != UP:
             return
         host = world.machines[connection.source]
         if not connection.source_link:
@@ -226,10 +232,17 @@ class Network:
 
     def send(self, connection: SimulatedConnection, source: str, data: bytes) -> None:
         """Send bytes; bytes that exceed the window are pending, which is reported to `source`."""
-        direction = connection.direction(source)
-        direction.unsent.append((data, self.world.cause))
-        direction.unsent_bytes += len(data)
-        self.pump(connection, direction)
+        world = self.world
+        direction = connection.forward if source == connection.source else connection.backward
+        waits = direction.unsent or direction.ended or direction.in_flight_bytes >= WINDOW_BYTES
+        if waits or not 0 < len(data) <= SEGMENT_BYTES:
+            direction.unsent.append((data, world.cause))
+            direction.unsent_bytes += len(data)
+            self.pump(connection, direction)
+            return
+        sent = world.note_bytes(Sent, (connection.number, source, direction.target, data), world.cause)
+        self._fly(connection, direction, Segment(data, sent))
+        world.machines[source].unsent(connection, 0)
 
     def hang_up(self, connection: SimulatedConnection, source: str, flush: bool = False) -> None:
         """Close a connection from one end after its pending bytes; with `flush` these are sent immediately."""
@@ -255,7 +268,7 @@ class Network:
                 direction.unsent.appendleft((data[SEGMENT_BYTES:], cause))
                 data = data[:SEGMENT_BYTES]
             direction.unsent_bytes -= len(data)
-            sent = world.note(Sent, connection.number, direction.source, direction.target, data, cause=cause)
+            sent = world.note_bytes(Sent, (connection.number, direction.source, direction.target, data), cause)
             self._fly(connection, direction, Segment(data, sent))
         if direction.ended and not direction.unsent and not direction.finished:
             direction.finished = True
@@ -264,23 +277,28 @@ class Network:
             world.machines[direction.source].unsent(connection, direction.unsent_bytes)
 
     def _fly(self, connection: SimulatedConnection, direction: Direction, segment: Segment) -> None:
-        path = self.path(direction.source, direction.target)
+        path = direction.path
         if connection.broken or path.state == LOST:
             self._drop(connection, direction, segment)
             if connection.broken and path.state == UP and connection.link_of(direction.source):
                 self._send_reset(connection, direction.source)
             return
         direction.flying.append(segment)
-        direction.in_flight_bytes += segment.size_bytes
+        size_bytes = len(segment.data) if segment.data is not None else 0
+        direction.in_flight_bytes += size_bytes
         if path.state == SILENT:
             direction.held += 1
             return
-        self._schedule(connection, direction, segment, path)
+        self._schedule(connection, direction, size_bytes)
 
-    def _schedule(self, connection: SimulatedConnection, direction: Direction, segment: Segment, path: Path) -> None:
-        at_us = max(path.arrival(self.world.now_us, segment.size_bytes), direction.last_arrival_us)
+    def _schedule(self, connection: SimulatedConnection, direction: Direction, size_bytes: int) -> None:
+        world = self.world
+        at_us = direction.path.arrival(world.now_us, size_bytes)
+        if at_us < direction.last_arrival_us:
+            at_us = direction.last_arrival_us
         direction.last_arrival_us = at_us
-        self.world.at(at_us, "arrive", connection.number, direction is connection.forward)
+        world.queued = queued = world.queued + 1
+        heappush(world.queue, (at_us, queued, "arrive", (connection.number, direction is connection.forward)))
 
     def _send_reset(self, connection: SimulatedConnection, to: str) -> None:
         latency_us = self.path(to, connection.other(to)).latency_us
@@ -296,7 +314,7 @@ class Network:
         direction = connection.forward if forward else connection.backward
         if len(direction.flying) <= direction.held:
             return
-        if self.path(direction.source, direction.target).state == SILENT:
+        if direction.path.state == SILENT:
             direction.held += 1
             return
         segment = direction.flying.popleft()
@@ -318,35 +336,25 @@ class Network:
         while direction.arrived:
             if not host.reads(connection):
                 return
-            segment = direction.arrived.popleft()
-            direction.in_flight_bytes -= segment.size_bytes
-            if segment.data is None:
-                world.cause = segment.sent
+            data, sent = direction.arrived.popleft()
+            if data is None:
+                world.cause = sent
                 self._ended(connection, direction.target, reset=False)
                 return
-            world.cause = world.note(
-                Delivered,
-                connection.number,
-                direction.source,
-                direction.target,
-                segment.data,
-                segment.sent,
-                cause=segment.sent,
+            direction.in_flight_bytes -= len(data)
+            world.cause = world.note_bytes(
+                Delivered, (connection.number, direction.source, direction.target, data, sent), sent
             )
-            host.read(connection, segment.data)
+            host.read(connection, data)
             if direction.unsent and world.machines[direction.source].state == RUNNING:
                 self.pump(connection, direction)
 
     def _drop(self, connection: SimulatedConnection, direction: Direction, segment: Segment) -> None:
         if segment.data is not None:
-            self.world.note(
+            self.world.note_bytes(
                 Dropped,
-                connection.number,
-                direction.source,
-                direction.target,
-                segment.data,
+                (connection.number, direction.source, direction.target, segment.data, segment.sent),
                 segment.sent,
-                cause=segment.sent,
             )
 
     def _ended(self, connection: SimulatedConnection, host: str, reset: bool) -> None:
@@ -445,7 +453,6 @@ class Network:
             elif not connection.open:
                 self._answer(connection)
             for direction in (connection.forward, connection.backward):
-                path = self.path(direction.source, direction.target)
                 held, direction.held = direction.held, 0
                 for segment in list(direction.flying)[len(direction.flying) - held :]:
-                    self._schedule(connection, direction, segment, path)
+                    self._schedule(connection, direction, segment.size_bytes)

@@ -26,13 +26,16 @@ from engine.simulation.client import ClientHost
 from engine.simulation.gateway import Gateway
 from engine.simulation.host import BASE_DIRECTIVES, NOTICEABLE_US, SENTINEL_CONFIG_PATH, Host
 from engine.simulation.network import DOWN, PAUSED, RUNNING, Network, SimulatedConnection
-from engine.simulation.trace import Acted, Delivered, Dropped, Exited, Logged, NodeEvent, TraceEvent
+from engine.simulation.trace import Acted, Delivered, Dropped, Exited, Logged, NodeEvent, Sent, TraceEvent
+from engine.timers import NEVER_US
 from engine.values.rng import Rng
 
 BEGINNING_US = 1_700_000_000_000_000
 CLIENT_LINK = 1  # a client's link number for its only link
-NEVER_US = 1 << 62
+UNHASHED_BYTES_MAX = 1 << 20  # of file contents
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
+
+_new = tuple.__new__  # creates a named tuple in half the time
 
 Machine = Host | ClientHost | Application | Gateway
 
@@ -56,13 +59,17 @@ class World:
         self.queued = 0
         self.cause = -1
         self.count = 0  # number of events
-        self.chain = b""
         self.trace: list[TraceEvent] = []
+        self._chain = b""
+        self._unhashed: list[TraceEvent | bytes] = []  # what `_chain` does not contain yet
+        self._unhashed_bytes = 0  # the size of file contents in it
         self.observers: list[Callable[[TraceEvent], None]] = []
+        self._first_timer: tuple[int, Host | None] | None = None  # None: not known
         self.pauses = 0  # how often a busy process has let the world go on
         self.when_busy: Callable[[bool], None] | None = None  # called from time to time while a script is busy
 
     def __getstate__(self) -> dict[str, Any]:
+        self._hash()
         state = self.__dict__.copy()
         state["trace"] = []
         state["observers"] = []
@@ -73,6 +80,12 @@ class World:
     def links(self) -> dict[int, SimulatedConnection]:
         """The connections, by number."""
         return self.network.connections
+
+    @property
+    def chain(self) -> bytes:
+        """The last of the chain of hashes of all events."""
+        self._hash()
+        return self._chain
 
     @property
     def digest(self) -> str:
@@ -88,13 +101,37 @@ class World:
         event = kind(number, self.now_us, self.cause if cause is None else cause, *fields)
         self.trace.append(event)
         if kind is not NodeEvent and kind is not Logged:
-            # Not the number of the sending: it also counts events that nodes emit only if observed.
-            shown = fields[:-1] if kind is Delivered or kind is Dropped else fields
-            text = f"{kind.__name__} {self.now_us} {shown!r}".encode()
-            self.chain = hashlib.sha256(self.chain + text + extra).digest()
+            self._unhashed.append(f"{kind.__name__} {self.now_us} {fields!r}".encode() + extra)
+            self._unhashed_bytes += len(extra)
+            if self._unhashed_bytes > UNHASHED_BYTES_MAX:
+                self._hash()
         for observer in self.observers:
             observer(event)
         return number
+
+    def note_bytes(self, kind: type[Sent | Delivered | Dropped], fields: tuple[Any, ...], cause: int) -> int:
+        """Record what happens to bytes of a connection. Returns the number of the event."""
+        number = self.count
+        self.count = number + 1
+        event = _new(kind, (number, self.now_us, cause, *fields))
+        self.trace.append(event)
+        self._unhashed.append(event)
+        for observer in self.observers:
+            observer(event)
+        return number
+
+    def _hash(self) -> None:
+        """Add to the chain of hashes what happened since the last time: it is rarely looked at."""
+        unhashed, chain, sha256 = self._unhashed, self._chain, hashlib.sha256
+        for event in unhashed:
+            if isinstance(event, bytes):
+                text = event
+            else:
+                # Not the number of the sending: it also counts events that nodes emit only if observed.
+                text = f"{type(event).__name__} {event[1]} {event[3:7]!r}".encode()
+            chain = sha256(chain + text).digest()
+        unhashed.clear()
+        self._chain, self._unhashed_bytes = chain, 0
 
     def at(self, at_us: int, method: str, *args: Any) -> None:
         """Schedule a call for a time."""
@@ -107,44 +144,63 @@ class World:
 
     def deadline(self) -> int:
         """Return when the next thing is due (`NEVER_US`: never)."""
-        return min(self.queue[0][0] if self.queue else NEVER_US, self._next_timer()[0])
+        first = self._first_timer or self._find_first_timer()
+        return min(self.queue[0][0] if self.queue else NEVER_US, first[0])
 
     def _next_of_queue(self) -> None:
         due, _, method, args = heappop(self.queue)
-        self.now_us = max(self.now_us, due)
+        if due > self.now_us:
+            self.now_us = due
         self.cause = -1
-        _EVENTS[method](self, *args)
+        if method == "arrive":
+            self.network.arrive(*args)
+        else:
+            _EVENTS[method](self, *args)
 
-    def _next_timer(self, busy: Host | None = None) -> tuple[int, Host | None]:
+    def timers_changed(self) -> None:
+        """A host's timers are due at another time than before, or have stopped."""
+        self._first_timer = None
+
+    def _find_first_timer(self) -> tuple[int, Host | None]:
+        self._first_timer = found = self._next_timer(None)
+        return found
+
+    def _next_timer(self, busy: Host | None) -> tuple[int, Host | None]:
+        """Return when the first timer of a host is due, except for those of a busy one."""
         earliest, whose = NEVER_US, None
         for host in self.hosts.values():
-            if host.state == RUNNING and host is not busy:
-                due = host.deadline_us
-                if due < host.busy_until_us:
-                    due = host.busy_until_us
-                if due < earliest:
-                    earliest, whose = due, host
+            if host.due_us < earliest and host is not busy:
+                earliest, whose = host.due_us, host
         return earliest, whose
+
+    def _advance(self, until_us: int) -> bool:
+        """Perform the next thing that is due until a time. Returns False if there is none."""
+        due, host = self._first_timer or self._find_first_timer()
+        queue = self.queue
+        if queue and queue[0][0] <= due:
+            if queue[0][0] > until_us:
+                return False
+            self._next_of_queue()
+        elif host is not None and due <= until_us:
+            if due > self.now_us:
+                self.now_us = due
+            host.wake()
+        else:
+            return False
+        self.steps += 1
+        return True
 
     def step(self) -> list[TraceEvent]:
         """Perform the next thing that is due. Returns the resulting events, often none."""
         before = len(self.trace)
-        due, host = self._next_timer()
-        if self.queue and self.queue[0][0] <= due:
-            self._next_of_queue()
-        elif host is not None:
-            self.now_us = max(self.now_us, due)
-            host.wake()
-        else:
-            return []
-        self.steps += 1
+        self._advance(NEVER_US)
         return self.trace[before:]
 
     def run(self, until_us: int) -> list[TraceEvent]:
         """Perform everything that is due until a time, and set the clock to that time."""
         before = len(self.trace)
-        while self.deadline() <= until_us:
-            self.step()
+        while self._advance(until_us):
+            pass
         self.now_us = max(self.now_us, until_us)
         return self.trace[before:]
 
@@ -317,6 +373,7 @@ class World:
 
     def _do_pause(self, action: actions.Pause) -> None:
         self.hosts[action.host].state = PAUSED
+        self.hosts[action.host].reschedule()
 
     def _check_continue(self, action: actions.Continue) -> None:
         if self.hosts[action.host].state != PAUSED:
@@ -325,6 +382,7 @@ class World:
     def _do_continue(self, action: actions.Continue) -> None:
         host = self.hosts[action.host]
         host.state = RUNNING
+        host.reschedule()
         awaits, host.awaits = host.awaits, []
         for method, *args in awaits:
             self.later(0, method, *args)
@@ -434,7 +492,7 @@ class World:
             return None
         return host
 
-    def _emit(self, name: str, incarnation: int, effect: fx.Effect) -> None:
+    def _emit(self, name: str, incarnation: int, effect: fx.Send | fx.Hangup) -> None:
         if self.hosts[name].incarnation == incarnation:
             self.hosts[name].emit(effect)
 
@@ -508,7 +566,6 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "ask": lambda world, number: world.network.asked(number),
     "answer": lambda world, number: world.network.answered(number),
     "refuse": lambda world, number, reason: world.network.refused(number, reason),
-    "arrive": lambda world, number, forward: world.network.arrive(number, forward),
     "reset": lambda world, number, host: world.network.reset_by_number(number, host),
     "emit": World._emit,
     "inbox": World._inbox,

@@ -34,7 +34,8 @@ from engine.simulation.history import History
 from engine.simulation.host import Host
 from engine.simulation.network import DOWN
 from engine.simulation.trace import Delivered, Exited, Hungup, Logged, NodeEvent, Refused, TraceEvent
-from engine.simulation.world import BEGINNING_US, NEVER_US
+from engine.simulation.world import BEGINNING_US
+from engine.timers import NEVER_US
 from tutor.lesson_server.child import SHOWN_BYTES, WENT_BACK, EventQueue, prepare, short
 from tutor.lesson_server.messages import receive_call, send_message
 from tutor.lesson_server.parent import WENT_AWAY, Bytes, MachineSpec, Recovered, Undone
