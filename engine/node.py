@@ -99,8 +99,10 @@ class Node(Server):
 
     def set_time(self, now: int) -> None:
         """Set the node's clocks. They never change within an input."""
-        self.clock.set(now)
-        self.space.now_ms = self.clock.now_ms
+        clock = self.clock
+        clock.monotonic_us = now
+        clock.now_us = clock.shown_us = wall_us = now + clock.offset_us
+        clock.now_ms = self.space.now_ms = wall_us // 1000
 
     def clock_set(self, offset_us: int, now: int) -> None:
         """The wall clock was set: `offset_us` is its new difference to the monotonic clock."""
@@ -235,12 +237,14 @@ class Node(Server):
     def wake(self, now: int) -> None:
         """The time of `deadline()` has come."""
         self.set_time(now)
-        if self.exiting:
+        if self.ending.exiting:
             return
-        self.execution.clock_us = self.clock.stopwatch()
-        self.stats.round_began_us = self.stats.round_began_us or self.execution.clock_us  # timers take time, too
+        execution, stats = self.execution, self.stats
+        execution.clock_us = began_us = self.clock.stopwatch()
+        if not stats.round_began_us:
+            stats.round_began_us = began_us  # timers take time, too
         self.timers.run(self, now, bool(self.suspension.depth))
-        if self.execution.post_execution and not self.suspension.depth:
+        if execution.post_execution and not self.suspension.depth:
             self.dispatch.post_execution()
 
     def deadline(self) -> int:
@@ -287,7 +291,8 @@ class Node(Server):
         stats.rounds += 1
         if stats.round_began_us:
             stats.round_ended(self.clock.stopwatch())
-        if self.replica.client is not None and not self.exiting:
+        stream = self.replica.stream
+        if stream is not None and stream.stopped and self.replica.client is not None and not ending.exiting:
             self.replica.resume()
         if self.aof.state != OFF:
             flushing_us = self.clock.stopwatch()
@@ -296,9 +301,9 @@ class Node(Server):
         if waiting.acks_due:
             waiting.acks_due = False
             self.replication.serve_waiting()
-        if self.failover.state == WAITING and not self.exiting:
+        if self.failover.state == WAITING and not ending.exiting:
             self.failover.update()  # acknowledgements may have arrived; not earlier, because it disconnects replicas
-        if self.cluster is not None and not self.exiting:
+        if self.cluster is not None and not ending.exiting:
             self.cluster.before_sending()
         if ending.failed:
             self.master.round.clear()

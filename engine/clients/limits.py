@@ -117,9 +117,7 @@ class ClientLimits:
             self.evict()
 
     def _look_at(self, client: Client) -> None:
-        idle_us = self.clock.monotonic_us - client.last_us
-        spared = flags.REPLICA | flags.MASTER | flags.BLOCKED | flags.PUBSUB
-        if self.config.timeout and not client.flags & spared and idle_us > self.config.timeout * 1_000_000:
+        if self.config.timeout and self._is_idle(client):
             self.output.log("-", "Closing idle client")
             self.connections.close_now(client)
             return
@@ -128,8 +126,13 @@ class ClientLimits:
             self._resize_reply_buffer(client)
         if client.out_bytes >= self.least:
             self._enforce_output_limit(client, client.out_bytes)
-        else:
+        elif self.soft_since_s:
             self.soft_since_s.pop(client.id, None)
+
+    def _is_idle(self, client: Client) -> bool:
+        spared = flags.REPLICA | flags.MASTER | flags.BLOCKED | flags.PUBSUB
+        idle_us = self.clock.monotonic_us - client.last_us
+        return not client.flags & spared and idle_us > self.config.timeout * 1_000_000
 
     def _resize_query_buffer(self, client: Client) -> None:
         """Release buffer space of a client that is idle or sends smaller requests than before.
@@ -137,14 +140,16 @@ class ClientLimits:
         In Redis, the size of the buffer also depends on how the bytes arrived. Here it depends only on the requests,
         so equal clients report equal sizes.
         """
-        waiting = client.query_bytes
-        expected = client.request.bulk_length + 2 if client.request is not None else 1
+        waiting, expected = 0, 1
+        if client.requests or client.request is not None:
+            waiting = client.query_bytes
+            expected = client.request.bulk_length + 2 if client.request is not None else 1
         if client.query_room - waiting > QUERY_WASTE_BYTES:
             if self.clock.monotonic_us // 1_000_000 - client.last_us // 1_000_000 > IDLE_S:
                 client.query_room = waiting
             elif client.query_room > BIG_ARGUMENT_BYTES and client.query_room // 2 > client.query_peak:
                 client.query_room = max(QUERY_ROOM_BYTES, waiting, client.query_peak, expected)
-        client.query_peak = max(waiting, expected)
+        client.query_peak = waiting if waiting > expected else expected
 
     def _resize_reply_buffer(self, client: Client) -> None:
         """Shrink a reply buffer of which less than half was used recently; double one that was full."""

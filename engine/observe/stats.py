@@ -44,7 +44,8 @@ class CommandStats:
     @property
     def calls(self) -> int:
         """The number of calls."""
-        return sum(self.calls_by_us) + sum([sum(calls) for calls in self._longer.values()])
+        exact = sum(self.calls_by_us)
+        return exact + sum([sum(calls) for calls in self._longer.values()]) if self._longer else exact
 
     @property
     def usec(self) -> int:
@@ -117,6 +118,13 @@ class Stats:
             stats = self.commands[command] = CommandStats()
         return stats
 
+    def calls(self) -> int:
+        """Return the number of calls of all commands."""
+        total = 0
+        for stats in self.commands.values():
+            total += stats.calls
+        return total
+
     def count_error(self, error: ReplyError) -> None:
         """Count an error reply by its code (INFO errorstats)."""
         self.total_error_replies += 1
@@ -136,60 +144,90 @@ class Stats:
         self.round_began_us = self.round_requests = 0
 
 
-class Sampler:
-    """The average increase of a counter per unit of another one (a second, a round), over the last samples."""
-
-    SAMPLES = 16
-
-    def __init__(self) -> None:
-        self.gains = array("d")  # no numbers that are created under load and kept
-        self.last_value = 0
-        self.last_base = 0
-
-    def sample(self, value: int, base: int, factor: int = 1) -> None:
-        """Record the counter's `value` and `base`, the other counter's. Increases are scaled by `factor`."""
-        if self.last_base > 0:
-            grown = base - self.last_base
-            self.gains.append((value - self.last_value) * factor / grown if grown > 0 else 0.0)
-            if len(self.gains) > self.SAMPLES:
-                del self.gains[0]
-        self.last_value = value
-        self.last_base = base
-
-    @property
-    def rate(self) -> float:
-        """Return the average; missing samples count as zero."""
-        return sum(self.gains) / self.SAMPLES
+_TIME, _CALLS, _IN, _OUT, _REPL_IN, _REPL_OUT, _ROUNDS, _ACTIVE = range(8)  # the counters of a sample
+_COUNTERS = 8
 
 
 class Rates:
-    """The instantaneous metrics of INFO, sampled ten times a second regardless of `hz`."""
+    """The instantaneous metrics of INFO, sampled ten times a second regardless of `hz`.
+
+    A sample is just the counters: rates are computed when they are asked for, which is rare. A rate is the average
+    of the increases between the last samples.
+    """
 
     PERIOD_MS: ClassVar[int] = 100
+    SAMPLES = 16
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Delete all samples, as CONFIG RESETSTAT does."""
-        self.ops = Sampler()  # commands per second
-        self.net_in = Sampler()  # bytes per second, including replication
-        self.net_out = Sampler()
-        self.repl_in = Sampler()
-        self.repl_out = Sampler()
-        self.cycles = Sampler()  # rounds per second
-        self.duration = Sampler()  # µs per round
+        self._samples = array("q")  # no numbers that are created under load and kept
 
     def sample(self, stats: Stats, calls: int, now_us: int) -> None:
         """Take one sample of everything; `calls` is the total number of commands executed."""
-        second = 1_000_000
-        self.ops.sample(calls, now_us, second)
-        self.net_in.sample(stats.net_input_bytes + stats.net_repl_input_bytes, now_us, second)
-        self.net_out.sample(stats.net_output_bytes + stats.net_repl_output_bytes, now_us, second)
-        self.repl_in.sample(stats.net_repl_input_bytes, now_us, second)
-        self.repl_out.sample(stats.net_repl_output_bytes, now_us, second)
-        self.cycles.sample(stats.rounds, now_us, second)
-        self.duration.sample(stats.active_time_us, stats.rounds)
+        repl_in, repl_out = stats.net_repl_input_bytes, stats.net_repl_output_bytes
+        samples = self._samples
+        samples.extend(
+            (
+                now_us,
+                calls,
+                stats.net_input_bytes + repl_in,
+                stats.net_output_bytes + repl_out,
+                repl_in,
+                repl_out,
+                stats.rounds,
+                stats.active_time_us,
+            )
+        )
+        if len(samples) > _COUNTERS * (self.SAMPLES + 1):
+            del samples[:_COUNTERS]
+
+    def _rate(self, counter: int, base: int = _TIME, factor: int = 1_000_000) -> float:
+        """Return by how much a counter increases while another one, the base, increases by `factor`."""
+        values, bases = self._samples[counter::_COUNTERS], self._samples[base::_COUNTERS]
+        gains = []
+        for index in range(1, len(values)):
+            if bases[index - 1] > 0:
+                grown = bases[index] - bases[index - 1]
+                gains.append((values[index] - values[index - 1]) * factor / grown if grown > 0 else 0.0)
+        return sum(gains) / self.SAMPLES  # missing samples count as zero
+
+    @property
+    def ops(self) -> float:
+        """Commands per second."""
+        return self._rate(_CALLS)
+
+    @property
+    def net_in(self) -> float:
+        """Bytes received per second, including replication."""
+        return self._rate(_IN)
+
+    @property
+    def net_out(self) -> float:
+        """Bytes sent per second, including replication."""
+        return self._rate(_OUT)
+
+    @property
+    def repl_in(self) -> float:
+        """Bytes received from the master per second."""
+        return self._rate(_REPL_IN)
+
+    @property
+    def repl_out(self) -> float:
+        """Bytes sent to replicas per second."""
+        return self._rate(_REPL_OUT)
+
+    @property
+    def cycles(self) -> float:
+        """Rounds per second."""
+        return self._rate(_ROUNDS)
+
+    @property
+    def duration(self) -> float:
+        """The duration of a round in µs."""
+        return self._rate(_ACTIVE, _ROUNDS, 1)
 
 
 class ScriptingMemory:

@@ -83,8 +83,7 @@ class Cron:
             self.loops += 1
             self.space.update_lru_clock(self.clock.monotonic_us)
             if self.loops % max(1, self.config.hz * Rates.PERIOD_MS // 1000) == 0:
-                calls = sum(stats.calls for stats in self.stats.commands.values())
-                self.stats.rates.sample(self.stats, calls, self.clock.monotonic_us)
+                self.stats.rates.sample(self.stats, self.stats.calls(), self.clock.monotonic_us)
         return self._next_us()
 
     def round(self) -> int:
