@@ -35,17 +35,17 @@ class Conversation(Generic[Reply]):
 
     def __init__(self, take: Take[Reply]) -> None:
         self.take = take
-        self._requests: deque[Awaited] = deque()
+        self.requests: deque[Awaited] = deque()  # those without a reply, in order
         self._outgoing: list[bytes] = []
         self.buffer = bytearray()  # received, not yet consumed
 
     def __len__(self) -> int:
         """The number of pending replies."""
-        return len(self._requests)
+        return len(self.requests)
 
     def ask(self, name: str, *argv: bytes, now_us: int = 0, about: Any = None) -> None:
         """Queue a request."""
-        self._requests.append(Awaited(name, now_us, about))
+        self.requests.append(Awaited(name, now_us, about))
         self._outgoing.append(encode_command(list(argv)))
 
     def say(self, *argv: bytes) -> None:
@@ -61,17 +61,17 @@ class Conversation(Generic[Reply]):
     @property
     def awaits(self) -> str:
         """The name of the first request without a reply; empty if there is none."""
-        return self._requests[0].name if self._requests else ""
+        return self.requests[0].name if self.requests else ""
 
     @property
     def awaits_about(self) -> Any:
         """The `about` of the first request without a reply."""
-        return self._requests[0].about if self._requests else None
+        return self.requests[0].about if self.requests else None
 
     @property
     def awaits_since_us(self) -> int | None:
         """When the first request without a reply was sent."""
-        return self._requests[0].sent_us if self._requests else None
+        return self.requests[0].sent_us if self.requests else None
 
     def feed(self, data: bytes) -> None:
         """Add bytes that arrived."""
@@ -79,16 +79,16 @@ class Conversation(Generic[Reply]):
 
     def next_reply(self) -> Reply | None:
         """Remove and return the reply to the first request; None if it is incomplete, or none is pending."""
-        return self.take(self.buffer) if self._requests else None
+        return self.take(self.buffer) if self.requests else None
 
     def answered(self) -> None:
         """Go on to the next request."""
-        self._requests.popleft()
+        self.requests.popleft()
 
     def is_complete(self, received: bytes) -> bool:
         """Return whether bytes that are not fed yet contain all pending replies."""
         buffer = bytearray(received)
-        return all(self.take(buffer) is not None for _ in self._requests)
+        return all(self.take(buffer) is not None for _ in self.requests)
 
     def take_rest(self) -> bytes:
         """Remove and return the bytes after the last reply."""

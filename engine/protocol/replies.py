@@ -32,6 +32,12 @@ class ReplyReader:
 
     def __call__(self, buffer: bytearray) -> Any:
         """Remove and return the next reply; None if it is incomplete. Raises ProtocolError."""
+        if not self._open and buffer.startswith(b"+"):
+            line_end = buffer.find(b"\r\n", 1, LINE_MAX_BYTES)
+            if line_end > 0:
+                status = Status(bytes(buffer[1:line_end]))
+                del buffer[: line_end + 2]
+                return status
         position = 0
         try:
             while True:

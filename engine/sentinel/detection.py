@@ -58,10 +58,10 @@ class Detection:
                 instance.flags |= SCRIPT_KILL_SENT
         link.last_pong_ms = now_ms
 
-    def check_subjectively(self, instance: Instance) -> None:
+    def check_subjectively(self, instance: Instance, now_ms: int) -> None:
         """Find out whether an instance is down for this Sentinel."""
-        self.links.check(instance)
-        link, now_ms = instance.link, self.watched.now_ms
+        self.links.check(instance, now_ms)
+        link = instance.link
         silent_ms = 0
         if link.waiting_since_ms is not None:
             silent_ms = now_ms - link.waiting_since_ms
@@ -81,6 +81,8 @@ class Detection:
 
     def _misbehaves(self, master: Master) -> bool:
         """Tell whether a master has said for long that it is a replica, or takes long to restart."""
+        if master.role_reported != Replica.kind and not master.flags & MASTER_REBOOT:
+            return False
         now_ms = self.watched.now_ms
         patience_ms = master.down_after_ms + self.settings.periods.info_period * 2
         return (master.role_reported == Replica.kind and now_ms - master.role_reported_ms > patience_ms) or (
@@ -139,9 +141,11 @@ class Detection:
 
     def ask_others(self, master: Master, forced: bool = False) -> None:
         """Ask the other Sentinels about a master that is down, and for their votes once a failover has begun."""
+        if not master.flags & S_DOWN:
+            return
         now_ms, ask_period, addresses = self.watched.now_ms, self.settings.periods.ask_period, self.watched.addresses
         for peer in master.sentinels.values():
-            if not master.flags & S_DOWN or peer.link.disconnected:
+            if peer.link.disconnected:
                 continue
             if not forced and now_ms - peer.last_answer_ms < ask_period:
                 continue

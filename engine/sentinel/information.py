@@ -32,6 +32,8 @@ from engine.sentinel.watched import Watched
 ID_DIGITS = 40
 REPLICAS_MAX = 4096  # that a master may have; what it says beyond is not believed
 
+BEGINNING = 5
+_BEGINNINGS = {"run_id"[:BEGINNING], "slave", "master"[:BEGINNING], "role:", "replica"[:BEGINNING]}
 _NEW_REPLICA = re.compile(r"slave\d.*?ip=([^,]*).*?port=([^,]*)")
 _OLD_REPLICA = re.compile(r"slave\d[^:]*:([^,]*),([^,]*),")
 
@@ -81,6 +83,8 @@ class Information:
         now_ms = self.watched.now_ms
         instance.master_link_down_ms = 0
         for line in text.split("\r\n"):
+            if line[:BEGINNING] not in _BEGINNINGS:
+                continue
             name, _, value = line.partition(":")
             if name == "run_id" and len(value) >= ID_DIGITS:
                 self._has_id(instance, value[:ID_DIGITS])

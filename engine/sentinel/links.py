@@ -55,12 +55,11 @@ class InstanceConnection:
 
     def ask(self, kind: str, instance: Instance, *argv: str | bytes) -> None:
         """Send a command; `kind` says who deals with the reply."""
-        master = instance.master
-        name = argv[0] if isinstance(argv[0], str) else argv[0].decode()
-        renamed = master.renamed.get(name.lower())
         words = [to_bytes(word) if isinstance(word, str) else word for word in argv]
-        if renamed is not None:
-            words[0] = to_bytes(renamed[1])
+        if instance.master.renamed:
+            renamed = instance.master.renamed.get(words[0].decode().lower())
+            if renamed is not None:
+                words[0] = to_bytes(renamed[1])
         self.conversation.ask(kind, *words, about=instance)
         self.flush()
 
@@ -93,10 +92,10 @@ class InstanceConnection:
         conversation.feed(data)
         try:
             while self.is_open:
-                if not len(conversation):
+                if not conversation.requests:
                     self.unasked()
                     return
-                kind, instance = conversation.awaits, conversation.awaits_about
+                kind, _, instance = conversation.requests[0]
                 reply = conversation.next_reply()
                 if reply is None:
                     return
@@ -269,13 +268,13 @@ class Links:
                 if not peer.link.disconnected:
                     self.close(peer.link)
 
-    def check(self, instance: Instance) -> None:
+    def check(self, instance: Instance, now_ms: int) -> None:
         """Give up connections on which nothing comes although something should have."""
-        link, periods, now_ms = instance.link, self.settings.periods, self.watched.now_ms
+        link, periods = instance.link, self.settings.periods
         if (
-            link.commands is not None
+            link.waiting_since_ms is not None
+            and link.commands is not None
             and now_ms - link.commands_since_ms > periods.min_link_reconnect_period
-            and link.waiting_since_ms is not None
             and now_ms - link.waiting_since_ms > instance.down_after_ms // 2
             and now_ms - link.last_pong_ms > instance.down_after_ms // 2
         ):
@@ -283,8 +282,8 @@ class Links:
             self.give_up(link.commands)
         if (
             link.pubsub is not None
-            and now_ms - link.pubsub_since_ms > periods.min_link_reconnect_period
             and now_ms - link.heard_ms > periods.publish_period * 3
+            and now_ms - link.pubsub_since_ms > periods.min_link_reconnect_period
         ):
             assert isinstance(link.pubsub, InstanceConnection)
             self.give_up(link.pubsub)
@@ -333,14 +332,16 @@ class Links:
         for instance in (master, *master.sentinels.values(), *master.replicas.values()):
             instance.last_hello_sent_ms -= self.settings.periods.publish_period + 1
 
-    def send_periodic(self, instance: Instance) -> None:
+    def send_periodic(self, instance: Instance, now_ms: int) -> None:
         """Send what is due."""
-        link, periods, now_ms = instance.link, self.settings.periods, self.watched.now_ms
+        link, periods = instance.link, self.settings.periods
         if link.disconnected or link.pending_commands >= PENDING_MAX * link.users:
             return
         if isinstance(instance, DataInstance) and now_ms - instance.info_refresh_ms > self._info_period(instance):
             self.ask(instance, "info", "INFO")
-        ping_period = min(instance.down_after_ms, periods.ping_period)
+        ping_period = periods.ping_period
+        if instance.down_after_ms < ping_period:
+            ping_period = instance.down_after_ms
         if now_ms - link.last_pong_ms > ping_period and now_ms - link.last_ping_ms > ping_period // 2:
             self.ping(instance)
         if now_ms - instance.last_hello_sent_ms > periods.publish_period:

@@ -3,13 +3,11 @@
 If much more time has passed than it should have, or the clock went back, something is wrong with the machine rather
 than with those that are watched: the Sentinel goes on looking, but does nothing for half a minute (TILT).
 
-Add a periodic task to `Monitor.tick`, or to `Monitor._handle_instance` if it concerns each instance. What is sent
+Add a periodic task to `Monitor.tick`, or to `Monitor._handle` if it concerns each instance. What is sent
 periodically belongs in `Links.send_periodic`; periods that SENTINEL DEBUG shows, in `Periods`.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#tilt-mode
 """
-
-from collections.abc import Iterable
 
 from engine.clients.pubsub import PubSub
 from engine.core import Core
@@ -81,7 +79,13 @@ class Monitor:
         """Do what is due; returns when to do so again (monotonic, in µs)."""
         self._check_tilt()
         masters = list(self.watched.masters.values())
-        self._handle(masters)
+        now_ms = self.watched.now_ms
+        for master in masters:
+            self._handle(master, now_ms)
+            for replica in list(master.replicas.values()):
+                self._handle(replica, now_ms)
+            for peer in list(master.sentinels.values()):
+                self._handle(peer, now_ms)
         for master in masters:
             if master.failover_state == UPDATE_CONFIG:
                 self.failover.switch(master)
@@ -98,23 +102,17 @@ class Monitor:
             self.notices.tell("#", "+tilt", "#tilt mode entered")
         self.previous_wall_ms = wall_ms
 
-    def _handle(self, instances: Iterable[Instance]) -> None:
-        for instance in instances:
-            self._handle_instance(instance)
-            if isinstance(instance, Master):
-                self._handle(list(instance.replicas.values()))
-                self._handle(list(instance.sentinels.values()))
-
-    def _handle_instance(self, instance: Instance) -> None:
-        self.links.reconnect(instance)
-        self.links.send_periodic(instance)
+    def _handle(self, instance: Instance, now_ms: int) -> None:
+        if instance.link.disconnected:
+            self.links.reconnect(instance)
+        self.links.send_periodic(instance, now_ms)
         settings = self.settings
         if settings.tilt:
-            if self.watched.now_ms - self.tilt_since_ms < settings.periods.tilt_period:
+            if now_ms - self.tilt_since_ms < settings.periods.tilt_period:
                 return
             settings.tilt = False
             self.notices.tell("#", "-tilt", "#tilt mode exited")
-        self.detection.check_subjectively(instance)
+        self.detection.check_subjectively(instance, now_ms)
         if isinstance(instance, Master):
             self.detection.check_objectively(instance)
             if self.failover.start_if_needed(instance):

@@ -5,7 +5,6 @@ has no keys, so nothing is loaded, saved or replicated.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from engine.commands.reconfigure import rewrite_config
 from engine.config import Config
@@ -62,13 +61,17 @@ class SentinelNode(Node):
 
     def received(self, link: int, data: bytes, now: int) -> None:
         """See `Node.received`."""
-        with suppress(SimulatedCrashError):
+        try:
             super().received(link, data, now)
+        except SimulatedCrashError:
+            return  # `crash` has ended the process
 
     def wake(self, now: int) -> None:
         """See `Node.wake`."""
-        with suppress(SimulatedCrashError):
+        try:
             super().wake(now)
+        except SimulatedCrashError:
+            return  # `crash` has ended the process
 
     def local_time(self, monotonic_ms: int) -> str:
         """See `engine.sentinel.failover.Process`."""
