@@ -4,6 +4,7 @@ https://redis.io/docs/latest/commands/replicaof/
 """
 
 from engine.clients.blocking import Waiting
+from engine.clients.client import BLOCKED_POSTPONE, Client
 from engine.clients.conditions import Conditions
 from engine.clients.pauses import Pauses
 from engine.config import MasterAddress
@@ -47,7 +48,7 @@ class Roles:
         was_master = not self.config.is_replica
         self.config.replicaof = MasterAddress(host, port)
         if was_master:
-            for client in [held for held in self.waiting.clients.values() if held.blocking is not None]:
+            for client in self._waiting_clients():
                 self.waiting.unblock_with_error(
                     client,
                     ReplyError(
@@ -61,6 +62,14 @@ class Roles:
         self.replica.follow()
         if why:
             self.output.log("*", f"REPLICAOF {host}:{port} enabled ({why})")
+
+    def _waiting_clients(self) -> list[Client]:
+        """Return the clients whose commands wait halfway; a postponed one has not begun, and starts over later."""
+        return [
+            client
+            for client in self.waiting.clients.values()
+            if client.blocking is not None and client.blocking.kind != BLOCKED_POSTPONE
+        ]
 
     def promote(self, why: str = "") -> None:
         """Become a master and keep the data; `why` is for the log."""

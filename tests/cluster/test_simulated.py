@@ -5,7 +5,8 @@ import pickle
 import pytest
 
 from engine.cluster import state as st
-from engine.simulation.actions import Crash, Cut, Heal
+from engine.simulation.actions import Crash, Cut, Heal, SendCommand, SetLink
+from engine.simulation.trace import Delivered
 from tests.cluster.simulated import TIMEOUT_MS, SimulatedCluster
 
 pytestmark = pytest.mark.long
@@ -64,6 +65,25 @@ def test_manual_failover() -> None:
     cluster.until(lambda: cluster.part("a").state.myself.is_replica and cluster.in_step("a"), "the master follows")
     assert "Manual failover user request accepted." in cluster.logged("ra")
     assert cluster.is_up()
+
+
+def test_a_write_that_a_manual_failover_pauses_is_redirected() -> None:
+    cluster = SimulatedCluster(15)
+    key = "{06S}"  # its slot is 0: a serves it
+    cluster.world.do(SetLink("a", "ra", 20_000))  # the master is paused until the replica has caught up
+    cluster.world.do(SendCommand(cluster.client("ra"), (b"CLUSTER", b"FAILOVER")))
+    manual = cluster.part("a").state.manual
+    cluster.until(lambda: cluster.part("a").state.manual is not manual, "the master pauses its clients")
+    before = len(cluster.world.trace)
+    cluster.world.do(SendCommand(cluster.client("a"), (b"SET", key.encode(), b"x")))
+    cluster.until(lambda: cluster.part("a").state.myself.is_replica, "the master follows")
+    cluster.run(1)
+    heard = [
+        event.data
+        for event in cluster.world.trace[before:]
+        if isinstance(event, Delivered) and event.target == cluster.client("a")
+    ]
+    assert b"".join(heard) == b"-MOVED 0 10.0.0.4:6379\r\n"
 
 
 def test_the_replica_that_is_further_is_elected() -> None:
