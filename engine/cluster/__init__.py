@@ -5,6 +5,7 @@
     nodes_conf  that belief as text: CLUSTER NODES, and nodes.conf
     routing     where a command must run: here, or MOVED, ASK, TRYAGAIN …
     role        the replication of this node, as the cluster decides about it
+    reasons     why all this, for those who observe the node
     bus         the links
     sending     what leaves on them: gossip and broadcasts
     receiving   what comes: handshakes, gossip, claims
@@ -35,6 +36,7 @@ from engine.cluster.election import Election
 from engine.cluster.failures import Failures
 from engine.cluster.nodes_conf import NodesConfError
 from engine.cluster.ownership import Ownership
+from engine.cluster.reasons import Reasons
 from engine.cluster.receiving import Receiver
 from engine.cluster.role import OwnRole
 from engine.cluster.routing import Routing
@@ -83,13 +85,14 @@ class Cluster:
         self.role = role = OwnRole(core.config, core.clock, replication, replica, roles)
         self.bus = bus = Bus(core)
         self.sender = Sender(core, state, bus, role)
-        self.failures = Failures(core, state, self.sender)
-        self.ownership = Ownership(core, propagation, state, role)
-        self.election = Election(core, pauses, state, role, self.sender, self.failures, self.ownership)
+        self.reasons = reasons = Reasons(core, state)
+        self.failures = Failures(core, state, self.sender, reasons)
+        self.ownership = Ownership(core, propagation, state, role, reasons)
+        self.election = Election(core, pauses, state, role, self.sender, self.failures, self.ownership, reasons)
         self.receiver = Receiver(
-            core, pubsub, state, bus, role, self.sender, self.failures, self.ownership, self.election
+            core, pubsub, state, bus, role, self.sender, self.failures, self.ownership, self.election, reasons
         )
-        self.routing = Routing(core.config, core.space, state)
+        self.routing = Routing(core.config, core.space, state, reasons)
         self.ownership.save_now = self.election.save_now = self.save_now
         self.ownership.end_manual_failover = self.election.end_manual
         bus.connected, bus.failed, bus.take = self.connected, self.not_connected, self.receiver.take
@@ -356,6 +359,8 @@ class Cluster:
                 continue
             if min(ping_delay_ms, data_delay_ms) > timeout_ms:
                 self.output.log(".", f"*** NODE {peer.name} possibly failing")
+                if self.reasons.observed:
+                    self.reasons.possibly_failing(peer, min(ping_delay_ms, data_delay_ms))
                 peer.flags |= st.PFAIL
                 newly_failing = True
         return newly_failing

@@ -22,6 +22,7 @@ from engine.cluster import state as st
 from engine.cluster.failures import Failures
 from engine.cluster.messages import Message
 from engine.cluster.ownership import Ownership
+from engine.cluster.reasons import Reasons
 from engine.cluster.role import OwnRole
 from engine.cluster.sending import Sender
 from engine.cluster.state import ClusterNode, ClusterState, ManualFailover
@@ -60,6 +61,7 @@ class Election:
         sender: Sender,
         failures: Failures,
         ownership: Ownership,
+        reasons: Reasons,
     ) -> None:
         self.config = core.config
         self.clock = core.clock
@@ -71,6 +73,7 @@ class Election:
         self.sender = sender
         self.failures = failures
         self.ownership = ownership
+        self.reasons = reasons
         self.starts_ms = 0  # when the votes of the last or the next election are asked for
         self.votes = 0
         self.asked = False
@@ -88,6 +91,8 @@ class Election:
         if myself.is_replica or not myself.slots:
             return
         refusal = self._refusal(candidate, request)
+        if self.reasons.observed:
+            self.reasons.voted(candidate, request, refusal, state.last_vote_epoch)
         if refusal:
             self.output.log("#", f"Failover auth denied to {refusal}")
             return
@@ -185,6 +190,8 @@ class Election:
             state.current_epoch += 1
             self.epoch = state.current_epoch
             self.output.log("*", f"Starting a failover election for epoch {self.epoch}.")
+            if self.reasons.observed:
+                self.reasons.election_started(self.epoch)
             self.sender.ask_for_votes()
             self.asked = True
             state.changed(evaluate=True, fsync=True)
@@ -193,20 +200,25 @@ class Election:
             self._log_cannot(WAITING_VOTES)
             return
         self.output.log("*", "Failover election won: I'm the new master.")
+        if self.reasons.observed:
+            self.reasons.elected(self.votes, self.epoch)
         if myself.config_epoch < self.epoch:
             myself.config_epoch = self.epoch
             self.output.log("*", f"configEpoch set to {self.epoch} after successful failover")
         self.take_over()
 
     def _data_too_old(self) -> bool:
+        age_ms, allowed_ms = self._data_age_ms()
+        return bool(self.config.cluster_replica_validity_factor) and age_ms > allowed_ms
+
+    def _data_age_ms(self) -> tuple[int, int]:
+        """Return how old our data is, and how old it may be."""
         config = self.config
-        if not config.cluster_replica_validity_factor:
-            return False
         age_ms = self.role.data_age_ms
         if age_ms > config.cluster_node_timeout:
             age_ms -= config.cluster_node_timeout
         validity_ms = config.cluster_node_timeout * config.cluster_replica_validity_factor
-        return age_ms > config.repl_ping_replica_period * 1000 + validity_ms
+        return age_ms, config.repl_ping_replica_period * 1000 + validity_ms
 
     def _begin(self) -> None:
         """Set the time at which votes are asked for."""
@@ -222,6 +234,9 @@ class Election:
             f"Start of election delayed for {self.starts_ms - now_ms} milliseconds (rank #{self.rank}, offset "
             f"{self.role.offset}).",
         )
+        if self.reasons.observed:
+            manual = bool(state.manual.end_ms)
+            self.reasons.election_planned(self.starts_ms - now_ms, self.rank, self.role.offset, manual)
         self.sender.pong_all(shard_only=True)
 
     def _log_cannot(self, reason: str) -> None:
@@ -229,6 +244,11 @@ class Election:
         state, now_s = self.state, self.clock.now_ms // 1000
         if reason == self.cannot and now_s - self.logged_s < RELOG_PERIOD_S:
             return
+        if self.reasons.observed and reason not in (self.cannot, WAITING_DELAY):
+            if reason == DATA_AGE:
+                self.reasons.data_too_old(*self._data_age_ms())
+            else:
+                self.reasons.cannot_stand(reason, self.votes)
         self.cannot = reason
         master = state.myself.master
         if master is not None and master.failed:
@@ -345,4 +365,6 @@ class Election:
                 candidate = min([candidate, *peer.replicas], key=lambda replica: replica.name)
         if target is not None and candidate is myself and now_ms - target.orphaned_ms > MIGRATION_DELAY_MS:
             self.output.log("*", f"Migrating to orphaned master {target.name}")
+            if self.reasons.observed:
+                self.reasons.moves_to(target, working)
             self.ownership.set_master(target)

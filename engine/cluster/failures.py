@@ -8,9 +8,11 @@ https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#failu
 """
 
 from engine.cluster import state as st
+from engine.cluster.reasons import Reasons
 from engine.cluster.sending import Sender
 from engine.cluster.state import ClusterNode, ClusterState
 from engine.core import Core
+from engine.observe.events import Condition
 
 REPORT_VALIDITY_FACTOR = 2  # times the node timeout
 FAIL_UNDO_FACTOR = 2
@@ -22,12 +24,13 @@ WRITABLE_DELAY_MS = 2000  # for which a master that starts does not take writes
 class Failures:
     """Detects failures."""
 
-    def __init__(self, core: Core, state: ClusterState, sender: Sender) -> None:
+    def __init__(self, core: Core, state: ClusterState, sender: Sender, reasons: Reasons) -> None:
         self.config = core.config
         self.clock = core.clock
         self.output = core.output
         self.state = state
         self.sender = sender
+        self.reasons = reasons
         self.first_evaluated_ms = 0
         self.in_minority_ms = 0  # when we last were among a minority
 
@@ -35,10 +38,11 @@ class Failures:
 
     def report(self, failing: ClusterNode, reporter: ClusterNode) -> None:
         """A master says that it cannot reach a node."""
-        if reporter.name not in failing.reports:
+        fresh = reporter.name not in failing.reports
+        if fresh:
             self.output.log("-", f"Node {reporter.shown} reported node {failing.shown} as not reachable.")
         failing.reports[reporter.name] = self.clock.now_ms
-        self.mark_if_failing(failing)
+        self.mark_if_failing(failing, fresh)
 
     def withdraw(self, peer: ClusterNode, reporter: ClusterNode) -> None:
         """A master says that it can reach a node."""
@@ -55,12 +59,14 @@ class Failures:
 
     # --- FAIL ---------------------------------------------------------------------------------------------------
 
-    def mark_if_failing(self, peer: ClusterNode) -> None:
+    def mark_if_failing(self, peer: ClusterNode, explain: bool = False) -> None:
         """Take a node to be down, if it does not answer us either and the majority of masters agrees."""
         state = self.state
         if not peer.flags & st.PFAIL or peer.failed:
             return
         failures = self.count_reports(peer) + state.myself.is_master
+        if self.reasons.observed and (explain or failures >= state.quorum):
+            self.reasons.failing(peer, failures)
         if failures < state.quorum:
             return
         self.output.log("*", f"Marking node {peer.shown} as failing (quorum reached).")
@@ -72,6 +78,8 @@ class Failures:
         failing = self.state.find(name)
         if failing is not None and not failing.flags & (st.FAIL | st.MYSELF):
             self.output.log("*", f"FAIL message received from {sender.shown} about {failing.shown}")
+            if self.reasons.observed:
+                self.reasons.told_failing(failing, sender)
             self._set_failed(failing)
 
     def _set_failed(self, peer: ClusterNode) -> None:
@@ -84,6 +92,8 @@ class Failures:
         if peer.flags & st.PFAIL:
             peer.flags &= ~st.PFAIL
             self.state.changed(evaluate=True)
+            if self.reasons.observed:
+                self.reasons.answers_again(peer, (), "yes: no longer PFAIL")
             return
         if not peer.failed:
             return
@@ -98,6 +108,8 @@ class Failures:
                 reason = "is reachable again and nobody is serving its slots after some time."
                 self.output.log("*", f"Clear FAIL state for node {peer.shown}: {reason}")
         if reason:
+            if self.reasons.observed:
+                self.reasons.answers_again(peer, [Condition(True, reason)], "yes: no longer FAIL")
             peer.flags &= ~st.FAIL
             self.state.changed(evaluate=True)
 
@@ -127,3 +139,5 @@ class Failures:
             return  # those who went on without it have time to say what has changed
         self.output.log("*" if ok else "#", f"Cluster state changed: {'ok' if ok else 'fail'}")
         state.ok = ok
+        if self.reasons.observed:
+            self.reasons.evaluated(ok, reachable)

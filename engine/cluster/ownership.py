@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from engine.clients.propagation import Propagation
 from engine.cluster import state as st
+from engine.cluster.reasons import Reasons
 from engine.cluster.role import OwnRole
 from engine.cluster.state import ClusterNode, ClusterState
 from engine.core import Core
@@ -24,13 +25,16 @@ class Ownership:
     save_now: Callable[[], None]
     end_manual_failover: Callable[[], None]
 
-    def __init__(self, core: Core, propagation: Propagation, state: ClusterState, role: OwnRole) -> None:
+    def __init__(
+        self, core: Core, propagation: Propagation, state: ClusterState, role: OwnRole, reasons: Reasons
+    ) -> None:
         self.config = core.config
         self.output = core.output
         self.space = core.space
         self.propagation = propagation
         self.state = state
         self.role = role
+        self.reasons = reasons
 
     # --- keys ---------------------------------------------------------------------------------------------------
 
@@ -91,6 +95,8 @@ class Ownership:
             and not mine.slots
             and (self.config.cluster_allow_replica_migration or slots.bit_count() == lost_by_mine)
         ):
+            if self.reasons.observed:
+                self.reasons.follows(claimer, slots, epoch, mine.config_epoch)
             self.output.log(
                 "*", f"Configuration change detected. Reconfiguring myself as a replica of {claimer.shown}"
             )
@@ -166,6 +172,8 @@ class Ownership:
         if other.name <= myself.name:
             return
         state.current_epoch += 1
+        if self.reasons.observed:
+            self.reasons.collided(other, myself.config_epoch, state.current_epoch)
         myself.config_epoch = state.current_epoch
         self.save_now()
         self.output.log(

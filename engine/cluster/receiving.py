@@ -19,6 +19,7 @@ from engine.cluster.election import Election
 from engine.cluster.failures import Failures
 from engine.cluster.messages import BadMessageError, Message
 from engine.cluster.ownership import Ownership
+from engine.cluster.reasons import Reasons
 from engine.cluster.role import OwnRole
 from engine.cluster.sending import Sender
 from engine.cluster.state import ClusterNode, ClusterState
@@ -42,6 +43,7 @@ class Receiver:
         failures: Failures,
         ownership: Ownership,
         election: Election,
+        reasons: Reasons,
     ) -> None:
         self.config = core.config
         self.clock = core.clock
@@ -54,11 +56,20 @@ class Receiver:
         self.failures = failures
         self.ownership = ownership
         self.election = election
+        self.reasons = reasons
         self.received = [0] * len(ms.NAMES)  # messages, by type
         self.drop_filter = NO_FILTER  # DEBUG DROP-CLUSTER-PACKET-FILTER: messages of this type are ignored
 
     def take(self, link: BusLink, data: bytes) -> None:
         """A message came, complete but perhaps not sound."""
+        if not self.reasons.observed:
+            self._take(link, data)
+            return
+        before, epoch = self.reasons.beliefs(), self.state.current_epoch
+        self._take(link, data)
+        self.reasons.learned(before, epoch, data)
+
+    def _take(self, link: BusLink, data: bytes) -> None:
         kind = int.from_bytes(data[12:14], "big")
         if kind < len(self.received):
             self.received[kind] += 1
@@ -301,6 +312,8 @@ class Receiver:
                     "-",
                     f"Node {sender.name} has old slots configuration, sending an UPDATE message about {other.name}",
                 )
+                if self.reasons.observed:
+                    self.reasons.outdated(sender, message.config_epoch, other, slot)
                 self.sender.update(sender.link, other)
                 return
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 
 from engine.clients import client as flags
 from engine.clients.client import BLOCKED_LIST, BLOCKED_STREAM, BLOCKED_ZSET, Client
+from engine.cluster.reasons import Reasons
 from engine.cluster.state import ClusterNode, ClusterState
 from engine.config import Config
 from engine.keyspace.databases import Database, Keyspace
@@ -37,10 +38,11 @@ _BLOCKED_ON_KEYS = (BLOCKED_LIST, BLOCKED_ZSET, BLOCKED_STREAM)
 class Routing:
     """Decides where commands run."""
 
-    def __init__(self, config: Config, space: Keyspace, state: ClusterState) -> None:
+    def __init__(self, config: Config, space: Keyspace, state: ClusterState, reasons: Reasons) -> None:
         self.config = config
         self.space = space
         self.state = state
+        self.reasons = reasons
 
     def serves(self, command: Command, argv: Argv) -> bool:
         """Tell whether it is certain at a glance that a command with keys may run here; `check` decides if not."""
@@ -61,7 +63,26 @@ class Routing:
             writes = False
         else:
             return
-        ctx.slot = self.slot_of(ctx, command, requests, command_flags, bool(command_flags & WRITE) or writes)
+        try:
+            ctx.slot = self.slot_of(ctx, command, requests, command_flags, bool(command_flags & WRITE) or writes)
+        except ReplyError as error:
+            if self.reasons.observed:
+                self._explain(ctx, requests, command_flags, argv, error)
+            raise
+
+    def _explain(
+        self,
+        ctx: Client,
+        requests: Iterable[tuple[Command, Argv]],
+        command_flags: int,
+        argv: Argv,
+        error: ReplyError,
+    ) -> None:
+        """Tell observers why a command does not run here."""
+        keys = [words[ref] for each, words in requests for ref in self._keys(each, words)]
+        existing = sum(_exists(self.space.databases[0], key) for key in keys)
+        asking = bool(ctx.flags & flags.ASKING or command_flags & ASKING)
+        self.reasons.redirected(argv, keys, existing, asking, error.text)
 
     def slot_of(
         self,

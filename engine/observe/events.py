@@ -298,6 +298,24 @@ class SentinelDecided(Event):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ClusterDecided(Event):
+    """A node of a cluster decided something: the question, what it looked at, and the answer."""
+
+    question: str
+    conditions: tuple[Condition, ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ClusterLearned(Event):
+    """What a node of a cluster believes has changed with a message of another one."""
+
+    kind: str  # the type of the message
+    sender: str  # the ID of the node that sent it
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SentinelEvent(Event):
     """A Sentinel published an event: its type, such as `+sdown`, and the text for subscribers."""
 

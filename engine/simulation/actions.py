@@ -42,6 +42,19 @@ class AddApplication(NamedTuple):
     period_us: int
 
 
+class AddClusterApplication(NamedTuple):
+    """Add an application to the network that writes to a cluster (see `engine.simulation.cluster_application`).
+
+    It is given the addresses of some nodes, and appends to these keys in turn.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    keys: tuple[str, ...]
+    follows: str
+    period_us: int
+
+
 class Start(NamedTuple):
     """Start the server of a host with the data on its disk; switches the machine on first if it has no power."""
 
@@ -160,6 +173,20 @@ class Heal(NamedTuple):
     b: str
 
 
+class ClosePort(NamedTuple):
+    """Have a machine's firewall reject connections to a port. Open connections are reset."""
+
+    host: str
+    port: int
+
+
+class OpenPort(NamedTuple):
+    """Have a machine's firewall accept connections to a port again."""
+
+    host: str
+    port: int
+
+
 class OpenClient(NamedTuple):
     """Connect a client, which is a separate host on the network, to a server.
 
@@ -195,6 +222,7 @@ Action = (
     AddHost
     | AddSentinel
     | AddApplication
+    | AddClusterApplication
     | Start
     | Crash
     | Terminate
@@ -210,6 +238,8 @@ Action = (
     | SetLink
     | Cut
     | Heal
+    | ClosePort
+    | OpenPort
     | OpenClient
     | SendCommand
     | RawBytes
@@ -222,6 +252,7 @@ ACTIONS: dict[str, type] = {
         AddHost,
         AddSentinel,
         AddApplication,
+        AddClusterApplication,
         Start,
         Crash,
         Terminate,
@@ -237,6 +268,8 @@ ACTIONS: dict[str, type] = {
         SetLink,
         Cut,
         Heal,
+        ClosePort,
+        OpenPort,
         OpenClient,
         SendCommand,
         RawBytes,

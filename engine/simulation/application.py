@@ -63,6 +63,11 @@ class Application:
         self.error = ""  # the last
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of its connections."""
+        return (self.connection,)
+
+    @property
     def key(self) -> bytes:
         """The list that it appends to."""
         return self.name.encode()

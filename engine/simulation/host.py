@@ -138,6 +138,7 @@ class Host:
         self.due_us = NEVER_US  # when the node's timers can run (see `reschedule`)
         self.clock_offset_us = 0  # offset of the machine's wall clock from the world's time
         self.listening: dict[int, None] = {}
+        self.closed_ports: dict[int, None] = {}  # to which the machine's firewall rejects connections
         self.links: dict[int, int] = {}  # connection numbers by the node's link numbers
         self.paused_links: dict[int, None] = {}
         self.next_link = 1
@@ -162,6 +163,12 @@ class Host:
     def address(self) -> str:
         """The server's address: `ip:port`."""
         return f"{self.ip}:{self.port}"
+
+    @property
+    def cluster_id(self) -> str:
+        """The ID of its node in a cluster; "" if it is not one, or does not run."""
+        cluster = self.node.cluster if self.node is not None else None
+        return cluster.state.myself.name if cluster is not None else ""
 
     # --- World: requests of the node during an input ------------------------------------------------------------
 
@@ -362,7 +369,7 @@ class Host:
 
         The server listens on the addresses of its `bind` setting.
         """
-        if port not in self.listening or self.node is None:
+        if port not in self.listening or port in self.closed_ports or self.node is None:
             return False
         bound = {address.removeprefix("-") for address in self.node.config.bind}
         near = source in (self.ip, "127.0.0.1")  # a client on the same machine reaches every address

@@ -15,6 +15,7 @@ from engine.replication.replica import REPL_STATE_CONNECTED
 from engine.sentinel.instances import MASTER_DOWN, S_DOWN, Master
 from engine.sentinel.process import SentinelNode
 from engine.simulation.actions import PROMPT
+from engine.simulation.application import Application
 from engine.simulation.network import SimulatedConnection
 from engine.simulation.world import World
 from engine.values.list import ListValue
@@ -192,6 +193,8 @@ def application_views(world: World) -> list[ApplicationView]:
     """Return every application."""
     views: list[ApplicationView] = []
     for name, app in world.applications.items():
+        if not isinstance(app, Application):
+            continue
         missing: dict[str, int] = {}
         for host, machine in world.hosts.items():
             if machine.node is not None and not isinstance(machine.node, SentinelNode):

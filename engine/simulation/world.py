@@ -23,6 +23,7 @@ from engine.simulation import actions
 from engine.simulation.actions import Action, ActionError
 from engine.simulation.application import Application
 from engine.simulation.client import ClientHost
+from engine.simulation.cluster_application import ClusterApplication
 from engine.simulation.gateway import Gateway
 from engine.simulation.host import BASE_DIRECTIVES, NOTICEABLE_US, SENTINEL_CONFIG_PATH, Host
 from engine.simulation.network import DOWN, PAUSED, RUNNING, Network, SimulatedConnection
@@ -37,7 +38,7 @@ _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 
 _new = tuple.__new__  # creates a named tuple in half the time
 
-Machine = Host | ClientHost | Application | Gateway
+Machine = Host | ClientHost | Application | ClusterApplication | Gateway
 
 
 class World:
@@ -51,7 +52,7 @@ class World:
         self.steps = 0
         self.hosts: dict[str, Host] = {}
         self.clients: dict[str, ClientHost] = {}
-        self.applications: dict[str, Application] = {}
+        self.applications: dict[str, Application | ClusterApplication] = {}
         self.machines: dict[str, Machine] = {}
         self.gateway: Gateway | None = None  # the access to real connections, if there is one
         self.network = Network(self)
@@ -320,6 +321,15 @@ class World:
         self.applications[name] = self.machines[name] = made
         self.later(period_us, "application", name)
 
+    def _check_add_cluster_application(self, action: actions.AddClusterApplication) -> None:
+        self._check_add_application(actions.AddApplication(action.name, action.nodes, "", "", action.period_us))
+
+    def _do_add_cluster_application(self, action: actions.AddClusterApplication) -> None:
+        ip = f"172.16.9.{1 + len(self.applications)}"
+        made = ClusterApplication(self, ip=ip, **action._asdict())
+        self.applications[made.name] = self.machines[made.name] = made
+        self.later(made.period_us, "application", made.name)
+
     def _configure(self, host: Host, directives: tuple[str, ...], base: bool = True) -> None:
         lines = [f"port {host.port}", *BASE_DIRECTIVES, *directives] if base else directives
         host.disk.write(host.config_path, "".join(f"{line}\n" for line in lines).encode())
@@ -437,6 +447,20 @@ class World:
 
     def _do_heal(self, action: actions.Heal) -> None:
         self.network.heal(action.a, action.b)
+
+    def _do_close_port(self, action: actions.ClosePort) -> None:
+        self.hosts[action.host].closed_ports[action.port] = None
+        for connection in list(self.network.connections.values()):
+            if connection.open and connection.target == action.host and connection.port == action.port:
+                for end in (connection.source, connection.target):
+                    self.network.reset(connection, end)
+
+    def _check_open_port(self, action: actions.OpenPort) -> None:
+        if action.port not in self.hosts[action.host].closed_ports:
+            raise ActionError(f"the port {action.port} of {action.host} is open")
+
+    def _do_open_port(self, action: actions.OpenPort) -> None:
+        del self.hosts[action.host].closed_ports[action.port]
 
     def _check_open_client(self, action: actions.OpenClient) -> None:
         if action.client in self.hosts:

@@ -8,8 +8,9 @@ import threading
 import time
 from typing import Any
 
-from engine.simulation.actions import AddApplication
+from engine.simulation.actions import AddApplication, AddClusterApplication
 from engine.simulation.application import Application
+from engine.simulation.cluster_application import ClusterApplication
 
 POLL_S = 0.01
 
@@ -17,8 +18,9 @@ POLL_S = 0.01
 class _Connection:
     """What an application sees of a connection."""
 
-    def __init__(self, number: int, sock: socket.socket) -> None:
+    def __init__(self, number: int, link: int, sock: socket.socket) -> None:
         self.number = number
+        self.link = link
         self.sock = sock
         self.open = False
 
@@ -30,14 +32,15 @@ class _Connection:
 class RealApplication:
     """A thread in which an application runs: it is the network and the world of it."""
 
-    def __init__(self, action: AddApplication, ip: str, real: Any) -> None:
+    def __init__(self, action: AddApplication | AddClusterApplication, ip: str, real: Any) -> None:
         self.ip = ip
         self.real = real  # makes a scenario's address a real one
         self.network = self
         self.connections: dict[int, _Connection] = {}
         self.lock = threading.Lock()
         self.selector = selectors.DefaultSelector()
-        self.app = Application(self, ip=ip, **{**action._asdict(), "name": action.name})  # type: ignore[arg-type]
+        kind: Any = ClusterApplication if isinstance(action, AddClusterApplication) else Application
+        self.app: Any = kind(self, ip=ip, **action._asdict())
         self.made = 0
         self.ends = False
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -53,7 +56,7 @@ class RealApplication:
         self.made += 1
         sock = socket.socket()
         sock.setblocking(False)
-        connection = self.connections[self.made] = _Connection(self.made, sock)
+        connection = self.connections[self.made] = _Connection(self.made, link, sock)
         with contextlib.suppress(OSError):
             sock.bind((self.ip, 0))
         host, port = self.real(ip, port)
@@ -93,12 +96,14 @@ class RealApplication:
             error = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 self._forget(connection)
-                if connection.number == self.app.connection:
-                    self.app.refused(1, "Connection refused" if error == errno.ECONNREFUSED else str(error))
+                if connection.number in self.app.numbers:
+                    self.app.refused(
+                        connection.link, "Connection refused" if error == errno.ECONNREFUSED else str(error)
+                    )
                 return
             connection.open = True
             self.selector.modify(connection.sock, selectors.EVENT_READ, connection)
-            self.app.opened(connection)  # type: ignore[arg-type]
+            self.app.opened(connection)
             return
         try:
             data = connection.sock.recv(1 << 16)
@@ -107,10 +112,10 @@ class RealApplication:
         except OSError:
             data = b""
         if data:
-            self.app.read(connection, data)  # type: ignore[arg-type]
+            self.app.read(connection, data)
         else:
             self._forget(connection)
-            self.app.closed(connection, 1)  # type: ignore[arg-type]
+            self.app.closed(connection, connection.link)
 
     def close(self) -> None:
         """End it."""

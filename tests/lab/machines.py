@@ -22,12 +22,16 @@ from typing import Any, NamedTuple
 
 import redis
 
+from engine.cluster.state import BUS_PORT_OFFSET
 from engine.protocol.resp import encode_command
 from engine.simulation import actions
 from engine.simulation.actions import Action, ActionError
+from engine.simulation.cluster_application import ClusterApplication
+from engine.simulation.cluster_state import ClusterView, WriterView
 from engine.simulation.state import NO_ID, ApplicationView, BeliefView, MemberView, NodeView, ReplicaView
 from tests.clients.ours import start_ours
 from tests.lab.applications import RealApplication
+from tests.lab.real_clusters import cluster_views, string, text_of, writer_view
 from tests.lab.wires import Wires, slim_socket
 from tests.real import Program
 from tests.waiting import PATIENCE_S
@@ -37,6 +41,15 @@ ROOT = Path(__file__).parents[2]
 STARTS_WITHIN_S = 20.0
 _ADDRESS = re.compile(r"\b172\.16\.(\d+\.\d+)(?:([ :])(\d+))?\b")
 _REPLICA = re.compile(r"slave\d+")
+
+
+def low_port(ip: str) -> int:
+    """Return a free port of an address whose bus port, 10,000 above, is none that systems hand out."""
+    while True:
+        port = random.randrange(10_000, 22_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind((ip, port))
+            return port
 
 
 def can_host() -> bool:
@@ -62,6 +75,10 @@ class Machine:
         self.paused = False
         self.sentinel = False
         self.client: Any = None
+        self.in_cluster = False
+        self.bus: socket.socket | None = None  # where others find its bus, if it belongs to a cluster
+        self.bus_port = 0
+        self.cluster_id = ""  # of its node, as of its last start
 
     @property
     def config(self) -> str:
@@ -181,7 +198,7 @@ class Machines:
     def _add_host(self, action: actions.AddHost) -> None:
         ip, _, port = action.address.rpartition(":")
         machine = Machine(action.name, action.address, self.here(ip), f"{self.root}/{action.name}")
-        machine.listener.bind((machine.ip, self.ports.get(port, 0)))
+        machine.listener.bind((machine.ip, self.ports.get(port) or low_port(machine.ip)))
         self.ports[port] = machine.listener.getsockname()[1]
         machine.listener.listen()
         with socket.socket() as sock:
@@ -190,14 +207,38 @@ class Machines:
         self.wires.add(action.name, machine.ip, machine.listener, machine.port)
         self.hosts[action.name] = machine
         os.makedirs(f"{machine.directory}/data")
+        if any(line.split() == ["cluster-enabled", "yes"] for line in action.directives):
+            machine.in_cluster = True
+            machine.bus_port = low_port(machine.ip)
+            self._open_bus(machine)
         self._directives(actions.Directives(action.name, action.directives))
+
+    def _open_bus(self, machine: Machine) -> None:
+        """Listen where other nodes expect a bus: 10,000 above the port for clients."""
+        machine.bus = slim_socket()
+        machine.bus.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        machine.bus.bind((machine.ip, machine.listener.getsockname()[1] + BUS_PORT_OFFSET))
+        machine.bus.listen()
+        self.wires.add(machine.name, machine.ip, machine.bus, machine.bus_port)
+
+    def _close_port(self, action: actions.ClosePort) -> None:
+        machine = self.hosts[action.host]
+        if machine.bus is None or action.port != int(machine.address.rpartition(":")[2]) + BUS_PORT_OFFSET:
+            raise ActionError("real servers cannot close another port than that of the bus")
+        self.wires.close_door(machine.bus)
+
+    def _open_port(self, action: actions.OpenPort) -> None:
+        self._open_bus(self.hosts[action.host])
+
+    def _add_cluster_application(self, action: actions.AddClusterApplication) -> None:
+        self._add_application(action)
 
     def _add_sentinel(self, action: actions.AddSentinel) -> None:
         self._add_host(actions.AddHost(action.name, action.address))
         self.hosts[action.name].sentinel = True
         self._directives(actions.Directives(action.name, action.directives))
 
-    def _add_application(self, action: actions.AddApplication) -> None:
+    def _add_application(self, action: actions.AddApplication | actions.AddClusterApplication) -> None:
         ip = f"127.{self.network}.201.{1 + len(self.applications)}"
         self.wires.add(action.name, ip)
 
@@ -211,6 +252,11 @@ class Machines:
         host, _, port = address.rpartition(":")
         host = host.replace(f"127.{self.network}.", "172.16.")
         return f"{host}:{next((told for told, here in self.ports.items() if str(here) == port), port)}"
+
+    def told(self, data: bytes) -> bytes:
+        """Return replies with the addresses in them as the scenario names them."""
+        address = re.compile(rb"\b127\.%d\.\d+\.\d+:\d+\b" % self.network)
+        return address.sub(lambda found: self.back(found[0].decode()).encode(), data)
 
     def _directives(self, action: actions.Directives) -> None:
         machine = self.hosts[action.host]
@@ -227,7 +273,15 @@ class Machines:
             text = "".join(f"{line}\n" for line in (*own, *map(self.here, action.directives)))
             Path(machine.config).write_text(text)
             return
+        port = machine.listener.getsockname()[1]
+        in_cluster = [
+            f"cluster-port {machine.bus_port}",
+            f"cluster-announce-ip {machine.ip}",
+            f"cluster-announce-port {port}",
+            f"cluster-announce-bus-port {port + BUS_PORT_OFFSET}",
+        ]
         lines = [
+            *(in_cluster if machine.in_cluster else []),
             f"bind {machine.ip}",
             f"port {machine.port}",
             f"bind-source-addr {machine.ip}",
@@ -260,6 +314,8 @@ class Machines:
         while time.monotonic() < end and machine.state == "up":
             with contextlib.suppress(redis.RedisError, OSError):
                 if machine.client.ping():
+                    if machine.in_cluster:
+                        machine.cluster_id = str(text_of(machine.client.execute_command("CLUSTER", "MYID")))
                     return
             time.sleep(0.01)
         raise ActionError(f"{action.host} does not start: {machine.log[-500:]}")
@@ -387,10 +443,21 @@ class Machines:
                 )  # fmt: skip
         return found
 
+    def clusters(self) -> dict[str, ClusterView]:
+        """Return what each node of a cluster that runs believes."""
+        return cluster_views(self.hosts, self.back)
+
+    def writers(self) -> dict[str, WriterView]:
+        """Return every application that writes to a cluster."""
+        apps = {name: real for name, real in self.applications.items() if isinstance(real.app, ClusterApplication)}
+        return {name: writer_view(real, self.hosts, self.back) for name, real in apps.items()}
+
     def running(self) -> dict[str, ApplicationView]:
-        """Return every application."""
+        """Return every application that writes to one node."""
         views: dict[str, ApplicationView] = {}
         for name, real in self.applications.items():
+            if isinstance(real.app, ClusterApplication):
+                continue
             with real.lock:
                 app = real.app
                 numbers, view = list(app.acknowledged), ApplicationView(
@@ -410,6 +477,9 @@ class Machines:
         client = self.hosts[name].client
         if self.hosts[name].state != "up" or self.hosts[name].sentinel:
             return {}
+        if self.hosts[name].in_cluster:
+            found = {key: string(self.hosts[name], key) for key in client.keys("*")}
+            return {key: value for key, value in found.items() if value is not None}
         return {key: client.get(key) for key in client.keys("*") if client.type(key) in (b"string", "string")}
 
     def digest_of(self, name: str) -> str:

@@ -114,7 +114,7 @@ class RealRunner:
             for client in (name, PROMPT + name):
                 if client in machines.clients:
                     told += machines.clients[client].listen()[heard.get(client, 0) :]
-            return told
+            return machines.told(told)
 
         for line in step.do:
             run_line(machines, line, self.spec.clients)  # type: ignore[arg-type]
@@ -135,9 +135,9 @@ class RealRunner:
         nodes = machines.look()
         for wanted in (step.until, step.expect):
             if wanted:
-                so = Findings(nodes, machines.beliefs(), machines.running())
+                so = Findings(nodes, machines.beliefs(), machines.running(), machines.clusters(), machines.writers())
                 yield from unmet(wanted, so, machines.data_of)
-        if self.spec.sentinels:
+        if self.spec.sentinels or any(machine.in_cluster for machine in machines.hosts.values()):
             return  # how often replicas were connected again, and what was written, depends on the moment
         found = summaries(nodes, {name: machines.digest_of(name) for name in nodes})
         for name, summary in expected.items():

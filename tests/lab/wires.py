@@ -19,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.simulation.network import LOST, SEGMENT_BYTES, SILENT, UP, WINDOW_BYTES
 from tests.waiting import PATIENCE_S
@@ -72,11 +72,20 @@ class Way:
         self.size_bytes += len(data)
 
 
+class Door(NamedTuple):
+    """Where a host is found: its name, and the address at which its server really listens."""
+
+    host: str
+    address: tuple[str, int]
+
+
 class Wire:
     """A connection: the socket of the one who dialled, and that of the one who was dialled once the call went on."""
 
-    def __init__(self, number: int, source: str, target: str, near: socket.socket) -> None:
+    def __init__(self, number: int, source: str, door: Door, near: socket.socket) -> None:
         self.number = number
+        self.door = door
+        target = door.host
         self.forward = Way(source, target)
         self.backward = Way(target, source)
         self.ends: dict[str, socket.socket] = {source: near}
@@ -106,8 +115,7 @@ class Wires:
     def __init__(self) -> None:
         self.paths: dict[tuple[str, str], Path] = {}
         self.hosts: dict[str, str] = {}  # name by IP
-        self.listeners: dict[socket.socket, str] = {}
-        self.targets: dict[str, tuple[str, int]] = {}  # where a host's server really listens
+        self.listeners: dict[socket.socket, Door] = {}
         self.wires: list[Wire] = []
         self.taps: list[Tap] = []
         self.count = 0
@@ -135,9 +143,19 @@ class Wires:
         with self.lock:
             self.hosts[ip] = name
             if listener is not None:
-                self.targets[name] = ip, port
-                self.listeners[listener] = name
+                self.listeners[listener] = Door(name, (ip, port))
         self.wake.send(b"!")
+
+    def close_door(self, listener: socket.socket) -> None:
+        """See `actions.ClosePort`."""
+        with self.lock:
+            door = self.listeners.pop(listener)
+            for wire in self.wires:
+                if wire.door == door:
+                    for host in list(wire.ends):
+                        wire.close(host, reset=True)
+        self.wake.send(b"!")
+        listener.close()
 
     def set_link(self, a: str, b: str, latency_us: int, bytes_per_s: int) -> None:
         """See `actions.SetLink`."""
@@ -190,9 +208,9 @@ class Wires:
             with self.lock:
                 if self.waker in ready:
                     self.waker.recv(4096)
-                for listener, name in self.listeners.items():
+                for listener, door in self.listeners.items():
                     if listener in ready:
-                        self._accept(listener, name)
+                        self._accept(listener, door)
                 for wire in list(self.wires):
                     self._serve(wire)
                 self.wires = [wire for wire in self.wires if wire.ends]
@@ -226,20 +244,20 @@ class Wires:
             return True
         return way.target in wire.ends and way.size_bytes < HELD_BYTES_MAX and self._passes(way)
 
-    def _accept(self, listener: socket.socket, target: str) -> None:
+    def _accept(self, listener: socket.socket, door: Door) -> None:
         near, (ip, _) = listener.accept()
         near.setblocking(False)
         self.count += 1
-        self.wires.append(Wire(self.count, self.hosts.get(ip, ip), target, near))
+        self.wires.append(Wire(self.count, self.hosts.get(ip, ip), door, near))
 
     def _dial(self, wire: Wire) -> None:
         source, target = wire.forward.source, wire.forward.target
-        ip = next(ip for ip, name in self.hosts.items() if name == source)
+        ip = next((ip for ip, name in self.hosts.items() if name == source), source)  # MIGRATE calls from any address
         far = slim_socket()
         try:
             far.bind((ip, 0))  # so that the host sees who it is that calls
             far.settimeout(PATIENCE_S)
-            far.connect(self.targets[target])
+            far.connect(wire.door.address)
         except OSError:
             far.close()
             wire.close(source, reset=True)

@@ -4,8 +4,10 @@ start A · crash A (SIGKILL) · stop A (SIGTERM) · pause A · continue A · plu
 cut A B [silent | reset | half-open] [both | a-b | b-a] · heal A B · slow A B MILLISECONDS [BYTES-PER-SECOND]
 add C 172.16.6.59:6379 ["directive value" …] · add-sentinel S4 172.16.6.104:26379 ["directive value" …]
 directives A ["directive value" …]
+close-port A PORT · open-port A PORT    A's firewall rejects connections to a port
+form A B C D/A     a cluster: the slots are divided among A, B and C, and D becomes a replica of A
 clock A SECONDS    A's wall clock is so far ahead of the others from now on (or behind: -3600)
-NAME> COMMAND …    a command: from a client of that name, or at the prompt of that node
+NAME> COMMAND …    a command: from a client of that name, or at the prompt of that node; {id:A} is A's node ID
 write NAME COUNT [BYTES]    so many SETs of values of that size
 close NAME · wait SECONDS
 """
@@ -15,6 +17,7 @@ import shlex
 from engine.simulation import actions
 from engine.simulation.actions import PROMPT, Action, ActionError
 from engine.simulation.history import History
+from tutor.lab import clusters as cl
 from tutor.prompt.replies import NotRespError, ReplyParser
 from tutor.prompt.words import split_args
 
@@ -33,6 +36,9 @@ USAGE = {
     "heal": "heal A B",
     "slow": "slow A B MILLISECONDS [BYTES-PER-SECOND]",
     "clock": "clock NODE SECONDS",
+    "close-port": "close-port NODE PORT",
+    "open-port": "open-port NODE PORT",
+    "form": cl.USAGE,
     "add": "add NEW ADDRESS [DIRECTIVE …]",
     "add-sentinel": "add-sentinel NEW ADDRESS [DIRECTIVE …]",
     "directives": "directives NODE [DIRECTIVE …]",
@@ -41,7 +47,27 @@ USAGE = {
     "wait": "wait SECONDS",
     "goto": "goto SECONDS",
 }
-NAMES = (*VERBS, "cut", "heal", "slow", "clock", "add", "add-sentinel", "directives", "write", "close", "wait")
+NAMES = (
+    *VERBS,
+    "cut",
+    "heal",
+    "slow",
+    "clock",
+    "close-port",
+    "open-port",
+    "form",
+    "add",
+    "add-sentinel",
+    "directives",
+    "write",
+    "close",
+    "wait",
+)
+PORTS: dict[str, type[actions.ClosePort] | type[actions.OpenPort]] = {
+    "close-port": actions.ClosePort,
+    "open-port": actions.OpenPort,
+}
+PORT_DIGITS = 5
 CLOCK_DIGITS = 9  # of the seconds that a clock is off: some thirty years
 
 
@@ -63,6 +89,13 @@ def run_line(history: History, text: str, clients: dict[str, str]) -> None:
             raise ActionError(USAGE["wait"])
         history.run(history.world.now_us + int(float(words[0]) * 1_000_000))
         return
+    if verb == "form":
+        for each in cl.commands(words, history.world.hosts):
+            if isinstance(each, int):
+                history.run(history.world.now_us + each)
+            else:
+                speak(history, each[0], tuple(each[1].encode().split()), clients)
+        return
     if verb == "write":
         if len(words) not in (2, 3) or not all(word.isdigit() for word in words[1:]):
             raise ActionError(USAGE["write"])
@@ -78,6 +111,7 @@ def speak(history: History, name: str, argv: tuple[bytes, ...], clients: dict[st
     world = history.world
     host = clients.get(name, name)
     client = name if name in clients else PROMPT + name
+    argv = tuple(cl.identify(word, world.hosts) for word in argv)
     if host not in world.hosts:
         raise ActionError(f"there is no client or node {name}")
     known = world.clients.get(client)
@@ -101,6 +135,8 @@ def action_of(verb: str, words: list[str]) -> Action:
         return actions.SetLink(words[0], words[1], int(words[2]) * 1000, int(words[3]) if len(words) > 3 else 0)
     if verb == "clock" and len(words) == 2 and words[1].removeprefix("-").isdigit() and len(words[1]) <= CLOCK_DIGITS:
         return actions.SetClock(words[0], int(words[1]) * 1_000_000)
+    if verb in PORTS and len(words) == 2 and words[1].isdigit() and len(words[1]) <= PORT_DIGITS:
+        return PORTS[verb](words[0], int(words[1]))
     if verb == "add" and len(words) >= 2:
         return actions.AddHost(words[0], words[1], tuple(words[2:]))
     if verb == "add-sentinel" and len(words) >= 2:
@@ -141,6 +177,12 @@ def describe(action: Action) -> str:
             return " ".join([f"add-sentinel {name} {address}", *(f'"{line}"' for line in directives)])
         case actions.AddApplication(name, sentinels, master, address, _):
             return f"{name} asks {' '.join(sentinels)} for {master}" if sentinels else f"{name} writes to {address}"
+        case actions.AddClusterApplication(name, nodes, _, _, _):
+            return f"{name} writes to the cluster of {' '.join(nodes)}"
+        case actions.ClosePort(host, port):
+            return f"close-port {host} {port}"
+        case actions.OpenPort(host, port):
+            return f"open-port {host} {port}"
         case actions.SetLink(a, b, latency_us, speed):
             return f"slow {a} {b} {latency_us // 1000}" + (f" {speed}" if speed else "")
         case actions.SetClock(host, offset_us):

@@ -5,14 +5,17 @@ It is read once, as far as the history has gone, beyond the present place too; g
 
 from bisect import bisect_left, bisect_right
 
+from engine.observe.events import ClusterLearned
 from engine.simulation.history import History
-from engine.simulation.trace import Delivered, Sent
+from engine.simulation.trace import Delivered, NodeEvent, Sent
 from tutor.lab.actions import shown
 from tutor.lab.drawing import NOTHING, ChosenMessage, Text
+from tutor.lab.explain import Part
 from tutor.lab.format import EventFormatter, Row
 from tutor.pictures.letters import Letters
 
 PARTS_MAX = 20  # of a message that is opened
+ID_DIGITS = 40
 SPANS_MAX = 60  # of each of them
 
 
@@ -79,9 +82,17 @@ class EventLog:
         number = self.rows[at][0]
         event = self.history.trace[number]
         rows = self._bytes(event) if isinstance(event, Sent) else self._told(number)
+        if isinstance(event, NodeEvent) and isinstance(event.event, ClusterLearned):
+            rows += self._message(event.cause)
         if event.cause >= 0:
             rows.append([("because of event ", "dim"), (f"{event.cause}: {self._because(event.cause)}", "dim")])
         return rows
+
+    def _message(self, cause: int) -> list[Text]:
+        """Return the bytes from which a node has learned something."""
+        delivered = self.history.trace[cause]
+        sent = self.history.trace[delivered.sent] if isinstance(delivered, Delivered) else None
+        return self._bytes(sent) if isinstance(sent, Sent) else []
 
     def _bytes(self, sent: Sent) -> list[Text]:
         parts = self.formatter.parts.get(sent.number, [])
@@ -94,10 +105,14 @@ class EventLog:
             for span in list(part.spans())[:SPANS_MAX]:
                 told = f"  {span.meaning}" if span.meaning else ""
                 rows.append([(f"{span.offset:>6} ", "dim"), (f"{span.data[:8].hex(' '):<24}", ""),
-                             (f" {span.field}: ", "strong"), (span.value, ""), (told, "dim")])  # fmt: skip
+                             (f" {span.field}: ", "strong"), (self._value(part, span.value), ""),
+                             (told, "dim")])  # fmt: skip
         if not parts:
             rows.append([("the rest of it comes in a later message", "dim")])
         return rows
+
+    def _value(self, part: Part, value: str) -> str:
+        return self.formatter.bus.named(value) if part.kind == "bus" and len(value) == ID_DIGITS else value
 
     def _told(self, number: int) -> list[Text]:
         lines = self.rows_of(number)
@@ -110,6 +125,11 @@ class EventLog:
         cause = self.history.trace[number]
         if isinstance(cause, Delivered):
             said = next(iter(self.rows_of(cause.sent)), None)
-            return f"{shown(said[2])} said {said[4]}" if said else "what had arrived"
+            if said:
+                return f"{shown(said[2])} said {said[4]}"
+            parts = self.formatter.parts.get(cause.sent)
+            if parts and parts[0].kind == "bus":
+                return f"{shown(cause.source)} said {self.formatter.bus.named(parts[0].summary)}"
+            return "what had arrived"
         row = next(iter(self.rows_of(number)), None)
         return f"{shown(row[2])} {row[4]}" if row else type(cause).__name__.lower()

@@ -6,21 +6,25 @@ replication stream with its offset before and after. The spans of the parts foll
 from the first byte of a direction on; what is not complete yet is in `rest`, and what cannot be read is one part that
 says so.
 
+A connection of the cluster bus (`tutor.lab.bus`) consists of messages of the kind bus.
+
 The replication protocol: https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from engine.cluster.messages import SIGNATURE, length_of
 from tutor.explain.rdb import Span, show
 from tutor.explain.rdb import explain as explain_rdb
+from tutor.lab import bus
 
 LONGEST_SUMMARY = 44
 
 
 class Part(NamedTuple):
     """Bytes that say one thing: `kind` is command, reply, psync, ack, fullresync, continue, newline, alive, size,
-    snapshot, mark, stream or unreadable. Offsets of the stream are -1 where there are none.
+    snapshot, mark, stream, bus or unreadable. Offsets of the stream are -1 where there are none.
     """
 
     start: int  # in the direction
@@ -39,6 +43,8 @@ class Part(NamedTuple):
         """Yield what covers its bytes."""
         if self.kind == "snapshot":
             yield from explain_rdb(self.data, self.start)
+        elif self.kind == "bus":
+            yield from bus.spans_of(self.data, self.start)
         elif self.kind in _WHOLE:
             field, meaning = _WHOLE[self.kind]
             yield Span(self.start, self.data, field, meaning, self.summary)
@@ -103,6 +109,8 @@ class LinkDecoder:
             return Part(way.at, bytes(buffer), "unreadable", show(bytes(buffer[:32])))
         if way.state == "snapshot":
             return self._snapshot(way)
+        if way.state == "talk" and SIGNATURE.startswith(bytes(buffer[:4])):
+            return self._bus(way)
         if way.state == "mark":
             if len(buffer) < len(way.mark):
                 return None
@@ -157,6 +165,16 @@ class LinkDecoder:
             name = f" {words[1][:4].decode()}…" if len(words) > 1 else ""
             return Part(way.at, data, "continue", f"+CONTINUE{name}")
         return Part(way.at, data, "reply", reply_summary(data))
+
+    def _bus(self, way: _Direction) -> Part | None:
+        if len(way.buffer) < 8:
+            return None
+        length = length_of(way.buffer)
+        if length is None:
+            way.state = "lost"
+            return self._next(way, False)
+        data = bytes(way.buffer[:length])
+        return Part(way.at, data, "bus", bus.summary_of(data)) if len(data) == length else None
 
     def _header(self, way: _Direction) -> Part | None:
         buffer = way.buffer

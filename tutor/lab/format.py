@@ -15,6 +15,7 @@ from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US
 from tutor.lab.actions import describe, shown
 from tutor.lab.explain import LinkDecoder, Part
+from tutor.lab.gossip import BusTalk
 from tutor.lab.routine import Routine, said_by_sentinel
 from tutor.pictures.letters import Letters
 
@@ -39,7 +40,9 @@ class EventFormatter:
         self.parts: dict[int, list[Part]] = {}  # number of a Sent → what was complete with it
         self.acks: dict[int, str] = {}
         self.routine = Routine()
-        self.names: dict[str, str] = {}  # of Sentinels by their IDs, of machines by their addresses
+        self.names: dict[str, str] = {}  # of Sentinels and nodes of clusters by their IDs, of machines by addresses
+        self.bus = BusTalk(self.names)
+        self.from_program = False  # whether the last bytes that arrived were sent by an application
 
     def rows(self, event: TraceEvent) -> Iterator[Row]:
         """Yield what there is to show of an event: number, kind of line, who, to whom, text."""
@@ -52,13 +55,14 @@ class EventFormatter:
                 self.diallers[link] = source
                 self.routine.dialled(link, source, target)
             case trace.Opened(source=source, target=target):
-                if self.routine.is_news(source, target, "connected"):
+                if self._is_news(source, target, "connected"):
                     yield number, "+", source, target, "connected"
             case trace.Refused(source=source, target=target, reason=reason):
-                if self.routine.is_news(source, target, reason):
+                if self._is_news(source, target, reason):
                     yield number, "x", source, target, reason
             case trace.Hungup(source=source, target=target, reset=reset):
-                if reset or source not in self.routine.keys or self.routine.is_news(source, target, "closed"):
+                news = source not in self.routine.keys or self.routine.is_news(source, target, "closed")
+                if self.bus.is_news(source, target, f"closed {reset}") and (reset or news):
                     yield number, "x", source, target, "connection reset" if reset else "connection closed"
             case trace.Sent():
                 yield from self._sent(event)
@@ -70,6 +74,11 @@ class EventFormatter:
                 yield number, "*", host, "", f"ends: {reason}"
             case trace.DiskUsed(host=host, operation="power cut", size_bytes=size):
                 yield number, "*", host, "", f"power cut: {size} B that were not fsynced are gone"
+            case trace.Delivered(source=source):
+                self.from_program = source in self.routine.busy
+            case trace.NodeEvent(host=host, event=events.ClusterDecided() | events.ClusterLearned() as decision):
+                for text in self.bus.told(host, decision, self.from_program):
+                    yield number, "?", host, "", text
             case trace.NodeEvent(host=host, event=node_event):
                 for text in self.why(node_event):
                     yield number, "?", host, "", text
@@ -78,7 +87,7 @@ class EventFormatter:
         conversation = self.conversations.setdefault(sent.link, LinkDecoder())
         parts = conversation.feed(self.diallers.get(sent.link) == sent.source, sent.data)
         self.parts[sent.number] = parts
-        if self.routine.hides(sent, parts):
+        if self.bus.hides(sent, parts) or self.routine.hides(sent, parts):
             return
         size = f"{len(sent.data)} B"
         if not parts:
@@ -106,16 +115,26 @@ class EventFormatter:
             yield sent.number, ">", sent.source, sent.target, f"and {len(parts) - 3} more  {rest} B{where}"
 
     def _summary(self, link: int, part: Part) -> str:
+        if part.kind == "bus":
+            return self.bus.named(part.summary)
         said = said_by_sentinel(part.data) if link in self.routine.links else ""
         return self.named(said) if said else self.lettered(part.summary)
 
+    def _is_news(self, source: str, target: str, what: str) -> bool:
+        """Tell whether the same did not come of the attempt before to connect two machines."""
+        return self.routine.is_news(source, target, what) and self.bus.is_news(source, target, what)
+
     def _acted(self, action: object) -> None:
+        self.bus.acted(action)
         match action:
             case actions.AddHost(name=name, address=address):
                 self.names[address] = name
             case actions.AddSentinel(name=name, address=address):
                 self.names[address] = name
                 self.routine.busy[name] = None
+            case actions.AddClusterApplication(name=name, keys=keys):
+                self.routine.busy[name] = None
+                self.routine.keys.update(dict.fromkeys(keys))
             case actions.AddApplication(name=name):
                 self.routine.busy[name] = None
                 self.routine.keys[name] = None
@@ -141,7 +160,7 @@ class EventFormatter:
                 yield f"  → {f'+CONTINUE, then {size} B of the backlog' if granted else 'a full resynchronization'}"
             case events.RoleChanged(role=role, master=master, reason=reason):
                 what = "a master" if role == "master" else f"a replica of {master}"
-                yield f"is now {what}: {reason}"
+                yield f"is now {what}" + (f": {reason}" if reason else "")
             case events.ReplicationIdChanged(replid=replid, replid2=former, second_offset=second, reason=reason):
                 more = f", {name(former)} below {second}" if former else ""
                 yield f"ID {name(replid)}{more}: {self.lettered(reason)}"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.simulation.actions import ActionError
+from engine.simulation.cluster_application import FOLLOWS
 from tutor.lab.actions import NAMES, action_of
+from tutor.lab.clusters import ID, groups, wrong_expectation
 from tutor.lab.model import NOT_REAL, ScenarioSpec
 from tutor.lesson.model import Problem
 from tutor.lesson.sources import Document, UnreadableSource, clean, read_text
@@ -88,8 +90,15 @@ def _check(spec: ScenarioSpec, path: str, lines: dict[tuple[Any, ...], int]) -> 
             raise wrong(
                 f"an application needs a unique name of letters and digits, not {name!r}", "applications", name
             )
-        if bool(application.asks) == bool(application.writes_to):
-            raise wrong("an application either asks Sentinels or writes to a node", "applications", name)
+        ways = bool(application.asks) + bool(application.writes_to) + bool(application.cluster)
+        if ways != 1:
+            text = "an application either asks Sentinels or writes to a node or to a cluster"
+            raise wrong(text, "applications", name)
+        if application.follows not in FOLLOWS:
+            raise wrong(f"follows is one of {', '.join(FOLLOWS)}", "applications", name, "follows")
+        for other in application.cluster:
+            if other not in spec.nodes:
+                raise wrong(f"there is no node {other}", "applications", name, "cluster")
         for other in application.asks:
             if other not in spec.sentinels:
                 raise wrong(f"there is no Sentinel {other}", "applications", name, "asks")
@@ -122,6 +131,9 @@ def _check(spec: ScenarioSpec, path: str, lines: dict[tuple[Any, ...], int]) -> 
                     value = getattr(expect, what)
                     if value is not None and value not in allowed:
                         raise wrong(f"{what} is {' or '.join(allowed)}, not {value!r}", *here, field, name, what)
+                reason = wrong_expectation(expect, known)
+                if reason:
+                    raise wrong(reason, *here, field, name)
                 for what in ("same_offset", "same_data", "same_id", "other_id", "follows", "voted_for"):
                     value = getattr(expect, what)
                     if value and value not in known:
@@ -140,12 +152,22 @@ def _wrong_words(line: str, known: dict[str, None], clients: dict[str, str], mac
     if prompt and " " not in name.strip():
         if name.strip() not in known and name.strip() not in clients:
             return f"there is no client or node {name.strip()}"
+        for other in ID.findall(command):
+            if other not in known:
+                return f"there is no node {other}"
         return "" if split_args(command.strip()) else "a command is missing, or its quotes are unbalanced"
     words = line.split()
     if not words or words[0] not in NAMES:
         return f"the actions are {', '.join(NAMES)}, and NAME> COMMAND"
     if words[0] == "write":
         return "" if len(words) in (3, 4) and words[1] in (*known, *clients) else "write NAME COUNT [BYTES]"
+    if words[0] == "form":
+        try:
+            masters, replicas = groups(words[1:])
+        except ActionError as error:
+            return str(error)
+        missing = [name for name in (*masters, *(replica for replica, _ in replicas)) if name not in known]
+        return f"there is no node {missing[0]}" if missing else ""
     if words[0] == "wait":
         return "" if len(words) == 2 and words[1].replace(".", "", 1).isdigit() else "wait SECONDS"
     try:

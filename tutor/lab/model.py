@@ -34,6 +34,9 @@ class ApplicationSpec(_ScenarioPart):
     asks: tuple[str, ...] = ()  # Sentinels
     master: str = "mymaster"
     writes_to: str = ""  # a node, if it does not ask
+    cluster: tuple[str, ...] = ()  # some nodes of the cluster that it writes to, instead of either
+    keys: tuple[str, ...] = ()  # to which it writes there, in turn; by default twelve of its name
+    follows: str = "map"  # what it does about redirections there: map, slot, never, nothing
     period_ms: int = 200
 
 
@@ -78,7 +81,22 @@ class Expect(_ScenarioPart):
     sentinels: int | None = None  # others that it knows
     known_replicas: int | None = None
     tilt: bool | None = None
-    # Of an application:
+    # Of a node of a cluster: what it believes. `epoch` is that of its configuration.
+    cluster: str | None = None  # ok, fail
+    slots: str | None = None  # that it serves, as ranges: 0-5460 5462
+    known: int | None = None  # nodes, itself included
+    current_epoch_above: int | None = None
+    sees: dict[str, str] = {}  # node: ok, pfail, fail, handshake, noaddr, unknown
+    owners: dict[str, str] = {}  # slot or range of slots: the node that serves it; "" for none
+    migrating: dict[str, str] = {}  # slot: the node that it moves to
+    importing: dict[str, str] = {}
+    slot_keys: dict[str, int] = {}  # slot: how many keys it has
+    # Of an application that writes to a cluster; `owners` is its slot map:
+    moved_above: int | None = None  # MOVED redirections
+    asked_above: int | None = None  # ASK redirections
+    refreshed_above: int | None = None  # how often it has asked for the slots
+    lost: int | bool | None = None  # acknowledged writes that no master has that serves their slot
+    # Of any application:
     target: str | None = None  # the node that it writes to; none while it has none
     acknowledged_above: int | None = None
     failed_above: int | None = None
@@ -107,6 +125,7 @@ class ScenarioSpec(_ScenarioPart):
     summary: str
     nodes: dict[str, NodeSpec]
     steps: tuple[StepSpec, ...]
+    node_config: tuple[str, ...] = ()  # of all nodes, before their own lines
     sentinels: dict[str, SentinelSpec] = {}
     sentinel_config: tuple[str, ...] = ()  # of all Sentinels
     applications: dict[str, ApplicationSpec] = {}

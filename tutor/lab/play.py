@@ -7,12 +7,14 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.simulation.cluster_state import cluster_views, writer_views
 from engine.simulation.history import History, HistoryError
 from engine.simulation.state import application_views, belief_views, node_views
 from tutor.lab.format import EventFormatter, application_line, belief_line, line_of, node_line
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.runner import ScenarioRunner, spec_of
+from tutor.lab.slots import cluster_line, writer_line
 from tutor.lesson.model import Problem
 
 WIDTH = 78
@@ -85,6 +87,10 @@ def story(runner: ScenarioRunner, wrong: list[str]) -> Iterator[str]:
             yield "    " + belief_line(belief)
         for view in application_views(history.world):
             yield "    " + application_line(view)
+        for cluster in cluster_views(history.world).values():
+            yield "    " + cluster_line(cluster)
+        for writer in writer_views(history.world):
+            yield "    " + writer_line(writer)
         for problem in problems:
             yield f"    NOT AS EXPECTED: {problem}"
         wrong += problems

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from engine.simulation import actions
 from engine.simulation.actions import PROMPT
 from engine.simulation.application import WRITING
+from engine.simulation.cluster_state import ClusterView, WriterView, cluster_views, writer_views
 from engine.simulation.history import History
 from engine.simulation.state import (
     ApplicationView,
@@ -23,9 +24,11 @@ from engine.simulation.state import (
 )
 from engine.simulation.trace import Delivered, Logged, TraceEvent
 from tutor.lab.actions import run_line
+from tutor.lab.clusters import unmet_by_cluster, unmet_by_writer
 from tutor.lab.model import Expect, ScenarioSpec, StepSpec
 
 SECOND_US = 1_000_000
+KEYS = 12  # to which an application writes in a cluster, unless its scenario names some
 SETTLE_US = 20_000  # after the actions of a step: what was sent has arrived and was answered
 
 
@@ -60,10 +63,19 @@ class ScenarioRunner:
     def beginning(spec: ScenarioSpec) -> Iterator[actions.Action]:
         """Yield what is done before the first step of a scenario."""
         for name, node in spec.nodes.items():
-            yield actions.AddHost(name, node.address, node.config)
+            yield actions.AddHost(name, node.address, (*spec.node_config, *node.config))
         for name, sentinel in spec.sentinels.items():
             yield actions.AddSentinel(name, sentinel.address, (*spec.sentinel_config, *sentinel.config))
         for name, application in spec.applications.items():
+            if application.cluster:
+                yield actions.AddClusterApplication(
+                    name,
+                    tuple(spec.nodes[each].address for each in application.cluster),
+                    application.keys or tuple(f"{name}:{number}" for number in range(KEYS)),
+                    application.follows,
+                    application.period_ms * 1000,
+                )
+                continue
             yield actions.AddApplication(
                 name,
                 tuple(spec.sentinels[each].address for each in application.asks),
@@ -145,6 +157,8 @@ class Findings(NamedTuple):
     nodes: dict[str, NodeView]
     beliefs: dict[tuple[str, str], BeliefView]  # by Sentinel and master
     applications: dict[str, ApplicationView]
+    clusters: dict[str, ClusterView]  # by node
+    writers: dict[str, WriterView]
 
 
 def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
@@ -156,6 +170,8 @@ def differences(history: History, expected: dict[str, Expect]) -> Iterator[str]:
         node_views(world),
         {(belief.sentinel, belief.master): belief for belief in belief_views(world)},
         {view.name: view for view in application_views(world)},
+        cluster_views(world),
+        {view.name: view for view in writer_views(world)},
     )
     return unmet(expected, found, lambda name: data_of(world, name))
 
@@ -169,6 +185,9 @@ def unmet(
         if name in found.applications:
             yield from _unmet_by_application(expect, found.applications[name], nodes)
             continue
+        if name in found.writers:
+            yield from unmet_by_writer(expect, found.writers[name], _names(nodes))
+            continue
         node = nodes.get(name)
         if node is not None and node.role == "sentinel":
             yield from _unmet_by_sentinel(expect, node, found)
@@ -179,6 +198,8 @@ def unmet(
         for field, wanted, value in _compared(expect, node, nodes):
             if wanted != value:
                 yield f"{name}: {field} is {value}, expected {wanted}"
+        if name in found.clusters:
+            yield from unmet_by_cluster(expect, name, found.clusters[name])
         if expect.offset_above is not None and node.offset <= expect.offset_above:
             yield f"{name}: offset is {node.offset}, expected more than {expect.offset_above}"
         if expect.other_id is not None and node.replid == nodes[expect.other_id].replid:

@@ -9,8 +9,9 @@ from textual.message import Message
 from textual.widget import Widget
 
 from engine.sentinel.role import SentinelRole
+from engine.simulation.cluster_state import cluster_views, writer_views
 from engine.simulation.state import application_views, belief_views, link_views, node_views
-from tutor.lab import drawing
+from tutor.lab import drawing, slots
 from tutor.lab.console import transcript
 from tutor.lab.drawing import Text
 from tutor.lab.format import clock
@@ -70,12 +71,19 @@ class ClusterPane(VerticalScroll, Pane, can_focus=False):
         width = max(20, self.size.width - 2)
         watching = [name for name, host in world.hosts.items() if host.role is SentinelRole]
         rows, self.owners = drawing.cluster(nodes, view.session.log.letters, view.node, chosen, width, watching)
+        views = cluster_views(world)
+        if views:
+            seen = views.get(view.node) or next(iter(views.values()))
+            above = [*slots.slots(seen, views, width), *slots.beliefs(views, nodes, view.node, width)]
+            above.append([("Nodes", "strong")])
+            rows, self.owners = [*above, *rows], [*[view.node] * len(above), *self.owners]
         if watching:
             more, owners = drawing.sentinels(nodes, belief_views(world), watching, view.node, chosen, width)
             rows, self.owners = [*rows, [("Sentinels", "strong")], *more], [*self.owners, view.node, *owners]
-        if running := drawing.applications(nodes, application_views(world)):
+        running = drawing.applications(nodes, application_views(world))
+        if running := running + slots.writers(nodes, writer_views(world), views):
             rows = [*rows, [("Applications", "strong")], *running]
-        if links := drawing.links(link_views(world), chosen, [*watching, *world.applications]):
+        if links := drawing.links(link_views(world), chosen, [*watching, *world.applications, *views]):
             rows = [*rows, [("Links", "strong")], *links]
         self.query_one("#cluster-text", Drawn).draw(rows)
         backlog: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, width, chosen)]
