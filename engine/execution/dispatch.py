@@ -27,7 +27,7 @@ from engine.clients.transactions import Transactions
 from engine.core import Core
 from engine.execution.checks import Checks
 from engine.keyspace.databases import STRING_TYPES, TOUCH_NOT, Database
-from engine.observe.events import CommandExecuted
+from engine.observe.events import CommandExecuted, OffsetAdvanced
 from engine.observe.stats import CommandStats
 from engine.protocol.errors import EXECABORT, ReplyError, c_text, wrong_arity
 from engine.protocol.resp import ENCODERS, Argv, NoReply, Reply
@@ -246,7 +246,10 @@ class Dispatch:
             self._flush_pushes(ctx)
         if self.execution.post_execution:
             self.post_execution(command)
-            ctx.written_offset = self.offsets.offset
+            offset = self.offsets.offset
+            if self.events.observers and offset != ctx.written_offset and not ctx.flags & flags.MASTER:
+                self.events.emit(OffsetAdvanced(self.clock.now_us, offset))
+            ctx.written_offset = offset
 
     def apply(self, ctx: Client, argv: Argv) -> None:
         """Run a command of the master's stream, which needs hardly any checks outside a transaction."""
@@ -336,7 +339,8 @@ class Dispatch:
         if self.conditions.tracked and command.flags & READONLY_COMMAND:
             self.tracking.remember(execution.script_caller or ctx, command, argv)
         if self.events.observers:
-            self.events.emit(CommandExecuted(self.clock.now_us, ctx.id, ctx.db.index, argv, reply, elapsed))
+            wrote = space.dirty != dirty and outer[0] is None
+            self.events.emit(CommandExecuted(self.clock.now_us, ctx.id, ctx.db.index, argv, reply, elapsed, wrote))
         propagation = self.propagation
         if (propagation.active and space.dirty != dirty) or execution.override is not None:
             propagation.command(ctx.db.index, argv, space.dirty != dirty)

@@ -57,6 +57,7 @@ class CommandExecuted(Event):
     argv: Argv
     reply: Reply
     elapsed_us: int
+    wrote: bool = False  # it changed data, and no other command (EXEC, a script) ran it
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -118,6 +119,13 @@ class ReplicationIdChanged(Event):
     second_offset: int
     offset: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class OffsetAdvanced(Event):
+    """The replication offset advanced: after a client's write, or by what the master's stream contained."""
+
+    offset: int
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

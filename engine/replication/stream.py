@@ -20,6 +20,7 @@ from engine.clients.pauses import Pauses
 from engine.core import Core
 from engine.execution.dispatch import Dispatch
 from engine.keyspace.databases import EXPIRE_IGNORE
+from engine.observe.events import OffsetAdvanced
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import INLINE_MAX, READ_AT_ONCE, Argv, BatchParser, ProtocolError, Request, encode_command
 from engine.replication import peer
@@ -48,6 +49,7 @@ class MasterStream:
     ) -> None:
         self.clock = core.clock
         self.output = core.output
+        self.events = core.events
         self.parser = parser
         self.space = core.space
         self.conditions = conditions
@@ -81,6 +83,7 @@ class MasterStream:
         space = self.space
         space.expire_mode = EXPIRE_IGNORE
         left = TURN_BYTES
+        before = self.replication.offset
         try:
             if self._goes_on and len(data) <= READ_AT_ONCE and not (request.buffer or request.missing):
                 used = self._batch(data)
@@ -106,6 +109,8 @@ class MasterStream:
             self._broken(error.args[0])
         finally:
             self.pauses.update_expire_mode()
+            if self.events.observers and self.replication.offset != before:
+                self.events.emit(OffsetAdvanced(self.clock.now_us, self.replication.offset))
 
     @property
     def _goes_on(self) -> bool:

@@ -116,6 +116,11 @@ class SimulatedConnection:
             self.target_link = link
 
 
+def local_port(number: int) -> int:
+    """Return the source port of a connection."""
+    return 32768 + number % 28000
+
+
 class Network:
     """All paths and connections of a world."""
 
@@ -149,7 +154,7 @@ class Network:
         name = target.name if target is not None else ip
         there, back = self.path(source, name), self.path(name, source)
         connection = SimulatedConnection(number, source, name, link, port, there, back)
-        connection.local_port = 32768 + number % 28000
+        connection.local_port = local_port(number)
         self.connections[number] = connection
         connection.asked = world.note(Dialled, number, source, connection.target)
         if target is None:
