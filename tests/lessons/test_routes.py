@@ -1,12 +1,15 @@
 """Right answers that an author did not think of are accepted, and none of them is accused of a mistake."""
 
+import itertools
 from contextlib import closing
 
 import pytest
 
+from tests.share import share
 from tutor.lesson.catalogue import installed_course
-from tutor.lesson.model import split_line
+from tutor.lesson.model import Example, Task, split_line
 from tutor.lesson.multi_server import MachinesServer
+from tutor.lesson.server import EngineServer
 from tutor.lesson.session import Foreseen, Session, TaskDone
 
 pytestmark = pytest.mark.long
@@ -63,6 +66,36 @@ def test_another_route(name, part, lines, servers):
     events = [event for line in lines for event in session.submit(*split_line(line, lesson.terminals))]
     assert [event.text for event in events if isinstance(event, Foreseen)] == []
     assert [event.task for event in events if isinstance(event, TaskDone)] == [task]
+
+
+LONG = [  # every task whose solution has several lines
+    pytest.param(lesson, step, task, id=f"{lesson.id}-{step.number}-{task.id}")
+    for lesson in COURSE.lessons
+    for step in lesson.steps
+    for task in step.tasks
+    if len(task.solution) > 1 and not any(lesson.is_python(name) for name in lesson.terminals)
+]
+
+
+@pytest.mark.parametrize("lesson, step, task", share(LONG, 12))
+def test_a_solution_that_was_begun_is_finished_by_f3(lesson, step, task):
+    """Nothing of it is typed twice: pushed twice, copied twice, refused the second time."""
+    lines = [split_line(line, lesson.terminals) for line in task.solution]
+    with closing(MachinesServer(lesson, seed=1) if lesson.on_machines else EngineServer(lesson.terminals)) as server:
+        session = Session(lesson, server)
+        session.open(step.number - 1)
+        for block in itertools.takewhile(lambda block: block is not task, step.blocks):
+            examples = [block] if isinstance(block, Example) else getattr(block, "examples", ())  # of a prediction
+            for example in examples:
+                if not session.ran(example):
+                    session.run_example(example)
+            if isinstance(block, Task) and session.open_task is block:
+                session.show()
+        for line in lines[: len(lines) // 2]:
+            session.submit(*line)
+        if session.open_task is task:  # half of it may be enough
+            assert list(session.solution()) == lines[len(lines) // 2 :]
+            assert [each.task for each in session.show() if isinstance(each, TaskDone)][:1] == [task]
 
 
 def test_what_is_proved_is_still_said(servers):

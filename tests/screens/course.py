@@ -199,7 +199,9 @@ def _end(program: "subprocess.Popen[str]") -> str:
     """End a program and all that it started; return the error that it ended with."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(program.pid, signal.SIGKILL)
-    rows = program.communicate()[1].strip().splitlines()
+    assert program.stderr is not None
+    rows = program.stderr.read().strip().splitlines()
+    program.wait()
     return next((row for row in reversed(rows) if row.startswith("AssertionError")), rows[-1] if rows else "")
 
 
@@ -208,6 +210,8 @@ def _reports(program: "subprocess.Popen[str]", most: int) -> list[dict[str, Any]
     assert program.stdout is not None
     reports: list[dict[str, Any]] = []
     for line in program.stdout:
+        if not line.endswith("\n"):  # it was killed while it wrote
+            break
         reports.append(json.loads(line))
         if len(reports) >= most or reports[-1].get("end"):
             break
@@ -233,16 +237,19 @@ def take(name: str, size: str, seed: int | None) -> Played:
     with tempfile.TemporaryDirectory(prefix="course-") as home:
         before: dict[str, Any] | None = None
         if seed is not None:
-            chance = random.Random(f"{seed} {name} {size}")
+            chance, told = random.Random(f"{seed} {name} {size}"), ""
             program = _start(name, size, home)
             reports = _reports(program, chance.randint(1, 25))
             if reports and not reports[-1].get("end"):
                 time.sleep(chance.random() * LATEST_S)
+                told = _end(program)
+                reports += _reports(program, 10_000)  # what it has still said
+            if not reports:
+                played.problems.append("it did not open")
+            elif not reports[-1].get("end"):
                 before = reports[-1]
                 played.killed = f"step {before['step']} after {len(reports)} reports"
-            elif not reports:
-                played.problems.append("it did not open")
-            told = _end(program)
+            told = told or _end(program)
             if program.returncode not in (0, -signal.SIGKILL):
                 played.problems.append(told)
         program = _start(name, size, home, resumed=before is not None)

@@ -7,7 +7,7 @@ controller's terminal is a thread that can be interrupted (`tutor.lesson.termina
 import contextlib
 import copy
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from engine.protocol.errors import ReplyError
@@ -16,6 +16,11 @@ from tutor.prompt import PromptState
 from tutor.prompt.conversation import ReplyTracker
 
 Reply = Any
+
+
+def answers_by_ending(argv: Sequence[bytes]) -> bool:
+    """Return whether the end of the connection is the answer to a command, as redis-cli takes it for SHUTDOWN."""
+    return argv[0].lower() == b"shutdown"
 
 
 class TerminalConnection:

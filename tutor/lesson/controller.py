@@ -18,6 +18,7 @@ from tutor.client import LinkError
 from tutor.lesson import bookmarks, model, placement, session
 from tutor.lesson import messages as m
 from tutor.lesson.catalogue import Catalogue
+from tutor.lesson.connection import answers_by_ending
 from tutor.lesson.editor import DraftFile
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
@@ -672,7 +673,7 @@ class LessonController(Sandbox):
             try:
                 if not self.lesson.is_prompt(name):
                     self._reopen()
-                if done.lost and done.argv and done.argv[0].lower() == b"shutdown":
+                if done.lost and done.argv and answers_by_ending(done.argv):
                     await asyncio.to_thread(self._wait_for_end, name)
                 if (ran := ran_in(done.replies)) is None:
                     await asyncio.to_thread(self.settle, done.argv)

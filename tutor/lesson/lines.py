@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from tutor.lesson.checks import Attempt
-from tutor.lesson.model import Prediction
+from tutor.lesson.model import Prediction, Task, split_line
 from tutor.prompt import CommandDocs, split_args
 
 MOST_REPEATS = 100_000
@@ -42,6 +42,13 @@ def plain_line(command: str) -> str:
     if len(argv) > 1 and argv[0].isdigit():
         argv = argv[1:]
     return Attempt("", tuple(argv), "").line
+
+
+def lines_begun(task: Task, terminals: tuple[str, ...], typed: Sequence[tuple[str, str]]) -> int:
+    """Return how many of a solution's first lines are the last that were typed, as (terminal, plain line)."""
+    wanted = [split_line(line, terminals) for line in task.solution[:-1]]
+    lines = [(name, plain_line(text)) for name, text in wanted]
+    return next((n for n in range(min(len(lines), len(typed)), 0, -1) if [*typed[-n:]] == lines[:n]), 0)
 
 
 def refused_by_a_shell(argv: Sequence[bytes], text: str) -> bool:

@@ -27,6 +27,13 @@ class Moments(list[Moment]):
         found = [each for each in self if each.terminal == terminal]
         return found[-1] if found and not found[-1].over else None
 
+    def transaction(self, terminal: str) -> list[Moment]:
+        """Return the moments from the last `MULTI` of a terminal on; none if there is none."""
+        for at in range(len(self) - 1, -1, -1):
+            if self[at].terminal == terminal and self[at].line.strip().upper() == "MULTI":
+                return self[at:]
+        return []
+
     def drop(self, terminal: str) -> None:
         """Forget the moment before a line that came to nothing."""
         if (moment := self.pending(terminal)) is not None:

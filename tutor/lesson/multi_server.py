@@ -12,6 +12,7 @@ from typing import Any
 from engine.protocol.errors import ReplyError
 from tutor.client import Connection
 from tutor.lesson.checks import FILE, UP
+from tutor.lesson.connection import answers_by_ending
 from tutor.lesson.machines import Machines, RealMachine, RealMachines, SimulatedMachines, translated
 from tutor.lesson.model import Lesson
 from tutor.lesson.printed import Said
@@ -126,7 +127,7 @@ class MachinesServer(TerminalConnections):
         return replies
 
     def _tried(self, terminal: str, words: list[bytes]) -> list[Reply]:
-        ended = words[0].lower() == b"shutdown"
+        ended = answers_by_ending(words)
         if terminal in self._waiting:
             self._drop(terminal)
         for again in (False, True):

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import Verbatim
 from tutor.client import Connection, LinkError
-from tutor.lesson.connection import TerminalConnection
+from tutor.lesson.connection import TerminalConnection, answers_by_ending
 from tutor.lesson.machines import free_port
 from tutor.lesson.printed import Said
 from tutor.lesson_server.parent import HostError, LessonServer, Recovered
@@ -148,10 +148,15 @@ class TerminalConnections:
             self._drop(terminal)
             if self.answer_s < ANSWER_SECONDS and isinstance(error.__cause__, TimeoutError):
                 raise Unanswered(error) from error
-            if not self._comes_back(terminal, connection.socket):
-                return [*replies, ReplyError(f"Error: {error}".encode())]
-            self._connect_again()
-            return replies if name == b"shutdown" else [*replies, Said("(no reply: the server has ended)\n")]
+            comes_back = self._comes_back(terminal, connection.socket)
+            if comes_back:
+                self._connect_again()
+            if answers_by_ending(words):
+                return replies
+            said = (
+                Said("(no reply: the server has ended)\n") if comes_back else ReplyError(f"Error: {error}".encode())
+            )
+            return [*replies, said]
         if name == b"quit":
             self._drop(terminal)
         return replies

@@ -39,7 +39,15 @@ from tutor.lesson.events import (
 )
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
-from tutor.lesson.lines import expand, never_again, plain_line, refused_by_a_shell, repeated, words_of
+from tutor.lesson.lines import (
+    expand,
+    lines_begun,
+    never_again,
+    plain_line,
+    refused_by_a_shell,
+    repeated,
+    words_of,
+)
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
 from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.printed import printed, pushed
@@ -100,7 +108,7 @@ class Session:
         self.state = State()
         self._record = record or (lambda event: None)
         self._moments = Moments()
-        self._starts: dict[int, tuple[int, State, int]] = {}  # of steps: where they began, and in the journal
+        self._starts: dict[int, tuple[int, State, int]] = {}  # of steps: how the one before was left, and where
         self.waiting: list[tuple[str, str, str | None]] = []  # after `open`, what is to be typed again
         self._replaying = False
         self.advice = Advice(lesson, server)
@@ -330,9 +338,9 @@ class Session:
             self.submit(terminal, line, entry.get("for"))
 
     def _enter(self, index: int) -> list[Event]:
-        self.state = replace(self.state, step=index, attempts=(), since=0)
         self._starts[index] = (self.server.mark(), self.state, len(self.journal) if self.journal is not None else 0)
-        self.state = replace(self.state, untouched=frozenset(task.id for task in self.step.tasks))
+        untouched = frozenset(task.id for task in self.lesson.steps[index].tasks)
+        self.state = replace(self.state, step=index, attempts=(), since=0, untouched=untouched)
         self._moments.clear()
         if self.journal is not None:
             self.journal.begin(self._step_name())
@@ -408,7 +416,7 @@ class Session:
             self.journal.cut(entries)
         start = self._starts[index - 1]
         done = self.state.done
-        self.state = replace(state, step=index - 1, attempts=(), since=0, done=_upto(done, index))
+        self.state = replace(state, step=index - 1, done=_upto(done, index))
         self._starts[index - 1] = start
         self._moments.clear()
         text = f"The server is as it was at the end of step {index}."
@@ -535,7 +543,10 @@ class Session:
         missing = [each for each in above if not self.ran(each)]
         if not self.advice.observer.needs(task, missing):
             return
-        queued = self._queued(terminal) or self._begun(task)
+        before = Moments(self._moments[:-1])
+        typed_last = [(each.terminal, plain_line(each.line)) for each in before]
+        queued: Sequence[Moment] = before.transaction(terminal) if "(TX)" in self.server.prompt(terminal) else ()
+        queued = queued or before[len(before) - lines_begun(task, self.lesson.terminals, typed_last) :]
         if queued:  # they belong before the transaction: go back, and queue its commands again
             self.server.undo(queued[0].place)
         db = self.server.db(terminal)
@@ -556,30 +567,6 @@ class Session:
                 self._execute(moment.terminal, moment.line)
             self._moments[-1].place = self.server.mark()
         self._catching_up = "The examples above were run first, since the task builds on them."
-
-    def _queued(self, terminal: str) -> list[Moment]:
-        """Return the moments of a transaction that is open in a terminal, from its `MULTI` on."""
-        if "(TX)" not in self.server.prompt(terminal):
-            return []
-        before = self._moments[:-1]
-        at = max(
-            (
-                n
-                for n, each in enumerate(before)
-                if each.terminal == terminal and each.line.strip().upper() == "MULTI"
-            ),
-            default=-1,
-        )
-        return before[at:] if at >= 0 else []
-
-    def _begun(self, task: Task) -> list[Moment]:
-        """Return the moments of the solution's first lines, if these were typed last."""
-        wanted = [split_line(line, self.lesson.terminals) for line in task.solution[:-1]]
-        lines = [(name, plain_line(text)) for name, text in wanted]
-        before = self._moments[:-1]
-        typed = [(each.terminal, plain_line(each.line)) for each in before]
-        count = next((n for n in range(min(len(lines), len(typed)), 0, -1) if typed[-n:] == lines[:n]), 0)
-        return before[len(before) - count :]
 
     def _run_unseen(self, example: Example, typed: list[tuple[str, str]]) -> None:
         """Run what was not typed of an example."""
@@ -855,7 +842,10 @@ class Session:
         return self.advice.why(self.open_task, self.state, self.step)
 
     def solution(self) -> tuple[tuple[str, str], ...]:
-        """Return the lines that solve the open task, as (terminal, command), to be typed in."""
+        """Return the lines that solve the open task, as (terminal, command), to be typed in.
+
+        First lines that the learner has just typed are left out: to push or copy twice is not the same.
+        """
         task = self.open_task
         if task is None:
             return ()
@@ -863,7 +853,10 @@ class Session:
             self.journal.note(action="show")
         self._ready(task, now=True)
         self.state = replace(self.state, shown=self.state.shown | {(self.state.step, task.id)})
-        return tuple(split_line(line, self.lesson.terminals) for line in task.solution)
+        own = [each for each in self.state.attempts[self.state.since :] if each.own and (each.argv or each.failed)]
+        typed = [(each.terminal, plain_line(each.text)) for each in own]
+        begun = 0 if any(each.failed for each in own) else lines_begun(task, self.lesson.terminals, typed)
+        return tuple(split_line(line, self.lesson.terminals) for line in task.solution[begun:])
 
     def show(self) -> list[Event]:
         """Type the solution of the open task, after taking back what was tried."""

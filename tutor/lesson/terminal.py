@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import Reply
 from tutor.client import LinkError
-from tutor.lesson.connection import TerminalConnection
+from tutor.lesson.connection import TerminalConnection, answers_by_ending
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import (
     PromptState,
@@ -339,7 +339,8 @@ class Link:
         try:
             replies = self._call(quiet.argv, quiet)
         except LinkError as error:
-            quiet.replies.set_result([ReplyError(f"Error: {error}".encode())])
+            ended = answers_by_ending(quiet.argv)
+            quiet.replies.set_result([] if ended else [ReplyError(f"Error: {error}".encode())])
             raise
         quiet.replies.set_result(replies)
 
@@ -385,7 +386,7 @@ class Link:
                 ours = self._interrupted or self._closing
                 comes_back = not ours and self._comes_back(error)
                 lost = not (ours or comes_back)
-                ended = argv[0].lower() == b"shutdown"  # which answers by ending the connection
+                ended = answers_by_ending(argv)
                 self._done(Done(line, tuple(argv) if ended or replies else (), tuple(replies), db, typed_for, lost))
                 if comes_back:
                     raise _RestartError(str(error)) from error
