@@ -5,12 +5,15 @@
     application_views  what each application does, and which of its writes were acknowledged
     link_views         the links between machines: cut or intact, latency, bytes in flight
     data_of            the data of a node
+    value_views        its keys of all databases: each value in a few words, and a mark that equal values share
 
 Reading changes nothing, and no commands are executed. Views of a world use this module, not the attributes of nodes.
 """
 
 from typing import NamedTuple
 
+from engine.keyspace.databases import STRING_TYPES, Value
+from engine.keyspace.digest import value_digest
 from engine.replication.replica import REPL_STATE_CONNECTED
 from engine.sentinel.instances import MASTER_DOWN, S_DOWN, Master
 from engine.sentinel.process import SentinelNode
@@ -21,6 +24,7 @@ from engine.simulation.world import World
 from engine.values.list import ListValue
 
 NO_ID = "0" * 40
+SHOWN_BYTES = 40  # of a value
 
 
 class ReplicaView(NamedTuple):
@@ -97,6 +101,13 @@ class ApplicationView(NamedTuple):
     failed: int
     error: str
     missing: dict[str, int]  # by node that runs: acknowledged writes that it does not have
+
+
+class ValueView(NamedTuple):
+    """A key's value in a few words; equal values have equal marks."""
+
+    text: str
+    mark: bytes | int
 
 
 class LinkView(NamedTuple):
@@ -240,3 +251,23 @@ def data_of(world: World, name: str) -> dict[bytes, object]:
     if node is None:
         return {}
     return dict(node.space.databases[0].items())
+
+
+def value_views(world: World, name: str) -> dict[tuple[int, bytes], ValueView]:
+    """Return the keys of a node, by database and name."""
+    node = world.hosts[name].node
+    if node is None or isinstance(node, SentinelNode):
+        return {}
+    return {(db.index, key): _value(value) for db in node.space.databases for key, value in db.items()}
+
+
+def _value(value: Value) -> ValueView:
+    if type(value) in STRING_TYPES:
+        data = b"%d" % value if type(value) is int else bytes(value)
+        return ValueView(data[:SHOWN_BYTES].decode("utf-8", "replace"), data)
+    size = len(value)
+    text = f"{value.type_name} of {size}"
+    if isinstance(value, ListValue):
+        last = [value.get(at).decode("utf-8", "replace")[:SHOWN_BYTES] for at in range(max(0, size - 3), size)]
+        text = f"{'… ' if size > len(last) else ''}{' '.join(last)}"
+    return ValueView(text, value_digest(0, value, expires=False))

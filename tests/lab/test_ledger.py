@@ -183,7 +183,11 @@ def compare(ledger, history, spec=None):
     return len(lost)
 
 
-@pytest.mark.parametrize("name", share_of_scenarios())
+# In a cluster, keys move to other nodes; the ledger counts them where they were written, and the pane says so.
+NOT_CLUSTERS = [name for name in share_of_scenarios() if not name.startswith("cluster-")]
+
+
+@pytest.mark.parametrize("name", NOT_CLUSTERS)
 def test_the_ledger_is_what_the_nodes_hold(name):
     spec = rewritten(name)
     runner, ledger = ScenarioRunner(spec), Ledger()

@@ -19,6 +19,7 @@ from tutor.lab.play import kept
 from tutor.lab.runner import ScenarioRunner
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory import SPEEDS, LaboratoryScreen
+from tutor.screens.laboratory.data import DataPane
 from tutor.screens.laboratory.panes import ClusterPane, MessagesPane
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.map import MapScreen
@@ -399,3 +400,33 @@ async def test_leaving_asks_only_after_something_was_done() -> None:
         screen = await opened(pilot)
         await pilot.press("n", "escape")
         await until(pilot, lambda: app.screen is not screen, "the end without a question")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+async def test_the_data_and_the_moment_of_a_loss(size: tuple[int, int], snapshot: Snapshot) -> None:
+    app = program("failover-replica")
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("x")  # nothing is lost yet
+        assert screen.session.history.place == len(screen.session.history.trace)
+        await pilot.press("n", "n", "n", "n", "n", "v")
+        await settle(pilot)
+        snapshot(app, f"laboratory-{size[0]}x{size[1]}-data")
+        shown = screen_text(app)
+        assert "The failover to B lost 1 of 2 acknowledged writes." in shown and "○ disk" in shown
+        number = screen.session.last_loss()
+        assert number is not None
+        await pilot.press("x")
+        await settle(pilot)
+        history = screen.session.history
+        assert number < history.place < len(history.trace)
+        assert screen.session.log.rows[screen.panes.row][0] == number
+        await pilot.press("end")
+        await settle(pilot)
+        row = next(at for at, row in enumerate(screen.query_one(DataPane)._rows) if row.event == number)
+        await pilot.click("#data-text", offset=(5, row))
+        await settle(pilot)
+        assert number < history.place < len(history.trace)
+        await pilot.press("v")
+        await settle(pilot)
+        assert "Bytes and reasons" in screen_text(app)

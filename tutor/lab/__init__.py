@@ -14,6 +14,7 @@ event_log         the lines of a history, and what is behind each of them
 ledger            every acknowledged write: who has it, and which event lost it
 lineage           which writes a node has: a position in the tree of everything that was executed
 saved             what the files of a simulated disk contain
+data              what the Data pane shows
 drawing           what the panes show, as rows of text
 sequence_diagram  messages as arrows between machines
 console           what was typed at a node, as redis-cli shows it

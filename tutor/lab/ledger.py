@@ -79,8 +79,8 @@ class Holder(NamedTuple):
     on_disk: bool
 
 
-class PromotionCost(NamedTuple):
-    """A replica, and how many acknowledged writes its promotion would lose now."""
+class Lack(NamedTuple):
+    """A node, and how many acknowledged writes it lacks."""
 
     host: str
     lacks: int
@@ -406,17 +406,23 @@ class Ledger:
                     most[segment] = max(most.get(segment, 0), length)
         return most if masters else None
 
-    def promotion_costs(self, place: int) -> list[PromotionCost]:
-        """Return how many acknowledged writes each replica lacks at a place, of those that are not lost."""
+    def _lacks(self, name: str, place: int) -> int:
+        """Return how many acknowledged writes of its group a node lacks, of those that are not lost."""
         lost = {write for loss in self.losses(place) for write in loss.writes}
-        groups = self._groups(place)
-        writes = [write for write in self.written(place) if write not in lost]
-        found = []
-        for name, machine in self.machines.items():
-            if machine.role.at(place) == REPLICA:
-                mine = [write for write in writes if groups[write.host] == groups[name]]
-                found.append(PromotionCost(name, sum(not machine.has(write, place) for write in mine)))
-        return found
+        groups, node = self._groups(place), self.machines[name]
+        mine = [write for write in self.written(place) if groups[write.host] == groups[name] and write not in lost]
+        return sum(not node.has(write, place) for write in mine)
+
+    def promotion_costs(self, place: int) -> list[Lack]:
+        """Return what each replica lacks: its promotion would lose that."""
+        replicas = [name for name, node in self.machines.items() if node.role.at(place) == REPLICA]
+        return [Lack(name, self._lacks(name, place)) for name in replicas]
+
+    def rivals(self, place: int) -> list[list[Lack]]:
+        """Return what each master lacks, for every group that has several."""
+        groups, masters = self._groups(place), self.masters(place)
+        found = [[name for name in masters if groups[name] == group] for group in dict.fromkeys(groups.values())]
+        return [[Lack(name, self._lacks(name, place)) for name in group] for group in found if len(group) > 1]
 
 
-__all__ = ["Holder", "Ledger", "LineageChange", "Loss", "PromotionCost"]
+__all__ = ["Holder", "Lack", "Ledger", "LineageChange", "Loss"]

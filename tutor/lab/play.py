@@ -10,7 +10,9 @@ from pathlib import Path
 from engine.simulation.cluster_state import cluster_views, writer_views
 from engine.simulation.history import History, HistoryError
 from engine.simulation.state import application_views, belief_views, node_views
+from tutor.lab.data import lines as written
 from tutor.lab.format import EventFormatter, application_line, belief_line, line_of, node_line
+from tutor.lab.ledger import Ledger
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.runner import ScenarioRunner, spec_of
@@ -68,7 +70,7 @@ def play(name: str, save: str | None = None) -> int:
 def story(runner: ScenarioRunner, wrong: list[str]) -> Iterator[str]:
     """Yield the lines of a scenario; `wrong` gets what is not as expected."""
     spec, history = runner.spec, runner.history
-    formatter = EventFormatter()
+    formatter, ledger = EventFormatter(), Ledger()
     yield spec.title
     yield "=" * len(spec.title)
     yield from textwrap.wrap(spec.summary, WIDTH)
@@ -91,6 +93,8 @@ def story(runner: ScenarioRunner, wrong: list[str]) -> Iterator[str]:
             yield "    " + cluster_line(cluster)
         for writer in writer_views(history.world):
             yield "    " + writer_line(writer)
+        ledger = ledger.read(history.trace)
+        yield from ("   " + line for line in written(ledger, history))
         for problem in problems:
             yield f"    NOT AS EXPECTED: {problem}"
         wrong += problems

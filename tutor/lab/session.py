@@ -12,6 +12,7 @@ from engine.simulation.history import History
 from engine.simulation.world import BEGINNING_US, World
 from tutor.lab.actions import run_line
 from tutor.lab.event_log import EventLog
+from tutor.lab.ledger import Ledger, Loss
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.runner import SETTLE_US, ScenarioRunner
 
@@ -24,6 +25,7 @@ class LabSession:
     def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
         self.runner = ScenarioRunner(spec, history=history)
         self.log = EventLog(self.history)
+        self._ledger = Ledger()
         self.worked = False  # whether something was done that leaving would lose
         self._before: list[tuple[str, int]] = []  # branch and place before each action
 
@@ -41,6 +43,17 @@ class LabSession:
     def spec(self) -> ScenarioSpec:
         """The scenario."""
         return self.runner.spec
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of acknowledged writes."""
+        self._ledger = self._ledger.read(self.history.trace)
+        return self._ledger
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What is lost at the present place."""
+        return self.ledger.losses(self.history.place)
 
     @property
     def marks(self) -> list[int]:
@@ -108,6 +121,19 @@ class LabSession:
         place = self.history.place
         marks = [*self.marks, len(self.history.trace)]
         self.history.goto(min((mark for mark in marks if mark > place), default=place))
+
+    def goto_event(self, number: int) -> None:
+        """Go to the first moment after an event."""
+        counts = self.history.branch_now.counts
+        self.history.goto(counts[min(bisect_right(counts, number), len(counts) - 1)])
+
+    def last_loss(self) -> int | None:
+        """Return the number of the last event that lost writes; of an earlier one at the moment after it."""
+        place = self.history.place
+        numbers = [loss.change.number for loss in self.losses]
+        counts = self.history.branch_now.counts
+        earlier = [number for number in numbers if counts[bisect_right(counts, number)] != place]
+        return max(earlier or numbers, default=None)
 
     def goto_time(self, text: str) -> None:
         """Go to a time, in seconds since the beginning; beyond the end time runs on."""

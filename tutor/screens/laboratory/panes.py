@@ -1,48 +1,37 @@
 """The panes of the laboratory. Each draws its part of a `LabView`; a click on a row says what was chosen."""
 
+from bisect import bisect_left
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
-from textual.widget import Widget
 
 from engine.sentinel.role import SentinelRole
 from engine.simulation.cluster_state import cluster_views, writer_views
 from engine.simulation.state import application_views, belief_views, link_views, node_views
-from tutor.lab import drawing, slots
+from tutor.lab import data, drawing, slots
 from tutor.lab.console import transcript
 from tutor.lab.drawing import Text
 from tutor.lab.format import clock
 from tutor.lab.sequence_diagram import Lanes
 from tutor.lab.session import LabSession
+from tutor.screens.laboratory.data import DataPane
+from tutor.screens.laboratory.pane import Pane
 from tutor.screens.laboratory.view import LabView
 from tutor.widgets.drawn import Drawn
 
-TITLES = {"cluster": "Cluster", "messages": "Messages", "detail": "Bytes and reasons", "story": "Scenario"}
+TITLES = {
+    "cluster": "Cluster",
+    "messages": "Messages",
+    "detail": "Bytes and reasons",
+    "story": "Scenario",
+    "data": "Data",
+}
 PANES = tuple(TITLES)
+LOWER = ("detail", "data")  # they share a place
 SCROLL_LINES = 3
-
-
-class Pane(Widget):
-    """A pane, which draws its part of what it was last shown, again when it has become larger or smaller."""
-
-    _view: LabView | None = None
-
-    def show_view(self, view: LabView) -> None:
-        """Draw a view from now on."""
-        self._view = view
-        self.draw_view(view)
-
-    def draw_view(self, view: LabView) -> None:
-        """Draw the part of a view that this pane shows."""
-        raise NotImplementedError
-
-    def on_resize(self) -> None:
-        """Fit it."""
-        if self._view is not None:
-            self.draw_view(self._view)
 
 
 class ClusterPane(VerticalScroll, Pane, can_focus=False):
@@ -58,10 +47,12 @@ class ClusterPane(VerticalScroll, Pane, can_focus=False):
     def __init__(self) -> None:
         super().__init__(id="cluster", classes="pane")
         self.owners: list[str] = []  # whose each row is
+        self._losses: list[data.DataRow] = []
 
     def compose(self) -> ComposeResult:
-        """Lay out cluster and backlog."""
+        """Lay out cluster, writes and backlog."""
         yield Drawn("", id="cluster-text")
+        yield Drawn("", id="writes")
         yield Drawn("", id="backlog")
 
     def draw_view(self, view: LabView) -> None:
@@ -86,6 +77,8 @@ class ClusterPane(VerticalScroll, Pane, can_focus=False):
         if links := drawing.links(link_views(world), chosen, [*watching, *world.applications, *views]):
             rows = [*rows, [("Links", "strong")], *links]
         self.query_one("#cluster-text", Drawn).draw(rows)
+        self._losses = list(data.summary(view.session.ledger, view.session.history, width))
+        self.query_one("#writes", Drawn).draw([[("Writes", "strong")], *(row.text for row in self._losses)])
         backlog: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, width, chosen)]
         self.query_one("#backlog", Drawn).draw(backlog)
 
@@ -94,6 +87,12 @@ class ClusterPane(VerticalScroll, Pane, can_focus=False):
         event.stop()
         if event.row < len(self.owners):
             self.post_message(self.NodeChosen(self.owners[event.row]))
+
+    @on(Drawn.Clicked, "#writes")
+    def _loss_clicked(self, event: Drawn.Clicked) -> None:
+        event.stop()
+        if 0 < event.row <= len(self._losses) and self._losses[event.row - 1].event >= 0:
+            self.post_message(self.MomentChosen(self._losses[event.row - 1].event))
 
 
 class MessagesPane(Vertical, Pane):
@@ -210,6 +209,7 @@ class LaboratoryPanes(Horizontal):
         super().__init__()
         self._session = session
         self.current = PANES[0]
+        self.lower = LOWER[0]  # which of them is in sight
         self.event = -1  # a row of the event log; -1: the last
         self._node = next(iter(session.world.hosts), "")
 
@@ -221,6 +221,7 @@ class LaboratoryPanes(Horizontal):
         with Vertical(id="right"):
             yield MessagesPane()
             yield DetailPane()
+            yield DataPane()
 
     def on_mount(self) -> None:
         """Set the titles."""
@@ -229,19 +230,18 @@ class LaboratoryPanes(Horizontal):
 
     def show_view(self, view: LabView) -> None:
         """Draw all panes."""
-        self.query_one(ClusterPane).show_view(view)
-        self.query_one(MessagesPane).show_view(view)
-        self.query_one(DetailPane).show_view(view)
-        self.query_one(StoryPane).show_view(view)
         narrow = self.screen.has_class("-narrow")
         for name in PANES:
             pane = self.query_one(f"#{name}")
-            pane.set_class(narrow and name != self.current, "-hidden")
+            hidden = name != self.current if narrow else name in LOWER and name != self.lower
+            pane.set_class(hidden, "-hidden")
             pane.set_class(name == self.current, "-current")
             others = [TITLES[each] for each in PANES[PANES.index(name) + 1 :] + PANES[: PANES.index(name)]]
             pane.border_subtitle = "⇥ " + " · ".join(others) if narrow else ""
         self.query_one("#left").set_class(narrow and self.current not in self.LEFT, "-hidden")
         self.query_one("#right").set_class(narrow and self.current in self.LEFT, "-hidden")
+        for kind in (ClusterPane, MessagesPane, DetailPane, DataPane, StoryPane):
+            self.query_one(kind).show_view(view)
 
     # -- what is chosen
 
@@ -278,6 +278,11 @@ class LaboratoryPanes(Horizontal):
         message.stop()
         self.choose_node(message.node)
 
+    def choose_moment(self, number: int) -> None:
+        """Choose what the log shows of an event, if it shows anything."""
+        if self._session.log.rows_of(number):
+            self.choose_event(bisect_left(self._session.log.rows, number, key=lambda row: row[0]))
+
     def next_event(self, by: int) -> None:
         """Choose another event, so many rows on."""
         if count := self._session.log.count:
@@ -293,6 +298,7 @@ class LaboratoryPanes(Horizontal):
     def choose_pane(self, name: str) -> None:
         """Make a pane the current one."""
         self.current = name
+        self.lower = name if name in LOWER else self.lower
         self.post_message(self.Chosen())
 
     def next_pane(self, by: int = 1) -> None:

@@ -24,6 +24,7 @@ from tutor.lab.session import LabSession
 from tutor.screens.base import TutorScreen
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory.header import LaboratoryHeader
+from tutor.screens.laboratory.pane import Pane
 from tutor.screens.laboratory.panes import TITLES, Caption, LaboratoryPanes
 from tutor.screens.laboratory.player import Player
 from tutor.screens.laboratory.prompt import Prompt
@@ -48,6 +49,9 @@ it, which **Enter** executes (the palette, **^P**, lists all actions); **:** beg
 For each replica, the cluster shows how many bytes of its history it is *behind*, and its *lag*: what it has not yet
 acknowledged to its master (it does so once a second). ▷, ◁ and ▲ mark where the chosen message goes. **l** opens the
 lesson that the scenario belongs to.
+
+**v** shows the data: the keys of all nodes side by side, and every acknowledged write with the nodes that have it, in
+memory or on disk. A write is *lost* when no master has it any more; **x** goes to the moment at which that happened.
 
 **i** opens a console for the chosen node, as in redis-cli. In both prompts **Tab** completes, and **↑** recalls
 previous lines. **u** undoes your last action. If you go back and do something else, that starts a branch: **b** goes
@@ -87,6 +91,8 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("equals_sign", "compare", "compare", key_display="=", id="lab.compare"),
         Binding("plus", "player('faster', 1)", "faster", key_display="+", id="lab.faster"),
         Binding("minus", "player('faster', -1)", "slower", key_display="-", id="lab.slower"),
+        Binding("v", "data", "data", id="lab.data"),
+        Binding("x", "loss", "loss", id="lab.loss"),
         Binding("l", "lesson", "lesson", id="lab.lesson"),
         Binding("up", "panes('next_event', -1)", "choose", show=False),
         Binding("down", "panes('next_event', 1)", "choose", show=False),
@@ -111,9 +117,11 @@ class LaboratoryScreen(TutorScreen[None]):
     LaboratoryScreen #left { width: 42%; }
     LaboratoryScreen #cluster { height: 1fr; }
     LaboratoryScreen #backlog { height: auto; margin-top: 1; }
+    LaboratoryScreen #writes { height: auto; }
     LaboratoryScreen #story { height: 11; }
     LaboratoryScreen #messages { height: 1fr; }
-    LaboratoryScreen #detail { height: 40%; }
+    LaboratoryScreen #detail, LaboratoryScreen #data { height: 40%; }
+    LaboratoryScreen .pane.-hidden { display: none; }
     LaboratoryScreen #prompt { height: 1; background: $surface; }
     LaboratoryScreen #who { width: auto; padding: 0 0 0 1; color: $text-accent; }
     LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
@@ -123,8 +131,7 @@ class LaboratoryScreen(TutorScreen[None]):
         text-overflow: ellipsis; }
     LaboratoryScreen.-narrow #left { width: 100%; }
     LaboratoryScreen.-narrow #backlog { margin-top: 0; }
-    LaboratoryScreen.-narrow #detail, LaboratoryScreen.-narrow #story { height: 1fr; }
-    LaboratoryScreen.-narrow .pane.-hidden { display: none; }
+    LaboratoryScreen.-narrow #detail, LaboratoryScreen.-narrow #data, LaboratoryScreen.-narrow #story { height: 1fr; }
     LaboratoryScreen.-narrow #left.-hidden, LaboratoryScreen.-narrow #right.-hidden { display: none; }
     """
 
@@ -133,6 +140,7 @@ class LaboratoryScreen(TutorScreen[None]):
         self.session = LabSession(spec, history)
         self.lessons: tuple[tuple[str, str], ...] = ()  # ID and title of those that the scenario belongs to
         self._idle: Timer | None = None
+        self._lost = False  # whether the key that goes to a loss is offered
 
     def compose(self) -> ComposeResult:
         """Lay out the laboratory."""
@@ -176,6 +184,8 @@ class LaboratoryScreen(TutorScreen[None]):
             return not isinstance(self.focused, Input)
         if action == "next":
             return bool(self.session.spec.steps)
+        if action == "loss":
+            return self.is_mounted and bool(self.session.losses)
         return bool(self.lessons) if action == "lesson" else True
 
     def commands(self) -> Iterator[SystemCommand]:
@@ -196,6 +206,9 @@ class LaboratoryScreen(TutorScreen[None]):
         if self.lessons:
             lesson = f"Go to “{self.lessons[0][1]}”, which this scenario belongs to"
             yield SystemCommand("Lesson", lesson, self.action_lesson)
+        yield SystemCommand("Data", "Keys of all nodes side by side, and who has which write (v)", self.action_data)
+        if self.session.losses:
+            yield SystemCommand("Loss", "Go to the moment at which writes were lost (x)", self.action_loss)
         to_branch = partial(self.action_travel, "next_branch")
         yield SystemCommand("Next branch", "Go to the end of another branch", to_branch)
         yield SystemCommand("Compare branches", "Show two branches side by side", self.action_compare)
@@ -211,6 +224,9 @@ class LaboratoryScreen(TutorScreen[None]):
         session.log.read(session.history)
         view = LabView(session, panes.row, panes.node, self.prompt.talking, self.lessons, self.player.state)
         panes.show_view(view)
+        if self._lost != bool(session.losses):
+            self._lost = not self._lost
+            self.refresh_bindings()
         self.query_one(Caption).show_view(view)
         self.player.show_view(view)
         self.query_one(LaboratoryHeader).show_view(view)
@@ -273,6 +289,28 @@ class LaboratoryScreen(TutorScreen[None]):
             self.notify(text, title="Different from the scenario", severity="warning", markup=False)
         self.changed()
 
+    def action_data(self) -> None:
+        """Show the data, or the bytes and reasons again."""
+        self.panes.choose_pane("detail" if self.panes.lower == "data" else "data")
+
+    def action_loss(self) -> None:
+        """Go to the moment at which writes were lost: the last one, then those before."""
+        if (number := self.session.last_loss()) is not None:
+            self._go_to(number)
+
+    @on(Pane.MomentChosen)
+    def _moment_chosen(self, message: Pane.MomentChosen) -> None:
+        self._go_to(message.event)
+
+    def _go_to(self, number: int) -> None:
+        """Go to the moment after an event, and choose that event."""
+        try:
+            self.session.goto_event(number)
+        except HistoryError as error:
+            self.notify(str(error), severity="warning", markup=False)
+        self.changed()
+        self.panes.choose_moment(number)
+
     def action_compare(self) -> None:
         """Show two branches side by side."""
         if len(self.session.history.branches) < 2:
@@ -296,6 +334,7 @@ class LaboratoryScreen(TutorScreen[None]):
     def action_console(self) -> None:
         """Talk to the chosen node."""
         self.prompt.begin("", talking=self.panes.node)
+        self.panes.lower = "detail"
         if self.has_class("-narrow"):
             self.panes.choose_pane("detail")
         self.draw()
