@@ -341,3 +341,61 @@ def info(context: click.Context, as_json: bool) -> None:
     from tutor.about import print_info
 
     context.exit(print_info(as_json))
+
+
+@cli.group("class")
+def class_group() -> None:
+    """Teach a class: the tutor in a browser for every learner, a board for the teacher, results to export."""
+
+
+@class_group.command("new")
+@click.argument("name")
+@click.pass_context
+def class_new(context: click.Context, name: str) -> None:
+    """Make a class."""
+    from tutor.classroom import serving
+
+    context.exit(serving.new(name))
+
+
+@class_group.command("list")
+@click.pass_context
+def class_list(context: click.Context) -> None:
+    """List the classes."""
+    from tutor.classroom import serving
+
+    context.exit(serving.print_classes())
+
+
+@class_group.command("serve")
+@click.argument("name", default="")
+@click.option("--bind", metavar="ADDRESS", help="Listen there; 0.0.0.0 lets other computers in [127.0.0.1].")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port; 0: any free one [8765].")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name by which browsers may address the hub.")
+@click.option("--cert", metavar="FILE", help="The certificate for TLS, in a PEM file.")
+@click.option("--key", metavar="FILE", help="Its key, in a PEM file.")
+@click.pass_context
+def class_serve(
+    context: click.Context,
+    name: str,
+    bind: str | None,
+    port: int | None,
+    hosts: tuple[str, ...],
+    cert: str | None,
+    key: str | None,
+) -> None:
+    """Serve a class until Ctrl-C. NAME can be left out if there is only one class."""
+    from tutor.classroom import serving
+
+    options = {"bind": bind, "port": port, "hosts": list(hosts) or None, "cert": cert, "key": key}
+    context.exit(serving.serve(name, options))
+
+
+@class_group.command("stop")
+@click.argument("name", default="")
+@click.pass_context
+def class_stop(context: click.Context, name: str) -> None:
+    """Stop serving a class, from another terminal."""
+    from tutor.classroom import serving
+
+    context.exit(serving.stop(name))

@@ -74,10 +74,12 @@ TUTOR_ROOMS = [
     "cli",
     "plain",
     "verify",
+    "classroom",
     "theme",
     "widgets",
     "screens",
     "app",
+    "learner",
     "commandline",
     "__main__",
 ]

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,3 +164,21 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_it_can_be_a_copy_of_a_process_that_has_loaded_everything() -> None:
+    script = (
+        "import os, tests.lessons.forked\n"
+        "from tutor.lesson_server.forkserver import ForkServer\n"
+        "servers = ForkServer('tests.lessons.forked')\n"
+        "servers.copy()\n"
+        "print(servers.start(['exit', '5'], [0, 1, 2]).wait(60), flush=True)\n"
+        "servers.start(['copy'], [os.open('/dev/null', os.O_RDONLY), 1, 2]).wait(60)\n"
+        "servers.close()\n"
+        "os.waitpid(-1, os.WNOHANG)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path.cwd(), timeout=PATIENCE_S
+    )
+    assert done.stdout == "5\n"
+    assert done.stderr.splitlines()[-1] == "ChildProcessError: [Errno 10] No child processes", "it has ended"

@@ -168,11 +168,11 @@ class LessonController(Sandbox):
     ) -> None:
         """Make the controller, of a lesson on its own server or on a `real` one.
 
-        Without `progress` nothing is kept but in a `journal` that is given, and `step` (index) is first.
+        Without `progress` nothing is kept but in a `journal` that is given, and then `step` (index) is first.
         """
         super().__init__(history)
         self.real = real
-        if progress is not None:
+        if progress is not None and journal is None:
             journal = LessonJournal(lesson.key, digest=lesson.digest)
         self._journal = journal
         if journal is not None:

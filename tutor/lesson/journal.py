@@ -53,7 +53,49 @@ Row = dict[str, Any]
 _WRITERS: "weakref.WeakValueDictionary[Path, LessonJournal]" = weakref.WeakValueDictionary()
 
 
-class LessonJournal:
+class JournalRows:
+    """The events of a journal that count: those that were not undone."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def apply(self, row: Row, version: int = VERSION) -> None:
+        """Take an event: it is added, or it drops earlier ones. Raises ValueError, TypeError."""
+        if "step" in row:
+            name = str(row["step"])
+            steps = [at for at, each in enumerate(self.rows) if each.get("step") == name]
+            if not name or steps:  # the end, or a step that is entered again
+                del self.rows[steps[0] if steps and name else 0 :]
+            if name:
+                self.rows.append(row)
+        elif "back" in row:
+            kept = int(row["back"]) + (len(self.rows) - len(self.entries) if version < 3 else 0)
+            del self.rows[max(0, kept) :]
+        elif self.rows:
+            self.rows.append(row)
+
+    @property
+    def step(self) -> str:
+        """The name of the step that the learner is at; empty before the first."""
+        return next((str(row["step"]) for row in reversed(self.rows) if "step" in row), "")
+
+    @property
+    def entries(self) -> list[Row]:
+        """The events of that step that count."""
+        return self.trail()[-1][1] if self.rows else []
+
+    def trail(self) -> list[tuple[str, list[Row]]]:
+        """Return every step that was taken with its events."""
+        steps: list[tuple[str, list[Row]]] = []
+        for row in self.rows:
+            if "step" in row:
+                steps.append((str(row["step"]), []))
+            else:
+                steps[-1][1].append(row)
+        return steps
+
+
+class LessonJournal(JournalRows):
     """The file of one lesson. If the folder is not writable or the file is damaged, the lesson runs without it."""
 
     def __init__(
@@ -64,6 +106,7 @@ class LessonJournal:
         reads_only: bool = False,
         what: str = "lesson",  # as messages call it
     ) -> None:
+        super().__init__()
         self._what = what
         self.path = (folder or steps_dir()) / f"{lesson}.jsonl"
         self.notice = ""  # what is wrong with the file
@@ -72,7 +115,6 @@ class LessonJournal:
         self._size = 0
         self._held = False  # during a replay nothing is written
         self._at = 0  # the time of what is replayed
-        self.rows: list[Row] = []
         header, rows, data = self._read()
         if not reads_only and self._lock():
             if self._size != len(data):  # its writer has only just gone
@@ -82,7 +124,7 @@ class LessonJournal:
         version = header.get("journal", 1)
         for at, row in enumerate(rows):
             try:
-                self._apply(row, version)
+                self.apply(row, version)
             except (ValueError, TypeError, KeyError):
                 self._set_aside(sum(len(json.dumps(each)) + 1 for each in rows[at:]))
                 break
@@ -138,40 +180,6 @@ class LessonJournal:
                 f"It resumes from the last state before them. The damaged file is kept as {self.copy()}."
             )
 
-    def _apply(self, row: Row, version: int = VERSION) -> None:
-        if "step" in row:
-            name = str(row["step"])
-            steps = [at for at, each in enumerate(self.rows) if each.get("step") == name]
-            if not name or steps:  # the end, or a step that is entered again
-                del self.rows[steps[0] if steps and name else 0 :]
-            if name:
-                self.rows.append(row)
-        elif "back" in row:
-            kept = int(row["back"]) + (len(self.rows) - len(self.entries) if version < 3 else 0)
-            del self.rows[max(0, kept) :]
-        elif self.rows:
-            self.rows.append(row)
-
-    @property
-    def step(self) -> str:
-        """The name of the step that the learner is at; empty before the first."""
-        return next((str(row["step"]) for row in reversed(self.rows) if "step" in row), "")
-
-    @property
-    def entries(self) -> list[Row]:
-        """The events of that step that count."""
-        return self.trail()[-1][1] if self.rows else []
-
-    def trail(self) -> list[tuple[str, list[Row]]]:
-        """Return every step that was taken with its events."""
-        steps: list[tuple[str, list[Row]]] = []
-        for row in self.rows:
-            if "step" in row:
-                steps.append((str(row["step"]), []))
-            else:
-                steps[-1][1].append(row)
-        return steps
-
     @property
     def writes(self) -> bool:
         """Whether this tutor is the one that writes the file."""
@@ -225,7 +233,7 @@ class LessonJournal:
 
     def _add(self, row: Row) -> None:
         row["at"] = self._at or time.time_ns() // 1_000_000
-        self._apply(row)
+        self.apply(row)
         if self._held or self._reads_only or self._file is None:
             return
         line = json.dumps(row).encode() + b"\n"

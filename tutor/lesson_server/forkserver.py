@@ -26,6 +26,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from tutor.lesson_server.messages import receive_call, send_message
 
 ROOT = str(Path(__file__).resolve().parents[2])
 END_SECONDS = 5.0
+_HIGHEST = 256  # no descriptor of a copied process is higher
 _FIRST_FREE = 64  # descriptors that arrive are moved here before they get their numbers
 
 
@@ -99,13 +101,35 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
+class _Copy:
+    """A fork server that is a copy of this process, with the methods of `subprocess.Popen` that are used here."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def communicate(self, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """Wait until it ends. Raises subprocess.TimeoutExpired."""
+        until = time.monotonic() + (timeout or 0)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(self.pid, os.WNOHANG if timeout is not None else 0)[0] == 0:
+                if time.monotonic() > until:
+                    raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+                time.sleep(0.005)
+        return b"", b""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
 class ForkServer:
     """A process that runs a module's `main(arguments) -> exit status` in forked children; it starts when needed."""
 
     def __init__(self, module: str) -> None:
         self._module = module
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | _Copy | None = None
         self._channel: socket.socket | None = None
 
     def start(
@@ -138,7 +162,36 @@ class ForkServer:
             raise OSError(-pid, os.strerror(-pid))
         return ForkedProcess(pid, ours)
 
-    def _running(self) -> "tuple[socket.socket, subprocess.Popen[bytes]]":
+    def copy(self) -> None:
+        """Start it as a copy of this process: what is loaded is shared, and not loaded a second time.
+
+        This process must have one thread, and must have imported the module.
+        """
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            with contextlib.suppress(BaseException):
+                os.setsid()
+                kept = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD, 3)
+                null = os.open(os.devnull, os.O_RDWR)
+                for number in range(3):
+                    os.dup2(null, number)
+                os.closerange(3, kept)
+                os.closerange(kept + 1, _HIGHEST)
+                status = main([str(kept), self._module])
+            os._exit(status)
+        theirs.close()
+        with self._lock:
+            self._close()
+            self._process, self._channel = _Copy(pid), ours
+        atexit.register(self.close)
+
+    def preload(self) -> None:
+        """Start it now, so that the first process is not slower than the others."""
+        self._running()
+
+    def _running(self) -> "tuple[socket.socket, subprocess.Popen[bytes] | _Copy]":
         with self._lock:
             if self._process is None or self._channel is None:
                 self._channel, theirs = socket.socketpair()
@@ -156,7 +209,7 @@ class ForkServer:
                 atexit.register(self.close)
             return self._channel, self._process
 
-    def _gone(self, process: "subprocess.Popen[bytes]") -> str:
+    def _gone(self, process: "subprocess.Popen[bytes] | _Copy") -> str:
         """Forget a process that has ended; returns its last words."""
         words: list[str] = []
         with self._lock:

@@ -82,6 +82,13 @@ class HostError(Exception):
     """The lesson's server could not execute a request, or has ended."""
 
 
+def fork_servers_here() -> None:
+    """Have the servers of lessons share this process's memory: it must have one thread (see `ForkServer.copy`)."""
+    from tutor.lesson_server import processes  # noqa: F401 - what they run
+
+    _processes.copy()
+
+
 class HostProcess:
     """A child process of the tutor that hosts servers, with a control channel, a journal and undo.
 

@@ -1,0 +1,490 @@
+"""The hub of a class: who is in it, their terminals, and what they have done. It knows nothing of HTTP.
+
+Records of the learners' tutors are stored in one transaction for all that arrived meanwhile, and confirmed after it
+is on disk. If the store fails (the disk is full), the records stay in the learners' outboxes, and storing is tried
+again every second.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tutor.classroom.board import ClassBoard, LearnerWork
+from tutor.classroom.classes import ClassFolder, ClassSettings
+from tutor.classroom.codes import (
+    JOIN_LENGTH,
+    RESUME_LENGTH,
+    GuessLimit,
+    code_digest,
+    new_code,
+    new_token,
+    read_code,
+    same,
+    token_digest,
+)
+from tutor.classroom.store import ClassStore, Learner, StoredRecord, StoreError
+from tutor.classroom.terminals import ClassTerminal, Viewer
+from tutor.classroom.usage import families, folder_mb, free_mb, memory_kb
+from tutor.lesson.catalogue import Catalogue, installed_course
+from tutor.lesson_server.forkserver import ForkServer
+
+LEARNER_DAYS = 120
+TEACHER_HOURS = 16
+NAME_MAX = 40  # characters
+LEARNERS_MAX = 2000
+AGAIN_SECONDS = 1.0  # between attempts to store
+LOOK_SECONDS = 5.0  # between looks at what is used
+FIRST_MB = 90  # what a learner is expected to use until it is known
+MOST_RECORD = 8 << 20  # characters of a record's JSON; a larger one is not kept
+
+
+class ClassRefusal(Exception):  # noqa: N818
+    """Something is not possible, and why: a sentence for the person who asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Whom a browser belongs to: a learner, or the teacher (`learner` is None)."""
+
+    kind: str
+    learner: int | None
+    ends: float  # seconds since 1970
+
+
+@dataclass
+class UnsavedRecords:
+    """Records that wait for the store, and whom to tell when they are on disk."""
+
+    records: list[StoredRecord] = field(default_factory=list)
+    terminals: dict[tuple[int, str], ClassTerminal | None] = field(default_factory=dict)
+
+
+class Hub:
+    """One class."""
+
+    def __init__(self, folder: ClassFolder, settings: ClassSettings, store: ClassStore) -> None:
+        self.folder, self.settings, self.store = folder, settings, store
+        self.learners: dict[int, Learner] = {}
+        self.terminals: dict[int, ClassTerminal] = {}
+        self.board = ClassBoard(self._course(), settings.stuck_minutes)
+        self.join_code = ""
+        self.is_open = True  # whether the join code admits new learners
+        self.guesses = GuessLimit(time.monotonic)
+        self.saved: dict[int, float] = {}  # by learner: when a record was stored last, in seconds since 1970
+        self.trouble = ""  # why records cannot be stored
+        self.changed = asyncio.Event()  # something for the board
+        self.version = 0
+        self._salt = ""
+        self._tokens: dict[str, Token] = {}
+        self._numbers: dict[tuple[int, str], int] = {}  # the last record taken, stored or pending
+        self._stored: dict[tuple[int, str], int] = {}
+        self._pending = UnsavedRecords()
+        self._wake = asyncio.Event()
+        self._starting: dict[int, asyncio.Future[ClassTerminal]] = {}
+        self._programs = ForkServer("tutor.learner")
+        self._runtime = Path(tempfile.mkdtemp(prefix="redis-tutor-class-"))
+        self._tasks: list[asyncio.Task[None]] = []
+        self._used_mb: dict[int, float] = {}
+        self._cap_mb = settings.total_mb or free_mb() * 3 // 4
+        self._endings: set[asyncio.Task[None]] = set()
+
+    def _course(self) -> Catalogue:
+        course = installed_course()
+        wanted = self.settings.lessons
+        known = {lesson.id: lesson for lesson in course.lessons}
+        for name in wanted:
+            if name not in known:
+                raise ClassRefusal(f"class.yaml: {course_problem(course, name)}")
+        chosen = [known[name] for name in wanted] if wanted else course.lessons
+        return Catalogue(course.folder, chosen, course.chapters, course.glossary)
+
+    async def _of(self, future: Any) -> Any:
+        return await asyncio.wrap_future(future)
+
+    async def start(self) -> None:
+        """Read the store and begin. Raises StoreError."""
+        self._salt = await self._setting("salt", lambda: secrets.token_hex(16))
+        self.join_code = await self._setting("join_code", lambda: new_code(JOIN_LENGTH))
+        self.is_open = bool(await self._setting("open", lambda: True))
+        self.learners = {each.id: each for each in await self._of(self.store.learners())}
+        for digest, (kind, learner, ends) in (await self._of(self.store.tokens())).items():
+            self._tokens[digest] = Token(kind, learner, ends)
+        self._numbers = await self._of(self.store.last_numbers())
+        self._stored = dict(self._numbers)
+        for record in await self._of(self.store.records()):
+            self.board.take(record.learner, record.at, record.body)
+            self.saved[record.learner] = record.at / 1000
+        for number in self.learners:
+            self.board.learners.setdefault(number, LearnerWork())
+        await asyncio.to_thread(self._programs.preload)
+        self._tasks = [asyncio.create_task(self._store_records()), asyncio.create_task(self._look_after())]
+
+    async def _setting(self, name: str, first: Callable[[], Any]) -> Any:
+        value = await self._of(self.store.setting(name))
+        if value is None:
+            value = first()
+            await self._of(self.store.set(name, value))
+        return value
+
+    async def close(self) -> None:
+        """End every terminal, and store what they send at their end."""
+        await asyncio.gather(*(each.stop() for each in self.terminals.values()))
+        await self._flush()
+        for task in (*self._tasks, *self._endings):
+            task.cancel()
+        await asyncio.to_thread(self._programs.close)
+        shutil.rmtree(self._runtime, ignore_errors=True)
+        self.store.close()
+
+    def news(self) -> None:
+        """Tell the boards that something has changed."""
+        self.version += 1
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    # -- who
+
+    def who(self, token: str) -> Token | None:
+        """Return whom a token belongs to, or None."""
+        found = self._tokens.get(token_digest(token)) if token else None
+        if found is None or found.ends < time.time():
+            return None
+        return found if found.learner is None or found.learner in self.learners else None
+
+    async def _admit(self, kind: str, learner: int | None, seconds: float) -> str:
+        token = new_token()
+        ends = time.time() + seconds
+        await self._of(self.store.add_token(token_digest(token), kind, learner, ends))
+        self._tokens[token_digest(token)] = Token(kind, learner, ends)
+        return token
+
+    async def teacher_token(self) -> str:
+        """Return a new token for the teacher's link."""
+        return await self._admit("teacher", None, TEACHER_HOURS * 3600)
+
+    def _checked(self, address: str) -> None:
+        """Raise ClassRefusal where too many wrong codes came from an address."""
+        if seconds := self.guesses.wait_s(address):
+            raise ClassRefusal(f"Too many wrong codes were entered. Try again in {int(seconds) + 1} seconds.")
+
+    def check_join(self, code: str, address: str) -> None:
+        """Check a join code. Raises ClassRefusal."""
+        self._checked(address)
+        if not same(read_code(code), self.join_code):
+            self.guesses.failed(address)
+            raise ClassRefusal("This is not the code of the class.")
+        if not self.is_open:
+            raise ClassRefusal("The class takes no new learners at the moment. Ask the teacher to open it.")
+
+    async def join(self, code: str, name: str, address: str) -> tuple[Learner, str, str]:
+        """Admit a new learner; returns the learner, a token and the resume code. Raises ClassRefusal, StoreError."""
+        self.check_join(code, address)
+        name = read_name(name)
+        if any(each.name.casefold() == name.casefold() for each in self.learners.values()):
+            raise ClassRefusal(
+                f"Somebody in this class has the name {name}. If that is you, enter your personal code; "
+                "if not, choose another name."
+            )
+        if len(self.learners) >= LEARNERS_MAX:
+            raise ClassRefusal("The class is full.")
+        return await self._add(name)
+
+    async def _add(self, name: str, roster: bool = False) -> tuple[Learner, str, str]:
+        resume = new_code(RESUME_LENGTH)
+        digest = await asyncio.to_thread(code_digest, resume, self._salt)
+        learner = await self._of(self.store.add_learner(name, digest, roster))
+        self.learners[learner.id] = learner
+        self.board.learners.setdefault(learner.id, LearnerWork())
+        self.news()
+        token = "" if roster else await self._admit("learner", learner.id, LEARNER_DAYS * 86_400)
+        return learner, token, resume
+
+    async def add_to_roster(self, name: str) -> tuple[Learner, str]:
+        """Add a learner who has not joined; returns the learner and the personal code. Raises ClassRefusal."""
+        learner, _, code = await self._add(read_name(name), roster=True)
+        return learner, code
+
+    async def resume(self, code: str, address: str) -> tuple[Learner, str]:
+        """Admit a learner with a personal code; returns the learner and a token. Raises ClassRefusal, StoreError."""
+        self._checked(address)
+        digest = await asyncio.to_thread(code_digest, read_code(code), self._salt)
+        learner = await self._of(self.store.learner_of_code(digest))
+        if learner is None:
+            self.guesses.failed(address)
+            raise ClassRefusal("There is no learner with this code.")
+        self.learners[learner.id] = learner
+        self.news()
+        return learner, await self._admit("learner", learner.id, LEARNER_DAYS * 86_400)
+
+    async def log_out(self, token: str) -> None:
+        """End a token."""
+        self._tokens.pop(token_digest(token), None)
+        await self._of(self.store.revoke(token_digest(token)))
+
+    async def new_resume_code(self, learner: int) -> str:
+        """Undo who uses a learner's name: their browsers are signed out; returns a new code for the right person."""
+        code = new_code(RESUME_LENGTH)
+        digest = await asyncio.to_thread(code_digest, code, self._salt)
+        await self._of(self.store.change_code(learner, digest))
+        self._tokens = {key: each for key, each in self._tokens.items() if each.learner != learner}
+        if (terminal := self.terminals.get(learner)) is not None:
+            for viewer in list(terminal.viewers):
+                if viewer.types:
+                    viewer.close()
+        self.news()
+        return code
+
+    async def rename(self, learner: int, name: str) -> None:
+        """Give a learner another name. Raises ClassRefusal."""
+        name = read_name(name)
+        await self._of(self.store.rename(learner, name))
+        kept = self.learners[learner]
+        self.learners[learner] = Learner(kept.id, name, kept.roster, kept.joined)
+        self.news()
+
+    async def forget(self, learner: int) -> None:
+        """Remove a learner and everything that was recorded about them."""
+        if (terminal := self.terminals.get(learner)) is not None:
+            await terminal.stop()
+            await self._flush()
+        self.learners.pop(learner, None)
+        self.board.forget(learner)
+        self._tokens = {key: each for key, each in self._tokens.items() if each.learner != learner}
+        await self._of(self.store.forget(learner))
+        await asyncio.to_thread(self.folder.remove_home, learner)
+        self.news()
+
+    async def set_open(self, is_open: bool) -> None:
+        """Have the join code admit new learners, or not."""
+        await self._of(self.store.set("open", is_open))
+        self.is_open = is_open
+        self.news()
+
+    async def change_join_code(self) -> None:
+        """Make another join code; the earlier one admits nobody."""
+        code = new_code(JOIN_LENGTH)
+        await self._of(self.store.set("join_code", code))
+        self.join_code = code
+        self.news()
+
+    # -- terminals
+
+    async def terminal(self, learner: int) -> ClassTerminal:
+        """Return the terminal of a learner, which is started if there is none. Raises ClassRefusal."""
+        if (terminal := self.terminals.get(learner)) is not None:
+            return terminal
+        if (starting := self._starting.get(learner)) is None:
+            starting = self._starting[learner] = asyncio.ensure_future(self._start(learner))
+            starting.add_done_callback(lambda _: self._starting.pop(learner, None))
+        return await asyncio.shield(starting)
+
+    @property
+    def used_mb(self) -> float:
+        """The memory that the learners use, with what those are expected to use who have just come."""
+        return sum(self._used_mb.get(number, FIRST_MB) for number in (*self.terminals, *self._starting))
+
+    async def _start(self, learner: int) -> ClassTerminal:
+        if self._cap_mb and self.used_mb > self._cap_mb:
+            raise ClassRefusal(
+                f"The computer of the class is full: {len(self.terminals)} learners use the {self._cap_mb:,} MB that "
+                "they may use together. Try again when somebody has left."
+            )
+        home, runtime = self.folder.home(learner), self._runtime / str(learner)
+        if home.exists() and await asyncio.to_thread(folder_mb, home) > self.settings.disk_mb:
+            raise ClassRefusal(f"Your folder holds more than {self.settings.disk_mb} MB. Ask the teacher.")
+        for path in (home, runtime):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        options = {
+            "home": str(home),
+            "runtime": str(runtime),
+            "memory_mb": self.settings.memory_mb,
+            "disk_mb": self.settings.disk_mb,
+            "python": self.settings.python,
+            "lessons": self.settings.lessons,
+        }
+        environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "TZ") if name in os.environ}
+        environment |= {
+            "HOME": str(home),
+            "TMPDIR": str(runtime),
+            "REDIS_TUTOR_HOME": str(home),
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "LANG": "C.UTF-8",
+            "PYTHONUTF8": "1",
+            "TEXTUAL_ANIMATIONS": "none",
+        }
+        terminal = ClassTerminal(
+            lambda its, source, records: self._take(learner, its, source, records),
+            lambda its: self._terminal_ended(learner, its),
+        )
+        try:
+            await terminal.start(self._programs, [json.dumps(options)], environment)
+        except OSError as error:
+            raise ClassRefusal(f"The tutor cannot be started: {error}") from error
+        self.terminals[learner] = terminal
+        self.news()
+        return terminal
+
+    def _terminal_ended(self, learner: int, terminal: ClassTerminal) -> None:
+        if self.terminals.get(learner) is terminal:
+            del self.terminals[learner]
+            self._used_mb.pop(learner, None)
+        terminal.tell_viewers({"ended": True})
+        task = asyncio.create_task(terminal.stop())  # it may have left its terminal and not ended
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+        self.news()
+
+    def is_connected(self, learner: int) -> bool:
+        """Tell whether a browser of a learner is connected."""
+        terminal = self.terminals.get(learner)
+        return terminal is not None and any(viewer.types for viewer in terminal.viewers)
+
+    def say(self, text: str, learners: list[int] | None = None) -> None:
+        """Show a line to all learners, or to some."""
+        for number, terminal in self.terminals.items():
+            if learners is None or number in learners:
+                terminal.tell({"say": text})
+
+    def help_seen(self, learner: int) -> None:
+        """Take a learner's call for help as answered."""
+        terminal = self.terminals.get(learner)
+        if terminal is not None:
+            terminal.tell({"help": False})
+        if (work := self.board.learners.get(learner)) is not None:
+            work.help_since = 0
+        self.news()
+
+    def look(self, learner: int, viewer: Viewer) -> ClassTerminal:
+        """Have the teacher look at a learner's screen; the learner is told. Raises ClassRefusal."""
+        terminal = self.terminals.get(learner)
+        if terminal is None:
+            raise ClassRefusal("This learner's tutor is not open.")
+        terminal.attach(viewer)
+        self.tell_looked_at(terminal)
+        return terminal
+
+    def tell_looked_at(self, terminal: ClassTerminal) -> None:
+        """Tell the pages of a terminal whether the teacher looks at it."""
+        terminal.tell_viewers({"looked_at": any(not viewer.types for viewer in terminal.viewers)})
+
+    # -- records
+
+    def _take(self, learner: int, terminal: ClassTerminal | None, source: str, records: list[dict[str, Any]]) -> None:
+        """Take records of an outbox. One that does not follow the last is left out: it will be sent again."""
+        if learner not in self.learners:
+            return
+        key = (learner, source)
+        last = self._numbers.get(key, 0)
+        for record in records:
+            body = dict(record)
+            n, at = int(body.pop("n")), int(body.pop("at"))
+            if n == last + 1:
+                last = n
+                if len(json.dumps(body)) > MOST_RECORD:
+                    body = {"too_large": True}
+                self._pending.records.append(StoredRecord(learner, source, n, at, body))
+        self._numbers[key] = last
+        self._pending.terminals[key] = terminal
+        self._wake.set()
+
+    async def take(self, learner: int, source: str, records: list[dict[str, Any]]) -> int:
+        """Take records that came another way, and store them; returns the number up to which all are on disk.
+
+        Raises StoreError.
+        """
+        self._take(learner, None, source, records)
+        await self._flush()
+        return self._stored.get((learner, source), 0)
+
+    async def _store_records(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._flush()
+            except StoreError as error:
+                if not self.trouble:
+                    print(f"redis-tutor: {error}; trying again", file=sys.stderr, flush=True)
+                self.trouble = str(error)
+                self.news()
+                await asyncio.sleep(AGAIN_SECONDS)
+                self._wake.set()
+
+    async def _flush(self) -> None:
+        """Store what is pending, then confirm it and show it on the board. Raises StoreError."""
+        pending, self._pending = self._pending, UnsavedRecords()
+        try:
+            if pending.records:
+                await self._of(self.store.append(pending.records))
+        except StoreError:
+            pending.records += self._pending.records
+            pending.terminals |= self._pending.terminals
+            self._pending = pending
+            raise
+        self.trouble = ""
+        now = time.time()
+        for record in pending.records:
+            self._stored[record.learner, record.source] = record.n
+            if record.learner in self.learners:
+                self.board.take(record.learner, record.at, record.body)
+        for (learner, source), terminal in pending.terminals.items():
+            self.saved[learner] = now
+            if terminal is not None:
+                terminal.tell({"outbox": source, "saved": self._stored.get((learner, source), 0)})
+                terminal.tell_viewers({"saved": now})
+        if pending.records:
+            self.news()
+
+    # -- looking after
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            idle_s = self.settings.idle_minutes * 60
+            for terminal in list(self.terminals.values()):
+                if time.monotonic() - terminal.used > idle_s:
+                    terminal.tell_viewers({"idle": True})
+                    await terminal.stop()
+            with contextlib.suppress(OSError):
+                await self._measure()
+
+    async def _measure(self) -> None:
+        """Measure what each learner uses."""
+        roots = {number: each.process.pid for number, each in self.terminals.items() if each.process is not None}
+        used = await asyncio.to_thread(used_by, list(roots.values()))
+        self._used_mb = {number: used[pid] for number, pid in roots.items() if used.get(pid)}
+
+
+def used_by(roots: list[int]) -> dict[int, float]:
+    """Return the memory in MB that each process uses, with its descendants."""
+    return {root: sum(map(memory_kb, family)) / 1024 for root, family in families(roots).items()}
+
+
+def course_problem(course: Catalogue, name: str) -> str:
+    """Return why a lesson is not in a course."""
+    try:
+        course.find(name)
+    except LookupError as error:
+        return str(error.args[0])
+    return f"{name!r} is not the ID of a lesson"
+
+
+def read_name(text: str) -> str:
+    """Return a learner's name without what does not belong into one. Raises ClassRefusal."""
+    name = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    if not name:
+        raise ClassRefusal("Enter a name.")
+    if len(name) > NAME_MAX:
+        raise ClassRefusal(f"The name is too long; at most {NAME_MAX} characters.")
+    return name

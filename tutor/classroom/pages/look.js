@@ -1,0 +1,16 @@
+"use strict";
+const at = (id) => document.getElementById(id);
+const terminal = new ClassTerminal(at("terminal"), location.pathname.replace("/look/", "/screen/"), false);
+window.terminal = terminal;
+function cover(text) {
+  at("cover").textContent = text;
+  at("cover").hidden = !text;
+}
+terminal.on.cover = cover;
+terminal.on.hello = () => {};
+terminal.on.name = (name) => { at("name").textContent = name; };
+terminal.on.ended = () => cover("The learner has left the tutor.");
+terminal.on.refused = (why) => {
+  terminal.ended = true;
+  cover(why);
+};

@@ -1,0 +1,79 @@
+"use strict";
+const at = (id) => document.getElementById(id);
+const terminal = new ClassTerminal(at("terminal"), "/socket", true);
+window.terminal = terminal;
+let saved = 0;
+let unsaved = 0;
+let trouble = false;
+
+function cover(text) {
+  at("cover").textContent = text;
+  at("cover").hidden = !text;
+}
+
+function showSaved() {
+  const now = Date.now() / 1000;
+  if (unsaved || trouble) {
+    const minutes = Math.floor((now - (unsaved || saved || now)) / 60);
+    at("saved").textContent = minutes ? `not saved by the hub for ${minutes} min` : "not saved by the hub yet";
+  } else if (saved) {
+    at("saved").textContent = `saved by the hub ${new Date(saved * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"})}`;
+  }
+  at("saved").classList.toggle("warning", Boolean(unsaved) || trouble);
+}
+
+terminal.on.cover = (text) => {
+  cover(text);
+  unsaved = text ? Date.now() / 1000 : 0;
+  showSaved();
+};
+terminal.on.name = (name) => { at("name").textContent = name; };
+terminal.on.hello = () => {
+  terminal.term.focus();
+};
+terminal.on.saved = (when) => {
+  saved = when;
+  showSaved();
+};
+terminal.on.trouble = (is) => {
+  trouble = is;
+  showSaved();
+};
+terminal.on.looked_at = (is) => { at("looked").hidden = !is; };
+terminal.on.ended = () => cover("The tutor has ended. Press Enter to open it again: it resumes where it was.");
+terminal.on.idle = () => cover("The tutor was closed, since nothing was typed for a long time. Press Enter to resume.");
+terminal.on.refused = (why) => {
+  terminal.ended = true;
+  cover(`${why} Press Enter to try again.`);
+};
+setInterval(showSaved, 20000);
+
+const KEYS = [
+  ["Esc", "\x1b"], ["Tab", "\t"], ["F1 help", "\x1bOP"], ["F2 hint", "\x1bOQ"], ["F3 show", "\x1bOR"], ["F4 undo", "\x1bOS"],
+  ["F5 reset", "\x1b[15~"], ["F8 next", "\x1b[19~"], ["F12", "\x1b[24~"], ["Ctrl+P", "\x10"], ["Ctrl+R", "\x12"], ["Ctrl+C", "\x03"],
+  ["↑", "\x1b[A"], ["↓", "\x1b[B"], ["←", "\x1b[D"], ["→", "\x1b[C"], ["PgUp", "\x1b[5~"], ["PgDn", "\x1b[6~"],
+];
+for (const [label, data] of KEYS) {
+  const button = document.createElement("button");
+  button.textContent = label;
+  button.addEventListener("click", () => {
+    terminal.type(data);
+    terminal.term.focus();
+  });
+  at("keys").append(button);
+}
+at("keys-button").addEventListener("click", () => {
+  at("keys").hidden = !at("keys").hidden;
+  at("keys-button").setAttribute("aria-expanded", String(!at("keys").hidden));
+  terminal.resize();
+  terminal.term.focus();
+});
+if (matchMedia("(pointer: coarse)").matches) at("keys").hidden = false;
+at("help").addEventListener("click", () => {
+  terminal.type("\x1b[20~");
+  terminal.term.focus();
+});
+at("leave").addEventListener("click", async () => {
+  await fetch("/leave", {method: "POST"});
+  location.assign("/");
+});

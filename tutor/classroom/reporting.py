@@ -1,0 +1,136 @@
+"""A course that reports what the learner does: the records of a class.
+
+A record has the number and time of its outbox, and one of these:
+
+    {"lesson": key, "journal": header, "rows": […]}   a lesson was opened: its journal as it was then
+    {"lesson": key, "row": {…}}                       a row was added to that journal (`tutor.lesson.journal`)
+    {"lesson": key, "mistake": text, "task", "kind", "line"}   the tutor pointed out a mistake
+    {"lesson": key, "left": true}                     the lesson was closed
+    {"help": true or false}                           the learner asks for help, or no longer
+    {"answer": text, "question": number}              an answer to the teacher's question
+
+A journal's rows are the lesson itself: replayed on a fresh server, they give its result (`grading.py`).
+"""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tutor.classroom.outbox import LearnerOutbox
+from tutor.lesson.events import Event, Foreseen
+from tutor.lesson.installed import InstalledCourse
+from tutor.lesson.journal import VERSION, LessonJournal, Row
+from tutor.lesson.model import Lesson
+from tutor.lesson.progress import Progress
+
+if TYPE_CHECKING:
+    from tutor.lesson.catalogue import Catalogue
+    from tutor.lesson.front_end import Controller
+
+NOT_IN_A_CLASS = "Real servers cannot be opened from a class: the tutor runs on the teacher's computer."
+
+
+class ReportedJournal(LessonJournal):
+    """A journal of a lesson whose rows go into an outbox as well."""
+
+    def __init__(self, lesson: str, digest: str, outbox: LearnerOutbox) -> None:
+        self._outbox = outbox
+        self._is_open = False  # what the constructor writes is reported as a whole
+        super().__init__(lesson, digest=digest)
+        self._is_open = True
+        self._report_whole()
+
+    def _report_whole(self) -> None:
+        header = {"journal": VERSION, "lesson": self._lesson, "digest": self._digest, "seed": self.seed}
+        if self.writes:
+            self._outbox.add(lesson=self._lesson, journal=header, rows=self.rows)
+
+    def _add(self, row: Row) -> None:
+        super()._add(row)
+        if self.writes and not self._held:
+            self._outbox.add(lesson=self._lesson, row=row)
+
+    def shorten(self, entries: list[Row]) -> None:
+        """See `LessonJournal`."""
+        super().shorten(entries)
+        if not self._held:
+            self._report_whole()
+
+    @contextlib.contextmanager
+    def replay(self) -> Any:
+        """See `LessonJournal`. What the replay has changed is reported as a whole."""
+        before = list(self.rows)
+        with super().replay() as trail:
+            yield trail
+        if self.rows != before:
+            self._report_whole()
+
+    def close(self) -> None:
+        """See `LessonJournal`."""
+        if self.writes:
+            self._outbox.add(lesson=self._lesson, left=True)
+        super().close()
+
+
+class ReportedProgress(Progress):
+    """Progress whose events go into an outbox as well."""
+
+    def __init__(self, outbox: LearnerOutbox, path: Path | None = None) -> None:
+        super().__init__(path)
+        self._outbox = outbox
+
+    def recorder(self, lesson: Lesson) -> Any:
+        """See `Progress`."""
+        record = super().recorder(lesson)
+
+        def both(event: Event) -> None:
+            record(event)
+            if isinstance(event, Foreseen):  # a `Diagnosed` is one, too
+                self._outbox.add(
+                    lesson=lesson.key, mistake=event.text, task=event.task.id, kind=getattr(event, "kind", "foreseen")
+                )
+
+        return both
+
+
+class ReportingCourse(InstalledCourse):
+    """The course of a learner of a class. `lessons` are those of the class; empty: all."""
+
+    def __init__(self, outbox: LearnerOutbox, lessons: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._outbox = outbox
+        self._lessons = lessons
+
+    def _course(self) -> "Catalogue":
+        whole = super()._course()
+        if not self._lessons:
+            return whole
+        from dataclasses import replace
+
+        with self._lock:
+            if self._chosen is None:
+                self._chosen = replace(whole, lessons=[each for each in whole.lessons if each.id in self._lessons])
+            return self._chosen
+
+    _chosen: "Catalogue | None" = None
+
+    def _progress(self) -> Progress:
+        with self._lock:
+            if self._kept is None:
+                self._kept = ReportedProgress(self._outbox)
+            return self._kept
+
+    def controller(self, lesson: str, server: str = "") -> "Controller":
+        """Return the controller of a lesson of the class. Raises LookupError, ValueError."""
+        from tutor.lesson.controller import LessonController
+
+        if server:
+            raise ValueError(NOT_IN_A_CLASS)
+        course = self._course()
+        opened = course.find(lesson)
+        journal = ReportedJournal(opened.key, opened.digest, self._outbox)
+        return LessonController(opened, course, self._progress(), self._lines(), journal=journal)
+
+    def connected(self, where: str) -> "Controller":
+        """Real servers are closed in a class. Raises ValueError."""
+        raise ValueError(NOT_IN_A_CLASS)

@@ -1,0 +1,139 @@
+"""The tutor of a learner of a class, in a process that the hub forks, on a terminal that the hub holds.
+
+The hub draws nothing and keeps no picture of the screen. When a browser is connected, it sets the modes of the
+terminal (`classroom/terminals.py` remembers them) and asks the tutor to draw the whole screen: what was typed at the
+prompt is there again, for it is in the tutor.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import SystemCommand
+from textual.binding import Binding
+
+from tutor.app import TutorApp
+from tutor.classroom.confine import Limits, limit, program_paths, reset_signals, restrict_files
+from tutor.classroom.outbox import LearnerOutbox
+from tutor.classroom.reporting import ReportingCourse
+from tutor.classroom.uplink import Uplink
+from tutor.ending import by_signal
+from tutor.lesson.catalogue import installed_course
+from tutor.lesson.controller import LessonController
+from tutor.lesson.free_play import FreePlay
+from tutor.lesson_server import processes  # noqa: F401
+from tutor.lesson_server.parent import fork_servers_here
+from tutor.screens import bookmarks, compare, dialogs, find, help, map, questions, reference, scenarios  # noqa: F401
+from tutor.screens.laboratory import LaboratoryScreen
+from tutor.screens.lesson import LessonScreen
+
+# What the tutor needs is imported before the hub forks.
+__all__ = ["FreePlay", "LaboratoryScreen", "LearnerApp", "LessonController", "LessonScreen", "main"]
+
+CHANNEL = 3  # the descriptor
+END_SECONDS = 5.0
+
+installed_course()  # read once, before the hub forks
+
+
+class LearnerApp(TutorApp):
+    """The program in a class."""
+
+    BINDINGS: ClassVar = [Binding("f9", "class_help", "ask for help", show=False, id="class_help")]
+
+    def __init__(self, course: ReportingCourse, outbox: LearnerOutbox, lesson: str | None = None) -> None:
+        super().__init__(lesson, course)
+        self._outbox = outbox
+        self._wants_help = False
+
+    def action_class_help(self) -> None:
+        """Ask the teacher for help, or take that back."""
+        self._wants_help = not self._wants_help
+        self._outbox.add(help=self._wants_help)
+        self.notify("The teacher sees that you ask for help." if self._wants_help else "You no longer ask for help.")
+
+    def get_system_commands(self, screen: Any) -> Any:
+        """See `TutorApp`."""
+        yield from super().get_system_commands(screen)
+        yield SystemCommand(
+            "Ask for help", "Show the teacher that you need help, or no longer", self.action_class_help
+        )
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take a message of the hub, in any thread."""
+        if self._running_loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                self._running_loop.call_soon_threadsafe(self._take, message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "repaint" in message:
+            self.call_later(self._repaint)
+        if "say" in message:
+            self.notify(str(message["say"]), title="The teacher", timeout=20, markup=False)
+        if "help" in message:
+            self._wants_help = bool(message["help"])
+
+    def _repaint(self) -> None:
+        """Draw the whole screen on a terminal that shows nothing of it."""
+        if self._screen_stack:
+            self._display(self.screen, self.screen._compositor.render_update(full=True))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the tutor for a learner: `learner.py OPTIONS`, which are a JSON object of the hub's."""
+    options = json.loads(arguments[0])
+    reset_signals()
+    home, runtime = Path(options["home"]), Path(options["runtime"])
+    os.chdir(home)
+    tempfile.tempdir = str(runtime)
+    limit(Limits(options["memory_mb"], options["disk_mb"]))
+    if not options["python"]:
+        os.environ["REDIS_TUTOR_NO_PYTHON"] = "1"
+    restrict_files([home, runtime], program_paths())
+    (home / "class").mkdir(exist_ok=True)
+    lock = _wait_for(home / "class" / "lock")
+    fork_servers_here()
+    outbox = LearnerOutbox(home / "class" / "outbox.jsonl")
+    course = ReportingCourse(outbox, tuple(options["lessons"]))
+    app = LearnerApp(course, outbox, options.get("lesson") or None)
+    uplink = Uplink(socket.socket(fileno=CHANNEL), outbox, app.hear, lambda: _end(app))
+    uplink.start()
+    sys.setswitchinterval(0.001)
+    with by_signal(app.end_soon):
+        app.run()
+    uplink.wait_saved(END_SECONDS)
+    uplink.close()
+    os.close(lock)
+    return app.return_code or 0
+
+
+def _wait_for(path: Path) -> int:
+    """Wait until the learner's earlier tutor has ended, which may outlive a hub that was killed by some seconds."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + 2 * END_SECONDS
+    while time.monotonic() < until:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        time.sleep(0.05)
+    return descriptor
+
+
+def _end(app: LearnerApp) -> None:
+    """End the program, since its hub is gone; a program that does not end in time is ended."""
+    with contextlib.suppress(BaseException):
+        app.end_soon()
+
+    def end() -> None:
+        time.sleep(END_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
