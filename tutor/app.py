@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter
@@ -77,6 +77,9 @@ class TutorApp(Program):
         self._ascii: LineFilter | None = None
         self.choose_symbols()
         self.course: Course = course or InstalledCourse()  # its files are read when a thread first needs them
+        # Keys that were pressed before the prompt they are meant for is there; None: there is no such prompt.
+        opens = bool(lesson or connect) or sandbox is not None
+        self._early: list[events.Event] | None = [] if opens else None
 
     def get_css_variables(self) -> dict[str, str]:
         """Return the theme's variables and the shades made of them."""
@@ -141,6 +144,31 @@ class TutorApp(Program):
             raise Ended
         self._running_loop.call_soon_threadsafe(self.exit)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Keep what is typed while a lesson opens; see `App`."""
+        key = event.key if isinstance(event, events.Key) else ""
+        typed = isinstance(event, events.Key | events.Paste) and not event.is_forwarded
+        if self._early is not None and typed and key not in ("ctrl+q", "ctrl+c", "escape"):
+            self._early.append(event)
+        else:
+            await super().on_event(event)
+
+    def release_keys(self, drop: bool = False) -> None:
+        """Pass on what was typed while a lesson opened, or drop it: there is no lesson."""
+
+        async def release() -> None:
+            while self._early:
+                event = self._early.pop(0)
+                if isinstance(event, events.Key) and event.key == "ctrl+j":  # Enter, to a terminal in its usual mode
+                    event = events.Key("enter", "\r")
+                await super(TutorApp, self).on_event(event)
+            self._early = None
+
+        if drop:
+            self._early = None
+        elif self._early is not None:
+            self.call_later(release)
+
     def on_resize(self) -> None:
         """Ask for a larger window if this one is too small to work in."""
         self.call_after_refresh(self._fit)
@@ -165,12 +193,14 @@ class TutorApp(Program):
 
         place = LessonPlace(lesson) if isinstance(lesson, str) else lesson
         while place is not None:
+            self._early = self._early or []
             try:
                 on = [self._server] if self._server else []
                 controller = await asyncio.to_thread(self.course.controller, place.lesson, *on)
             except (LookupError, OSError, ValueError, Problems) as error:
                 text = str(error.args[0] if error.args else error)
                 self.notify(text, title="The lesson cannot be opened", severity="error", timeout=10, markup=False)
+                self.release_keys(drop=True)
                 return
             then = [f"visit {place.step}"] if place.step is not None else []
             place = await self.push_screen_wait(LessonScreen(controller, then))
@@ -205,6 +235,7 @@ class TutorApp(Program):
             controller = await asyncio.to_thread(self.course.connected, where)
         except ValueError as error:
             self.notify(str(error), title="Unknown server", severity="error", timeout=10, markup=False)
+            self.release_keys(drop=True)
             return
         await self.push_screen_wait(LessonScreen(controller))
 

@@ -55,6 +55,15 @@ def test_a_file_with_mistakes_is_told_line_by_line_and_no_screen_opens(home: Pat
         assert b"\x1b[?1049h" not in screen.raw
 
 
+@pytest.mark.parametrize("argv", [["learn", "lists"], ["sandbox"]], ids=" ".join)
+def test_what_is_typed_before_the_first_frame_is_not_lost(home: Path, argv: list[str]) -> None:
+    with program(home, *argv) as screen:
+        screen.type("RPUSH early a b\r")  # the program has not even been read
+        screen.show("(integer) 2")
+        screen.type("LLEN early\r")
+        screen.show("6379> LLEN early")
+
+
 ENTERED = {b"\x1b[?1049h": b"\x1b[?1049l", b"\x1b[?1000h": b"\x1b[?1000l", b"\x1b[?25l": b"\x1b[?25h"}
 
 

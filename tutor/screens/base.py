@@ -33,6 +33,10 @@ class Program(App[None]):
         """Open a lesson, by its ID or file, or at a step."""
         raise NotImplementedError
 
+    def release_keys(self, drop: bool = False) -> None:
+        """Pass on what was typed while a lesson opened, or drop it: there is no lesson."""
+        raise NotImplementedError
+
     def action_bookmarks(self) -> None:
         """Choose a bookmark and go there."""
         raise NotImplementedError

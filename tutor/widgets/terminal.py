@@ -494,7 +494,7 @@ class Terminal(RowView, inherit_bindings=False):
             return self._later(key, character)
         if self.question:
             return self._take_answer(self.question, key, character)
-        if key == "enter":
+        if key in ("enter", "ctrl+j"):
             self._submit()
         elif key == "tab":
             self._complete(1)

@@ -185,6 +185,7 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         """Open the lesson without holding up the first frame."""
         self._audience = Audience(self)
         self.run_worker(self._open(), group="open", exclusive=True)
+        self.app.release_keys()
 
     async def _open(self) -> None:
         def hear(news: m.News) -> None:
