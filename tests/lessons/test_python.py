@@ -369,6 +369,7 @@ def test_undo_takes_back_data_and_variables(server):
     session.submit("python", "x = 1")
     session.submit("python", 'x = r.incr("mine")')
     session.submit("python", 'r.get("mine")')  # which only looks
+    session.submit("python", "x = = 3")  # which does nothing
     session.undo()
     assert value(server, "mine") is None
     assert session.submit("python", "x")[0].text == "1\n"

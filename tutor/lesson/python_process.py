@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -322,9 +323,13 @@ class PythonConsole:
 
 
 def is_statement(source: str) -> bool:
-    """Return whether a line is more than an expression: an assignment, an import, a block."""
-    try:
-        compile(source, "", "eval")
-    except UNREADABLE:
-        return True
-    return False
+    """Return whether a line is more than an expression: an assignment, an import, a block.
+
+    What cannot be compiled does nothing.
+    """
+    kinds = []
+    for mode in ("eval", "exec"):
+        with contextlib.suppress(*UNREADABLE), warnings.catch_warnings(action="ignore"):
+            compile(source, "", mode)
+            kinds.append(mode)
+    return kinds == ["exec"]

@@ -53,7 +53,7 @@ from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.printed import printed, pushed
 from tutor.lesson.python_process import Ran, ran_in
 from tutor.lesson.server import ANSWER_SECONDS, SessionServer, Unanswered
-from tutor.lesson.side_effects import PARTLY, only_looks, writes
+from tutor.lesson.side_effects import PARTLY, may_write, only_looks
 from tutor.lesson.summary import summary
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import help_in_lesson, split_args
@@ -522,7 +522,7 @@ class Session:
         argv = split_args(line)
         if argv and len(argv) > 1 and argv[0].isdigit():
             argv = argv[1:]
-        if not argv or not self.lesson.is_prompt(terminal) or not writes(argv[0].lower()):
+        if not argv or not self.lesson.is_prompt(terminal) or not may_write(argv[0].lower()):
             return None
         if "(TX)" in self.server.prompt(terminal):  # it is queued
             return None

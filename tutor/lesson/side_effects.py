@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 
 PARTLY = frozenset(b"exec eval evalsha fcall".split())  # an error of these comes after some of what they do
+_SCRIPTS = frozenset(b"eval evalsha fcall".split())
 
 _LOOKING = frozenset(
     b"ping echo info time command memory object config|get client|id client|list client|info client|getname acl|list"
@@ -47,11 +48,11 @@ def _reads(name: bytes) -> bool:
     return bool(_flags(name) & READONLY)
 
 
-def writes(name: bytes) -> bool:
-    """Tell whether a command writes to keys."""
+def may_write(name: bytes) -> bool:
+    """Tell whether a command, or a script that it runs, may write to keys."""
     from engine.table.declarations import WRITE
 
-    return bool(_flags(name) & WRITE)
+    return bool(_flags(name) & WRITE) or name in _SCRIPTS
 
 
 @functools.cache

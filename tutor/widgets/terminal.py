@@ -170,6 +170,7 @@ class Terminal(RowView, inherit_bindings=False):
             self._scrollback.add(self.channel, rows)
 
     def _content_changed(self, follow: bool) -> None:
+        self.set_class(self.question is not None, "-asked")  # which gives it more room
         super()._content_changed(follow)
         self._keep_draft()
 

@@ -145,6 +145,7 @@ class Terminals(Container):
     Terminals.-tiled > Terminal { border: round $rule; padding: 0; }
     Terminals.-tiled > Terminal:focus { border: round $primary; border-title-color: $foreground; }
     Terminals.-stacked { layout: vertical; }
+    Terminals.-stacked > Terminal.-asked { height: 3fr; }
     """
 
     current: var[str] = var("")

@@ -131,7 +131,7 @@ class EditorScreen(TutorScreen[Sequence[Row]]):
         Binding("f7,ctrl+r", "run", "run", key_display="F7 ^R", priority=True, id="editor.run"),
         Binding("f6", "next_field", "next field", priority=True, id="editor.field"),
         Binding("f4", "undo", "undo", priority=True, id="editor.undo"),
-        Binding("escape", "leave", "leave", priority=True, id="editor.leave"),
+        Binding("escape", "leave", "back", priority=True, id="editor.leave"),
         Binding("ctrl+c", "interrupt", "copy, or stop", show=False, priority=True),
         Binding("enter", "run_from_field", "run", show=False),
     ]
