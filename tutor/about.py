@@ -10,7 +10,8 @@ from engine.protocol.version import VERSION
 _LIBRARIES = ("textual", "rich", "prompt-toolkit", "hiredis", "lupa", "sortedcontainers")
 
 
-def _installed(name: str) -> str:
+def version_of(name: str) -> str:
+    """Return the version of an installed package."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -22,10 +23,10 @@ def facts() -> dict[str, str]:
     from tutor.paths import cache_dir, config_dir, data_dir
 
     return {
-        "redis-tutor": _installed("redis-tutor"),
+        "redis-tutor": version_of("redis-tutor"),
         "compatible with": f"Redis {VERSION}",
         "Python": platform.python_version(),
-        **{name: _installed(name) for name in _LIBRARIES},
+        **{name: version_of(name) for name in _LIBRARIES},
         "progress": str(data_dir() / "progress.json"),
         "settings": str(config_dir() / "settings.json"),
         "cache": str(cache_dir()),

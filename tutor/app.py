@@ -244,15 +244,35 @@ class TutorApp(Program):
         from tutor.lab.loader import find, read_scenario
         from tutor.lesson.model import Problem
         from tutor.screens.laboratory import LaboratoryScreen
+        from tutor.screens.laboratory.keeper import offer_to_restore
         from tutor.screens.scenarios import ScenariosScreen
 
         if not scenario:
-            self.push_screen(ScenariosScreen())
+            offer_to_restore(self, lambda: self.push_screen(ScenariosScreen()))
             return
         try:
-            self.push_screen(LaboratoryScreen(read_scenario(find(scenario))))
+            spec = read_scenario(find(scenario))
         except (LookupError, Problem) as problem:
             self.notify(str(problem.args[0]), severity="error", timeout=10, markup=False)
+            return
+        if isinstance(self.screen, ScenariosScreen):
+            self.push_screen(LaboratoryScreen(spec))
+        else:
+            offer_to_restore(self, lambda: self.push_screen(LaboratoryScreen(spec)))
+
+    async def action_quit(self) -> None:
+        """Leave the program; what was done in the laboratory and not saved is asked about first."""
+        from tutor.screens.dialogs import ChoiceDialog
+        from tutor.screens.laboratory import LaboratoryScreen
+
+        screen = next((each for each in reversed(self.screen_stack) if isinstance(each, LaboratoryScreen)), None)
+        if screen is None:
+            self.exit()
+        elif isinstance(self.screen, ChoiceDialog):  # asked a second time
+            screen.session.worked = True
+            self.exit()
+        else:
+            screen.keeper.ask(self.exit)
 
     def action_reference(self, command: str = "") -> None:
         """Open the reference."""

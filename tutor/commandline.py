@@ -282,7 +282,14 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 @click.option("--list", "as_list", is_flag=True, help="List the scenarios.")
 @click.option("--play", "is_played", is_flag=True, help="Play it as plain text, identical in every run.")
 @click.option("--save", metavar="FILE", help="Play it and save its history.")
-@click.option("--open", "opened", metavar="FILE", help="Open a saved history: on a terminal, or with --play as text.")
+@click.option(
+    "--open",
+    "opened",
+    metavar="FILE",
+    help="Open a saved history, or the seed and actions of one (-: from the input); with --play, print it.",
+)
+@click.option("--actions", is_flag=True, help="Print the seed and the actions of a history, for --open.")
+@click.option("--at", "place", type=click.IntRange(0), help="Open it when so many events have happened.")
 @click.option("--expose", is_flag=True, help="Open every node on a real port, in real time, until Ctrl-C.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7001, help="The first port of --expose [7001]; 0: any free one."
@@ -296,6 +303,8 @@ def lab(
     is_played: bool,
     save: str | None,
     opened: str | None,
+    actions: bool,
+    place: int | None,
     expose: bool,
     port: int,
     steps: int,
@@ -309,9 +318,9 @@ def lab(
     from tutor.lab import play
 
     if opened is not None:
-        if is_played or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            context.exit(play.reopen(opened))
-        kept = play.kept(opened)
+        if is_played or actions or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            context.exit(play.reopen(opened, actions))
+        kept = play.kept(opened, place)
         if kept is None:
             context.exit(1)
         from tutor.app import run
@@ -324,11 +333,16 @@ def lab(
 
         spec = play.load(scenario)
         context.exit(1 if spec is None else show(spec, steps, port))
+    if actions:
+        context.exit(play.print_actions(scenario))
     if not is_played and save is None:
-        if play.load(scenario) is None:
-            context.exit(1)
         from tutor.app import run
 
+        if place is not None:
+            kept = play.at_event(scenario, place)
+            context.exit(1 if kept is None else run(kept=kept))
+        if play.load(scenario) is None:
+            context.exit(1)
         context.exit(run(scenario=scenario))
     context.exit(play.play(scenario, save))
 

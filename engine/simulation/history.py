@@ -8,7 +8,8 @@ since. To reach a place, the last checkpoint before it is restored and run from 
 
 An action in the past starts a branch: both branches are kept and share the history before it, and `compare` shows
 where they diverge. A saved history consists of its actions, with hashes at intervals; opening it runs it again and
-compares them. If it runs differently (in another version), the equal part is kept, and `warning` says so.
+compares them. If it runs differently (in another version), or a line of the file is damaged, the equal part is kept,
+and `warning` says so. `about` is kept with it for whoever saves it: titles, notes.
 """
 
 import gc
@@ -31,7 +32,8 @@ from engine.timers import NEVER_US
 EVERY_EVENTS = 250  # between two checkpoints
 EVERY_STEPS = 1_500
 IDLE_STEPS = 100_000  # a step gives up after this many steps without an event
-FORMAT = "redis-tutor history 1"
+FORMAT_NAME, FORMAT_NUMBER = "redis-tutor history ", 1
+FORMAT = f"{FORMAT_NAME}{FORMAT_NUMBER}"
 FIRST = "main"
 
 
@@ -97,6 +99,11 @@ class Branch:
         self.trace: list[TraceEvent] = []
         self.checkpoints: list[WorldCheckpoint] = []
 
+    def end_line(self) -> dict[str, Any]:
+        """Return its end as a line of a file."""
+        last = self.places[-1]
+        return {"steps": last.steps, "at": last.now_us, "hash": self.chains[-1].hex()}
+
     def copy_until(self, name: str, place: HistoryPosition) -> "Branch":
         """Return a branch that is equal up to a place."""
         branch = Branch(name, self.name, place)
@@ -126,6 +133,7 @@ class History:
         self.at = 0  # index of the current place
         self.inputs_done = 0
         self.warning = ""
+        self.about: dict[str, Any] = {}  # kept in the file, and not looked at
         self._versions: dict[str, tuple[int, bytes]] = {}
         self._spare: tuple[WorldCheckpoint, World] | None = None
         self.on_busy: Callable[[bool], None] | None = None  # see `_busy`
@@ -433,43 +441,54 @@ class History:
 
     # --- files --------------------------------------------------------------------------------------------------
 
+    def head(self) -> dict[str, Any]:
+        """Return the first line of a file."""
+        head = {
+            "format": FORMAT,
+            "version": BUILD_ID,
+            "seed": self.seed,
+            "observed": self.observed,
+            "branch": self.branch_name,
+            "place": self.place,
+        }
+        return head | {"about": self.about} if self.about else head
+
     def encode(self) -> bytes:
         """Encode the history for a file: the actions of all branches, as lines of JSON."""
-        lines: list[Any] = [
-            {
-                "format": FORMAT,
-                "version": BUILD_ID,
-                "seed": self.seed,
-                "observed": self.observed,
-                "branch": self.branch_name,
-                "place": self.place,
-            }
-        ]
+        lines: list[Any] = [self.head()]
         for branch in self.branches.values():
             lines.append({"branch": branch.name, "parent": branch.parent, "fork": list(branch.fork)})
             lines += [entry.as_line() for entry in branch.inputs[branch.fork.inputs :]]
-            last = branch.places[-1]
-            lines.append({"steps": last.steps, "at": last.now_us, "hash": branch.chains[-1].hex()})
+            lines.append(branch.end_line())
         return b"".join(json.dumps(line, ensure_ascii=True).encode() + b"\n" for line in lines)
 
     @classmethod
     def decode(cls, data: bytes) -> "History":
-        """Decode a file and run the history again. Raises HistoryError, with the line and the reason."""
+        """Decode a file and run the history again. Raises HistoryError, with the line and the reason.
+
+        What comes before the first damaged line of a branch is opened, and so are the branches that begin there.
+        """
         lines = _lines(data)
         head = lines[0]
         if not isinstance(head.get("seed"), int) or not isinstance(head.get("observed"), bool):
             raise HistoryError("line 1: the seed is missing")
         history = cls(head["seed"], head["observed"])
+        if isinstance(head.get("about"), dict):
+            history.about = head["about"]
         different: dict[str, None] = {}  # branches that cannot be replayed to their end
-        name = FIRST
+        name, whole = FIRST, False
         for number, line in enumerate(lines[1:], 2):
+            reason = ""
             try:
                 if "branch" in line:
-                    name = line["branch"]
+                    if not whole:
+                        history._ends_early(name, different)
+                    name, whole = line["branch"], False
                     if line["parent"]:
                         history._open_branch(name, line["parent"], HistoryPosition(*line["fork"]), different)
                 elif name not in different:
                     history.again(line)
+                    whole = "do" not in line
             except _DifferentError:
                 different[name] = None
                 history.warning = (
@@ -477,9 +496,19 @@ class History:
                     f"{name} is equal up to place {history.place}, and opened as far as that."
                 )
             except (HistoryError, ActionError) as error:
-                raise HistoryError(f"line {number}: {error}") from None
+                reason = f"line {number}: {error}"
             except (KeyError, TypeError, ValueError) as error:
-                raise HistoryError(f"line {number}: {error!r}") from None
+                reason = f"line {number}: {line.get(_UNREADABLE) or repr(error)}"
+            if reason:
+                if not history.trace:
+                    raise HistoryError(reason)
+                different[name] = None
+                history.warning = (
+                    f"This history is damaged: {reason}. "
+                    f"{history.branch_name} is opened up to place {history.place}, before that line."
+                )
+        if not whole:
+            history._ends_early(name, different)
         if head.get("branch") in history.branches:
             history.switch(head["branch"])
             place = head.get("place")
@@ -487,10 +516,18 @@ class History:
                 history.goto(place)
         return history
 
+    def _ends_early(self, name: str, different: dict[str, None]) -> None:
+        """Note that the last line of a branch is missing, unless more is known to be."""
+        if name not in different and len(self.trace):
+            self.warning = f"This history is damaged: the file ends before {name} does, at place {self.place}."
+
     def _open_branch(self, name: str, parent: str, fork: HistoryPosition, different: dict[str, None]) -> None:
         origin = self.branches.get(parent)
         if origin is None:
             raise HistoryError(f"there is no branch {parent}")
+        if fork.happened > origin.counts[-1] and fork.inputs <= len(origin.inputs):
+            self.switch(parent)  # only what it did later could not be read
+            self._go_on(fork.steps, fork.now_us)
         if fork.happened > origin.counts[-1]:
             different[name] = None  # its parent could not be replayed that far
             return
@@ -564,18 +601,25 @@ def _rich(value: Any) -> Any:
     return tuple(_rich(item) for item in value) if isinstance(value, list) else value
 
 
+_UNREADABLE = "unreadable"  # in place of a damaged line: the reason
+
+
 def _lines(data: bytes) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for line in data.split(b"\n"):
         if not line:
             continue
         try:
             read = json.loads(line)
         except ValueError as error:
-            raise HistoryError(f"line {number}: {error}") from None
-        if not isinstance(read, dict):
-            raise HistoryError(f"line {number}: not an object")
-        lines.append(read)
-    if not lines or lines[0].get("format") != FORMAT:
+            read = {_UNREADABLE: str(error)}
+        lines.append(read if isinstance(read, dict) else {_UNREADABLE: "not an object"})
+    kind = str(lines[0].get("format")) if lines else ""
+    if kind != FORMAT and kind.startswith(FORMAT_NAME):
+        raise HistoryError(
+            f"line 1: this history has format {kind.removeprefix(FORMAT_NAME)[:9]}, and this version of redis-tutor "
+            f"reads format {FORMAT_NUMBER}: open it with the version that saved it, or a newer one"
+        )
+    if kind != FORMAT:
         raise HistoryError("line 1: this is no history of redis-tutor")
     return lines

@@ -34,6 +34,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tutor.lesson.terminal.SLOW_SECONDS", PATIENCE_S)
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test files of its own."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("REDIS_TUTOR_HOME", str(folder))
+    return folder
+
+
 @pytest.fixture
 def snapshot(request: pytest.FixtureRequest) -> Callable[[App, str], None]:
     """Compare the screen with the file of this name, or write it."""

@@ -263,6 +263,7 @@ async def test_branches_side_by_side(snapshot: Snapshot) -> None:
             snapshot(app, f"laboratory-{size[0]}x{size[1]}-branches")
             await pilot.press("b", "escape")
             assert app.screen is screen
+            screen.session.worked = False  # the next program need not offer to restore it
 
 
 async def test_a_console_follows_the_chosen_node(snapshot: Snapshot) -> None:
@@ -393,7 +394,7 @@ async def test_leaving_asks_only_after_something_was_done() -> None:
         await until(pilot, lambda: app.screen is screen, "the laboratory")
         await pilot.press("escape")
         await until(pilot, lambda: "Leave the laboratory?" in screen_text(app), "the question")
-        await pilot.press("down", "enter")
+        await pilot.press("down", "down", "enter")
         await until(pilot, lambda: app.screen is not screen, "the end")
     app = program("partial-resync")
     async with app.run_test(size=(80, 24)) as pilot:

@@ -18,6 +18,10 @@ data              what the Data pane shows
 drawing           what the panes show, as rows of text
 sequence_diagram  messages as arrows between machines
 console           what was typed at a node, as redis-cli shows it
+naming            what is said of a name that is not known
+keeping           files of sessions, notes, and their list
+recipe            the seed and the actions as text
+journal           a session on disk while it goes on, to be restored after a crash
 diff              two branches side by side
 play              the command line
 expose            a scenario on ports of the real machine

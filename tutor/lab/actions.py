@@ -18,8 +18,10 @@ from engine.simulation import actions
 from engine.simulation.actions import PROMPT, Action, ActionError
 from engine.simulation.history import History
 from tutor.lab import clusters as cl
+from tutor.lab.naming import unknown
+from tutor.lesson.diagnosis.model import nearest
 from tutor.prompt.replies import NotRespError, ReplyParser
-from tutor.prompt.words import split_args
+from tutor.prompt.words import shorten, split_args
 
 VERBS: dict[str, type] = {
     "start": actions.Start,
@@ -103,7 +105,26 @@ def run_line(history: History, text: str, clients: dict[str, str]) -> None:
         for number in range(int(words[1])):
             speak(history, words[0], (b"SET", b"load:%d" % (number % 1000), b"x" * size), clients)
         return
-    history.do(action_of(verb, words))
+    action = action_of(verb, words)
+    try:
+        history.do(action)
+    except ActionError:
+        _check_names(action, history)
+        raise
+
+
+def _check_names(action: Action, history: History) -> None:
+    """Raise ActionError if an action failed because of a machine that does not exist, with the nearest name."""
+    world = history.world
+    if isinstance(action, actions.CloseClient):
+        if action.client not in world.clients:
+            raise ActionError(unknown("client", action.client, [name for name in world.clients if name[0] != PROMPT]))
+    elif isinstance(action, actions.Cut | actions.Heal | actions.SetLink):
+        for name in (action.a, action.b):
+            if name not in world.machines:
+                raise ActionError(unknown("node", name, [each for each in world.machines if each[0] != PROMPT]))
+    elif (host := getattr(action, "host", None)) is not None and host not in world.hosts:
+        raise ActionError(unknown("node", host, world.hosts))
 
 
 def speak(history: History, name: str, argv: tuple[bytes, ...], clients: dict[str, str]) -> None:
@@ -113,7 +134,7 @@ def speak(history: History, name: str, argv: tuple[bytes, ...], clients: dict[st
     client = name if name in clients else PROMPT + name
     argv = tuple(cl.identify(word, world.hosts) for word in argv)
     if host not in world.hosts:
-        raise ActionError(f"there is no client or node {name}")
+        raise ActionError(unknown("client or node", name, [*clients, *world.hosts]))
     known = world.clients.get(client)
     if known is None or not known.connection:
         history.do(actions.OpenClient(client, host))
@@ -147,7 +168,9 @@ def action_of(verb: str, words: list[str]) -> Action:
         return actions.CloseClient(words[0])
     if verb in NAMES:
         raise ActionError(f"{verb} wants other words: {USAGE[verb]}")
-    raise ActionError(f"{verb} is not an action: {', '.join(NAMES)}, or NAME> COMMAND")
+    near = nearest(verb, NAMES)
+    rather = f"did you mean {near}?" if near else f"{', '.join(NAMES)}, or NAME> COMMAND"
+    raise ActionError(f"{shorten(verb)} is not an action: {rather}")
 
 
 def shown(name: str) -> str:

@@ -10,6 +10,7 @@ from functools import cache
 from engine.simulation.state import data_of
 from engine.simulation.world import World
 from tutor.lab.actions import NAMES, USAGE
+from tutor.lab.controls import SCREEN_USAGE
 from tutor.prompt import CommandDocs, CompletionContext, complete, inline_hint
 
 _CHOICES = re.compile(r"\[([^\]]+)\]|(\S+)")
@@ -37,9 +38,10 @@ def hint(text: str, talking: str) -> str:
     if who:
         return inline_hint(rest, _commands()).strip()
     words = rest.removeprefix(":").split()
-    if not words or words[0] not in USAGE:
+    usage = USAGE.get(words[0]) or SCREEN_USAGE.get(words[0]) if words else None
+    if usage is None:
         return ""
-    wanted = [match[0] for match in _CHOICES.finditer(USAGE[words[0]])]
+    wanted = [match[0] for match in _CHOICES.finditer(usage)]
     return " ".join(wanted[len(words) :])
 
 
@@ -60,9 +62,10 @@ def completions(text: str, talking: str, world: World, clients: dict[str, str]) 
     done, last = words[:-1], words[-1]
     people = [*world.hosts, *clients]
     if not done:
-        choices = [*NAMES, "goto", *(f"{name}>" for name in people)]
+        choices = [*NAMES, "goto", *SCREEN_USAGE, *(f"{name}>" for name in people)]
     else:
-        wanted = [match[1] or match[2] for match in _CHOICES.finditer(USAGE.get(done[0], ""))]
+        usage = USAGE.get(done[0]) or SCREEN_USAGE.get(done[0], "")
+        wanted = [match[1] or match[2] for match in _CHOICES.finditer(usage)]
         place = wanted[len(done)] if len(done) < len(wanted) else ""
         if "|" in place:
             choices = place.split(" | ")

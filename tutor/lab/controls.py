@@ -39,6 +39,13 @@ CONTROLS = (
     Control("w", "write {client} 100", "write", "Write load: so many SETs from a client"),
     Control("", "wait 1", "wait", "Let so many seconds pass"),
 )
+# Lines about the laboratory itself, which any front end with a screen understands.
+SCREEN_USAGE = {
+    "save": "save [NAME]",
+    "open": "open NAME",
+    "note": "note [TEXT]",
+    "actions": "actions",
+}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 

@@ -79,12 +79,12 @@ def _facts(node: NodeView | None, letters: Letters) -> dict[str, str]:
         return {"": "no such node"}
     if node.state == "down":
         return {"state": "down"}
-    facts = {"state": node.state, "role": node.role, "replication ID": letters.of(node.replid),
+    facts = {"state": node.state, "role": node.role, "replication ID": letters.shown(node.replid),
              "offset": str(node.offset), "keys": str(node.keys)}  # fmt: skip
     if node.role == "replica":
         facts["link"] = f"{node.link} to {node.master}"
     if node.replid2:
-        facts["former ID"] = f"{letters.of(node.replid2)} below {node.second_offset}"
+        facts["former ID"] = f"{letters.shown(node.replid2)} below {node.second_offset}"
     facts["resyncs"] = f"{node.sync_full} full, {node.sync_partial_ok} partial"
     return facts
 

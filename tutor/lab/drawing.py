@@ -4,7 +4,7 @@ Nodes that differ in history show another letter; the offset of each stands in t
 are what the eye finds first.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from engine.simulation.application import WRITING
@@ -66,14 +66,14 @@ def cluster(
         if node.state == "down":
             return
         behind = newest[node.replid] - node.offset
-        offset = f"{letters.of(node.replid)}  offset {node.offset}"
+        offset = f"{letters.shown(node.replid)}  offset {node.offset}"
         line: Text = [(offset, "accent")]
         if behind:
             line.append((f" ({behind} behind)", "bad"))
         line.append((f"  {node.keys} {'key' if node.keys == 1 else 'keys'}", ""))
         pieces = [line]
         if node.replid2:
-            pieces.append([(f"and {letters.of(node.replid2)} below {node.second_offset}", "dim")])
+            pieces.append([(f"and {letters.shown(node.replid2)} below {node.second_offset}", "dim")])
         if node.role == "replica":
             up = node.link == "up"
             whom = by_address.get(node.master, node.master)
@@ -290,8 +290,13 @@ def backlog(nodes: dict[str, NodeView], width: int, chosen: ChosenMessage = NOTH
     return rows or [[("No master has a backlog: no replica has connected yet.", "dim")]]
 
 
-def story(spec: ScenarioSpec, done: int, lessons: list[str]) -> list[Text]:
-    """Draw how far a scenario is: what the last step told, what the next one does, and the lessons it belongs to."""
+def story(
+    spec: ScenarioSpec, done: int, lessons: list[str], notes: Sequence[tuple[str, str, bool]] = ()
+) -> list[Text]:
+    """Draw how far a scenario is: what the last step told, what the next one does, and the lessons it belongs to.
+
+    Notes are the learner's: when, what, and whether that is the present place.
+    """
     steps = spec.steps
     if done:
         rows: list[Text] = [[(f"{done} of {len(steps)}  ", "accent"), (steps[done - 1].say, "")]]
@@ -307,4 +312,13 @@ def story(spec: ScenarioSpec, done: int, lessons: list[str]) -> list[Text]:
         rows.append([("There are no steps: go back, change something, and see what would have happened.", "dim")])
     if lessons:
         rows.append([("l  ", "accent"), ("lesson: ", "strong"), (" · ".join(lessons), "dim")])
+    for when, text, here in notes:
+        rows.append(
+            [
+                ("▸" if here else " ", "accent"),
+                ("✎ ", "accent"),
+                (f"{when}  ", "dim"),
+                (text, "strong" if here else ""),
+            ]
+        )
     return rows

@@ -229,9 +229,9 @@ def node_line(node: NodeView, letters: Letters) -> str:
     told = f"{node.name} {node.address}  {node.role}"
     if node.role == "replica":
         told += f" of {node.master}, link {node.link}"
-    told += f"  {letters.of(node.replid)} offset {node.offset}"
+    told += f"  {letters.shown(node.replid)} offset {node.offset}"
     if node.replid2:
-        told += f"  ({letters.of(node.replid2)} below {node.second_offset})"
+        told += f"  ({letters.shown(node.replid2)} below {node.second_offset})"
     told += f"  {node.keys} keys"
     if node.backlog:
         told += f"  backlog {node.backlog[0]}–{node.backlog[1]}"

@@ -11,6 +11,7 @@ from engine.simulation.cluster_application import FOLLOWS
 from tutor.lab.actions import NAMES, action_of
 from tutor.lab.clusters import ID, groups, wrong_expectation
 from tutor.lab.model import NOT_REAL, ScenarioSpec
+from tutor.lesson.diagnosis.model import nearest
 from tutor.lesson.model import Problem
 from tutor.lesson.sources import Document, UnreadableSource, clean, read_text
 from tutor.prompt.words import shorten, split_args
@@ -39,7 +40,9 @@ def find(name: str) -> Path:
     for path in sorted(folder().glob("*" + SUFFIX)):
         if path.stem.partition("-")[2] == name:
             return path
-    raise LookupError(f"there is no scenario {shorten(name)!r}: `redis-tutor lab --list` names them")
+    near = nearest(name, names())
+    rather = f"did you mean {near}?" if near else "`redis-tutor lab --list` names them"
+    raise LookupError(f"there is no scenario {shorten(name)!r}: {rather}")
 
 
 def read_scenario(path: Path) -> ScenarioSpec:

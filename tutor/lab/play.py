@@ -1,25 +1,37 @@
 """`redis-tutor lab`: scenarios as plain text, equal at every run. Status 1 when something was not as expected."""
 
+import os
 import re
+import shlex
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from engine.simulation.actions import ActionError
 from engine.simulation.cluster_state import cluster_views, writer_views
 from engine.simulation.history import History, HistoryError
 from engine.simulation.state import application_views, belief_views, node_views
+from tutor.lab import keeping
 from tutor.lab.data import lines as written
 from tutor.lab.format import EventFormatter, application_line, belief_line, line_of, node_line
+from tutor.lab.keeping import CannotKeepError, write_whole
 from tutor.lab.ledger import Ledger
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec
-from tutor.lab.runner import ScenarioRunner, spec_of
+from tutor.lab.naming import unknown
+from tutor.lab.recipe import read_recipe
+from tutor.lab.runner import ScenarioRunner
+from tutor.lab.session import LabSession
 from tutor.lab.slots import cluster_line, writer_line
 from tutor.lesson.model import Problem
+from tutor.pictures.letters import Letters
+from tutor.prompt.words import shorten
 
 WIDTH = 78
+_BEGINS = re.compile(r"^\s*(?:seed|scenario)\s+\S", re.MULTILINE)
 _GAP = re.compile(r"^ +| {2,}")
 
 
@@ -48,26 +60,42 @@ def load(name: str) -> ScenarioSpec | None:
 
 
 def play(name: str, save: str | None = None) -> int:
-    """Play a scenario from its beginning to its end, and save its history if wanted."""
+    """Play a scenario from its beginning to its end, and save its history if wanted.
+
+    Where something was not as expected, the history that is saved opens at that event.
+    """
     spec = load(name)
     if spec is None:
         return 1
-    runner = ScenarioRunner(spec)
-    wrong: list[str] = []
-    for line in story(runner, wrong):
+    session = LabSession(spec)
+    wrong: list[Wrong] = []
+    for line in story(session.runner, wrong):
         for part in fitted(line):
             print(part)
+    if wrong:
+        print(f"To see it: redis-tutor lab {shlex.quote(name)} --at {wrong[0].place}")
     if save is not None:
         try:
-            Path(save).write_bytes(runner.history.encode())
-        except OSError as error:
-            print(f"redis-tutor: {save}: {error.strerror}", file=sys.stderr)
+            data = session.encode()
+            if wrong:
+                session.history.goto(wrong[0].place)
+                data = session.encode()
+            write_whole(Path(save), data)
+        except CannotKeepError as error:
+            print(f"redis-tutor: {error}", file=sys.stderr)
             return 1
         print(f"saved: {save}")
     return 1 if wrong else 0
 
 
-def story(runner: ScenarioRunner, wrong: list[str]) -> Iterator[str]:
+class Wrong(NamedTuple):
+    """What is not as a scenario says, and the place at which it was looked at."""
+
+    place: int
+    text: str
+
+
+def story(runner: ScenarioRunner, wrong: list[Wrong]) -> Iterator[str]:
     """Yield the lines of a scenario; `wrong` gets what is not as expected."""
     spec, history = runner.spec, runner.history
     formatter, ledger = EventFormatter(), Ledger()
@@ -76,30 +104,41 @@ def story(runner: ScenarioRunner, wrong: list[str]) -> Iterator[str]:
     yield from textwrap.wrap(spec.summary, WIDTH)
     yield ""
     shown = 0
-    for number, step in enumerate(spec.steps, start=1):
-        yield from textwrap.wrap(step.say, WIDTH, initial_indent=f"{number}. ", subsequent_indent="   ")
-        yield ""
-        problems = runner.step()
+    for number in range(1, len(spec.steps) + 1):
+        yield from said(spec, number)
+        problems = [Wrong(history.place, text) for text in runner.step()]
         yield from lines(formatter, history, shown)
         shown = history.place
         yield ""
-        for node in node_views(history.world).values():
-            yield "    " + node_line(node, formatter.letters)
-        for belief in belief_views(history.world):
-            yield "    " + belief_line(belief)
-        for view in application_views(history.world):
-            yield "    " + application_line(view)
-        for cluster in cluster_views(history.world).values():
-            yield "    " + cluster_line(cluster)
-        for writer in writer_views(history.world):
-            yield "    " + writer_line(writer)
+        yield from state(history, formatter.letters)
         ledger = ledger.read(history.trace)
         yield from ("   " + line for line in written(ledger, history))
         for problem in problems:
-            yield f"    NOT AS EXPECTED: {problem}"
+            yield f"    NOT AS EXPECTED at event {problem.place}: {problem.text}"
         wrong += problems
         yield ""
-    yield f"{len(spec.steps)} steps, {history.place} events, history {runner.digest()}"
+    yield f"{len(spec.steps)} steps, {history.place} events, seed {history.seed}, history {runner.digest()}"
+
+
+def said(spec: ScenarioSpec, number: int) -> Iterator[str]:
+    """Yield the text of a step of a scenario."""
+    text = spec.steps[number - 1].say
+    yield from textwrap.wrap(text, WIDTH, initial_indent=f"{number}. ", subsequent_indent="   ")
+    yield ""
+
+
+def state(history: History, letters: Letters) -> Iterator[str]:
+    """Yield how nodes, Sentinels and applications are now."""
+    for node in node_views(history.world).values():
+        yield "    " + node_line(node, letters)
+    for belief in belief_views(history.world):
+        yield "    " + belief_line(belief)
+    for view in application_views(history.world):
+        yield "    " + application_line(view)
+    for cluster in cluster_views(history.world).values():
+        yield "    " + cluster_line(cluster)
+    for writer in writer_views(history.world):
+        yield "    " + writer_line(writer)
 
 
 def lines(formatter: EventFormatter, history: History, first: int) -> Iterator[str]:
@@ -120,38 +159,131 @@ def fitted(line: str) -> list[str]:
     return textwrap.wrap(line, columns, subsequent_indent=" " * under, drop_whitespace=True) or [""]
 
 
-def kept(file: str) -> tuple[ScenarioSpec, History] | None:
-    """Open a saved history, which is run again and verified; returns it with a scenario that has no steps.
+def print_actions(name: str) -> int:
+    """Play a scenario, and print its seed and its actions."""
+    spec = load(name)
+    if spec is None:
+        return 1
+    session = LabSession(spec)
+    while session.runner.next_step is not None:
+        session.next_step()
+    print(session.recipe(), end="")
+    return 0
 
-    Where it cannot be opened the problem is told, and None returned.
+
+def kept(file: str, place: int | None = None) -> tuple[ScenarioSpec, History] | None:
+    """Open a saved history, or a seed with actions (in a file, as it is, or "-": typed in); it is run and verified.
+
+    Returns it with its scenario, or one that has no steps. Where it cannot be opened the problem is told, and None
+    returned.
     """
     try:
-        history = History.decode(Path(file).read_bytes())
+        spec, history = opened(given(file), Path(file).name)
+        if place is not None:
+            history.goto(place)
     except OSError as error:
         print(f"redis-tutor: {file}: {error.strerror}", file=sys.stderr)
         return None
-    except HistoryError as error:
-        print(f"redis-tutor: {file}: {error}", file=sys.stderr)
+    except (CannotKeepError, HistoryError) as error:
+        print(f"redis-tutor: {shorten(file)}: {error}", file=sys.stderr)
         return None
+    return spec, history
+
+
+def given(file: str) -> bytes:
+    """Return what `--open` names: a file, one that was saved by name, standard input, or the actions themselves.
+
+    Raises OSError.
+    """
+    if file == "-":
+        return sys.stdin.buffer.read()
+    if not os.path.exists(file):
+        if _BEGINS.match(file):
+            return file.encode("utf-8", "surrogateescape")
+        named = [saved.name for saved in keeping.saved()]
+        if file in named:
+            return keeping.path_of(file).read_bytes()
+        if not os.path.dirname(file) and named:
+            raise CannotKeepError(unknown("file or saved history", file, named))
+    return Path(file).read_bytes()
+
+
+def opened(data: bytes, name: str) -> tuple[ScenarioSpec, History]:
+    """Return a history from the bytes of a file, or of a seed with actions. Raises HistoryError."""
+    if data.lstrip()[:1] in (b"{", b"") or b"\0" in data[:1000]:
+        history = History.decode(data)
+    else:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            raise HistoryError("line 1: this is no history of redis-tutor") from None
+        if not _BEGINS.search(text):
+            raise HistoryError("line 1: this is no history of redis-tutor, and no seed with actions")
+        return read_recipe(text)
     summary = history.warning or "A history that was kept. Go back in it, and branch off where you like."
-    return spec_of(history, Path(file).name, summary), history
+    return keeping.scenario_of(history, name, summary), history
 
 
-def reopen(file: str) -> int:
-    """Open a saved history, which is run again and verified, and print it."""
+def reopen(file: str, actions: bool = False) -> int:
+    """Open a saved history, which is run again and verified, and print it, or only its seed and actions."""
     opened = kept(file)
     if opened is None:
         return 1
-    history = opened[1]
-    history.end()
-    formatter = EventFormatter()
-    for line in lines(formatter, history, 0):
-        for part in fitted(line):
-            print(part)
-    print()
-    for node in node_views(history.world).values():
-        print(node_line(node, formatter.letters))
-    if history.warning:
-        print(f"redis-tutor: {file}: {history.warning}", file=sys.stderr)
+    session = LabSession(*opened)
+    if actions:
+        print(session.recipe(), end="")
+    else:
+        session.history.end()
+        for line in retold(session):
+            for part in fitted(line):
+                print(part)
+    if session.history.warning:
+        print(f"redis-tutor: {shorten(file)}: {session.history.warning}", file=sys.stderr)
         return 1
     return 0
+
+
+def retold(session: LabSession) -> Iterator[str]:
+    """Yield the lines of a session until now: its events, between them the scenario's text and notes."""
+    history, spec, log = session.history, session.spec, session.log
+    log.read(history)
+    yield spec.title
+    yield "=" * len(spec.title)
+    yield from textwrap.wrap(spec.summary, WIDTH)
+    yield ""
+    heads: list[tuple[int, list[str]]] = [
+        (span.began, ["", *said(spec, number)])
+        for number, span in enumerate(session.runner.spans[: len(spec.steps)], 1)
+    ]
+    heads += [
+        (note.place, textwrap.wrap(note.text, WIDTH, initial_indent="    ✎ ", subsequent_indent="      "))
+        for note in session.notes_here
+    ]
+    heads.sort(key=lambda head: head[0])
+    for row in log.rows[: log.count]:
+        while heads and heads[0][0] <= row[0]:
+            yield from heads.pop(0)[1]
+        yield line_of(row, history.trace[row[0]].at_us)
+    for _, rest in heads:
+        yield from rest
+    yield ""
+    yield from state(history, log.letters)
+    yield f"{history.place} events, seed {history.seed}, history {session.runner.digest()}"
+
+
+def at_event(name: str, place: int) -> tuple[ScenarioSpec, History] | None:
+    """Play a scenario until so many events have happened; None if it cannot be, which is told."""
+    spec = load(name)
+    if spec is None:
+        return None
+    session = LabSession(spec)
+    history = session.history
+    try:
+        while history.place < place and session.runner.next_step is not None:
+            session.next_step()
+        history.goto(min(place, history.place))
+    except (ActionError, HistoryError) as error:
+        print(f"redis-tutor: {error}", file=sys.stderr)
+        return None
+    history.about = session.about()
+    return spec, history

@@ -48,11 +48,14 @@ class StepSpan(NamedTuple):
 class ScenarioRunner:
     """A scenario that is being played."""
 
-    def __init__(self, spec: ScenarioSpec, seed: int | None = None, history: Any = None) -> None:
+    def __init__(
+        self, spec: ScenarioSpec, seed: int | None = None, history: Any = None, resumed: bool = False
+    ) -> None:
         self.spec = spec
         self.history: History = history or History(spec.seed if seed is None else seed)
         self._spans: dict[str, list[StepSpan]] = {}  # by branch: where its steps began and ended
-        self.begin()
+        if not resumed:
+            self.begin()
 
     def begin(self) -> None:
         """Put the nodes up and start them."""
@@ -104,6 +107,18 @@ class ScenarioRunner:
             spans = [StepSpan(span.began, min(span.ended, fork)) for span in inherited if span.began < fork]
             self._spans[name] = spans
         return spans
+
+    @property
+    def kept_spans(self) -> dict[str, list[tuple[int, int]]]:
+        """Where the steps of each branch began and ended, as a file keeps it."""
+        return {name: [(span.began, span.ended) for span in self._spans_of(name)] for name in self.history.branches}
+
+    def take_spans(self, kept: dict[str, list[tuple[int, int]]]) -> None:
+        """Take over where steps began and ended, from a file."""
+        for name, spans in kept.items():
+            if name in self.history.branches:
+                last = self.history.branches[name].counts[-1]
+                self._spans[name] = [StepSpan(*span) for span in spans if 0 <= span[0] <= span[1] <= last]
 
     @property
     def done(self) -> int:

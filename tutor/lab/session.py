@@ -6,14 +6,17 @@ screen: everything that a screen shows follows from the history's present place,
 
 from bisect import bisect_right
 from collections.abc import Callable
+from typing import Any
 
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History
 from engine.simulation.world import BEGINNING_US, World
 from tutor.lab.actions import run_line
 from tutor.lab.event_log import EventLog
+from tutor.lab.keeping import NOTE_LENGTH, About, Note, about_of, program
 from tutor.lab.ledger import Ledger, Loss
 from tutor.lab.model import ScenarioSpec
+from tutor.lab.recipe import recipe
 from tutor.lab.runner import SETTLE_US, ScenarioRunner
 
 STEPS_MAX = 2000  # of the world, until something shows
@@ -23,9 +26,15 @@ class LabSession:
     """A scenario, or a history, that is being worked on. Methods raise ActionError or HistoryError."""
 
     def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
-        self.runner = ScenarioRunner(spec, history=history)
+        self.runner = ScenarioRunner(spec, history=history, resumed=history is not None)
         self.log = EventLog(self.history)
         self._ledger = Ledger()
+        about = about_of(self.history)
+        self.title = about.title  # the name that it was saved under
+        self.notes = list(about.notes)
+        self.runner.take_spans(about.spans)
+        for replid in about.letters:
+            self.log.letters.letter(replid)
         self.worked = False  # whether something was done that leaving would lose
         self._before: list[tuple[str, int]] = []  # branch and place before each action
 
@@ -57,14 +66,55 @@ class LabSession:
 
     @property
     def marks(self) -> list[int]:
-        """The places where steps of the scenario began and ended."""
+        """The places where steps of the scenario began and ended, and those that have notes."""
         spans = self.runner.spans
-        return sorted({span.began for span in spans} | {span.ended for span in spans})
+        noted = {note.place for note in self.notes_here}
+        return sorted({span.began for span in spans} | {span.ended for span in spans} | noted)
 
     def address(self, name: str) -> str:
         """Return how the prompt of a node or a client begins."""
         host = self.world.hosts.get(self.spec.clients.get(name, name))
         return host.address if host is not None and name == host.name else name
+
+    # -- what is kept
+
+    def about(self) -> dict[str, Any]:
+        """Return what a file keeps beside the history."""
+        self.log.read(self.history)
+        spec, spans, letters = self.spec, self.runner.kept_spans, list(self.log.letters.known)
+        return About(program(), self.title, spec, spans, letters, self.notes).as_json()
+
+    def encode(self) -> bytes:
+        """Return the whole of it, for a file."""
+        self.history.about = self.about()
+        return self.history.encode()
+
+    def recipe(self) -> str:
+        """Return the seed and the actions of the present branch."""
+        return recipe(self.history, self.spec, self.runner.spans)
+
+    def note(self, text: str) -> None:
+        """Write something down about the present place; no text: take down what was written there."""
+        here = self.history.branch_name, self.history.place
+        self.notes = [note for note in self.notes if (note.branch, note.place) != here]
+        if text := " ".join(text.split())[:NOTE_LENGTH]:
+            self.notes.append(Note(*here, self.world.now_us, text))
+            self.notes.sort(key=lambda note: note.place)
+        self.worked = True
+
+    @property
+    def notes_here(self) -> list[Note]:
+        """The notes of the present branch, in order; those before it left its parent count."""
+        forks: dict[str, int] = {}
+        branch, until = self.history.branch_now, len(self.history.trace)
+        while True:
+            forks[branch.name] = until
+            until = min(until, branch.fork.happened)
+            parent = self.history.branches.get(branch.parent)
+            if parent is None:
+                break
+            branch = parent
+        return [note for note in self.notes if note.place <= forks.get(note.branch, -1)]
 
     # -- time
 

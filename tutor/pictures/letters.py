@@ -1,4 +1,8 @@
-"""Short names for replication IDs."""
+"""Short names for replication IDs.
+
+An ID gets its letter from the event or message that first has it, so that the letters of a history are the same
+wherever it is shown. The ID that a process begins with is in none of them until it matters, and has no letter.
+"""
 
 LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 
@@ -6,14 +10,19 @@ LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 class Letters:
     """Names for replication IDs: α, β, … in the order in which they were first seen."""
 
-    def __init__(self) -> None:
-        self.known: dict[str, str] = {}
+    def __init__(self, known: dict[str, str] | None = None) -> None:
+        self.known: dict[str, str] = dict(known or {})
 
     def of(self, replid: str) -> str:
-        """Return the letter and the first digits of an ID."""
+        """Return the letter and the first digits of an ID that an event or a message has; it gets a letter."""
         if not replid:
             return ""
         return f"{self.letter(replid)} {replid[:4]}…"
+
+    def shown(self, replid: str) -> str:
+        """Return an ID as it is shown for a node: with its letter, if it has one."""
+        letter = self.known.get(replid)
+        return f"{letter} {replid[:4]}…" if letter else f"{replid[:4]}…" if replid else ""
 
     def letter(self, replid: str) -> str:
         """Return the letter of an ID."""

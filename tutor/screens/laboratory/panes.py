@@ -187,7 +187,10 @@ class Caption(Drawn):
 
 def story(view: LabView) -> list[Text]:
     """Return the rows of a scenario."""
-    return drawing.story(view.session.spec, view.session.runner.done, [title for _, title in view.lessons])
+    session = view.session
+    place = session.history.place
+    notes = [(clock(note.at_us), note.text, note.place == place) for note in session.notes_here]
+    return drawing.story(session.spec, session.runner.done, [title for _, title in view.lessons], notes)
 
 
 class LaboratoryPanes(Horizontal):

@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 from engine.simulation.actions import ActionError
 from engine.simulation.history import HistoryError
 from tutor.lab import completer
-from tutor.lab.controls import examples
+from tutor.lab.controls import SCREEN_USAGE, examples
 from tutor.lab.session import LabSession
 from tutor.prompt.words import LINE, shorten
 
@@ -30,6 +30,14 @@ class Prompt(Horizontal):
 
     class Executed(Message):
         """A line was entered, and done."""
+
+    class Asked(Message):
+        """A line about the laboratory itself was entered: a verb of `SCREEN_USAGE`, and the rest."""
+
+        def __init__(self, verb: str, rest: str) -> None:
+            super().__init__()
+            self.verb = verb
+            self.rest = rest
 
     class Left(Message):
         """The learner has left the prompt."""
@@ -101,6 +109,13 @@ class Prompt(Horizontal):
             return
         self._typed = [*(line for line in self._typed if line != text), text]
         self._recalled = len(self._typed)
+        if not self.talking or text.startswith(":"):
+            verb, _, rest = text.removeprefix(":").strip().partition(" ")
+            if verb in SCREEN_USAGE:
+                self.line.value = ""
+                self._close()
+                self.post_message(self.Asked(verb, rest.strip()))
+                return
         try:
             spoken = self._session.execute(text, self.talking)
         except (ActionError, HistoryError) as error:

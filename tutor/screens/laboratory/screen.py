@@ -24,10 +24,12 @@ from tutor.lab.session import LabSession
 from tutor.screens.base import TutorScreen
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory.header import LaboratoryHeader
+from tutor.screens.laboratory.keeper import Keeper, open_saved
 from tutor.screens.laboratory.pane import Pane
 from tutor.screens.laboratory.panes import TITLES, Caption, LaboratoryPanes
 from tutor.screens.laboratory.player import Player
 from tutor.screens.laboratory.prompt import Prompt
+from tutor.screens.laboratory.sheet import Sheet
 from tutor.screens.laboratory.view import LabView
 from tutor.widgets.keybar import KeyBar
 
@@ -52,6 +54,8 @@ lesson that the scenario belongs to.
 
 **v** shows the data: the keys of all nodes side by side, and every acknowledged write with the nodes that have it, in
 memory or on disk. A write is *lost* when no master has it any more; **x** goes to the moment at which that happened.
+**^S** saves all of it under a name, and **t** writes a note about this moment; the list of scenarios opens what was
+saved. `:actions` shows the seed and the actions, to be copied: they give the same history, to the byte.
 
 **i** opens a console for the chosen node, as in redis-cli. In both prompts **Tab** completes, and **↑** recalls
 previous lines. **u** undoes your last action. If you go back and do something else, that starts a branch: **b** goes
@@ -94,6 +98,8 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("v", "data", "data", id="lab.data"),
         Binding("x", "loss", "loss", id="lab.loss"),
         Binding("l", "lesson", "lesson", id="lab.lesson"),
+        Binding("ctrl+s", "save", "save", key_display="^S", id="lab.save"),
+        Binding("t", "begin_note", "note", id="lab.note"),
         Binding("up", "panes('next_event', -1)", "choose", show=False),
         Binding("down", "panes('next_event', 1)", "choose", show=False),
         Binding("shift+tab", "panes('next_pane', -1)", "previous pane", show=False),
@@ -138,6 +144,7 @@ class LaboratoryScreen(TutorScreen[None]):
     def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
         super().__init__()
         self.session = LabSession(spec, history)
+        self.keeper = Keeper(self, self.session)
         self.lessons: tuple[tuple[str, str], ...] = ()  # ID and title of those that the scenario belongs to
         self._idle: Timer | None = None
         self._lost = False  # whether the key that goes to a loss is offered
@@ -209,6 +216,9 @@ class LaboratoryScreen(TutorScreen[None]):
         yield SystemCommand("Data", "Keys of all nodes side by side, and who has which write (v)", self.action_data)
         if self.session.losses:
             yield SystemCommand("Loss", "Go to the moment at which writes were lost (x)", self.action_loss)
+        yield SystemCommand("Save", "Save all of it under a name (:save NAME)", self.action_save)
+        yield SystemCommand("Note", "Write something down about this moment (:note TEXT)", self.action_begin_note)
+        yield SystemCommand("Seed and actions", "Show them as text, to be copied (:actions)", self.action_recipe)
         to_branch = partial(self.action_travel, "next_branch")
         yield SystemCommand("Next branch", "Go to the end of another branch", to_branch)
         yield SystemCommand("Compare branches", "Show two branches side by side", self.action_compare)
@@ -238,9 +248,10 @@ class LaboratoryScreen(TutorScreen[None]):
     @on(Player.Moved)
     @on(Prompt.Executed)
     def changed(self) -> None:
-        """Show another place, and prepare the step back from it when the screen is idle."""
+        """Show another place, record it, and prepare the step back from it when the screen is idle."""
         self.panes.event = -1
         self.draw()
+        self.keeper.keep()
         if self._idle is not None:
             self._idle.stop()
         if self.player.playing is None:
@@ -339,29 +350,66 @@ class LaboratoryScreen(TutorScreen[None]):
             self.panes.choose_pane("detail")
         self.draw()
 
+    # -- keeping it
+
+    @on(Prompt.Asked)
+    def _asked(self, message: Prompt.Asked) -> None:
+        """Do what a line about the laboratory says."""
+        getattr(self, f"_do_{message.verb}")(message.rest)
+
+    def _do_save(self, name: str) -> None:
+        self.keeper.save(name)
+
+    def _do_note(self, text: str) -> None:
+        self.session.note(text)
+        self.draw()
+        self.keeper.keep()
+
+    def _do_open(self, name: str) -> None:
+        self.run_worker(open_saved(self.app, name))
+
+    def _do_actions(self, _: str) -> None:
+        self.action_recipe()
+
+    def action_save(self) -> None:
+        """Save under the name that it has, or begin a line with a name for it."""
+        if self.session.title:
+            self.keeper.save("")
+        else:
+            self.action_prompt(f"save {self.keeper.suggestion}")
+
+    def action_begin_note(self) -> None:
+        """Begin a line with a note about this place, or change the one that it has."""
+        history = self.session.history
+        here = (history.branch_name, history.place)
+        text = next((note.text for note in self.session.notes if (note.branch, note.place) == here), "")
+        self.action_prompt(f"note {text}")
+
+    def action_recipe(self) -> None:
+        """Show the seed and the actions, to be copied."""
+        about = "Paste it into `redis-tutor lab --open -`, or open a file that holds it."
+        self.app.push_screen(Sheet("Seed and actions", self.session.recipe(), about))
+
+    def on_unmount(self) -> None:
+        """End the journal."""
+        self.keeper.end()
+
     def action_lesson(self) -> None:
         """Go to the lesson that the scenario belongs to: back to it, or into it."""
         from tutor.screens.lesson import LessonScreen
 
         came_from_one = any(isinstance(screen, LessonScreen) for screen in self.app.screen_stack)
-        self.dismiss()
-        if not came_from_one:
-            self.app.open_lesson(self.lessons[0][0])
+
+        def leave() -> None:
+            self.dismiss()
+            if not came_from_one:
+                self.app.open_lesson(self.lessons[0][0])
+
+        self.keeper.ask(leave)
 
     def action_leave(self) -> None:
         """Leave the prompt, or the laboratory."""
         if self.prompt.active:
             self.prompt.action_leave()
-        elif self.session.worked:
-            from tutor.screens.dialogs import ChoiceDialog
-
-            def chosen(choice: str | bool | None) -> None:
-                if choice == "leave":
-                    self.dismiss()
-
-            choices = [("stay", "Stay"), ("leave", "Leave")]
-            self.app.push_screen(
-                ChoiceDialog("Leave the laboratory?", "What you did here is not saved.", choices), chosen
-            )
         else:
-            self.dismiss()
+            self.keeper.ask(lambda: self.dismiss())

@@ -1,0 +1,191 @@
+"""Saving, notes and restoring on the laboratory's screen, driven as a person would."""
+
+import errno
+import os
+
+import pytest
+from textual.app import App
+from textual.pilot import Pilot
+
+from tests.screens.driving import keys, screen_text, settle, until
+from tests.screens.fakes import FakeCourse
+from tests.screens.test_laboratory import opened, program
+from tutor.app import TutorApp
+from tutor.lab import keeping
+from tutor.lab.journal import left_behind
+from tutor.screens.laboratory import LaboratoryScreen
+from tutor.screens.laboratory.sheet import Sheet
+from tutor.screens.preferences import Preferences
+from tutor.screens.scenarios import ScenariosScreen
+
+pytestmark = pytest.mark.long
+
+
+async def typed(pilot: Pilot[None], line: str) -> None:
+    await pilot.press("colon", *keys(line), "enter")
+    await settle(pilot)
+
+
+async def shown(pilot: Pilot[None], text: str) -> None:
+    await until(pilot, lambda: text in screen_text(pilot.app), text)
+
+
+async def test_save_note_leave_and_reopen_from_the_list() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n")
+        await typed(pilot, "crash B")
+        await pilot.press("t", *keys("B is gone"), "enter")
+        await settle(pilot)
+        digest, place = screen.session.history.digest(), screen.session.history.place
+        await pilot.press("ctrl+s")
+        assert screen.prompt.line.value.startswith("save partial-resync 20")
+        screen.prompt.line.value = "save my crash"
+        await pilot.press("enter")
+        await shown(pilot, "Saved: my crash")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is not screen, "the map, without a question")
+        app.action_laboratory()
+        await until(pilot, lambda: isinstance(app.screen, ScenariosScreen), "the list")
+        await pilot.pause()
+        assert "✎ my crash  A reset, partial resync" in screen_text(app)
+        await pilot.press("enter")
+        again = await opened(pilot)
+        assert again is not screen
+        assert (again.session.history.digest(), again.session.history.place) == (digest, place)
+        await pilot.press("tab", "tab", "tab")
+        await settle(pilot)
+        text = screen_text(app)
+        assert "2 of 3" in text and "lesson: " in text  # the scenario's text and its lesson
+        assert "▸✎ " in text and "B is gone" in text
+        await pilot.press("left")
+        await settle(pilot)
+        assert "▸✎ " not in screen_text(app)
+        await pilot.press("n")
+        assert again.session.runner.done == 3
+    assert list(left_behind()) == []
+
+
+async def test_another_file_is_replaced_only_after_a_question() -> None:
+    keeping.write_whole(keeping.path_of("mine"), b"precious")
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await typed(pilot, "save mine")
+        await shown(pilot, "Replace it?")
+        await pilot.press("enter")  # the harmless answer comes first
+        await until(pilot, lambda: app.screen is screen, "the laboratory")
+        assert keeping.path_of("mine").read_bytes() == b"precious"
+        await typed(pilot, "save mine")
+        await shown(pilot, "Replace it?")
+        await pilot.press("down", "enter")
+        await shown(pilot, "Saved: mine")
+        assert keeping.path_of("mine").read_bytes() == screen.session.encode()
+        await typed(pilot, "save /dev/null/mine")
+        await shown(pilot, "Not saved")
+
+
+async def test_a_full_disk_is_told_and_nothing_is_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        await typed(pilot, "save mine")
+        await shown(pilot, "Saved: mine")
+        before = keeping.path_of("mine").read_bytes()
+        await typed(pilot, "crash A")
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", full)
+        monkeypatch.setattr(os, "pwrite", full)
+        await pilot.press("ctrl+s")
+        await shown(pilot, "Not saved")
+        await shown(pilot, "No space left on device")
+        assert keeping.path_of("mine").read_bytes() == before
+        assert screen.session.worked
+        await pilot.press("n")
+        await shown(pilot, "Not recorded")
+        monkeypatch.undo()
+        screen.session.worked = False
+
+
+async def test_leaving_by_saving_and_quitting_asks_too() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        await typed(pilot, "crash B")
+        await pilot.press("ctrl+q")
+        await shown(pilot, "Leave the laboratory?")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is screen, "the laboratory")
+        await pilot.press("escape")
+        await shown(pilot, "Leave the laboratory?")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.screen is not screen, "the end")
+    (saved,) = keeping.saved()
+    assert saved.name.startswith("partial-resync 20")
+
+
+async def left_by_a_crash() -> tuple[str, int]:
+    """Return digest and place of a session that is not left in order."""
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n")
+        await typed(pilot, "crash B")
+        await pilot.press("left", "left")
+        await settle(pilot)
+        return screen.session.history.digest(), screen.session.history.place
+
+
+async def test_the_last_session_is_restored() -> None:
+    digest, place = await left_by_a_crash()
+    app: App[None] = program("chain")  # whatever was to be opened
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shown(pilot, "Restore the last session?")
+        assert "A reset, partial resync" in screen_text(app)
+        await pilot.press("enter")
+        screen = await opened(pilot)
+        assert (screen.session.history.digest(), screen.session.history.place) == (digest, place)
+        assert screen.session.worked and screen.session.runner.done == 2
+        await pilot.press("right")
+        await pilot.press("escape")
+        await shown(pilot, "Leave the laboratory?")
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: app.screen is not screen, "the end")
+    assert list(left_behind()) == []
+
+
+async def test_the_last_session_is_left_for_later_or_deleted() -> None:
+    await left_by_a_crash()
+    for moves, left in ((["down", "enter"], 1), (["down", "down", "enter"], 0)):
+        app = program("chain")
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await shown(pilot, "Restore the last session?")
+            await pilot.press(*moves)
+            screen = await opened(pilot)
+            assert screen.session.spec.id == "chain"
+        found = list(left_behind())
+        assert len(found) == left
+        for each in found:
+            each.release()
+
+
+async def test_the_seed_and_the_actions_are_shown_and_copied() -> None:
+    app = TutorApp(None, FakeCourse(), Preferences(), "partial-resync")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n")
+        await typed(pilot, "actions")
+        await until(pilot, lambda: isinstance(app.screen, Sheet), "the text")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "seed 1" in text and "client app> SET k2 two" in text
+        await pilot.press("end", "home", "pagedown", "pageup", "down", "up", "c")
+        assert app.clipboard == screen.session.recipe()
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, LaboratoryScreen), "the laboratory")
