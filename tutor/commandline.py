@@ -289,6 +289,7 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
     help="Open a saved history, or the seed and actions of one (-: from the input); with --play, print it.",
 )
 @click.option("--actions", is_flag=True, help="Print the seed and the actions of a history, for --open.")
+@click.option("--export", metavar="FILE", help="Write it as FILE.txt, .svg, .html (replays in a browser) or .cast.")
 @click.option("--at", "place", type=click.IntRange(0), help="Open it when so many events have happened.")
 @click.option("--expose", is_flag=True, help="Open every node on a real port, in real time, until Ctrl-C.")
 @click.option(
@@ -304,6 +305,7 @@ def lab(
     save: str | None,
     opened: str | None,
     actions: bool,
+    export: str | None,
     place: int | None,
     expose: bool,
     port: int,
@@ -317,6 +319,8 @@ def lab(
     """
     from tutor.lab import play
 
+    if export is not None and (opened is not None or scenario is not None):
+        context.exit(play.export_to(export, opened, scenario, place))
     if opened is not None:
         if is_played or actions or not (sys.stdin.isatty() and sys.stdout.isatty()):
             context.exit(play.reopen(opened, actions))

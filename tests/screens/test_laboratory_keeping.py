@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 from textual.app import App
@@ -173,6 +174,21 @@ async def test_the_last_session_is_left_for_later_or_deleted() -> None:
         assert len(found) == left
         for each in found:
             each.release()
+
+
+async def test_export_from_the_screen(tmp_path: Path) -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n")
+        await pilot.pause()
+        place = screen.session.history.place
+        await typed(pilot, f"export {tmp_path}/it.html")
+        await shown(pilot, "Exported")
+        assert (tmp_path / "it.html").read_text().startswith("<!DOCTYPE html>")
+        assert screen.session.history.place == place
+        await typed(pilot, f"export {tmp_path}/it.pdf")
+        await shown(pilot, "Not exported")
 
 
 async def test_the_seed_and_the_actions_are_shown_and_copied() -> None:

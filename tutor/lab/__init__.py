@@ -22,6 +22,7 @@ naming            what is said of a name that is not known
 keeping           files of sessions, notes, and their list
 recipe            the seed and the actions as text
 journal           a session on disk while it goes on, to be restored after a crash
+export            text, pictures, recordings, and pages that a browser replays
 diff              two branches side by side
 play              the command line
 expose            a scenario on ports of the real machine

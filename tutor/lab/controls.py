@@ -45,6 +45,7 @@ SCREEN_USAGE = {
     "open": "open NAME",
     "note": "note [TEXT]",
     "actions": "actions",
+    "export": "export FILE.(txt | svg | html | cast)",
 }
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -171,6 +171,28 @@ def print_actions(name: str) -> int:
     return 0
 
 
+def export_to(name: str, file: str | None, scenario: str | None, place: int | None) -> int:
+    """Export a saved history or a scenario, up to an event or its end."""
+    from tutor.lab.export import export, kind_of
+
+    try:
+        kind_of(name)
+        if file is not None:
+            found = kept(file, place)
+        else:
+            found = at_event(scenario or "", sys.maxsize if place is None else place)
+        if found is None:
+            return 1
+        session = LabSession(*found)
+        if file is not None and place is None:
+            session.history.end()
+        print(export(session, name))
+    except (CannotKeepError, HistoryError) as error:
+        print(f"redis-tutor: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def kept(file: str, place: int | None = None) -> tuple[ScenarioSpec, History] | None:
     """Open a saved history, or a seed with actions (in a file, as it is, or "-": typed in); it is run and verified.
 

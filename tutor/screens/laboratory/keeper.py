@@ -7,6 +7,7 @@ from datetime import datetime
 
 from engine.simulation.history import HistoryError
 from tutor.lab import keeping
+from tutor.lab.export import export, kind_of
 from tutor.lab.journal import Left, SessionJournal, left_behind
 from tutor.lab.keeping import CannotKeepError
 from tutor.lab.play import opened
@@ -87,6 +88,20 @@ class Keeper:
         self.screen.notify(told, title=f"Saved: {name}", markup=False)
         if then is not None:
             then()
+
+    async def export(self, name: str) -> None:
+        """Write a file of another kind, while the screen goes on."""
+
+        def write(data: bytes) -> str:
+            return export(LabSession(*opened(data, "")), name)  # of a copy: it goes through all of its places
+
+        try:
+            kind_of(name)
+            told = await asyncio.to_thread(write, self.session.encode())
+        except (CannotKeepError, HistoryError) as error:
+            self.screen.notify(str(error), title="Not exported", severity="error", timeout=10, markup=False)
+        else:
+            self.screen.notify(told, title="Exported", markup=False)
 
     def _failed(self, error: CannotKeepError) -> None:
         self.screen.notify(str(error), title="Not saved", severity="error", timeout=10, markup=False)

@@ -55,7 +55,8 @@ lesson that the scenario belongs to.
 **v** shows the data: the keys of all nodes side by side, and every acknowledged write with the nodes that have it, in
 memory or on disk. A write is *lost* when no master has it any more; **x** goes to the moment at which that happened.
 **^S** saves all of it under a name, and **t** writes a note about this moment; the list of scenarios opens what was
-saved. `:actions` shows the seed and the actions, to be copied: they give the same history, to the byte.
+saved. `:export FILE.html` writes a page that replays it in a browser (`.txt`, `.svg` and `.cast`: text, a picture, a
+recording). `:actions` shows the seed and the actions, to be copied: they give the same history, to the byte.
 
 **i** opens a console for the chosen node, as in redis-cli. In both prompts **Tab** completes, and **↑** recalls
 previous lines. **u** undoes your last action. If you go back and do something else, that starts a branch: **b** goes
@@ -218,6 +219,8 @@ class LaboratoryScreen(TutorScreen[None]):
             yield SystemCommand("Loss", "Go to the moment at which writes were lost (x)", self.action_loss)
         yield SystemCommand("Save", "Save all of it under a name (:save NAME)", self.action_save)
         yield SystemCommand("Note", "Write something down about this moment (:note TEXT)", self.action_begin_note)
+        told = "Write text, a picture, a page that replays it, or a recording (:export FILE.html)"
+        yield SystemCommand("Export", told, partial(self.action_prompt, f"export {self.keeper.suggestion}.html"))
         yield SystemCommand("Seed and actions", "Show them as text, to be copied (:actions)", self.action_recipe)
         to_branch = partial(self.action_travel, "next_branch")
         yield SystemCommand("Next branch", "Go to the end of another branch", to_branch)
@@ -367,6 +370,9 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def _do_open(self, name: str) -> None:
         self.run_worker(open_saved(self.app, name))
+
+    def _do_export(self, name: str) -> None:
+        self.run_worker(self.keeper.export(name), group="export")
 
     def _do_actions(self, _: str) -> None:
         self.action_recipe()
