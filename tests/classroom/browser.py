@@ -76,6 +76,7 @@ class Page:
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.told: dict[str, Any] = {}
+        self.session = ""
         self.sent = 0
         self.waiting: list[dict[str, Any]] = []
         self.socket: aiohttp.ClientWebSocketResponse | None = None
@@ -99,6 +100,9 @@ class Page:
         self._reader = asyncio.create_task(self._read(self.socket))
         await self.tell({"page": self.id, "size": self.size})
         await self.until(lambda: "hello" in self.told or "refused" in self.told, "hello")
+        if self.session not in ("", self.told.get("hello")):  # what was typed belongs to the screen of an earlier one
+            self.sent, self.waiting = 0, []
+        self.session = self.told.get("hello", "")
         for each in list(self.waiting):
             await self.tell(each)
 

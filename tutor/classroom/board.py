@@ -194,12 +194,14 @@ class ClassBoard:
         }
 
     def state(self, work: LearnerWork, now: int, is_connected: bool = True) -> str:
-        """Return help, stuck, away, working, or done."""
+        """Return help, away, done, ready (in no lesson), stuck, or working."""
         taken = work.lessons.get(work.lesson)
         if work.help_since:
             return "help"
-        if not is_connected or not work.is_open:
-            return "done" if taken is not None and taken.finished else "away"
+        if not is_connected:
+            return "away"
+        if not work.is_open or taken is None:
+            return "done" if taken is not None and taken.finished else "ready"
         if work.repeated >= 3 or now - max(work.progress, 1) > self.stuck_ms:
             return "stuck"
         return "working"

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import struct
@@ -100,6 +101,7 @@ class ClassTerminal:
         ended: "Callable[[ClassTerminal], None]",
     ) -> None:
         self._records, self._ended = records, ended
+        self.id = secrets.token_hex(8)
         self.viewers: set[Viewer] = set()
         self.modes = TerminalModes()
         self.size = (COLUMNS, ROWS)

@@ -68,6 +68,7 @@ class ClassServer:
             [
                 web.get("/", self._join_page),
                 web.get("/privacy", self._page("privacy.html")),
+                web.get("/favicon.ico", self._no_icon),
                 web.get("/static/{name:.+}", self._static),
                 web.post("/check", self._check),
                 web.post("/join", self._join),
@@ -209,6 +210,9 @@ class ClassServer:
 
         return show
 
+    async def _no_icon(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=204)
+
     async def _join_page(self, request: web.Request) -> web.StreamResponse:
         if self.hub.who(self._token(request, "learner")) is not None:
             return redirect("/work")
@@ -309,7 +313,7 @@ class ClassServer:
                     known = self.hub.learners.get(learner)
                     viewer.tell(
                         {
-                            "hello": True,
+                            "hello": terminal.id,
                             "name": known.name if known is not None else "",
                             "got": terminal.taken.get(page_id, 0),
                             "size": terminal.size,

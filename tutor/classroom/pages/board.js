@@ -56,7 +56,7 @@ function drawGrid() {
     who.append(button);
     const state = element("td", learner.state, `state-${learner.state}`);
     const where = learner.lesson && learner.lesson !== digest.lesson ? (lessonOf(learner.lesson) || {}).title || "" : "";
-    const minutes = learner.minutes === null || learner.state === "away" || learner.state === "done" ? "" : `${learner.minutes} min`;
+    const minutes = learner.minutes === null || !["help", "stuck", "working"].includes(learner.state) ? "" : `${learner.minutes} min`;
     row.append(who, state, element("td", where ? `in ${where}` : minutes, "muted"));
     for (const letter of learner.cells) {
       const [sign, word] = SIGNS[letter];
@@ -129,7 +129,7 @@ function writeTo(learners, words) {
 function draw() {
   const counts = {};
   for (const {state} of digest.learners) counts[state] = (counts[state] || 0) + 1;
-  at("counts").textContent = ["help", "stuck", "working", "done", "away"].filter((each) => counts[each])
+  at("counts").textContent = ["help", "stuck", "working", "ready", "done", "away"].filter((each) => counts[each])
     .map((each) => `${counts[each]} ${each}`).join(" · ");
   at("join").textContent = digest.code ? `${digest.address}  code ${digest.code}` : "closed for new learners";
   at("big").textContent = digest.code ? `${digest.address}  ${digest.code}` : "";

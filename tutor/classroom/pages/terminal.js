@@ -66,6 +66,11 @@ class ClassTerminal {
       this.ready = true;
     }
     if ("hello" in message) {
+      if (this.session && this.session !== message.hello) {  // what was typed belongs to the screen of an earlier one
+        this.sent = 0;
+        this.waiting = [];
+      }
+      this.session = message.hello;
       this.say("cover", "");
       for (const each of this.waiting) this.tell(each);
       if (!this.types) this.term.resize(...message.size);
