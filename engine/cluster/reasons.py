@@ -21,7 +21,7 @@ from engine.cluster.state import (
 )
 from engine.core import Core
 from engine.keyspace.slots import key_slot
-from engine.observe.events import ClusterDecided, ClusterLearned, Condition
+from engine.observe.events import ClusterDecided, ClusterLearned, Condition, stated
 from engine.protocol.resp import Argv
 
 _ROLE = MASTER | REPLICA
@@ -77,7 +77,8 @@ class Reasons:
         """The reports about a node were counted."""
         state, now_ms = self.state, self.clock.now_ms
         me = state.myself
-        conditions = [Condition(bool(peer.flags & (PFAIL | FAIL)), "this node considers it down (PFAIL)")]
+        down = bool(peer.flags & (PFAIL | FAIL))
+        conditions = [stated(down, "this node considers it down (PFAIL)", "this node does not consider it down")]
         for name, at_ms in peer.reports.items():
             conditions.append(Condition(True, f"{name} reported it {now_ms - at_ms} ms ago"))
         if not me.is_master:
@@ -176,10 +177,15 @@ class Reasons:
         state, master = self.state, candidate.master
         epoch = request.current_epoch
         conditions = [
-            Condition(epoch >= state.current_epoch, f"its epoch, {epoch}, is not earlier than {state.current_epoch}"),
-            Condition(
+            stated(
+                epoch >= state.current_epoch,
+                f"its epoch is {epoch}, and the current one {state.current_epoch}",
+                f"its epoch, {epoch}, is earlier than the current one, {state.current_epoch}",
+            ),
+            stated(
                 last_vote_epoch != state.current_epoch,
                 f"no vote was given in epoch {state.current_epoch} yet (the last was in {last_vote_epoch})",
+                f"the vote of epoch {state.current_epoch} has been given",
             ),
         ]
         if master is not None:
@@ -187,7 +193,8 @@ class Reasons:
             if forced:
                 conditions.append(Condition(True, f"it asks to be elected though its master {master.name} is up"))
             else:
-                conditions.append(Condition(master.failed, f"its master {master.name} has failed"))
+                failed = f"its master {master.name} has failed"
+                conditions.append(stated(master.failed, failed, f"its master {master.name} has not failed"))
         if refusal and all(condition.holds for condition in conditions):
             conditions.append(Condition(False, refusal.partition(": ")[2] or refusal))
         answer = "refuses" if refusal else f"votes for {candidate.name}, and saves this before it answers"
@@ -239,11 +246,12 @@ class Reasons:
             Condition(True, f"{_text(key)} is in slot {slot}") for key, slot in list(slots.items())[:KEYS_SHOWN]
         ]
         if len(set(slots.values())) > 1:
-            conditions.append(Condition(False, "all keys are in one slot"))
+            conditions.append(Condition(False, "the keys are in several slots"))
         elif slots:
             conditions += self._ways(next(iter(slots.values())), len(keys), existing, asking)
         if error.startswith(b"CLUSTERDOWN"):
-            conditions.append(Condition(state.ok, "this node considers the cluster up"))
+            up = "this node considers the cluster up"
+            conditions.append(stated(state.ok, up, "this node considers the cluster down"))
         self.decided(f"Run {_text(b' '.join(argv[:3]))} here?", conditions, error.decode("latin-1"))
 
     def _ways(self, slot: int, count: int, existing: int, asking: bool) -> Iterable[Condition]:
@@ -251,7 +259,7 @@ class Reasons:
         state = self.state
         owner = state.owners[slot]
         if owner is None:
-            yield Condition(False, f"a node serves slot {slot}")
+            yield Condition(False, f"no node serves slot {slot}")
         elif owner is not state.myself:
             yield Condition(False, f"slot {slot} is served by {owner.name}")
         else:
@@ -261,7 +269,7 @@ class Reasons:
             yield Condition(False, f"the slot is migrating to {state.migrating[slot].name}")
         if slot in state.importing:
             yield Condition(True, f"the slot is being imported from {state.importing[slot].name}")
-            yield Condition(asking, "the client has sent ASKING")
+            yield stated(asking, "the client has sent ASKING", "the client has not sent ASKING")
             if asking:
                 yield Condition(existing == count, f"{existing} of {count} keys have arrived")
 

@@ -92,10 +92,19 @@ class ClientClosed(Event):
 
 
 class Condition(NamedTuple):
-    """One condition of a decision, with its values, and whether it was met."""
+    """One condition of a decision: whether it was met, what is so, and the rule with its place in Redis's source.
+
+    The text is true either way: a condition that was not met has another text, not a negated one.
+    """
 
     holds: bool
     text: str
+    rule: str = ""
+
+
+def stated(holds: bool, yes: str, no: str, rule: str = "") -> Condition:
+    """Return a condition with the text that is true."""
+    return Condition(holds, yes if holds else no, rule)
 
 
 # --- replication: identity and role -----------------------------------------------------------------------------
@@ -160,6 +169,7 @@ class PsyncDecided(Event):
     conditions: tuple[Condition, ...]
     granted: bool
     size_bytes: int  # sent from the backlog
+    unused: tuple[str, ...] = ()  # rules that were not reached
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -10,6 +10,7 @@ so that replicas of the old master can continue with it.
     transfer  the snapshot that a replica receives
     stream    the commands after the snapshot
     peer      what the other end sends, checked and converted
+    psync     whether a replica can continue its history, and why
     roles     becoming a master or a replica
     failover  FAILOVER: a replica takes over, and no write is lost
 
@@ -46,8 +47,7 @@ if TYPE_CHECKING:
     from engine.replication.replica import ReplicaRole
 
 NO_ID = b"0" * 40
-
-
+PROCESS_COMMAND = "server.c, processCommand()"
 NO_LOCAL_AOF = b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
 
 
@@ -273,22 +273,21 @@ class Replication(StreamOffsets):
         """Report to observers that a command was refused because of replication, and why."""
         config = self.config
         if error.startswith(b"NOREPLICAS"):
-            good, lag = self.master.good_replicas(), config.min_replicas_max_lag
+            good, lag, wanted = self.master.good_replicas(), config.min_replicas_max_lag, config.min_replicas_to_write
             held = f"{good} of {len(self.master.replicas)} replicas are online and were heard of in the last {lag} s"
-            conditions = [
-                Condition(True, f"min-replicas-to-write is {config.min_replicas_to_write}"),
-                Condition(False, f"{held} (min-replicas-max-lag), which is enough"),
-            ]
+            text = f"min-replicas-to-write is {wanted}, and {held} (min-replicas-max-lag)"
+            conditions = [Condition(False, text, "replication.c, checkGoodReplicasStatus()")]
         elif error.startswith(b"READONLY"):
+            text = f"this node is a replica of {self.replica.master}, and replica-read-only is yes"
             conditions = [
-                Condition(True, f"this is a replica of {self.replica.master}, and replica-read-only is on"),
-                Condition(False, "the command comes from the master"),
+                Condition(False, text, PROCESS_COMMAND),
+                Condition(False, "the command comes from a client, not from the master", PROCESS_COMMAND),
             ]
         elif error.startswith(b"MASTERDOWN"):
             master, state = self.replica.master, self.replica.link_state
             conditions = [
-                Condition(True, "replica-serve-stale-data is off"),
-                Condition(False, f"the link to the master {master} is up: it is {state}"),
+                Condition(False, f"the link to the master {master} is down: {state}", PROCESS_COMMAND),
+                Condition(False, "replica-serve-stale-data is no", PROCESS_COMMAND),
             ]
         else:
             return

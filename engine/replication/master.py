@@ -6,12 +6,12 @@ A replica that attaches passes through these states:
     send_bulk     the snapshot's file is being sent (diskless: all was sent, and its first ACK must confirm it)
     online        receives the stream directly
 
-`decide` makes PSYNC's decision, with each condition and its values, so the log and the laboratory can show why.
+`engine.replication.psync` decides whether a replica can continue its history.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from engine.clients import client as flags
 from engine.clients.client import PROPAGATE_REPLICAS, Client
@@ -24,7 +24,6 @@ from engine.core import Core
 from engine.effects import PauseSnapshot, Read, ResumeSnapshot
 from engine.observe.events import (
     Acknowledged,
-    Condition,
     FullResyncFinished,
     FullResyncStarted,
     PsyncDecided,
@@ -35,6 +34,7 @@ from engine.observe.events import (
 from engine.persistence.snapshots import Persistence
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import encode_command
+from engine.replication.psync import decide
 
 if TYPE_CHECKING:
     from engine.replication import Replication
@@ -43,46 +43,6 @@ if TYPE_CHECKING:
 EOF_MARK_BYTES = 40
 PIECE_BYTES = 1 << 20  # of a snapshot's file, sent in one piece
 WAITING_BYTES_MAX = 1 << 16  # pending output of a replica above which it gets no further piece of a snapshot
-
-
-class Decision(NamedTuple):
-    """Whether a partial resynchronization is granted, and the conditions that were checked, in order."""
-
-    granted: bool
-    conditions: list[Condition]
-
-
-def decide(replication: "Replication", replid: bytes, offset: int) -> Decision:
-    """Return whether a replica can continue this history, with the byte at `offset` as the next one."""
-    asked = replid.decode("ascii", "replace")
-    backlog = replication.backlog
-    conditions: list[Condition] = []
-    if replid[:1] == b"?":
-        return Decision(False, [Condition(False, "the replica names a history to continue: it asks for any")])
-    same = replid.lower() == replication.replid.lower()
-    conditions.append(Condition(same, f"the ID asked for, {asked[:8]}…, is mine, {replication.replid[:8].decode()}…"))
-    if not same:
-        second = replid.lower() == replication.replid2.lower()
-        conditions.append(Condition(second, f"it is my former ID, {replication.replid2[:8].decode()}…"))
-        if not second:
-            return Decision(False, conditions)
-        limit = replication.second_replid_offset
-        valid = offset <= limit
-        conditions.append(
-            Condition(valid, f"offset {offset} is not beyond {limit}, up to which that history is mine")
-        )
-        if not valid:
-            return Decision(False, conditions)
-    conditions.append(Condition(backlog is not None, "there is a backlog"))
-    if backlog is None:
-        return Decision(False, conditions)
-    early = offset >= backlog.first_offset
-    conditions.append(
-        Condition(early, f"offset {offset} is not before the backlog's first byte, {backlog.first_offset}")
-    )
-    late = offset <= backlog.end
-    conditions.append(Condition(late, f"and not beyond its end, {backlog.end}"))
-    return Decision(early and late, conditions)
 
 
 class MasterRole:
@@ -132,14 +92,16 @@ class MasterRole:
         """Continue a replica's history if possible. Returns False if a full resynchronization is necessary."""
         replication = self.replication
         self.hand_out()
-        decision = decide(replication, replid, offset)
         peer = self.name(client, link)
+        decision = decide(replication, replid, offset, peer)
         if self.events.observers:
             asked = replid.decode(errors="replace")
             left = replication.offset + 1 - offset if decision.granted else 0
             conditions = tuple(decision.conditions)
             now_us, granted = self.clock.now_us, decision.granted
-            self.events.emit(PsyncDecided(now_us, client.id, peer, asked, offset, conditions, granted, left))
+            self.events.emit(
+                PsyncDecided(now_us, client.id, peer, asked, offset, conditions, granted, left, decision.unused)
+            )
         if not decision.granted:
             self._tell_refusal(peer, replid, offset)
             return False
@@ -653,4 +615,4 @@ def _link(client: Client) -> ReplicaLink:
     return client.replica
 
 
-__all__ = ["MasterRole", "decide"]
+__all__ = ["MasterRole"]

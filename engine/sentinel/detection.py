@@ -31,6 +31,9 @@ from engine.sentinel.watched import Watched
 
 ANSWERS_KEPT = 5  # for so many periods of asking what another Sentinel said holds
 
+SUBJECTIVELY = "sentinel.c, sentinelCheckSubjectivelyDown()"
+OBJECTIVELY = "sentinel.c, sentinelCheckObjectivelyDown()"
+
 
 class Detection:
     """Who is down."""
@@ -93,13 +96,15 @@ class Detection:
         """Tell why an instance is subjectively down."""
         after_ms = instance.down_after_ms
         compared = f"{'' if silent else 'not '}longer than down-after-milliseconds {after_ms}"
-        conditions = [Condition(silent, f"no valid reply to PING for {silent_ms} ms, {compared}")]
+        conditions = [Condition(silent, f"no valid reply to PING for {silent_ms} ms, {compared}", SUBJECTIVELY)]
         if isinstance(instance, Master) and not silent:
             reported_ms = self.watched.now_ms - instance.role_reported_ms
             if instance.role_reported == Replica.kind:
-                conditions.append(Condition(True, f"it has reported the role slave for {reported_ms} ms"))
+                conditions.append(
+                    Condition(True, f"it has reported the role slave for {reported_ms} ms", SUBJECTIVELY)
+                )
             else:
-                conditions.append(Condition(True, "it restarted and does not answer yet"))
+                conditions.append(Condition(True, "it restarted and does not answer yet", SUBJECTIVELY))
         self.notices.decided(f"Is {self.notices.brief(instance)} subjectively down?", conditions, "s_down")
 
     # --- the others ---------------------------------------------------------------------------------------------
@@ -123,12 +128,12 @@ class Detection:
 
     def _explain_agreement(self, master: Master, agree: int) -> None:
         """Tell why a master is objectively down."""
-        conditions = [Condition(True, "this Sentinel says that it is down")]
+        conditions = [Condition(True, "this Sentinel says that it is down", OBJECTIVELY)]
         for peer in master.sentinels.values():
             down = bool(peer.flags & MASTER_DOWN)
             say = "says that it is down" if down else "does not say that it is down"
-            conditions.append(Condition(down, f"{self.notices.brief(peer)} {say}"))
-        conditions.append(Condition(True, f"{agree} agree, and the quorum is {master.quorum}"))
+            conditions.append(Condition(down, f"{self.notices.brief(peer)} {say}", OBJECTIVELY))
+        conditions.append(Condition(True, f"{agree} agree, and the quorum is {master.quorum}", OBJECTIVELY))
         self.notices.decided(f"Is {self.notices.brief(master)} objectively down?", conditions, "o_down")
 
     def _forget_old_answers(self, master: Master) -> None:

@@ -14,7 +14,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/
 
 from typing import Protocol
 
-from engine.observe.events import Condition
+from engine.observe.events import Condition, stated
 from engine.sentinel.addresses import Address, AddressError
 from engine.sentinel.configuration import ConfigurationFile
 from engine.sentinel.instances import (
@@ -57,6 +57,9 @@ TRANSITIONS: dict[tuple[str, str], str] = {
 """State and what happens → the next state. What follows `update_config`, the master at another address, is reset."""
 
 SIMULATED_CRASH_STATUS = 99
+
+START = "sentinel.c, sentinelStartFailoverIfNeeded()"
+SELECT = "sentinel.c, sentinelSelectSlave()"
 
 
 class Process(Protocol):
@@ -128,12 +131,14 @@ class Failover:
         wait_ms = not_before_ms - self.watched.now_ms
         timeout_ms = master.failover_timeout_ms
         if master.flags & FORCE_FAILOVER:
-            conditions = [Condition(True, "SENTINEL FAILOVER asks for it, without agreement or votes")]
+            conditions = [Condition(True, "SENTINEL FAILOVER asks for it, without agreement or votes", START)]
         else:
-            last = f"the last attempt or vote was more than 2 × failover-timeout ({2 * timeout_ms} ms) ago"
+            is_down = bool(master.flags & O_DOWN)
+            twice = f"2 × failover-timeout ({2 * timeout_ms} ms) ago"
+            last = "the last attempt or vote was"
             conditions = [
-                Condition(bool(master.flags & O_DOWN), "the master is objectively down"),
-                Condition(wait_ms <= 0, last),
+                stated(is_down, "the master is objectively down", "the master is not objectively down", START),
+                stated(wait_ms <= 0, f"{last} more than {twice}", f"{last} less than {twice}", START),
             ]
         answer = f"not before {wait_ms} ms have passed" if wait_ms > 0 else "starts, and asks for votes"
         self.notices.decided(f"Start a failover of {master.name}?", conditions, answer)
@@ -321,9 +326,9 @@ class Failover:
             rank = (
                 f"priority {replica.slave_priority}, offset {replica.slave_repl_offset}, run ID {replica.run_id[:8]}…"
             )
-            conditions.append(Condition(not unfit, f"{self.notices.brief(replica)}: {unfit or rank}"))
+            conditions.append(Condition(not unfit, f"{self.notices.brief(replica)}: {unfit or rank}", SELECT))
         if not conditions:
-            conditions = [Condition(False, "no replica is known")]
+            conditions = [Condition(False, "no replica is known", SELECT)]
         answer = "none: the failover is aborted" if chosen is None else self.notices.brief(chosen)
         self.notices.decided(f"Which replica of {master.name} is promoted?", conditions, answer)
 

@@ -10,7 +10,7 @@ majority of all known Sentinels, and at least `quorum` votes.
 https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#configuration-epochs
 """
 
-from engine.observe.events import Condition
+from engine.observe.events import Condition, stated
 from engine.sentinel.configuration import ConfigurationFile
 from engine.sentinel.instances import Master
 from engine.sentinel.notices import Notices
@@ -18,6 +18,9 @@ from engine.sentinel.watched import Watched
 from engine.values.rng import Rng
 
 DESYNC_MAX_MS = 1000  # failovers start up to so much later, so that not all ask for votes at once
+
+VOTE = "sentinel.c, sentinelVoteLeader()"
+LEADER = "sentinel.c, sentinelGetLeader()"
 
 
 class Votes:
@@ -69,12 +72,13 @@ class Votes:
             master.refused = run_id, epoch
         settings, who = self.settings, self.who(master, run_id)
         current = settings.current_epoch
-        conditions = [Condition(current <= epoch, f"the current epoch, {current}, is not later than {epoch}")]
+        reached = f"the current epoch is {current}"
+        conditions = [stated(current <= epoch, reached, f"{reached}, later than {epoch}", VOTE)]
         if master.leader_epoch < epoch:
-            conditions.append(Condition(True, f"no vote has been given in epoch {epoch}"))
+            conditions.append(Condition(True, f"no vote has been given in epoch {epoch}", VOTE))
         else:
             voted = f"the vote of epoch {master.leader_epoch} went to {self.who(master, master.leader)}"
-            conditions.append(Condition(False, voted))
+            conditions.append(Condition(False, voted, VOTE))
         answer = f"votes for {who}" if grants else "refuses"
         self.notices.decided(f"Vote for {who} in epoch {epoch}?", conditions, answer)
 
@@ -88,23 +92,26 @@ class Votes:
     def explain_election(self, master: Master, epoch: int, answer: str) -> None:
         """Tell who voted for whom in a failover's epoch, and what that means."""
         me = self.settings.my_id.lower()
-        conditions = [
-            Condition(master.leader.lower() == me, f"this Sentinel voted for {self.who(master, master.leader)}")
-            if master.leader_epoch == epoch
-            else Condition(False, "this Sentinel has not voted")
-        ]
+        if master.leader_epoch == epoch:
+            voted = f"this Sentinel voted for {self.who(master, master.leader)}"
+            conditions = [Condition(master.leader.lower() == me, voted, LEADER)]
+        else:
+            conditions = [Condition(False, "this Sentinel has not voted", LEADER)]
         for peer in master.sentinels.values():
+            brief = self.notices.brief(peer)
             if peer.leader and peer.leader_epoch == epoch:
                 whom = self.who(master, peer.leader)
-                text = f"{self.notices.brief(peer)} voted for {'this Sentinel' if whom == 'itself' else whom}"
-                conditions.append(Condition(peer.leader.lower() == me, text))
+                text = f"{brief} voted for {'this Sentinel' if whom == 'itself' else whom}"
+                conditions.append(Condition(peer.leader.lower() == me, text, LEADER))
             else:
-                conditions.append(Condition(False, f"{self.notices.brief(peer)} has not answered with a vote"))
+                conditions.append(Condition(False, f"{brief} has not answered with a vote", LEADER))
         votes = sum(condition.holds for condition in conditions)
         voters = len(master.sentinels) + 1
         majority = voters // 2 + 1
-        conditions.append(Condition(votes >= majority, f"{votes} votes; the majority of {voters} is {majority}"))
-        conditions.append(Condition(votes >= master.quorum, f"{votes} votes; the quorum is {master.quorum}"))
+        conditions.append(
+            Condition(votes >= majority, f"{votes} votes; the majority of {voters} is {majority}", LEADER)
+        )
+        conditions.append(Condition(votes >= master.quorum, f"{votes} votes; the quorum is {master.quorum}", LEADER))
         self.notices.decided(f"Does it lead the failover of {master.name} in epoch {epoch}?", conditions, answer)
 
     def leader(self, master: Master, epoch: int) -> str:

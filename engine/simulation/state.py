@@ -1,6 +1,7 @@
 """The state of a world as plain values: what the laboratory, lessons and tests read of simulated nodes.
 
     node_views         every node: role, links, offsets, replication IDs, replicas, backlog, statistics
+    resync_views       what PSYNC would decide now for every replica, by the engine's own decision
     belief_views       what each Sentinel believes about each master: what is down, since which epoch, its votes
     application_views  what each application does, and which of its writes were acknowledged
     link_views         the links between machines: cut or intact, latency, bytes in flight
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from engine.keyspace.databases import STRING_TYPES, Value
 from engine.keyspace.digest import value_digest
+from engine.replication.psync import Decision, decide
 from engine.replication.replica import REPL_STATE_CONNECTED
 from engine.sentinel.instances import MASTER_DOWN, S_DOWN, Master
 from engine.sentinel.process import SentinelNode
@@ -54,6 +56,16 @@ class NodeView(NamedTuple):
     sync_full: int = 0
     sync_partial_ok: int = 0
     sync_partial_err: int = 0
+
+
+class ResyncView(NamedTuple):
+    """What a replica would ask of its master now, and what that would decide (`engine.replication.psync`)."""
+
+    replica: str
+    master: str
+    asked_id: str  # "?": any history
+    asked_offset: int
+    decision: Decision
 
 
 class MemberView(NamedTuple):
@@ -166,6 +178,25 @@ def _node(world: World, name: str) -> NodeView:
         mine.second_replid_offset, mine.offset, keys, replicas, backlog,
         stats.sync_full, stats.sync_partial_ok, stats.sync_partial_err,
     )  # fmt: skip
+
+
+def resync_views(world: World) -> list[ResyncView]:
+    """Return for each replica whose master runs what its next PSYNC would ask for, and what would come of it."""
+    by_address = {host.address: name for name, host in world.hosts.items()}
+    views: list[ResyncView] = []
+    for name, host in world.hosts.items():
+        node = host.node
+        if node is None or isinstance(node, SentinelNode) or not node.config.is_replica:
+            continue
+        above = by_address.get(node.replica.master, "")
+        master = world.hosts[above].node if above else None
+        if master is None or isinstance(master, SentinelNode):
+            continue
+        mine = node.replication
+        replid, offset = (mine.replid, mine.offset + 1) if node.replica.has_history else (b"?", -1)
+        decision = decide(master.replication, replid, offset, name, above)
+        views.append(ResyncView(name, above, replid.decode(), offset, decision))
+    return views
 
 
 def belief_views(world: World) -> list[BeliefView]:

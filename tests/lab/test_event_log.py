@@ -40,7 +40,11 @@ def test_every_row_opens_and_names_its_cause(runner):
             if log.what(at) == "stream":
                 assert 0 <= chosen.before < chosen.after
     why = next(at for at, row in enumerate(log.rows) if row[4].startswith("why partial"))
-    assert "✓ the ID asked for" in text(log.opened(why))
+    opened = text(log.opened(why))
+    assert "✓ B asks for " in opened and ", the replication ID of A" in opened
+    assert "server.replid · replication.c, masterTryPartialResynchronization()" in opened
+    refused = next(at for at, row in enumerate(log.rows) if row[4].startswith("why full"))
+    assert "not reached: server.replid2, server.second_replid_offset" in text(log.opened(refused))
 
 
 def test_nothing_is_chosen_before_anything_has_happened(runner):

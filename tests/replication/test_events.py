@@ -47,10 +47,13 @@ def test_a_partial_resynchronization_is_refused_and_granted_with_reasons() -> No
     refused = of(seen, events.PsyncDecided)[1:]
     assert [event.granted for event in refused] == [False] * 3
     assert [event.conditions[-1].text for event in refused] == [
-        f"and not beyond its end, {offset + 1}",
-        "it is my former ID, 00000000…",
-        "the replica names a history to continue: it asks for any",
+        f"offset {offset + 2} is past the end of the backlog, {offset + 1}",
+        "this node has no second ID",
+        "127.0.0.1:7001 names no history: it asks for any",
     ]
+    assert [event.conditions[-1].rule.split()[0] for event in refused] == [
+        "server.repl_backlog->histlen", "server.replid2", "server.replid",
+    ]  # fmt: skip
     assert not any(event.conditions[-1].holds for event in refused)
     assert [event.how for event in of(seen, events.ReplicaAttached)[1:]] == ["full"] * 3
 

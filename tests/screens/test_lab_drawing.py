@@ -1,7 +1,7 @@
 """What the laboratory's cluster pane tells of nodes, of the ways between them, and of the chosen message."""
 
 from engine.simulation import actions
-from engine.simulation.state import link_views, node_views
+from engine.simulation.state import link_views, node_views, resync_views
 from tutor.lab import completer, drawing
 from tutor.lab.actions import run_line
 from tutor.lab.drawing import ChosenMessage
@@ -88,7 +88,7 @@ def test_the_chosen_message_is_marked_at_both_ends_and_in_the_backlog() -> None:
     assert "A 172.16.6.18:6379  master  ▷ sends" in nodes_text(runner, chosen)
     assert "B 172.16.6.57:6379  replica  ◁ gets" in nodes_text(runner, chosen)
     assert "A ─── B  0.5 ms  ◂ the message" in links_text(runner, chosen)
-    bar = drawing.backlog(nodes, 60, chosen)
+    bar = drawing.backlog(nodes, resync_views(runner.history.world), Letters(), 60, chosen)
     assert f"the message, {end - 27} → {end} ▲" in text(bar)
     assert bar[1][1] == ("█", "accent")
     assert "A 172.16.6.18:6379  master  ◆ here" in nodes_text(runner, ChosenMessage("A"))
@@ -97,7 +97,7 @@ def test_the_chosen_message_is_marked_at_both_ends_and_in_the_backlog() -> None:
 def test_a_message_that_has_left_the_backlog_is_told_to_be_gone() -> None:
     runner = played("backlog-overrun", 2)
     assert "◂ the message, 0 → 23, is gone" in text(
-        drawing.backlog(node_views(runner.history.world), 60, ChosenMessage("A", "B", 0, 23))
+        drawing.backlog(node_views(runner.history.world), [], Letters(), 60, ChosenMessage("A", "B", 0, 23))
     )
 
 

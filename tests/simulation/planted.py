@@ -10,12 +10,14 @@ from unittest import mock
 from engine.clients.client import Client
 from engine.effects import Sync
 from engine.keyspace.databases import EXPIRE_DELETE
+from engine.observe.events import Condition
 from engine.persistence.aof.log import AppendOnlyFile
 from engine.replication import Replication
 from engine.replication import master as master_module
 from engine.replication.backlog import Backlog
 from engine.replication.failover import CoordinatedFailover
-from engine.replication.master import Condition, Decision, MasterRole
+from engine.replication.master import MasterRole
+from engine.replication.psync import Decision
 from engine.replication.replica import ReplicaRole
 from engine.replication.stream import MasterStream
 from engine.simulation.disk import Disk
@@ -41,7 +43,7 @@ def a_byte_sent_twice(self, offset):
 
 
 def grant(check):
-    def decide(replication, replid, offset):
+    def decide(replication, replid, offset, peer):
         granted = replication.backlog is not None and check(replication, replid, offset)
         return Decision(granted, [Condition(granted, "a bug says so")])
 

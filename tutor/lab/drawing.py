@@ -4,12 +4,12 @@ Nodes that differ in history show another letter; the offset of each stands in t
 are what the eye finds first.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from engine.simulation.application import WRITING
 from engine.simulation.network import LATENCY_US
-from engine.simulation.state import ApplicationView, BeliefView, LinkView, NodeView
+from engine.simulation.state import ApplicationView, BeliefView, LinkView, NodeView, ResyncView
 from tutor.lab.model import ScenarioSpec
 from tutor.pictures.letters import Letters
 
@@ -250,19 +250,32 @@ def _wrong(view: LinkView) -> str:
     return f"{source} to {target} {words[state]}"
 
 
-def backlog(nodes: dict[str, NodeView], width: int, chosen: ChosenMessage = NOTHING) -> list[Text]:
-    """Draw the backlog of each master that has one, where its replicas stand in it, and the chosen message."""
+def backlog(
+    nodes: dict[str, NodeView],
+    resyncs: Collection[ResyncView],
+    letters: Letters,
+    width: int,
+    chosen: ChosenMessage = NOTHING,
+) -> list[Text]:
+    """Draw the backlogs, where the replicas stand in them, and the chosen message.
+
+    One that no node follows is a line: it is for the case that its node is promoted.
+    """
     rows: list[Text] = []
-    by_address = {node.address: node for node in nodes.values()}
     for node in nodes.values():
-        if node.role != "master" or node.backlog is None:
+        if node.backlog is None:
             continue
+        followers = [view for view in resyncs if view.master == node.name]
         first, last, size = node.backlog
-        room = max(10, width - 2)
         held = last - first + 1
-        full = min(room, -(-held * room // size)) if held > 0 else 0
         kept = f"{first} – {last}" if held else f"empty, from {first} on"
-        rows.append([(f"{node.name}  ", "strong"), (kept, "accent"), (f"  {held} of {size} B", "dim")])
+        head: Text = [(f"{node.name}  ", "strong"), (kept, "accent"), (f"  {held} of {size} B", "dim")]
+        if node.role != "master" and not followers:
+            rows.append([*head, ("  used if it is promoted", "dim")])
+            continue
+        rows.append(head)
+        room = max(10, width - 2)
+        full = min(room, -(-held * room // size)) if held > 0 else 0
         bar = "░" * (room - full) + "▓" * full
         speaks = nodes.get(chosen.source)
         if chosen.after >= 0 and speaks is not None and speaks.replid == node.replid:
@@ -278,16 +291,23 @@ def backlog(nodes: dict[str, NodeView], width: int, chosen: ChosenMessage = NOTH
                 rows.append([(" " * max(0, low - len(told)) if len(told) <= low else "", ""), (above, "accent")])
         else:
             rows.append([(bar, "")])
-        for other in nodes.values():
-            master = by_address.get(other.master)
-            if other.role == "replica" and master is node:
-                wants = other.offset + 1
-                known = other.replid in (node.replid, node.replid2)
-                ok = known and first <= wants <= last + 1
-                what = "would be partial" if ok else "would need a full resync"
-                sign = "✓" if ok else "✗"
-                rows.append([(f"{sign} {other.name} ", "good" if ok else "bad"), (f"wants {wants}: {what}", "")])
-    return rows or [[("No master has a backlog: no replica has connected yet.", "dim")]]
+        for view in followers:
+            rows += _resync(view, node, letters)
+    return rows or [[("No node has a backlog: no replica has connected yet.", "dim")]]
+
+
+def _resync(view: ResyncView, node: NodeView, letters: Letters) -> Iterator[Text]:
+    """Draw what the next PSYNC of a replica would ask for, and what decides it."""
+    granted = view.decision.granted
+    asks = "any history" if view.asked_id == "?" else f"{letters.letter(view.asked_id)} {view.asked_offset}"
+    line: Text = [("✓ " if granted else "✗ ", "good" if granted else "bad")]
+    line.append((f"PSYNC of {view.replica} would ask for {asks}: ", ""))
+    if granted:
+        lacks = node.offset + 1 - view.asked_offset
+        yield [*line, (f"partial, {lacks} B", "good")]
+        return
+    yield [*line, ("full", "bad")]
+    yield [(f"    {letters.in_text(view.decision.conditions[-1].text)}", "dim")]
 
 
 def story(

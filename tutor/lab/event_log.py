@@ -5,9 +5,9 @@ It is read once, as far as the history has gone, beyond the present place too; g
 
 from bisect import bisect_left, bisect_right
 
-from engine.observe.events import ClusterLearned
+from engine.observe.events import ClusterLearned, PsyncDecided
 from engine.simulation.history import History
-from engine.simulation.trace import Delivered, NodeEvent, Sent
+from engine.simulation.trace import Delivered, NodeEvent, Sent, TraceEvent
 from tutor.lab.actions import shown
 from tutor.lab.drawing import NOTHING, ChosenMessage, Text
 from tutor.lab.explain import Part
@@ -119,7 +119,22 @@ class EventLog:
         _, kind, source, target, _ = lines[0]
         source, target = shown(source), shown(target)
         heading: list[Text] = [[(f"{source} {'✗' if kind == 'x' else '──▶'} {target}", "strong")]] if target else []
-        return heading + [[(line[4], "")] for line in lines]
+        event = self.history.trace[number]
+        rules = self._rules(event)
+        rows = heading
+        for at, line in enumerate(lines):
+            rows.append([(line[4], "")])
+            if 0 < at <= len(rules) and rules[at - 1]:
+                rows.append([(f"      {rules[at - 1]}", "dim")])
+        if isinstance(event, NodeEvent) and isinstance(event.event, PsyncDecided) and event.event.unused:
+            rows.append([(f"  not reached: {', '.join(event.event.unused)}", "dim")])
+        return rows
+
+    @staticmethod
+    def _rules(event: TraceEvent) -> list[str]:
+        """Return the rules of a decision's conditions, and where Redis has them."""
+        conditions = getattr(event.event, "conditions", ()) if isinstance(event, NodeEvent) else ()
+        return [condition.rule for condition in conditions]
 
     def _because(self, number: int) -> str:
         cause = self.history.trace[number]

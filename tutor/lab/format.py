@@ -20,7 +20,6 @@ from tutor.lab.routine import Routine, said_by_sentinel
 from tutor.pictures.letters import Letters
 
 _PLACE = re.compile(r"\b[0-9a-f]{40}\b|\b\d+\.\d+\.\d+\.\d+[: ]\d+\b")
-_ID = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{4,39}…")
 
 Row = tuple[int, str, str, str, str]  # number, glyph, source, target, text
 
@@ -80,7 +79,7 @@ class EventFormatter:
                 for text in self.bus.told(host, decision, self.from_program):
                     yield number, "?", host, "", text
             case trace.NodeEvent(host=host, event=node_event):
-                for text in self.why(node_event):
+                for text in self.why(host, node_event):
                     yield number, "?", host, "", text
 
     def _sent(self, sent: trace.Sent) -> Iterator[Row]:
@@ -149,17 +148,17 @@ class EventFormatter:
     def _named(self, match: re.Match[str]) -> str:
         return self.names.get(match[0].replace(" ", ":"), match[0])
 
-    def why(self, event: events.Event) -> Iterator[str]:
-        """Yield the reasons that an event of a node gives."""
+    def why(self, host: str, event: events.Event) -> Iterator[str]:
+        """Yield the reasons that an event of a node gives: each sentence is true, ✓ and ✗ say what speaks for it."""
         name = self.letters.of
         match event:
             case events.PsyncDecided(peer=peer, conditions=conditions, granted=granted, size_bytes=size):
-                yield f"why {'partial' if granted else 'full'}, for {peer}?"
+                yield f"why {'partial' if granted else 'full'}, for {self._of_node(peer, host)}?"
                 for condition in conditions:
-                    yield f"  {'✓' if condition.holds else '✗'} {self.lettered(condition.text)}"
+                    yield f"  {'✓' if condition.holds else '✗'} {self._of_node(condition.text, host)}"
                 yield f"  → {f'+CONTINUE, then {size} B of the backlog' if granted else 'a full resynchronization'}"
             case events.RoleChanged(role=role, master=master, reason=reason):
-                what = "a master" if role == "master" else f"a replica of {master}"
+                what = "a master" if role == "master" else f"a replica of {self._of_node(master, host)}"
                 yield f"is now {what}" + (f": {reason}" if reason else "")
             case events.ReplicationIdChanged(replid=replid, replid2=former, second_offset=second, reason=reason):
                 more = f", {name(former)} below {second}" if former else ""
@@ -169,13 +168,13 @@ class EventFormatter:
             case events.BacklogFreed(reason=reason):
                 yield f"backlog freed: {reason}"
             case events.FullResyncStarted(peer=peer, offset=offset, reason=reason):
-                yield f"snapshot for {peer} at offset {offset}: {reason}"
+                yield f"snapshot for {self._of_node(peer, host)} at offset {offset}: {reason}"
             case events.ReplicaDetached(peer=peer, offset=offset, reason=reason):
-                yield f"replica {peer} is gone, at offset {offset}: {reason}"
+                yield f"replica {self._of_node(peer, host)} is gone, at offset {offset}: {reason}"
             case events.WriteRefused(command=command, error=error, conditions=conditions):
                 yield f"{command} refused: {error}"
                 for condition in conditions:
-                    yield f"  {'✓' if condition.holds else '✗'} {condition.text}"
+                    yield f"  {'✓' if condition.holds else '✗'} {self._of_node(condition.text, host)}"
             case events.WaitAnswered(command=command, wanted=wanted, reached=reached, reason=reason):
                 yield f"{command}: {reached} of {wanted}: {reason}"
             case events.FailoverChanged(state=state, reason=reason):
@@ -198,13 +197,14 @@ class EventFormatter:
 
     def lettered(self, text: str) -> str:
         """Return a text with its replication IDs shortened."""
-        return _ID.sub(self._name, text)
+        return self.letters.in_text(text)
 
-    def _name(self, match: re.Match[str]) -> str:
-        known = self.letters.known
-        digits = match[0].rstrip("…")
-        whole = digits if len(digits) == 40 else next((each for each in known if each.startswith(digits)), "")
-        return self.letters.of(whole) or match[0]
+    def _of_node(self, text: str, host: str) -> str:
+        """Return what a node says of itself and others with the names of machines and the letters of IDs."""
+        return self.lettered(_PLACE.sub(self._server, text).replace("this node", host))
+
+    def _server(self, match: re.Match[str]) -> str:
+        return self.names.get(match[0], match[0]) if ":" in match[0] else match[0]
 
 
 GLYPHS = {"!": "──", "+": "┄▶", "x": "✗ ", "*": "● ", "?": "  "}

@@ -4,6 +4,9 @@ An ID gets its letter from the event or message that first has it, so that the l
 wherever it is shown. The ID that a process begins with is in none of them until it matters, and has no letter.
 """
 
+import re
+
+_ID = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{4,39}…")
 LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 
 
@@ -29,3 +32,12 @@ class Letters:
         number = len(self.known)
         name = LETTERS[number % len(LETTERS)] + (str(number // len(LETTERS) + 1) if number >= len(LETTERS) else "")
         return self.known.setdefault(replid, name)
+
+    def in_text(self, text: str) -> str:
+        """Return a text with its replication IDs shortened."""
+        return _ID.sub(self._short, text)
+
+    def _short(self, match: re.Match[str]) -> str:
+        digits = match[0].rstrip("…")
+        whole = digits if len(digits) == 40 else next((each for each in self.known if each.startswith(digits)), "")
+        return self.of(whole) or match[0]

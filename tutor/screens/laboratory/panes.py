@@ -10,7 +10,7 @@ from textual.message import Message
 
 from engine.sentinel.role import SentinelRole
 from engine.simulation.cluster_state import cluster_views, writer_views
-from engine.simulation.state import application_views, belief_views, link_views, node_views
+from engine.simulation.state import application_views, belief_views, link_views, node_views, resync_views
 from tutor.lab import data, drawing, slots
 from tutor.lab.console import transcript
 from tutor.lab.drawing import Text
@@ -79,7 +79,10 @@ class ClusterPane(VerticalScroll, Pane, can_focus=False):
         self.query_one("#cluster-text", Drawn).draw(rows)
         self._losses = list(data.summary(view.session.ledger, view.session.history, width))
         self.query_one("#writes", Drawn).draw([[("Writes", "strong")], *(row.text for row in self._losses)])
-        backlog: list[Text] = [[("Backlog", "strong")], *drawing.backlog(nodes, width, chosen)]
+        backlog: list[Text] = [
+            [("Backlog", "strong")],
+            *drawing.backlog(nodes, resync_views(world), view.session.log.letters, width, chosen),
+        ]
         self.query_one("#backlog", Drawn).draw(backlog)
 
     @on(Drawn.Clicked, "#cluster-text")
