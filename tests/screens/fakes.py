@@ -188,6 +188,9 @@ class FakeController:
                                 "STRLEN nothing")  # fmt: skip
             self.post(m.PredictionAsked(terminal, question))
 
+    async def noted(self) -> None:
+        pass
+
     async def interrupt(self, terminal: str) -> None:
         self.post(m.PromptShown(terminal, "127.0.0.1:6379> "))
 

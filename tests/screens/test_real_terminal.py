@@ -60,8 +60,16 @@ def test_what_is_typed_before_the_first_frame_is_not_lost(home: Path, argv: list
     with program(home, *argv) as screen:
         screen.type("RPUSH early a b\r")  # the program has not even been read
         screen.show("(integer) 2")
-        screen.type("LLEN early\r")
-        screen.show("6379> LLEN early")
+
+
+def test_what_a_line_changed_is_said_before_the_line_that_was_typed_ahead(home: Path) -> None:
+    with program(home, "learn", "lists") as screen:
+        screen.show("6379>")
+        screen.type("RPUSH early a\rRPUSH early b\rLLEN early\r")
+        rows = [row.strip(" ▅▃▁▄█▆▇▂") for row in screen.show("(integer) 2", times=2).splitlines()]
+        first = rows.index("127.0.0.1:6379> RPUSH early b")
+        assert rows[first - 1].startswith("~ early is a new list of 1 element")
+        assert rows[first + 2].startswith("~ early is now a list of 2 elements")
 
 
 ENTERED = {b"\x1b[?1049h": b"\x1b[?1049l", b"\x1b[?1000h": b"\x1b[?1000l", b"\x1b[?25l": b"\x1b[?25h"}

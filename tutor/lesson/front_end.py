@@ -49,6 +49,9 @@ class Controller(Protocol):
     def keeps_blanks(self, terminal: str) -> bool:
         """Return whether blanks before a line, and empty lines, mean something in a terminal."""
 
+    async def noted(self) -> None:
+        """Wait until all that is to be said of the lines that are over has been posted."""
+
     async def interrupt(self, terminal: str) -> None:
         """Stop what runs or blocks there."""
 

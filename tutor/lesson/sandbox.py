@@ -201,7 +201,7 @@ class Sandbox:
         self._current = terminal
         self._on_their_way.add(terminal)
         async with self._in_order:
-            await self._noted()
+            await self.noted()
             await self._hand_over(terminal, line, typed_for)
 
     async def _hand_over(self, terminal: str, line: str, typed_for: str | None) -> None:
@@ -291,9 +291,9 @@ class Sandbox:
             if unanswered or all(look.result() for look in over):
                 break
             await asyncio.sleep(POLL_SECONDS)
-        await self._noted()
+        await self.noted()
 
-    async def _noted(self) -> None:
+    async def noted(self) -> None:
         """Wait until note was taken of the lines that are over: what follows begins its own moment."""
         await asyncio.sleep(0)  # to begin what has been handed to this loop
         if self._ending:

@@ -242,6 +242,11 @@ class Terminal(RowView, inherit_bindings=False):
         return self._typing is not None or bool(self._to_type)
 
     @property
+    def has_typed_ahead(self) -> bool:
+        """Whether something was typed before the prompt returned."""
+        return bool(self._typed_ahead)
+
+    @property
     def _is_taken(self) -> bool:
         """Whether the prompt is currently unavailable to the learner."""
         return self._typing is not None or (bool(self._to_type) and self.question is None)

@@ -57,6 +57,18 @@ class LessonTerminals(Terminals):
         terminal.busy = True  # until the lesson is where it was left
         return terminal
 
+    @shows(m.PromptShown)
+    def show_prompt(self, news: m.PromptShown) -> None:
+        """Show a prompt; lines that were typed ahead follow what is said of the line before them."""
+        if news.busy or not self[news.terminal].has_typed_ahead:
+            super().show_prompt(news)
+        else:
+            self.run_worker(self._show_prompt_later(news), group="prompt")
+
+    async def _show_prompt_later(self, news: m.PromptShown) -> None:
+        await self.controller.noted()
+        super().show_prompt(news)
+
     @shows(m.Suggested)
     def suggest(self, news: m.Suggested) -> None:
         """Put a line at a prompt."""
