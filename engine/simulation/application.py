@@ -207,6 +207,9 @@ class Application:
             self.connection = 0
             self._fail("connection lost")
 
+    def sent(self, connection: SimulatedConnection) -> None:
+        """Ignored, like `unsent`."""
+
     def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
         """Ignored: it waits for a reply before it sends more."""
 

@@ -73,5 +73,8 @@ class ClientHost:
         self.is_open = False
         self.waiting.clear()
 
+    def sent(self, connection: SimulatedConnection) -> None:
+        """Ignored, like `unsent`."""
+
     def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
         """Ignored: a client does not limit its pending output."""

@@ -273,5 +273,8 @@ class ClusterApplication:
         if found is not None:
             self._lost(found[0], "connection lost")
 
+    def sent(self, connection: SimulatedConnection) -> None:
+        """Ignored, like `unsent`."""
+
     def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
         """Ignored: it waits for a reply before it sends more."""

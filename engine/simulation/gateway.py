@@ -145,6 +145,10 @@ class Gateway:
         if self.connections.pop(link, None) is not None:
             self.sockets.hang_up(link)
 
+    def sent(self, connection: SimulatedConnection) -> None:
+        """Bytes were sent to the node at once."""
+        self.unsent(connection, 0)
+
     def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
         """Record the number of bytes not yet sent to the node."""
         link = connection.link_of(NAME)

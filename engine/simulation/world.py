@@ -12,8 +12,9 @@ and events.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any
 
 from engine import effects as fx
@@ -36,9 +37,15 @@ CLIENT_LINK = 1  # a client's link number for its only link
 UNHASHED_BYTES_MAX = 1 << 20  # of file contents
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 
+_due = attrgetter("due_us")
 _new = tuple.__new__  # creates a named tuple in half the time
 
 Machine = Host | ClientHost | Application | ClusterApplication | Gateway
+
+
+def _first(hosts: Collection[Host]) -> tuple[int, Host | None]:
+    host = min(hosts, key=_due, default=None)
+    return (NEVER_US, None) if host is None or host.due_us == NEVER_US else (host.due_us, host)
 
 
 class World:
@@ -62,10 +69,10 @@ class World:
         self.count = 0  # number of events
         self.trace: list[TraceEvent] = []
         self._chain = b""
-        self._unhashed: list[TraceEvent | bytes] = []  # what `_chain` does not contain yet
+        self._unhashed: list[Sent | Delivered | Dropped | bytes] = []  # what `_chain` does not contain yet
         self._unhashed_bytes = 0  # the size of file contents in it
         self.observers: list[Callable[[TraceEvent], None]] = []
-        self._first_timer: tuple[int, Host | None] | None = None  # None: not known
+        self.first_timer: tuple[int, Host | None] | None = None  # and its host; None: to be found
         self.pauses = 0  # how often a busy process has let the world go on
         self.when_busy: Callable[[bool], None] | None = None  # called from time to time while a script is busy
 
@@ -124,13 +131,18 @@ class World:
     def _hash(self) -> None:
         """Add to the chain of hashes what happened since the last time: it is rarely looked at."""
         unhashed, chain, sha256 = self._unhashed, self._chain, hashlib.sha256
+        sent: dict[int, bytes] = {}  # what the events of bytes that are under way have in common, by number
         for event in unhashed:
             if isinstance(event, bytes):
-                text = event
-            else:
-                # Not the number of the sending: it also counts events that nodes emit only if observed.
-                text = f"{type(event).__name__} {event[1]} {event[3:7]!r}".encode()
-            chain = sha256(chain + text).digest()
+                chain = sha256(chain + event).digest()
+                continue
+            # Not the number of the sending: it also counts events that nodes emit only if observed.
+            fields = sent.pop(event.sent, None) if isinstance(event, (Delivered, Dropped)) else None
+            if fields is None:
+                fields = f" {event[3:7]!r}".encode()
+            if isinstance(event, Sent):
+                sent[event.number] = fields
+            chain = sha256(b"%b%b %d%b" % (chain, type(event).__name__.encode(), event.at_us, fields)).digest()
         unhashed.clear()
         self._chain, self._unhashed_bytes = chain, 0
 
@@ -145,7 +157,7 @@ class World:
 
     def deadline(self) -> int:
         """Return when the next thing is due (`NEVER_US`: never)."""
-        first = self._first_timer or self._find_first_timer()
+        first = self.first_timer or self._find_first_timer()
         return min(self.queue[0][0] if self.queue else NEVER_US, first[0])
 
     def _next_of_queue(self) -> None:
@@ -154,54 +166,43 @@ class World:
             self.now_us = due
         self.cause = -1
         if method == "arrive":
-            self.network.arrive(*args)
+            self.network.arrive(*args)  # most are
         else:
             _EVENTS[method](self, *args)
 
-    def timers_changed(self) -> None:
-        """A host's timers are due at another time than before, or have stopped."""
-        self._first_timer = None
-
     def _find_first_timer(self) -> tuple[int, Host | None]:
-        self._first_timer = found = self._next_timer(None)
+        """Return when the first timer of a host is due."""
+        self.first_timer = found = _first(self.hosts.values())
         return found
 
-    def _next_timer(self, busy: Host | None) -> tuple[int, Host | None]:
-        """Return when the first timer of a host is due, except for those of a busy one."""
-        earliest, whose = NEVER_US, None
-        for host in self.hosts.values():
-            if host.due_us < earliest and host is not busy:
-                earliest, whose = host.due_us, host
-        return earliest, whose
-
-    def _advance(self, until_us: int) -> bool:
-        """Perform the next thing that is due until a time. Returns False if there is none."""
-        due, host = self._first_timer or self._find_first_timer()
+    def _advance(self, until_us: int, most: int = NEVER_US) -> None:
+        """Perform what is due until a time, at most so many steps."""
         queue = self.queue
-        if queue and queue[0][0] <= due:
-            if queue[0][0] > until_us:
-                return False
-            self._next_of_queue()
-        elif host is not None and due <= until_us:
-            if due > self.now_us:
-                self.now_us = due
-            host.wake()
-        else:
-            return False
-        self.steps += 1
-        return True
+        last = self.steps + most
+        while self.steps < last:
+            due_us, host = self.first_timer or self._find_first_timer()
+            if queue and queue[0][0] <= due_us:
+                if queue[0][0] > until_us:
+                    return
+                self._next_of_queue()
+            elif host is not None and due_us <= until_us:
+                if due_us > self.now_us:
+                    self.now_us = due_us
+                host.wake()
+            else:
+                return
+            self.steps += 1
 
     def step(self) -> list[TraceEvent]:
         """Perform the next thing that is due. Returns the resulting events, often none."""
         before = len(self.trace)
-        self._advance(NEVER_US)
+        self._advance(NEVER_US, 1)
         return self.trace[before:]
 
     def run(self, until_us: int) -> list[TraceEvent]:
         """Perform everything that is due until a time, and set the clock to that time."""
         before = len(self.trace)
-        while self._advance(until_us):
-            pass
+        self._advance(until_us)
         self.now_us = max(self.now_us, until_us)
         return self.trace[before:]
 
@@ -233,7 +234,7 @@ class World:
         """Perform everything that is due until a time while a host's process is busy: its timers wait."""
         cause = self.cause
         while True:
-            due, host = self._next_timer(busy)
+            due, host = _first([host for host in self.hosts.values() if host is not busy])
             if self.queue and self.queue[0][0] <= min(due, until_us):
                 self._next_of_queue()
             elif host is not None and due <= until_us:
