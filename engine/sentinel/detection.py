@@ -63,8 +63,9 @@ class Detection:
 
     def check_subjectively(self, instance: Instance, now_ms: int) -> None:
         """Find out whether an instance is down for this Sentinel."""
-        self.links.check(instance, now_ms)
         link = instance.link
+        if link.waiting_since_ms is not None or link.pubsub is not None:
+            self.links.check(instance, now_ms)
         silent_ms = 0
         if link.waiting_since_ms is not None:
             silent_ms = now_ms - link.waiting_since_ms
@@ -112,6 +113,8 @@ class Detection:
     def check_objectively(self, master: Master) -> None:
         """Find out whether enough Sentinels say that a master is down."""
         self._forget_old_answers(master)
+        if not master.flags & (S_DOWN | O_DOWN):
+            return
         agree = 0
         if master.flags & S_DOWN:
             agree = 1 + sum(bool(peer.flags & MASTER_DOWN) for peer in master.sentinels.values())

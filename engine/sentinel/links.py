@@ -281,8 +281,8 @@ class Links:
             assert isinstance(link.commands, InstanceConnection)
             self.give_up(link.commands)
         if (
-            link.pubsub is not None
-            and now_ms - link.heard_ms > periods.publish_period * 3
+            now_ms - link.heard_ms > periods.publish_period * 3
+            and link.pubsub is not None
             and now_ms - link.pubsub_since_ms > periods.min_link_reconnect_period
         ):
             assert isinstance(link.pubsub, InstanceConnection)
@@ -337,8 +337,14 @@ class Links:
         link, periods = instance.link, self.settings.periods
         if link.disconnected or link.pending_commands >= PENDING_MAX * link.users:
             return
-        if isinstance(instance, DataInstance) and now_ms - instance.info_refresh_ms > self._info_period(instance):
-            self.ask(instance, "info", "INFO")
+        if isinstance(instance, DataInstance):
+            period = periods.info_period
+            if isinstance(instance, Replica) and (
+                instance.master.flags & (O_DOWN | FAILOVER_IN_PROGRESS) or instance.master_link_down_ms
+            ):
+                period = RECONF_INFO_PERIOD_MS
+            if now_ms - instance.info_refresh_ms > period:
+                self.ask(instance, "info", "INFO")
         ping_period = periods.ping_period
         if instance.down_after_ms < ping_period:
             ping_period = instance.down_after_ms
@@ -346,12 +352,6 @@ class Links:
             self.ping(instance)
         if now_ms - instance.last_hello_sent_ms > periods.publish_period:
             self.send_hello(instance)
-
-    def _info_period(self, instance: DataInstance) -> int:
-        watch_closely = isinstance(instance, Replica) and (
-            instance.master.flags & (O_DOWN | FAILOVER_IN_PROGRESS) or instance.master_link_down_ms
-        )
-        return RECONF_INFO_PERIOD_MS if watch_closely else self.settings.periods.info_period
 
     def send_replicaof(self, instance: Instance, address: Address | None) -> bool:
         """Have an instance follow another (None: be a master), remember it, and drop its clients.

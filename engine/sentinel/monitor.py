@@ -3,8 +3,8 @@
 If much more time has passed than it should have, or the clock went back, something is wrong with the machine rather
 than with those that are watched: the Sentinel goes on looking, but does nothing for half a minute (TILT).
 
-Add a periodic task to `Monitor.tick`, or to `Monitor._handle` if it concerns each instance. What is sent
-periodically belongs in `Links.send_periodic`; periods that SENTINEL DEBUG shows, in `Periods`.
+Add a periodic task to `Monitor.tick`, or to `Monitor._handle` and `Monitor._is_quiet` if it concerns each instance.
+What is sent periodically belongs in `Links.send_periodic`; periods that SENTINEL DEBUG shows, in `Periods`.
 
 https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#tilt-mode
 """
@@ -17,7 +17,7 @@ from engine.sentinel.detection import Detection
 from engine.sentinel.failover import Failover
 from engine.sentinel.hello import Hello
 from engine.sentinel.information import Information
-from engine.sentinel.instances import UPDATE_CONFIG, Instance, Master
+from engine.sentinel.instances import FAILOVER_IN_PROGRESS, O_DOWN, S_DOWN, UPDATE_CONFIG, Instance, Master, Replica
 from engine.sentinel.links import Links
 from engine.sentinel.notices import Notices
 from engine.sentinel.scripts import ScriptQueue
@@ -83,9 +83,11 @@ class Monitor:
         for master in masters:
             self._handle(master, now_ms)
             for replica in list(master.replicas.values()):
-                self._handle(replica, now_ms)
+                if not self._is_quiet(replica, now_ms):
+                    self._handle(replica, now_ms)
             for peer in list(master.sentinels.values()):
-                self._handle(peer, now_ms)
+                if not self._is_quiet(peer, now_ms):
+                    self._handle(peer, now_ms)
         for master in masters:
             if master.failover_state == UPDATE_CONFIG:
                 self.failover.switch(master)
@@ -102,6 +104,28 @@ class Monitor:
             self.notices.tell("#", "+tilt", "#tilt mode entered")
         self.previous_wall_ms = wall_ms
 
+    def _is_quiet(self, instance: Instance, now_ms: int) -> bool:
+        """Return whether `_handle` would do nothing for a replica or Sentinel, as in most ticks.
+
+        Periods that end and states other than the usual ones return False, even if there is nothing to do.
+        """
+        link, periods = instance.link, self.settings.periods
+        if instance.flags or instance.master.flags or link.disconnected or link.waiting_since_ms is not None:
+            return False
+        silent_ms = now_ms - link.last_pong_ms
+        if (
+            silent_ms > periods.ping_period
+            or silent_ms > instance.down_after_ms
+            or now_ms - instance.last_hello_sent_ms > periods.publish_period
+            or self.settings.tilt
+        ):
+            return False
+        return not isinstance(instance, Replica) or (
+            not instance.master_link_down_ms
+            and now_ms - instance.info_refresh_ms <= periods.info_period
+            and now_ms - link.heard_ms <= periods.publish_period * 3
+        )
+
     def _handle(self, instance: Instance, now_ms: int) -> None:
         if instance.link.disconnected:
             self.links.reconnect(instance)
@@ -115,7 +139,8 @@ class Monitor:
         self.detection.check_subjectively(instance, now_ms)
         if isinstance(instance, Master):
             self.detection.check_objectively(instance)
-            if self.failover.start_if_needed(instance):
-                self.detection.ask_others(instance, forced=True)
-            self.failover.step(instance)
-            self.detection.ask_others(instance)
+            if instance.flags & (S_DOWN | O_DOWN | FAILOVER_IN_PROGRESS):
+                if self.failover.start_if_needed(instance):
+                    self.detection.ask_others(instance, forced=True)
+                self.failover.step(instance)
+                self.detection.ask_others(instance)

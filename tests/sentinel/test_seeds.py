@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.sentinel.monitor import Monitor
 from tests.sentinel.__main__ import try_seed
 from tests.sentinel.plans import play
 from tests.sentinel.planted import PLANTED, planted
@@ -13,6 +14,15 @@ pytestmark = pytest.mark.long
 @pytest.mark.parametrize("seed", share(range(1000, 1004), 4))
 def test_seeds(seed: int) -> None:
     play(seed)
+
+
+@pytest.mark.parametrize("seed", share(range(1000, 1004), 4))
+def test_what_is_quiet_needs_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Sentinel that looks closely at every instance in every tick does just the same."""
+    quickly = play(seed).world
+    monkeypatch.setattr(Monitor, "_is_quiet", lambda *_: False)
+    closely = play(seed).world
+    assert (closely.digest, closely.count) == (quickly.digest, quickly.count)
 
 
 # A seed that finds each; `python -m tests.sentinel --planted` looks for them anew.
