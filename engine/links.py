@@ -10,6 +10,7 @@ from typing import Protocol
 
 from engine.effects import Dial, Hangup, Output, Send
 
+_new = tuple.__new__  # creates a named tuple in half the time
 FIRST_DIALLED = 1 << 40  # the node itself numbers outgoing links, starting above all numbers of the world
 
 
@@ -55,7 +56,7 @@ class Dialer:
 
     def send(self, link: int, data: bytes) -> None:
         """Send bytes on a link."""
-        self._output.effects.append(Send(link, data))
+        self._output.effects.append(_new(Send, (link, data)))
 
     def hang_up(self, link: int) -> None:
         """Close a link; pending output is dropped, and the handler receives no more input."""

@@ -180,7 +180,9 @@ class Node(Server):
 
     def output_pending(self, link: int, size_bytes: int, now: int) -> None:
         """The world reports how many bytes sent to a link are still pending (0: none)."""
-        self.set_time(now)
+        clock = self.clock
+        if now != clock.monotonic_us or clock.shown_us != clock.now_us:
+            self.set_time(now)
         handler = self.links.get(link)
         if handler is not None:
             handler.output_pending(size_bytes)
@@ -291,8 +293,7 @@ class Node(Server):
         stats.rounds += 1
         if stats.round_began_us:
             stats.round_ended(self.clock.stopwatch())
-        stream = self.replica.stream
-        if stream is not None and stream.stopped and self.replica.client is not None and not ending.exiting:
+        if self.replica.client is not None and not ending.exiting:
             self.replica.resume()
         if self.aof.state != OFF:
             flushing_us = self.clock.stopwatch()

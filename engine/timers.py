@@ -107,22 +107,23 @@ class Timers:
         """Run the timers that are due, until the node ends. Timers that become due meanwhile run the next time."""
         heap, live = self._heap, self._live
         due = []
-        while heap and heap[0].due_us <= now_us:
+        while heap and heap[0][0] <= now_us:
             timer = heappop(heap)
-            if live.get(timer.number) is timer:
+            if live.get(timer[1]) is timer:
                 due.append(timer)
         for timer in due:
-            number = timer.number
+            _, number, callback, argument, while_suspended = timer
             if live.get(number) is not timer:
                 continue  # an earlier timer has canceled or rescheduled it
-            if node.exiting or (suspended and not timer.while_suspended):
+            if node.exiting or (suspended and not while_suspended):
                 heappush(heap, timer)
                 continue
             del live[number]
-            callback = _finder(timer.callback)(node)
-            again_us = callback() if timer.argument is None else callback(timer.argument)
+            call = _finder(callback)(node)
+            again_us = call() if argument is None else call(argument)
             if again_us is not None:
-                live[number] = again = timer.at(again_us)
+                again = _new(Timer, (again_us, number, callback, argument, while_suspended))
+                live[number] = again
                 heappush(heap, again)
         self._tidy()
 
@@ -136,6 +137,10 @@ class Timers:
         if len(heap) > 2 * len(live) + CLEAR_AT:
             heap[:] = live.values()
             heapify(heap)
-        while heap and live.get(heap[0].number) is not heap[0]:
+        while heap:
+            first = heap[0]
+            if live.get(first[1]) is first:
+                self.next_us = first[0]
+                return
             heappop(heap)
-        self.next_us = heap[0].due_us if heap else NEVER_US
+        self.next_us = NEVER_US

@@ -109,32 +109,32 @@ class ClientLimits:
             self.turn = list(self.clients)
         share = max(5, len(self.clients) // self.config.hz)
         chosen, self.turn = self.turn[:share], self.turn[share:]
+        clients, now_us, has_timeout = self.clients, self.clock.monotonic_us, self.config.timeout > 0
         for client_id in chosen:
-            client = self.clients.get(client_id)
-            if client is not None and client.link:
-                self._look_at(client)
+            client = clients.get(client_id)
+            if client is None or not client.link:
+                continue
+            if has_timeout and self._is_idle(client):
+                self.output.log("-", "Closing idle client")
+                self.connections.close_now(client)
+                continue
+            self._resize_query_buffer(client, now_us)
+            if self.resizing:
+                self._resize_reply_buffer(client, now_us)
+            if client.out_bytes >= self.least:
+                self._enforce_output_limit(client, client.out_bytes)
+            elif self.soft_since_s:
+                self.soft_since_s.pop(client.id, None)
         if self.config.maxmemory_clients:
             self.evict()
-
-    def _look_at(self, client: Client) -> None:
-        if self.config.timeout and self._is_idle(client):
-            self.output.log("-", "Closing idle client")
-            self.connections.close_now(client)
-            return
-        self._resize_query_buffer(client)
-        if self.resizing:
-            self._resize_reply_buffer(client)
-        if client.out_bytes >= self.least:
-            self._enforce_output_limit(client, client.out_bytes)
-        elif self.soft_since_s:
-            self.soft_since_s.pop(client.id, None)
 
     def _is_idle(self, client: Client) -> bool:
         spared = flags.REPLICA | flags.MASTER | flags.BLOCKED | flags.PUBSUB
         idle_us = self.clock.monotonic_us - client.last_us
         return not client.flags & spared and idle_us > self.config.timeout * 1_000_000
 
-    def _resize_query_buffer(self, client: Client) -> None:
+    @staticmethod
+    def _resize_query_buffer(client: Client, now_us: int) -> None:
         """Release buffer space of a client that is idle or sends smaller requests than before.
 
         In Redis, the size of the buffer also depends on how the bytes arrived. Here it depends only on the requests,
@@ -144,25 +144,27 @@ class ClientLimits:
         if client.requests or client.request is not None:
             waiting = client.query_bytes
             expected = client.request.bulk_length + 2 if client.request is not None else 1
-        if client.query_room - waiting > QUERY_WASTE_BYTES:
-            if self.clock.monotonic_us // 1_000_000 - client.last_us // 1_000_000 > IDLE_S:
+        room = client.query_room
+        if room - waiting > QUERY_WASTE_BYTES:
+            if now_us // 1_000_000 - client.last_us // 1_000_000 > IDLE_S:
                 client.query_room = waiting
-            elif client.query_room > BIG_ARGUMENT_BYTES and client.query_room // 2 > client.query_peak:
+            elif room > BIG_ARGUMENT_BYTES and room // 2 > client.query_peak:
                 client.query_room = max(QUERY_ROOM_BYTES, waiting, client.query_peak, expected)
         client.query_peak = waiting if waiting > expected else expected
 
-    def _resize_reply_buffer(self, client: Client) -> None:
+    def _resize_reply_buffer(self, client: Client, now_us: int) -> None:
         """Shrink a reply buffer of which less than half was used recently; double one that was full."""
         size, peak = client.reply_buffer, client.reply_peak
-        if size // 2 >= LEAST_REPLY_BYTES and peak < size // 2:
+        half = size // 2
+        if half >= LEAST_REPLY_BYTES and peak < half:
             client.reply_buffer = max(LEAST_REPLY_BYTES, peak + 1)
             self.stats.reply_buffer_shrinks += 1
-        elif size * 2 < flags.REPLY_CHUNK_BYTES * 2 and peak >= size:
+        elif peak >= size and size * 2 < flags.REPLY_CHUNK_BYTES * 2:
             client.reply_buffer = min(flags.REPLY_CHUNK_BYTES, size * 2)
             self.stats.reply_buffer_expands += 1
-        if 0 <= self.peak_lasts_ms * 1000 <= self.clock.monotonic_us - client.reply_peak_since_us:
+        if 0 <= self.peak_lasts_ms * 1000 <= now_us - client.reply_peak_since_us:
             client.reply_peak = min(client.out_bytes, client.reply_buffer)
-            client.reply_peak_since_us = self.clock.monotonic_us
+            client.reply_peak_since_us = now_us
 
     # --- memory of all clients ----------------------------------------------------------------------------------
 

@@ -18,13 +18,13 @@ _HALF = _EXACT_US // 2  # the smallest number that has eight bits
 class CommandStats:
     """The calls of one command and their durations (µs)."""
 
-    __slots__ = ("_longer", "_rounded_off_us", "calls_by_us", "failed", "rejected")
+    __slots__ = ("_rounded_off_us", "calls_by_us", "failed", "longer", "rejected")
 
     def __init__(self) -> None:
         self.calls_by_us: list[int] = []  # the number of calls at each duration so far, up to 255 µs
         self.rejected = 0  # calls refused before execution
         self.failed = 0  # calls that returned an error
-        self._longer: dict[int, list[int]] = {}  # number of bits cut off -> calls by the eight that are left
+        self.longer: dict[int, list[int]] = {}  # number of bits cut off -> calls by the eight that are left
         self._rounded_off_us = 0
 
     def count(self, duration_us: int) -> None:
@@ -36,16 +36,16 @@ class CommandStats:
             return
         cut = duration_us.bit_length() - _EXACT_BITS
         kept = duration_us >> cut
-        if cut not in self._longer:
-            self._longer[cut] = [0] * _HALF
-        self._longer[cut][kept - _HALF] += 1
+        if cut not in self.longer:
+            self.longer[cut] = [0] * _HALF
+        self.longer[cut][kept - _HALF] += 1
         self._rounded_off_us += duration_us - (kept << cut)
 
     @property
     def calls(self) -> int:
         """The number of calls."""
         exact = sum(self.calls_by_us)
-        return exact + sum([sum(calls) for calls in self._longer.values()]) if self._longer else exact
+        return exact + sum([sum(calls) for calls in self.longer.values()]) if self.longer else exact
 
     @property
     def usec(self) -> int:
@@ -55,7 +55,7 @@ class CommandStats:
     def histogram(self) -> list[tuple[int, int]]:
         """Return (duration in µs, calls) in ascending order."""
         found = [(duration, calls) for duration, calls in enumerate(self.calls_by_us) if calls]
-        for cut, counts in sorted(self._longer.items()):
+        for cut, counts in sorted(self.longer.items()):
             found += [(kept + _HALF << cut, calls) for kept, calls in enumerate(counts) if calls]
         return found
 
@@ -122,7 +122,7 @@ class Stats:
         """Return the number of calls of all commands."""
         total = 0
         for stats in self.commands.values():
-            total += stats.calls
+            total += stats.calls if stats.longer else sum(stats.calls_by_us)
         return total
 
     def count_error(self, error: ReplyError) -> None:

@@ -341,7 +341,7 @@ class Persistence:
 
     def cron(self) -> None:
         """Start a background save if a save point is reached or a save was scheduled."""
-        if self.saving or self.busy or self.conditions.load is not None:
+        if self.saving or self.replicas.snapshot or self.aof.rewriting or self.conditions.load is not None:
             return
         now_s = self.clock.monotonic_us // 1_000_000
         may_try = self.last_status_ok or now_s - self.last_try_s > RETRY_S
@@ -349,8 +349,9 @@ class Persistence:
             if may_try:
                 self.background_save()
             return
+        changes = self.changes_since_save
         for point in self.config.save:
-            if self.changes_since_save >= point.changes and now_s - self.saved_at_s > point.seconds:
+            if changes >= point.changes and now_s - self.saved_at_s > point.seconds:
                 if may_try:
                     self.output.log("*", f"{point.changes} changes in {point.seconds} seconds. Saving...")
                     self.background_save()

@@ -51,7 +51,7 @@ class ReplyReader:
                 after = line_end + 2
                 value: Any
                 if kind == 0x24:  # $
-                    length = _number(text)
+                    length = int(text) if text.isdigit() and len(text) < NUMBER_MAX_DIGITS else _number(text)
                     if length > SIZE_MAX_BYTES:
                         raise ProtocolError(b"too big a reply")
                     if length < 0:

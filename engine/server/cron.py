@@ -74,24 +74,22 @@ class Cron:
         for timer in (self._clock, self._round, self._replication):
             self.timers.cancel(timer)
 
-    def _next_us(self) -> int:
-        return self.clock.monotonic_us + 1_000_000 // self.config.hz
-
     def tick(self) -> int:
         """Count the cycles and sample the rates."""
+        now_us, hz = self.clock.monotonic_us, self.config.hz
         if not self.paused:
             self.loops += 1
-            self.space.update_lru_clock(self.clock.monotonic_us)
-            if self.loops % max(1, self.config.hz * Rates.PERIOD_MS // 1000) == 0:
-                self.stats.rates.sample(self.stats, self.stats.calls(), self.clock.monotonic_us)
-        return self._next_us()
+            self.space.update_lru_clock(now_us)
+            if self.loops % (hz * Rates.PERIOD_MS // 1000 or 1) == 0:
+                self.stats.rates.sample(self.stats, self.stats.calls(), now_us)
+        return now_us + 1_000_000 // hz
 
     def round(self) -> int:
         """Expire keys, continue long tasks, and start the ones that are due."""
         if not self.paused:
             self._run()
             self.stats.cron_time_us += max(1, self.clock.stopwatch() - self.propagation.execution.clock_us)
-        return self._next_us()
+        return self.clock.monotonic_us + 1_000_000 // self.config.hz
 
     def replication(self) -> int:
         """Send pings and acknowledgments, reconnect, and close links that timed out."""

@@ -764,12 +764,11 @@ class AppendOnlyFile:
     def cron(self) -> None:
         """Start rewrites that are due, and retry failed operations."""
         config = self.config
-        if not self.child_active:
-            if self.rewrite_scheduled:
-                if not self._limited():
-                    self.start_rewrite()
-            elif self.state == ON and config.auto_aof_rewrite_percentage:
-                self._grown()
+        if self.rewrite_scheduled:
+            if not self.child_active and not self._limited():
+                self.start_rewrite()
+        elif self.state == ON and config.auto_aof_rewrite_percentage and not self.child_active:
+            self._grown()
         if self.state != OFF and (self.postponed_since_s or self.write_error):
             self.flush()
 
