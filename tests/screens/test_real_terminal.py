@@ -66,7 +66,7 @@ def test_what_a_line_changed_is_said_before_the_line_that_was_typed_ahead(home: 
     with program(home, "learn", "lists") as screen:
         screen.show("6379>")
         screen.type("RPUSH early a\rRPUSH early b\rLLEN early\r")
-        rows = [row.strip(" ▅▃▁▄█▆▇▂") for row in screen.show("(integer) 2", times=2).splitlines()]
+        rows = [row.strip(" ▅▃▁▄█▆▇▂") for row in screen.show("6379> LLEN early").splitlines()]
         first = rows.index("127.0.0.1:6379> RPUSH early b")
         assert rows[first - 1].startswith("~ early is a new list of 1 element")
         assert rows[first + 2].startswith("~ early is now a list of 2 elements")
