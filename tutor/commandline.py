@@ -409,6 +409,22 @@ def class_serve(
     context.exit(serving.serve(name, options))
 
 
+@class_group.command("export")
+@click.argument("name", default="")
+@click.option("--json", "form", flag_value="json", help="One JSON document.")
+@click.option("--csv", "form", flag_value="csv", default="csv", help="For a spreadsheet (this is the default).")
+@click.option("--journals", metavar="FOLDER", help="Write the journals there instead, without passwords.")
+@click.pass_context
+def class_export(context: click.Context, name: str, form: str, journals: str | None) -> None:
+    """Print the results of a class: its journals are replayed, and their goals checked.
+
+    There is one row for each learner and task. Points, deadline and the cost of hints are settings of the class.
+    """
+    from tutor.classroom import serving
+
+    context.exit(serving.export(name, form, journals or ""))
+
+
 @class_group.command("stop")
 @click.argument("name", default="")
 @click.pass_context
@@ -417,3 +433,24 @@ def class_stop(context: click.Context, name: str) -> None:
     from tutor.classroom import serving
 
     context.exit(serving.stop(name))
+
+
+@cli.command("grade")
+@click.argument("journals", nargs=-1, required=True, type=click.Path())
+@click.option("--csv", "form", flag_value="csv", help="One row for each task, for a spreadsheet.")
+@click.option("--json", "form", flag_value="json", help="One JSON document.")
+@click.option("--points", type=click.IntRange(0), default=10, help="Points of a task [10].")
+@click.option("--hint-cost", type=click.IntRange(0), default=0, help="Points that each hint costs [0].")
+@click.option("--deadline", metavar="TIME", default="", help="Such as 2027-01-31T23:59:00+01:00; marks what is late.")
+@click.pass_context
+def grade_command(
+    context: click.Context, journals: tuple[str, ...], form: str | None, points: int, hint_cost: int, deadline: str
+) -> None:
+    """Grade JOURNALs of lessons: replay each on a fresh server and check the goals.
+
+    A learner's journals are in the folder `steps` (redis-tutor info). The name of a result is that of the file, or of
+    the folder that it is in if several files have the same name. The exit status is 1 if a journal cannot be graded.
+    """
+    from tutor.classroom.serving import grade_files
+
+    context.exit(grade_files(list(journals), form or "", points, hint_cost, deadline))

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,7 +35,8 @@ TEMPLATE = """\
 
 # lessons: []           # the lessons of this class, in order (redis-tutor list); empty: the whole course
 # deadline: ""          # such as 2027-01-31T23:59:00+01:00; what is done later is marked as late in the results
-# hint_cost: 0          # points of 10 that a hint costs in a task
+# points: 10            # of a task
+# hint_cost: 0          # points that each hint costs in its task
 # stuck_minutes: 5      # without progress for as long, a learner counts as stuck
 # idle_minutes: 60      # without input for as long, a learner's terminal is closed; it resumes where it was
 
@@ -60,7 +61,8 @@ class ClassSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     key: str = ""
     lessons: list[str] = []
     deadline: str = ""
-    hint_cost: Annotated[int, msgspec.Meta(ge=0, le=10)] = 0
+    points: Annotated[int, msgspec.Meta(ge=0)] = 10
+    hint_cost: Annotated[int, msgspec.Meta(ge=0)] = 0
     stuck_minutes: Positive = 5
     idle_minutes: Positive = 60
     python: bool = False
@@ -135,6 +137,8 @@ class ClassFolder:
         path = self.path / "class.yaml"
         try:
             data = yaml.safe_load(path.read_text("utf-8")) if path.exists() else None
+            if isinstance(data, dict) and isinstance(data.get("deadline"), date):  # as YAML reads it
+                data["deadline"] = data["deadline"].isoformat()
             settings = msgspec.convert({} if data is None else data, ClassSettings)
             settings = msgspec.convert(
                 msgspec.to_builtins(settings) | {name: value for name, value in options.items() if value is not None},

@@ -2,15 +2,23 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import ssl
 import sys
 import time
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tutor.classroom.classes import ClassError, ClassFolder, ClassSettings, every_class
 from tutor.classroom.store import ClassStore, StoreError
+from tutor.lesson.catalogue import installed_course
+
+if TYPE_CHECKING:
+    from tutor.classroom.grading import JournalRuns
 
 STOP_SECONDS = 30.0
 
@@ -129,6 +137,106 @@ def print_welcome(name: str, address: str, join_url: str, join_code: str, teache
     print(f"  Learners: {address}   code {grouped(join_code)}")
     print(f"  Teacher:  {teacher}")
     print("The teacher's link is secret. Ctrl-C ends the class; everything is saved.", flush=True)
+
+
+def grade_files(files: Sequence[str], form: str, points: int, hint_cost: int, deadline: str) -> int:
+    """Grade journals in files; `form` is csv, json, or empty for text. Returns the exit status."""
+    from tutor.classroom.grading import CannotGrade, Marking, read_journal, results
+
+    try:
+        ends = ClassSettings(deadline=deadline).ends
+    except ClassError as error:
+        return _fail(error)
+    journals: list[tuple[str, JournalRuns]] = []
+    problems = []
+    paths = [Path(each) for each in files]
+    for path, name in zip(paths, names_of(paths), strict=True):
+        try:
+            journals.append((name, read_journal(path.read_bytes())))
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
+        except CannotGrade as problem:
+            problems.append(f"{path}: {problem}")
+    rows, ungraded = results(journals, installed_course(), Marking(points, hint_cost, ends))
+    print_results(rows, form)
+    for problem_text in (*problems, *ungraded):
+        print(f"redis-tutor: {problem_text}", file=sys.stderr)
+    return 1 if problems or ungraded else 0
+
+
+def export(name: str, form: str, folder: str) -> int:
+    """Print the results of a class, or write its journals into a folder; returns the exit status."""
+    from tutor.classroom.grading import Marking, results, runs_of
+
+    try:
+        found = ClassFolder.find(name)
+        settings = found.settings()
+        ends = settings.ends
+        if not found.store.exists():
+            raise ClassError(f"the class {found.name} has no learners")
+        store = ClassStore(found.store)
+        names = {each.id: each.name for each in store.learners().result()}
+        bodies: dict[int, list[dict[str, Any]]] = {}
+        for record in store.records().result():
+            bodies.setdefault(record.learner, []).append(record.body)
+        store.close()
+    except (ClassError, StoreError) as error:
+        return _fail(error)
+    journals: list[tuple[str, JournalRuns]] = []
+    for number, records in bodies.items():
+        journals += [(names.get(number, str(number)), runs) for runs in runs_of(records).values()]
+    if folder:
+        return _write_journals(journals, Path(folder))
+    rows, problems = results(journals, installed_course(), Marking(settings.points, settings.hint_cost, ends))
+    print_results(rows, form)
+    for problem in problems:
+        print(f"redis-tutor: {problem}", file=sys.stderr)
+    return 0
+
+
+def _write_journals(journals: "Sequence[tuple[str, JournalRuns]]", folder: Path) -> int:
+    """Write journals, each in a file with the name of its learner and lesson, without passwords."""
+    from tutor.lesson.journal import LessonJournal
+
+    try:
+        for name, runs in journals:
+            place = folder / "".join(each if each.isalnum() or each in "-_ " else "_" for each in name)
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for number, (header, rows) in enumerate(runs.runs, 1):
+                lesson = str(header.get("lesson")) + (f".{number}" if len(runs.runs) > 1 else "")
+                path = place / f"{lesson}.jsonl"
+                path.write_text("".join(json.dumps(row) + "\n" for row in (header, *rows)), "utf-8")
+                path.write_text(LessonJournal(lesson, place, reads_only=True).export(), "utf-8")
+    except OSError as error:
+        return _fail(f"{error.filename or folder}: {error.strerror}")
+    print(f"The journals of {len({name for name, _ in journals})} learners are in {folder}.")
+    return 0
+
+
+def print_results(rows: list[dict[str, Any]], form: str) -> None:
+    """Print results."""
+    from tutor.classroom.export import export_csv, export_json
+    from tutor.classroom.grading import COLUMNS, summary_lines
+
+    match form:
+        case "csv":
+            sys.stdout.write(export_csv(rows, COLUMNS))
+        case "json":
+            sys.stdout.write(export_json(rows))
+        case _:
+            print("\n".join(summary_lines(rows)))
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each file: its own, with as many of its folders as it takes to tell them apart."""
+    names = [path.stem for path in paths]
+    for depth in range(2, 12):
+        counts = Counter(names)
+        names = [
+            "/".join([*path.with_suffix("").parts][-depth:]) if counts[name] > 1 else name
+            for path, name in zip(paths, names, strict=True)
+        ]
+    return names
 
 
 def _fail(problem: object) -> int:

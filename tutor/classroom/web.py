@@ -10,7 +10,6 @@ What holds for every request:
 
 import asyncio
 import contextlib
-import csv
 import hashlib
 import io
 import json
@@ -555,17 +554,3 @@ def own_names(bind: str, hosts: list[str]) -> list[str]:
     else:
         found += [bind, *(["localhost"] if bind in ("127.0.0.1", "::1") else [])]
     return list(dict.fromkeys(each.lower() for each in found))
-
-
-def export_csv(rows: list[dict[str, Any]], columns: list[str]) -> str:
-    """Return rows as CSV. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def harmless(value: object) -> object:
-    """Return a cell that no spreadsheet executes."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value

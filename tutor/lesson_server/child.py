@@ -96,7 +96,7 @@ def short(event: CommandExecuted) -> CommandExecuted:
 
 
 class HostedLoop(Loop):
-    """A live loop with a control channel, and a clock that an undo sets back."""
+    """A live loop with a control channel, and a clock that an undo sets back and `do_skip_time` ahead."""
 
     can_debug = False  # a lesson's server serves the lesson, too: it must not stop for a terminal
 
@@ -186,6 +186,10 @@ class HostedLoop(Loop):
     def do_inspect_all(self, requests: list[tuple[list[bytes], int]]) -> list[Any]:
         """Look several times at one moment."""
         return [inspect(self.journal.node, argv, db, self.now()) for argv, db in requests]
+
+    def do_skip_time(self, duration_us: int) -> None:
+        """Let time pass, at once."""
+        self.shift_us -= duration_us
 
     def do_mark(self) -> int:
         """Note a place."""

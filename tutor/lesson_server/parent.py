@@ -355,6 +355,10 @@ class LessonServer(HostProcess):
         self._numbers[ours] = number, self._life
         return ours
 
+    def skip_time(self, seconds: float) -> None:
+        """Let time pass for the server, at once."""
+        self._ask("skip_time", int(seconds * 1e6))
+
     def inspect(self, argv: Argv, db: int = 0) -> Reply:
         """Run a reading command without leaving any trace; returns its reply value (an error is a ReplyError)."""
         return self._ask("inspect", argv, db)
