@@ -316,11 +316,9 @@ class Host:
     def lose_power(self, torn: bool) -> None:
         """Switch the machine off: it sends nothing more, and its disk keeps only durable data."""
         world = self.world
-        numbers = list(self.links.values())
         self.powered = False
-        for number in numbers:
-            connection = world.network.connections.get(number)
-            if connection is not None:
+        for connection in list(world.network.connections.values()):  # also those that its process has closed
+            if self.name in (connection.source, connection.target):
                 world.network.abandon(connection, self.name)
         if self.state != DOWN:
             self._gone()

@@ -38,6 +38,7 @@ class Path:
         self.latency_us = LATENCY_US
         self.bytes_per_s = 0
         self.free_at_us = 0  # when all data sent before has left
+        self.lane: deque[Reservation] = deque()  # of a path with limited bandwidth: what has not left yet, in order
 
     def arrival(self, now_us: int, size_bytes: int) -> int:
         """Return when bytes that are sent now arrive, and reserve the bandwidth for them."""
@@ -46,6 +47,15 @@ class Path:
             leaves_us += size_bytes * 1_000_000 // self.bytes_per_s
             self.free_at_us = leaves_us
         return leaves_us + self.latency_us
+
+
+class Reservation(NamedTuple):
+    """Bytes that wait for a path's bandwidth: when they have left, how long that takes, and when they arrive."""
+
+    leaves_us: int
+    took_us: int
+    arrives_us: int
+    direction: "Direction"
 
 
 class Segment(NamedTuple):
@@ -63,7 +73,9 @@ class Segment(NamedTuple):
 class Direction:
     """The data from one end of a connection to the other."""
 
-    def __init__(self, source: str, target: str, path: Path) -> None:
+    def __init__(self, number: int, forward: bool, source: str, target: str, path: Path) -> None:
+        self.number = number  # of the connection
+        self.forward = forward  # whether it leads from the end that connected
         self.source = source
         self.target = target
         self.path = path
@@ -74,6 +86,7 @@ class Direction:
         self.unsent_bytes = 0
         self.in_flight_bytes = 0  # flying or in the inbox
         self.last_arrival_us = 0
+        self.stale: list[int] = []  # times of arrivals that were moved, or given up
         self.ended = False  # the source closed the connection: no more data is added
         self.finished = False  # and the end has been sent
 
@@ -94,8 +107,8 @@ class SimulatedConnection:
         self.asked = -1  # number of the event that requested it
         self.open = False  # the connecting end knows that it is established
         self.broken = False  # forgotten by the network: bytes are lost, and answered with a reset
-        self.forward = Direction(source, target, there)
-        self.backward = Direction(target, source, back)
+        self.forward = Direction(number, True, source, target, there)
+        self.backward = Direction(number, False, target, source, back)
         self.paused: dict[str, None] = {}  # ends that are not reading at present
 
     def direction(self, source: str) -> Direction:
@@ -265,11 +278,52 @@ class Network:
         self.pump(connection, direction, flush)
 
     def abandon(self, connection: SimulatedConnection, source: str) -> None:
-        """Drop one end without notifying the other: the machine has lost its power."""
-        direction = connection.direction(source)
-        direction.unsent.clear()
-        direction.unsent_bytes = 0
-        connection.set_link(source, 0)
+        """Drop one end without notifying the other: the machine has lost its power, and sends nothing more."""
+        for direction in (connection.forward, connection.backward):
+            if direction.source == source:
+                direction.unsent.clear()
+                direction.unsent_bytes = 0
+                direction.ended = direction.finished = True
+                self._give_up(connection, direction)
+        if connection.source == source:
+            connection.source_link = 0
+        if connection.target == source:
+            connection.target_link = 0
+        self._forget(connection)
+
+    def _give_up(self, connection: SimulatedConnection, direction: Direction) -> None:
+        """Drop what has not left the sender: what a cut holds (it would be sent again), and what waits for bandwidth.
+
+        What other connections send on the same path is earlier by the time that this would have taken.
+        """
+        world, path = self.world, direction.path
+        waiting = [each for each in path.lane if each.leaves_us > world.now_us]
+        given_up = [each.arrives_us for each in waiting if each.direction is direction]
+        for _ in range(min(len(direction.flying), direction.held + len(given_up))):
+            segment = direction.flying.pop()
+            direction.in_flight_bytes -= segment.size_bytes
+            self._drop(connection, direction, segment)
+        direction.held = 0
+        if not given_up:
+            return
+        direction.stale += given_up
+        path.lane.clear()
+        path.free_at_us = world.now_us
+        for each in waiting:
+            if each.direction is not direction:
+                leaving = each.leaves_us - each.took_us < world.now_us
+                self._move(each, each.leaves_us if leaving else path.free_at_us + each.took_us)
+
+    def _move(self, each: Reservation, leaves_us: int) -> None:
+        """Let bytes leave, and arrive, earlier than they would have."""
+        path, target = each.direction.path, each.direction
+        path.free_at_us = leaves_us
+        arrives_us = each.arrives_us - (each.leaves_us - leaves_us)
+        path.lane.append(Reservation(leaves_us, each.took_us, arrives_us, target))
+        if arrives_us != each.arrives_us:
+            target.stale.append(each.arrives_us)
+            target.last_arrival_us = arrives_us
+            self.world.at(arrives_us, "arrive", target.number, target.forward)
 
     def pump(self, connection: SimulatedConnection, direction: Direction, flush: bool = False) -> None:
         """Send pending bytes up to the window."""
@@ -311,6 +365,12 @@ class Network:
             at_us = world.now_us + path.latency_us
         if at_us < direction.last_arrival_us:
             at_us = direction.last_arrival_us
+        if path.bytes_per_s:
+            lane = path.lane
+            while lane and lane[0].leaves_us <= world.now_us:
+                lane.popleft()
+            took_us = size_bytes * 1_000_000 // path.bytes_per_s
+            lane.append(Reservation(path.free_at_us, took_us, at_us, direction))
         direction.last_arrival_us = at_us
         world.queued = queued = world.queued + 1
         heappush(world.queue, (at_us, queued, "arrive", (connection.number, direction is connection.forward)))
@@ -327,6 +387,9 @@ class Network:
         if connection is None:
             return
         direction = connection.forward if forward else connection.backward
+        if direction.stale and self.world.now_us in direction.stale:
+            direction.stale.remove(self.world.now_us)
+            return
         if len(direction.flying) <= direction.held:
             return
         if direction.path.state == SILENT:
@@ -405,6 +468,8 @@ class Network:
         direction.unsent.clear()
         direction.unsent_bytes = 0
         direction.ended = direction.finished = True
+        if reset:
+            self._give_up(connection, direction)
         incoming = connection.direction(connection.other(host))
         incoming.in_flight_bytes -= sum(segment.size_bytes for segment in incoming.arrived)
         for segment in incoming.arrived:
@@ -477,6 +542,7 @@ class Network:
                 self._drop(connection, direction, segment)
             direction.flying.clear()
             direction.held = 0
+            self._give_up(connection, direction)
 
     def heal(self, a: str, b: str) -> None:
         """See `actions.Heal`."""

@@ -283,7 +283,7 @@ class World:
         ip, _, port = action.address.rpartition(":")
         if action.name in self.machines:
             raise ActionError(f"there is a host {action.name} already")
-        if not ip or not port.isdigit() or not 0 < int(port) < 65536:
+        if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536 or not _is_host(ip):
             raise ActionError(f"{action.address} is not an address like 172.16.6.18:6379")
         if any(host.address == action.address for host in self.hosts.values()):
             raise ActionError(f"the address {action.address} is taken")
@@ -437,7 +437,13 @@ class World:
             path = self.network.path(source, target)
             path.latency_us, path.bytes_per_s = action.latency_us, action.bytes_per_s
 
+    @staticmethod
+    def _check_heal(action: actions.Cut | actions.Heal) -> None:
+        if action.a == action.b:
+            raise ActionError(f"{action.a} has no link to itself: name two machines")
+
     def _check_cut(self, action: actions.Cut) -> None:
+        self._check_heal(action)
         if action.kind not in ("silent", "reset", "half-open"):
             raise ActionError(f"a link cannot be cut {action.kind}: silent, reset or half-open")
         if action.direction not in ("both", "a-b", "b-a"):
@@ -550,7 +556,7 @@ class World:
         self.later(application.period_us, "application", name)
 
     def _start(self, name: str) -> None:
-        if self.hosts[name].state == DOWN:
+        if self.hosts[name].state == DOWN and self.hosts[name].powered:
             self.hosts[name].start()
 
     def _done(self, name: str, incarnation: int, ticket: int, result: Any) -> None:
@@ -585,6 +591,13 @@ class World:
         host = self._process("snapshot_ended", name, incarnation, snapshot, reason)
         if host is not None:
             host.input("snapshot", snapshot, reason, self.now_us)
+
+
+def _is_host(ip: str) -> bool:
+    """Return whether a machine can have an IPv4 address."""
+    parts = ip.split(".")
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) <= 3]
+    return len(parts) == len(numbers) == 4 and max(numbers) <= 255 and 0 < numbers[0] < 224
 
 
 _EVENTS: dict[str, Callable[..., None]] = {
