@@ -17,7 +17,7 @@ import hashlib
 import json
 import pickle
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -158,8 +158,18 @@ class History:
 
     @property
     def in_past(self) -> bool:
-        """Whether the current branch continues after the current place."""
-        return self.at < len(self.branch_now.places) - 1
+        """Whether the current branch continues after the current place, or at least its time does."""
+        return self.at < len(self.branch_now.places) - 1 or self._before_end
+
+    @property
+    def _before_end(self) -> bool:
+        """Whether quiet time follows that belongs to the current place."""
+        place = self.branch_now.places[self.at]
+        return self.world.now_us < place.now_us or self.world.steps < place.steps
+
+    @property
+    def _position(self) -> HistoryPosition:
+        return HistoryPosition(self.world.count, self.world.steps, self.inputs_done, self.world.now_us)
 
     @property
     def branch_name(self) -> str:
@@ -190,7 +200,7 @@ class History:
         number = len(self.branches) + 1
         while f"branch {number}" in self.branches:
             number += 1
-        branch = home.copy_until(f"branch {number}", home.places[at])
+        branch = home.copy_until(f"branch {number}", self._position)
         self.branch_now = branch
         try:
             fresh = self._do_here(action)
@@ -240,10 +250,12 @@ class History:
 
     def step(self) -> list[TraceEvent]:
         """Advance to the next moment with an event. Returns the events; none if the world is quiet."""
-        if self.in_past:
+        if self.at < len(self.branch_now.places) - 1:
             before = self.place
             self._run_to(self.at + 1)
             return self.trace[before : self.place]
+        if self._before_end:
+            self._run_to(self.at)
         for _ in range(IDLE_STEPS):
             if self.world.deadline() >= NEVER_US:
                 return []
@@ -256,21 +268,47 @@ class History:
     def run(self, until_us: int, enough: Callable[[], bool] = lambda: False) -> list[TraceEvent]:
         """Advance to a time, or until `enough`, which is called after each step with events, returns True."""
         before = self.place
-        while self.in_past and self.branch_now.places[self.at + 1].now_us <= until_us:
-            self._run_to(self.at + 1)
+        while self.in_past:
+            places = self.branch_now.places
+            if self._before_end:
+                if places[self.at].now_us > until_us:
+                    self._pass_quietly(until_us)
+                    return self.trace[before : self.place]
+                self._run_to(self.at)
+                continue
+            coming = places[self.at + 1]
+            if self.trace[coming.happened - 1].at_us > until_us:
+                self._pass_quietly(until_us)
+                return self.trace[before : self.place]
+            if coming.now_us <= until_us:
+                self._run_to(self.at + 1)
+            else:
+                self._reach(self.at + 1)
             if enough():
                 return self.trace[before : self.place]
-        if not self.in_past:
-            world = self.world
-            while world.deadline() <= until_us:
-                fresh = world.step()
-                if fresh:
-                    self._happened(fresh)
-                    if enough():
-                        return self.trace[before : self.place]
-            world.now_us = max(world.now_us, until_us)
-            self._note_place()
+        world = self.world
+        while world.deadline() <= until_us:
+            fresh = world.step()
+            if fresh:
+                self._happened(fresh)
+                if enough():
+                    return self.trace[before : self.place]
+        world.now_us = max(world.now_us, until_us)
+        self._note_place()
         return self.trace[before : self.place]
+
+    def _pass_quietly(self, until_us: int) -> None:
+        """Let time pass in the past in which nothing happened."""
+        world = self.world
+        self._repeating = True
+        try:
+            while world.deadline() <= until_us:
+                world.step()
+        finally:
+            self._repeating = False
+        world.now_us = max(world.now_us, until_us)
+        if world.count != self.place:
+            raise HistoryError(f"the history does not repeat itself after place {self.place}")
 
     def _happened(self, fresh: list[TraceEvent]) -> None:
         branch = self.branch_now
@@ -307,12 +345,27 @@ class History:
         if number < 0 or index >= len(counts):
             raise HistoryError(f"there is no place {number}: {counts[-1]} things have happened")
         if index == self.at:
+            if self._before_end:
+                self._run_to(index)
             return
         near = self.at < index and self.branch_now.places[index].steps - self.world.steps < EVERY_EVENTS // 2
         if near:
             self._run_to(index)
         else:
             self._restore_to(index)
+
+    def goto_time(self, at_us: int) -> None:
+        """Go to a time, to the microsecond, also where nothing happened; beyond the end the world runs on."""
+        if at_us < self.world.now_us:
+            number = bisect_right(self.trace, at_us, key=lambda event: event.at_us)
+            index = bisect_left(self.branch_now.counts, number)
+            if index:
+                self._restore_to(index - 1)  # its end, which is before what happens next
+            else:
+                self._restore(self._checkpoint_before(0))
+                self.at = 0
+                self.world.trace = []
+        self.run(at_us)
 
     def end(self) -> None:
         """Go to the end of the current branch."""
@@ -322,7 +375,7 @@ class History:
         """Start a branch here and continue in it. Raises HistoryError."""
         if not name or name in self.branches:
             raise HistoryError(f"there is a branch {name} already" if name else "a branch needs a name")
-        self.branches[name] = self.branch_now = self.branch_now.copy_until(name, self.branch_now.places[self.at])
+        self.branches[name] = self.branch_now = self.branch_now.copy_until(name, self._position)
 
     def switch(self, name: str) -> None:
         """Go to the end of another branch. Raises HistoryError."""
@@ -350,11 +403,22 @@ class History:
 
     def _run_to(self, index: int) -> None:
         """Advance to a later place of the current branch, whose actions are known."""
+        world, target = self.world, self.branch_now.places[index]
+        self._repeat(target, lambda: world.steps < target.steps or self.inputs_done < target.inputs)
+        world.now_us = target.now_us
+        self._arrived(index)
+
+    def _reach(self, index: int) -> None:
+        """Advance to the moment at which a later place begins: not through the quiet time that belongs to it."""
+        world, target = self.world, self.branch_now.places[index]
+        self._repeat(target, lambda: world.count < target.happened)
+        self._arrived(index)
+
+    def _repeat(self, target: HistoryPosition, more: Callable[[], bool]) -> None:
         world, branch = self.world, self.branch_now
-        target = branch.places[index]
         self._repeating = True
         try:
-            while world.steps < target.steps or self.inputs_done < target.inputs:
+            while more():
                 due = branch.inputs[self.inputs_done] if self.inputs_done < target.inputs else None
                 if due is not None and due.steps == world.steps and not due.pauses:
                     world.now_us = due.now_us
@@ -364,7 +428,10 @@ class History:
                     world.step()
         finally:
             self._repeating = False
-        world.now_us = target.now_us
+
+    def _arrived(self, index: int) -> None:
+        world, branch = self.world, self.branch_now
+        target = branch.places[index]
         self.at = index
         if world.chain != branch.chains[index] or world.count != target.happened:
             raise HistoryError(f"the history does not repeat itself at place {target.happened}")

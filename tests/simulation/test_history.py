@@ -137,3 +137,38 @@ def test_another_version_is_opened_as_far_as_it_is_equal(told):
     assert 0 < history.place < told[2]
     with pytest.raises(HistoryError):
         history.goto(told[2])
+
+
+def test_any_time_is_reached_to_the_microsecond(told):
+    """Also in quiet time, in the past and at its end; what is done there starts a branch that can be kept."""
+    history = History(7)
+    history.do(AddHost("a", "10.0.0.1:6379", ()))
+    history.do(Start("a"))
+    history.run(history.world.now_us + 1_000_000)
+    history.do(OpenClient("c", "a"))
+    history.run(history.world.now_us + 10_000_000)
+    history.do(SendCommand("c", (b"SET", b"k", b"v")))
+    history.run(history.world.now_us + 5_000_000)
+    end_us, count, digest = history.world.now_us, history.place, history.digest()
+    events = [event.at_us for event in history.trace]
+    for at_us in (*range(events[0], end_us, 777_777), *events, *(each + 1 for each in events), end_us):
+        history.goto_time(at_us)
+        assert (history.world.now_us, history.place) == (at_us, sum(each <= at_us for each in events))
+        assert history.in_past == (at_us < end_us)
+        digests = history.digest()
+        history.goto(history.place)
+        assert history.digest() == digests  # only time has passed
+    history.goto_time(events[0])
+    history.end()
+    assert (history.world.now_us, history.place, history.digest()) == (end_us, count, digest)
+    history.goto_time(end_us - 1_000_000)  # after the last event
+    at_us = history.world.now_us
+    history.do(SendCommand("c", (b"SET", b"k", b"other")))
+    assert (history.branch_name, history.trace[count].at_us) == ("branch 2", at_us)
+    history.run(at_us + 10_000)
+    again = History.decode(history.encode())
+    assert (again.digest(), again.warning) == (history.digest(), "")
+    history.switch("main")
+    assert (history.world.now_us, history.digest()) == (end_us, digest)
+    history.goto_time(at_us)
+    assert history.step() == [] or history.world.now_us > end_us

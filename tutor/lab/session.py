@@ -191,11 +191,7 @@ class LabSession:
             at_us = BEGINNING_US + int(float(text) * 1_000_000)
         except ValueError:
             raise ActionError("goto SECONDS") from None
-        history = self.history
-        if at_us < history.world.now_us:
-            places = history.branch_now.places
-            history.goto(next((place.happened for place in reversed(places) if place.now_us <= at_us), 0))
-        history.run(at_us)
+        self.history.goto_time(max(at_us, BEGINNING_US))
 
     def run(self, until_us: int, stop: Callable[[], bool]) -> bool:
         """Let time run until then or until it is stopped; returns whether it is not yet there."""
