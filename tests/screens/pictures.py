@@ -77,7 +77,7 @@ async def the_laboratory() -> list[Frame]:
         )
         assert isinstance(screen, LaboratoryScreen)
         await pilot.press("n", "n", "n")
-        rows = screen.session.log.rows
+        rows = screen.session.shown.rows(0, screen.session.shown.count)
         screen.panes.event = next(at for at, row in enumerate(rows) if row[4].startswith("why partial"))
         screen.draw()
         await settle(pilot)

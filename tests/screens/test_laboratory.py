@@ -77,7 +77,8 @@ async def test_a_scenario(size: tuple[int, int], snapshot: Snapshot) -> None:
         await pilot.press("tab")
         await settle(pilot)
         snapshot(app, f"{name}-2-messages")
-        at = next(at for at, row in enumerate(screen.session.log.rows) if row[4].startswith("why partial"))
+        shown = screen.session.shown
+        at = next(at for at, row in enumerate(shown.rows(0, shown.count)) if row[4].startswith("why partial"))
         screen.panes.event = at
         await pilot.press("tab", "down", "up")
         await settle(pilot)
@@ -90,7 +91,7 @@ async def test_a_long_message_is_scrolled_by_keys_and_the_next_one_begins_at_its
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("n", "n", "n", "tab", "tab")
-        log = screen.session.log
+        log = screen.session.shown
         screen.panes.event = next(at for at in range(log.count) if len(log.opened(at)) > 30)
         screen.draw()
         await settle(pilot)
@@ -372,7 +373,8 @@ async def test_sentinels_and_what_they_believe(size: tuple[int, int], snapshot: 
     async with app.run_test(size=size) as pilot:
         screen = await opened(pilot)
         await pilot.press("n", "n")
-        at = next(at for at, row in enumerate(screen.session.log.rows) if row[4].startswith("+sdown"))
+        shown = screen.session.shown
+        at = next(at for at, row in enumerate(shown.rows(0, shown.count)) if row[4].startswith("+sdown"))
         screen.panes.event = at
         screen.draw()
         await settle(pilot)
@@ -421,7 +423,7 @@ async def test_the_data_and_the_moment_of_a_loss(size: tuple[int, int], snapshot
         await settle(pilot)
         history = screen.session.history
         assert number < history.place < len(history.trace)
-        assert screen.session.log.rows[screen.panes.row][0] == number
+        assert screen.session.shown.row(screen.panes.row)[0] == number
         await pilot.press("end")
         await settle(pilot)
         row = next(at for at, row in enumerate(screen.query_one(DataPane)._rows) if row.event == number)

@@ -45,6 +45,10 @@ SCREEN_USAGE = {
     "open": "open NAME",
     "note": "note [TEXT]",
     "actions": "actions",
+    "next": "next [decision | failure | message A B | offset NUMBER]",
+    "find": "find WORDS | /PATTERN/",
+    "filter": "filter [NODE | -NODE | decisions | messages | connections | actions | nodes | key=PATTERN | unfolded]",
+    "event": "event NUMBER",
     "export": "export FILE.(txt | svg | html | cast)",
 }
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

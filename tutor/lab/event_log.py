@@ -67,9 +67,11 @@ class EventLog:
 
     def chosen(self, at: int) -> ChosenMessage:
         """Return a row as every pane marks it; -1: none."""
-        if at < 0:
-            return NOTHING
-        number, _, source, target, _ = self.rows[at]
+        return NOTHING if at < 0 else self.chosen_row(self.rows[at])
+
+    def chosen_row(self, row: Row) -> ChosenMessage:
+        """Return a row as every pane marks it."""
+        number, _, source, target, _ = row
         streamed = [part for part in self.formatter.parts.get(number, ()) if part.after >= 0]
         if not streamed:
             return ChosenMessage(source, target)
@@ -79,14 +81,27 @@ class EventLog:
         """Return all of a row: a message's bytes, or a decision's reasons, and what it came from; -1: none."""
         if at < 0:
             return [[("Nothing has happened yet.", "dim")]]
-        number = self.rows[at][0]
+        return self.opened_event(self.rows[at][0])
+
+    def opened_event(self, number: int) -> list[Text]:
+        """Return all of an event that is shown."""
         event = self.history.trace[number]
         rows = self._bytes(event) if isinstance(event, Sent) else self._told(number)
         if isinstance(event, NodeEvent) and isinstance(event.event, ClusterLearned):
             rows += self._message(event.cause)
         if event.cause >= 0:
-            rows.append([("because of event ", "dim"), (f"{event.cause}: {self._because(event.cause)}", "dim")])
+            rows.append([(f"because of event {event.cause}: ", "accent"), (self._because(event.cause), "dim")])
         return rows
+
+    def cause(self, number: int) -> int:
+        """Return the event that an event came of, if one is shown: of an arrival, its sending; -1: none."""
+        while (number := self.history.trace[number].cause) >= 0:
+            event = self.history.trace[number]
+            if isinstance(event, Delivered):
+                number = event.sent
+            if self.rows_of(number):
+                return number
+        return -1
 
     def _message(self, cause: int) -> list[Text]:
         """Return the bytes from which a node has learned something."""

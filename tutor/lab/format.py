@@ -38,6 +38,7 @@ class EventFormatter:
         self.diallers: dict[int, str] = {}
         self.parts: dict[int, list[Part]] = {}  # number of a Sent → what was complete with it
         self.acks: dict[int, str] = {}
+        self.again: list[Row] = []  # acknowledgements that say what the one before them said
         self.routine = Routine()
         self.names: dict[str, str] = {}  # of Sentinels and nodes of clusters by their IDs, of machines by addresses
         self.bus = BusTalk(self.names)
@@ -93,7 +94,11 @@ class EventFormatter:
             yield sent.number, ">", sent.source, sent.target, f"… {size}"
             return
         if all(part.kind == "ack" for part in parts):
-            if self.acks.get(sent.link) == parts[-1].summary or self.routine.keys:
+            if self.routine.keys:
+                return
+            if self.acks.get(sent.link) == parts[-1].summary:
+                told = f"{parts[-1].summary}  {len(parts[-1].data)} B"
+                self.again.append((sent.number, ">", sent.source, sent.target, told))
                 return
             self.acks[sent.link] = parts[-1].summary
         for part in parts[:3]:

@@ -13,12 +13,15 @@ from engine.simulation.history import History
 from engine.simulation.world import BEGINNING_US, World
 from tutor.lab.actions import run_line
 from tutor.lab.event_log import EventLog
+from tutor.lab.finding import DECISION, OFFSET, SeekTarget, fits, writes_of
 from tutor.lab.keeping import NOTE_LENGTH, About, Note, about_of, program
 from tutor.lab.ledger import Ledger, Loss
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.recipe import recipe
 from tutor.lab.runner import SETTLE_US, ScenarioRunner
+from tutor.lab.shown_log import ShownLog
 
+QUIET_US = 1_000_000  # without an event, after which a search may be stopped
 STEPS_MAX = 2000  # of the world, until something shows
 
 
@@ -28,6 +31,9 @@ class LabSession:
     def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
         self.runner = ScenarioRunner(spec, history=history, resumed=history is not None)
         self.log = EventLog(self.history)
+        self.shown = ShownLog(self.log)
+        self.target = SeekTarget(DECISION)  # what is sought next
+        self.sought_from = 0  # the place at which time began to run for it
         self._ledger = Ledger()
         about = about_of(self.history)
         self.title = about.title  # the name that it was saved under
@@ -75,6 +81,15 @@ class LabSession:
         """Return how the prompt of a node or a client begins."""
         host = self.world.hosts.get(self.spec.clients.get(name, name))
         return host.address if host is not None and name == host.name else name
+
+    def read(self) -> None:
+        """Have the log read what has happened."""
+        self.log.read(self.history)
+        self.shown.read()
+
+    def done_at(self, place: int) -> int:
+        """Return how many steps had been done, or begun, at a place."""
+        return sum(span.began < place or span.ended <= place for span in self.runner.spans)
 
     # -- what is kept
 
@@ -131,19 +146,70 @@ class LabSession:
 
     def forward(self) -> None:
         """Go on to the next thing that shows."""
-        history, shown = self.history, self.log.count
+        self.read()
+        history, shown = self.history, self.shown.count
         for _ in range(STEPS_MAX):
             before = history.world.now_us, history.place
             history.step()
-            self.log.read(history)
-            if self.log.count != shown or before == (history.world.now_us, history.place):
+            self.read()
+            if self.shown.count != shown or before == (history.world.now_us, history.place):
                 break
 
     def back(self) -> None:
         """Go back by one thing that shows."""
-        if count := self.log.count:
+        self.read()
+        if count := self.shown.count:
             counts = self.history.branch_now.counts
-            self.history.goto(counts[bisect_right(counts, self.log.rows[count - 1][0]) - 1])
+            self.history.goto(counts[bisect_right(counts, self.shown.row(count - 1)[0]) - 1])
+
+    def to_event(self, number: int) -> None:
+        """Go to the moment at which an event has just happened."""
+        last = len(self.history.trace) - 1
+        if not 0 <= number <= last:
+            raise ActionError(f"there is no event {number}: the last one is {last}")
+        self.goto_event(number)
+
+    def seek(self, forward: bool = True) -> int:
+        """Go to the next event, or the one before, that is what is sought; return its number. -1: none is known."""
+        self.read()
+        number = self._found(forward)
+        if number >= 0:
+            self.to_event(number)
+        return number
+
+    def _found(self, forward: bool) -> int:
+        place, happened, target = self.history.place, self.history.trace, self.target
+        counts = self.history.branch_now.counts
+        before = counts[max(0, bisect_right(counts, place) - 2)]  # what happened after it happened at once
+        if target.kind == OFFSET:
+            written = list(writes_of(target.offset, happened))
+            later = [number for number in written if number >= place]
+            earlier = [number for number in written if number < before]
+            return (later[0] if forward else earlier[-1]) if (later if forward else earlier) else -1
+        numbers = range(place, len(happened)) if forward else range(before - 1, -1, -1)
+        return next((number for number in numbers if fits(target, number, self.log)), -1)
+
+    def seek_on(self, until_us: int, stop: Callable[[], bool]) -> bool:
+        """Let time run until what is sought happens, until then, or until it is stopped; returns whether it did."""
+        history = self.history
+        known = self.sought_from = len(history.trace)
+
+        def enough() -> bool:
+            return len(history.trace) > known or stop()
+
+        while True:
+            known = len(history.trace)
+            history.run(min(until_us, history.world.now_us + QUIET_US), enough)
+            self.read()
+            fresh = range(known, len(history.trace))
+            if self.target.kind == OFFSET:
+                found = any(number in fresh for number in writes_of(self.target.offset, history.trace))
+            else:
+                found = any(fits(self.target, number, self.log) for number in fresh)
+            if found or history.world.now_us >= until_us or stop():
+                return found
+
+    # -- parts of the scenario
 
     def event_before(self) -> None:
         """Go back by a single event, whether it shows or not."""
@@ -196,7 +262,7 @@ class LabSession:
     def run(self, until_us: int, stop: Callable[[], bool]) -> bool:
         """Let time run until then or until it is stopped; returns whether it is not yet there."""
         self.history.run(until_us, stop)
-        self.log.read(self.history)
+        self.read()
         return self.world.now_us < until_us
 
     # -- acting

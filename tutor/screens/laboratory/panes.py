@@ -1,6 +1,5 @@
 """The panes of the laboratory. Each draws its part of a `LabView`; a click on a row says what was chosen."""
 
-from bisect import bisect_left
 from typing import ClassVar
 
 from textual import on
@@ -119,13 +118,13 @@ class MessagesPane(Vertical, Pane):
 
     def draw_view(self, view: LabView) -> None:
         """Draw as many rows as there is room for, the chosen one among them."""
-        log, history = view.session.log, view.session.history
+        log, history = view.session.shown, view.session.history
         narrow = self.screen.has_class("-narrow")
         height = max(3, (self.size.height or self.screen.size.height) - 1)
         at, count = view.row, log.count
         self._count = count
         first = self.first = max(0, min(max(self.first, at - height + 1), at, count - height))
-        shown = log.rows[first : min(count, first + height)]
+        shown = log.rows(first, min(count, first + height))
         times = [clock(history.trace[row[0]].at_us) for row in shown]
         widest = max(map(len, times), default=5)
         world, wide = history.world, self.screen.size.width - 4 if narrow else self.size.width - 2
@@ -133,6 +132,7 @@ class MessagesPane(Vertical, Pane):
         rows: list[Text] = [[(lanes.heading(), "strong")]]
         for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
             rows.append(lanes.draw(row, time, number == at, log.what(number)))
+        self.border_title = TITLES["messages"] + (f"  filter: {log.filter.text}" if log.filter.text else "")
         self.query_one(Drawn).draw(rows, layout=False)
 
     @on(Drawn.Clicked)
@@ -157,12 +157,25 @@ class DetailPane(VerticalScroll, Pane, can_focus=False):
         session, rows = view.session, self.query_one(Drawn)
         if not view.talking:
             self.border_title = TITLES["detail"]
-            rows.draw(session.log.opened(view.row))
+            rows.draw(session.shown.opened(view.row))
             return
         self.border_title = f"Console of {view.talking}"
         said = transcript(session.history, view.talking, session.address(view.talking))
         rows.draw(said or [[("Type a command, as in redis-cli. Esc leaves.", "dim")]])
         self.scroll_end(animate=False)
+
+    @on(Drawn.Clicked)
+    def _clicked(self, event: Drawn.Clicked) -> None:
+        """Go to the cause, whose line is the last one: at its end, or where it is broken into several."""
+        event.stop()
+        view, rows = self._view, event.drawn.rows or []
+        if view is None or view.talking or not rows or not rows[-1][0][0].startswith("because"):
+            return
+        if event.row >= len(rows) - 1:
+            self.post_message(self.CauseChosen())
+
+    class CauseChosen(Message):
+        """The line that names the cause was clicked."""
 
 
 class StoryPane(VerticalScroll, Pane, can_focus=False):
@@ -193,7 +206,7 @@ def story(view: LabView) -> list[Text]:
     session = view.session
     place = session.history.place
     notes = [(clock(note.at_us), note.text, note.place == place) for note in session.notes_here]
-    return drawing.story(session.spec, session.runner.done, [title for _, title in view.lessons], notes)
+    return drawing.story(session.spec, session.done_at(view.place), [title for _, title in view.lessons], notes)
 
 
 class LaboratoryPanes(Horizontal):
@@ -254,7 +267,7 @@ class LaboratoryPanes(Horizontal):
     @property
     def row(self) -> int:
         """The row of the chosen event, -1 if nothing has happened."""
-        count = self._session.log.count
+        count = self._session.shown.count
         return count - 1 if self.event < 0 or self.event >= count else self.event
 
     @property
@@ -286,12 +299,12 @@ class LaboratoryPanes(Horizontal):
 
     def choose_moment(self, number: int) -> None:
         """Choose what the log shows of an event, if it shows anything."""
-        if self._session.log.rows_of(number):
-            self.choose_event(bisect_left(self._session.log.rows, number, key=lambda row: row[0]))
+        if self._session.shown.has(number):
+            self.choose_event(self._session.shown.at(number))
 
     def next_event(self, by: int) -> None:
         """Choose another event, so many rows on."""
-        if count := self._session.log.count:
+        if count := self._session.shown.count:
             self.choose_event(max(0, min(count - 1, self.row + by)))
             self.query_one(DetailPane).scroll_home(animate=False)
 

@@ -9,12 +9,17 @@ from textual.worker import Worker
 
 from engine.simulation.history import HistoryError
 from tutor.lab.session import LabSession
+from tutor.lab.shown_log import is_heartbeat
 from tutor.screens.laboratory.view import LabView
 from tutor.widgets.timeline import Timeline
 
 TICK_S = 0.1  # between two pictures
+BREATH_S = 0.001  # in which the screen takes keys and draws, while something is sought
 BUSY_S = 0.01  # the longest that a key may wait (a checkpoint may come to it)
 SPEEDS = (0.001, 0.01, 0.1, 1, 10, 100)
+PACES = (1, 2, 5, 10, 20, 50)  # events a second
+HEARTBEAT_PACE, DECISION_PACE = 4, 1 / 3  # how much faster, or slower
+SEEK_US = 600_000_000  # of virtual time, in which something is sought that has not happened yet
 
 
 class Player(Timeline):
@@ -27,6 +32,9 @@ class Player(Timeline):
         super().__init__()
         self._session = session
         self._speed = SPEEDS.index(1)
+        self._pace = PACES.index(5)
+        self.by_event = False  # whether events are played at a pace, or the time at a speed
+        self.seeking = ""
         self.playing: Worker[None] | None = None
 
     @property
@@ -37,7 +45,11 @@ class Player(Timeline):
     @property
     def state(self) -> str:
         """Whether time runs, and how fast."""
-        return f"▶ ×{self.speed:g}" if self.playing else "‖ paused"
+        if not self.playing:
+            return "‖ paused"
+        if self.seeking:
+            return f"▶▶ {self.seeking}"
+        return f"▶ {PACES[self._pace]}/s" if self.by_event else f"▶ ×{self.speed:g}"
 
     def show_view(self, view: LabView) -> None:
         """Show the place in the history, and where steps began and ended."""
@@ -54,17 +66,95 @@ class Player(Timeline):
 
     def faster(self, by: int) -> None:
         """Let time run at another speed: so many steps faster, or slower."""
-        self._speed = max(0, min(len(SPEEDS) - 1, self._speed + by))
+        if self.by_event:
+            self._pace = max(0, min(len(PACES) - 1, self._pace + by))
+        else:
+            self._speed = max(0, min(len(SPEEDS) - 1, self._speed + by))
         if self.playing is None:
-            self.notify(f"Time will run at {self.speed:g} times real speed.", timeout=2)
+            self.notify(self._will, timeout=2)
+
+    @property
+    def _will(self) -> str:
+        if self.by_event:
+            return f"{PACES[self._pace]} events a second, heartbeats faster and decisions slower."
+        return f"Time will run at {self.speed:g} times real speed."
+
+    def change_mode(self) -> None:
+        """Play events at a pace, or time at a speed."""
+        self.by_event = not self.by_event
+        self.notify(self._will, timeout=2)
+        if self.playing is not None and not self.seeking:
+            self.toggle()
+            self.toggle()
 
     def toggle(self) -> None:
         """Let time run, or stop it."""
         if self.playing is None:
-            self.playing = self.run_worker(self._play(), group="play")
+            self.playing = self.run_worker(self._play_events() if self.by_event else self._play(), group="play")
         else:
+            self.stop()
+
+    def stop(self) -> None:
+        """Stop the time, and what is sought."""
+        if self.playing is not None:
             self.playing.cancel()
-            self.playing = None
+        self.playing, self.seeking = None, ""
+
+    def seek(self) -> None:
+        """Let time run until what is sought happens."""
+        self.stop()
+        self.seeking = f"to the next {self._session.target.told}"
+        self.playing = self.run_worker(self._seek(), group="play")
+
+    async def _seek(self) -> None:
+        session = self._session
+        began_us = session.world.now_us
+        found = False
+        try:
+            while not found and session.world.now_us < began_us + SEEK_US:
+                ends = perf_counter() + TICK_S
+                while not found and perf_counter() < ends and session.world.now_us < began_us + SEEK_US:
+                    key = perf_counter() + BUSY_S
+                    found = session.seek_on(began_us + SEEK_US, lambda until=key: perf_counter() > until)  # type: ignore[misc]
+                    await asyncio.sleep(BREATH_S)
+                self.post_message(self.Moved())
+        except HistoryError as error:
+            self.notify(str(error), severity="warning", markup=False)
+        self.playing, self.seeking = None, ""
+        if found:
+            self.post_message(self.Found())
+        else:
+            seconds = (session.world.now_us - began_us) // 1_000_000
+            self.notify(f"There is no {session.target.told} in the next {seconds} s.", markup=False)
+            self.post_message(self.Moved())
+
+    class Found(Message):
+        """What was sought has happened."""
+
+    async def _play_events(self) -> None:
+        """Play events at a pace, heartbeats faster and decisions slower."""
+        session = self._session
+        try:
+            while True:
+                before = session.world.now_us, session.history.place
+                session.forward()
+                self.post_message(self.Moved())
+                if before == (session.world.now_us, session.history.place):
+                    break  # nothing happens any more
+                await asyncio.sleep(1 / (PACES[self._pace] * self._pace_of(session.shown.count - 1)))
+        except HistoryError as error:
+            self.notify(str(error), severity="warning", markup=False)
+        self.playing = None
+        self.post_message(self.Moved())
+
+    def _pace_of(self, at: int) -> float:
+        """Return how much faster a row is played than others, or slower."""
+        if at < 0:
+            return 1
+        shown = self._session.shown
+        if is_heartbeat(shown.entries[at].row, shown.what(at)):
+            return HEARTBEAT_PACE
+        return DECISION_PACE if shown.entries[at].row[1] in "?!" else 1
 
     async def _play(self) -> None:
         """Let time run; a slow machine takes longer."""

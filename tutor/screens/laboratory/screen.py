@@ -19,14 +19,17 @@ from textual.widgets import Input
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History, HistoryError
 from tutor.lab.controls import CONTROLS, fill
+from tutor.lab.finding import DECISION, FAILURE, SeekTarget, pattern_of, target_of
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.session import LabSession
+from tutor.lab.shown_log import EventFilter
+from tutor.prompt.words import LINE, shorten
 from tutor.screens.base import TutorScreen
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory.header import LaboratoryHeader
 from tutor.screens.laboratory.keeper import Keeper, open_saved
 from tutor.screens.laboratory.pane import Pane
-from tutor.screens.laboratory.panes import TITLES, Caption, LaboratoryPanes
+from tutor.screens.laboratory.panes import TITLES, Caption, DetailPane, LaboratoryPanes
 from tutor.screens.laboratory.player import Player
 from tutor.screens.laboratory.prompt import Prompt
 from tutor.screens.laboratory.sheet import Sheet
@@ -39,6 +42,12 @@ and **←** to the previous one; **⇧→** and **⇧←** move by a single even
 time; **+** and **-** make it faster and slower. The line below is the whole history: click it, or use **PgUp** and
 **PgDn** to go from step to step, **Home** and **End** to go to its ends.
 **↑** and **↓** (or a click) choose a message, and the pane below shows its bytes, or the reasons for a decision.
+
+**/** finds the next event with some words (`PSYNC refused`, `vote denied`, or `/a pattern/`), and **]** and **[** go
+on to the one after and before. `:next decision`, `:next failure`, `:next message A B` and `:next offset 1234` (where
+that byte was written) seek, too; if it has not happened yet, time runs until it does. **y** goes to the cause of the
+chosen event, **e** to an event by its number. `:filter A -S1 decisions key=user:*` shows only some events, `:filter`
+all of them. **z** plays events at a pace instead of time at a speed.
 
 **⇥** goes from pane to pane (its title is marked); **⇧↑** and **⇧↓** scroll the pane, as the wheel does.
 
@@ -98,6 +107,14 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("minus", "player('faster', -1)", "slower", key_display="-", id="lab.slower"),
         Binding("v", "data", "data", id="lab.data"),
         Binding("x", "loss", "loss", id="lab.loss"),
+        Binding("slash", "prompt('find ')", "find", key_display="/", id="lab.find"),
+        Binding("right_square_bracket", "seek", "next found", key_display="]", id="lab.seek"),
+        Binding(
+            "left_square_bracket", "seek(False)", "found before", key_display="[", show=False, id="lab.seek-back"
+        ),
+        Binding("y", "cause", "cause", id="lab.cause"),
+        Binding("e", "prompt('event ')", "event", show=False, id="lab.event"),
+        Binding("z", "player('change_mode')", "by event", show=False, id="lab.mode"),
         Binding("l", "lesson", "lesson", id="lab.lesson"),
         Binding("ctrl+s", "save", "save", key_display="^S", id="lab.save"),
         Binding("t", "begin_note", "note", id="lab.note"),
@@ -209,6 +226,20 @@ class LaboratoryScreen(TutorScreen[None]):
             pane = TITLES[self.panes.current]
             told = f"Scroll the pane {pane}, or move on in it (⇧{'↑' if by < 0 else '↓'})"
             yield SystemCommand(f"Scroll {way}", told, partial(self.panes.scroll_current, by))
+        yield SystemCommand("Play by event", "Play events at a pace, or time at a speed (z)",
+                            partial(self.action_player, "change_mode"))  # fmt: skip
+        for kind in (DECISION, FAILURE):
+            yield SystemCommand(f"Next {kind}", f"Let time run until then (:next {kind}), and ] for the one after",
+                                partial(self._seek, SeekTarget(kind)))  # fmt: skip
+        for title, told, line in (
+            ("Next message", "The next message between two machines", "next message "),
+            ("Next offset", "Where a byte of the replication stream was written", "next offset "),
+            ("Find", "The next event that has these words (/)", "find "),
+            ("Filter", "Show what has to do with some nodes, kinds of events, or keys", "filter "),
+            ("Event", "Go to an event by its number (e)", "event "),
+        ):
+            yield SystemCommand(title, told, partial(self.action_prompt, line))
+        yield SystemCommand("Cause", "Go to the event that the chosen one came of (y)", self.action_cause)
         yield SystemCommand("Undo", "Undo the last action", partial(self.action_travel, "undo"))
         yield SystemCommand("Console", f"Type commands to {self.panes.node}, as in redis-cli", self.action_console)
         if self.lessons:
@@ -234,7 +265,7 @@ class LaboratoryScreen(TutorScreen[None]):
     def draw(self) -> None:
         """Draw all of it from the present place."""
         session, panes = self.session, self.panes
-        session.log.read(session.history)
+        session.read()
         view = LabView(session, panes.row, panes.node, self.prompt.talking, self.lessons, self.player.state)
         panes.show_view(view)
         if self._lost != bool(session.losses):
@@ -353,12 +384,76 @@ class LaboratoryScreen(TutorScreen[None]):
             self.panes.choose_pane("detail")
         self.draw()
 
+    # -- finding the way
+
+    def _seek(self, target: SeekTarget) -> None:
+        self.session.target = target
+        self.action_seek()
+
+    def _do_next(self, text: str) -> None:
+        self._seek(target_of(text, list(self.session.world.machines)))
+
+    def _do_find(self, text: str) -> None:
+        self._seek(pattern_of(text))
+
+    def _do_event(self, text: str) -> None:
+        if not text.isdigit():
+            raise ActionError("event NUMBER")
+        self.session.to_event(int(text))
+        self.changed()
+        self.panes.choose_moment(int(text))
+
+    def _do_filter(self, text: str) -> None:
+        self.session.shown.choose(EventFilter.parse(text, self.session.world.machines))
+        self.panes.event = -1
+        self.draw()
+
+    def action_seek(self, forward: bool = True) -> None:
+        """Go to the next event, or the one before, that is sought; beyond what is known, time runs until it comes."""
+        self.player.stop()
+        try:
+            found = self.session.seek(forward)
+        except HistoryError as error:
+            self.notify(str(error), severity="warning", markup=False)
+            return
+        if found >= 0:
+            self.changed()
+            self.panes.choose_moment(found)
+        elif forward:
+            self.session.history.end()
+            self.player.seek()
+            self.draw()
+        else:
+            self.notify(f"There is no {self.session.target.told} before this.", markup=False)
+
+    @on(Player.Found)
+    def _found(self) -> None:
+        """Go from the end of the slice in which it was found back to its moment."""
+        session = self.session
+        session.history.goto(session.sought_from)
+        found = session.seek()
+        self.changed()
+        self.panes.choose_moment(found)
+
+    @on(DetailPane.CauseChosen)
+    def action_cause(self) -> None:
+        """Go to the event that the chosen one came of."""
+        row = self.panes.row
+        cause = self.session.log.cause(self.session.shown.number(row)) if row >= 0 else -1
+        if cause < 0:
+            self.notify("It came of nothing that is shown.")
+        else:
+            self._go_to(cause)
+
     # -- keeping it
 
     @on(Prompt.Asked)
     def _asked(self, message: Prompt.Asked) -> None:
         """Do what a line about the laboratory says."""
-        getattr(self, f"_do_{message.verb}")(message.rest)
+        try:
+            getattr(self, f"_do_{message.verb}")(message.rest)
+        except (ActionError, HistoryError) as error:
+            self.notify(shorten(str(error), LINE), title="Not possible", severity="warning", markup=False)
 
     def _do_save(self, name: str) -> None:
         self.keeper.save(name)
@@ -414,8 +509,11 @@ class LaboratoryScreen(TutorScreen[None]):
         self.keeper.ask(leave)
 
     def action_leave(self) -> None:
-        """Leave the prompt, or the laboratory."""
-        if self.prompt.active:
+        """Leave the prompt, stop seeking, or leave the laboratory."""
+        if self.player.seeking:
+            self.player.stop()
+            self.changed()
+        elif self.prompt.active:
             self.prompt.action_leave()
         else:
             self.keeper.ask(lambda: self.dismiss())
