@@ -66,6 +66,7 @@ TUTOR_ROOMS = [
     "processes",
     "prompt",
     "client",
+    "cluster",
     "explain",
     "pictures",
     "lesson_server",

@@ -292,8 +292,8 @@ def test_help_lists_every_option() -> None:
 
 
 def test_absent_options_say_so() -> None:
-    ours = run_ours(["--cluster", "help"])
-    assert ours.err == b"--cluster: the cluster manager is not part of redis-tutor; use redis-cli for it.\n"
+    ours = run_ours(["--lru-test", "10"])
+    assert ours.err == b"--lru-test: the LRU test is not part of redis-tutor; use redis-cli for it.\n"
     assert ours.status == 1
 
 

@@ -8,6 +8,7 @@
     modes        --latency, --stat, --scan, --pipe, --intrinsic-latency
     bigkeys      --bigkeys, --memkeys, --hotkeys
     replication  --replica, --rdb, --functions-rdb
+    clusters     --cluster
 
 What is printed when output is no terminal equals redis-cli 7.2's to the byte; `tests/prompt/` compares. Each special
 mode is imported when it is used.
@@ -59,6 +60,10 @@ def _main(argv: list[str]) -> int:
             options.password = getpass.getpass("Please input password: ")
         except EOFError:
             options.password = ""  # a server with a password will refuse it
+    if options.cluster.name:
+        from tutor.cli.clusters import manage
+
+        return manage(options)
     session = CliSession(options, on_terminal=on_terminal)
     if options.mode:
         return _special(session)

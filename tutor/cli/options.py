@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from tutor.client import TLS
+from tutor.cluster.options import BadOptionError, ClusterOptions
 from tutor.prompt import OutputMode, to_bytes, unquote
 from tutor.prompt.help import VERSION
 from tutor.prompt.state import c_int, c_integer
@@ -78,11 +79,12 @@ class Options:
     hint_input: str | None = None
     hint_file: str | None = None
     command: list[bytes] = field(default_factory=list)
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
 
     @property
     def interactive(self) -> bool:
         """No command, no script, no special mode: a prompt, or commands from standard input."""
-        return not self.command and self.eval_file is None and not self.mode
+        return not self.command and self.eval_file is None and not self.mode and not self.cluster.name
 
 
 # What main() runs first when several special modes are asked for.
@@ -105,7 +107,6 @@ MODES = (
 
 # What redis-cli knows and this program does not do (yet): said so, and nothing is done.
 ABSENT = {
-    "--cluster": "the cluster manager",
     "--latency-dist": "the latency spectrum",
     "--lru-test": "the LRU test",
 }
@@ -276,6 +277,12 @@ def parse(argv: list[str], *, on_terminal: bool) -> Options:
     rest = list(argv)
     while rest:
         word = rest[0]
+        try:
+            if options.cluster.take(rest):
+                continue
+        except BadOptionError as error:
+            sys.stderr.write(str(error) or usage())
+            raise CliExit(1) from None
         if len(rest) > 1 and word in _WITH_VALUE:
             rest.pop(0)
             _WITH_VALUE[word](options, rest.pop(0))
@@ -409,6 +416,7 @@ Connection
   --tls                Secure the connection; with --sni HOST, --cacert FILE, --cacertdir DIR,
                        --cert FILE, --key FILE, --tls-ciphers LIST, --insecure.
   -c                   Follow -MOVED and -ASK redirections of a cluster.
+  --cluster COMMAND    Create, check, fix, reshard a cluster ...: --cluster help lists the commands.
 
 Input
   -x                   Take the last argument from standard input.
