@@ -15,7 +15,7 @@ WHOLE = "[A reset,\n> partial resync](../scenarios/04-partial-resync.yaml): watc
 NO_LESSON = {
     name: "the lessons on running a cluster are being written"
     for name in names()
-    if name.startswith("cluster-") and name not in ("cluster-moved", "cluster-crossslot", "cluster-reshard")
+    if name.startswith("cluster-") and name in ("cluster-failover",)
 }
 
 

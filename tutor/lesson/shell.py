@@ -15,11 +15,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from engine.protocol.version import VERSION
 from tutor.client import Connection, LinkError
-from tutor.lesson import benchmark, check_aof, packages, typed
+from tutor.cluster.options import BadOptionError, ClusterOptions
+from tutor.lesson import benchmark, check_aof, cluster_cli, packages, typed
 from tutor.lesson.machines import Machines, Place, RealMachine, SimulatedMachine, listens_to_others
 from tutor.lesson.model import SERVER_PORT
 from tutor.lesson.printed import printed
@@ -52,6 +54,7 @@ CLI_FLAGS = (
     "-x", "-2", "-3", "-e", "--raw", "--no-raw", "--json", "--quoted-json", "--csv", "--bigkeys", "--memkeys",
     "--hotkeys", "--scan", "--pipe", "-v", "--version", "--no-auth-warning", "--quoted-input",
 )  # fmt: skip
+SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
 HELP = """\
 This is the lesson's small shell, on a machine of the lesson. It knows:
   ls [-l] [FOLDER]  cat FILE  head -n N FILE  tail -n N FILE  wc -c FILE  xxd FILE  grep TEXT FILE
@@ -112,6 +115,7 @@ class Shell:
     def run(self, line: str) -> str:
         """Carry out a line; returns what it prints."""
         line = line.replace("$(lsb_release -cs)", packages.CODENAME)
+        line = SUBSTITUTION.sub(lambda found: self._substituted(found[1]), line)
         try:
             lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>&;")
             lexer.whitespace_split = True
@@ -132,6 +136,10 @@ class Shell:
                     return f"{text}{shorten(stage[0])}: {getattr(error, 'strerror', None) or error}\n"
                 stage = []
         return text
+
+    def _substituted(self, command: str) -> str:
+        """Return what stands for `$(command)`: what it prints, in one line. redis-cli prints raw replies there."""
+        return " ".join(self.run(re.sub(r"^\s*redis-cli\b", "redis-cli --raw", command)).split())
 
     def _pipeline(self, words: list[str]) -> str:
         target, adds = "", False
@@ -543,9 +551,17 @@ class Shell:
     def _redis_cli(self, words: list[str], given: str | None) -> str:
         host, port, rest = "127.0.0.1", str(SERVER_PORT), []
         todo = list(words)
-        while todo and todo[0].startswith("-"):
+        cluster, follow = ClusterOptions(), False
+        while todo and (todo[0].startswith("-") or cluster.name):
+            try:
+                if cluster.take(todo):
+                    continue
+            except BadOptionError as error:
+                raise _Failed(str(error) or "redis-cli: --cluster help lists the commands") from error
             word = todo.pop(0)
-            if word == "-h" and todo:
+            if word == "-c":
+                follow = True
+            elif word == "-h" and todo:
                 host = todo.pop(0)
             elif word == "-p" and todo:
                 port = todo.pop(0)
@@ -555,12 +571,19 @@ class Shell:
                 rest.append(word)
             else:
                 raise _Failed(f"redis-cli: this small shell does not take {word}")
+        if cluster.name:
+            pairs = dict(pairwise(rest))
+            cluster.user = pairs.get("--user")
+            cluster.password = pairs.get("-a") or pairs.get("--pass")
+            return cluster_cli.manage(cluster, self.machine, self._reach, given)
         alone = ("--bigkeys", "--memkeys", "--hotkeys", "--scan", "--pipe", "-x", "-v", "--version")
         if not todo and not any(word in alone for word in rest) and given is None:
             raise _Failed("(For the prompt of redis-cli, use its terminal. Here, add a command.)")
         place = self._address(host, port)
         if todo and not rest and todo[0].lower() not in LONG_COMMANDS and not todo[0].isdigit():
-            return self._call(place, todo)
+            return self._call(place, todo, follow)
+        if follow:
+            raise _Failed("redis-cli: in this small shell, -c goes with a single command and no other options")
         if not {"--raw", "--no-raw", "--json", "--csv", "--quoted-json"} & set(rest):
             rest.append("--no-raw")  # as on a terminal
         command = [sys.executable, "-m", "tutor", "cli"]
@@ -584,13 +607,23 @@ class Shell:
         real = place if isinstance(place, str) else f"{place[0]}:{place[1]}"
         return out.replace(real, f"{host}:{port}").replace("redis-tutor cli", "redis-cli")
 
-    def _call(self, place: Place, words: list[str]) -> str:
-        """Return what redis-cli prints for a command without options: the same code, without a process of its own."""
-        argv = [self.machine.inward(word.encode(errors="surrogateescape")) for word in words]
+    def _reach(self, host: str, port: str) -> Place:
+        """Return where a server is. Raises LinkError."""
         try:
-            with contextlib.closing(_connected(place)) as connection:
-                connection.send(argv)
-                reply = connection.read()
+            return self._address(host, port)
+        except _Failed:
+            raise LinkError("Connection refused") from None
+
+    def _call(self, place: Place, words: list[str], follow: bool) -> str:
+        """Return what redis-cli prints for a command without options: the same code, without a process of its own."""
+        argv = cluster_cli.inward_words(self.machine, [word.encode(errors="surrogateescape") for word in words])
+        try:
+            if follow:
+                argv, reply = cluster_cli.call(self.machine, self._reach, place, argv, follow)
+            else:
+                with contextlib.closing(_connected(place)) as connection:
+                    connection.send(argv)
+                    reply = connection.read()
         except LinkError as error:
             return f"Error: {error}\n"
         return self.machine.outward(printed(argv, reply).encode(errors="surrogateescape")).decode(errors="replace")
