@@ -13,7 +13,7 @@ import redis
 
 from tests.clients.ours import start_ours
 from tests.real import Program, find_servers, free_port, missing
-from tests.replication.servers import wait_for
+from tests.replication.servers import Server, wait_for
 from tests.waiting import PATIENCE_S
 from tutor.lesson_server.forkserver import ForkedProcess
 
@@ -113,3 +113,17 @@ def watch(port: int, quorum: int) -> tuple[str, ...]:
         f"sentinel down-after-milliseconds {NAME} 1000",
         f"sentinel failover-timeout {NAME} 6000",
     )
+
+
+def all_follow(group: list[LiveSentinel], members: list[Server]) -> bool:
+    """Return whether all Sentinels name one master, and all other members replicate it."""
+    (port,) = named if len(named := {each.master_port() for each in group}) == 1 else (0,)
+    return bool(port) and all(
+        member.info("master_port") == port and member.linked for member in members if member.port != port
+    )
+
+
+def config_epoch(sentinel: LiveSentinel) -> str:
+    """Return the epoch of the configuration that a Sentinel has."""
+    fields = sentinel.ask("SENTINEL", "MASTER", NAME)
+    return str(dict(zip(*[iter(fields)] * 2, strict=True))["config-epoch"])

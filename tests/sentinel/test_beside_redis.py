@@ -8,7 +8,7 @@ import pytest
 import redis.sentinel
 
 from tests.replication.servers import OURS, servers, settle, wait_for
-from tests.sentinel.live import NAME, LiveSentinel, real_sentinel, sentinels, watch
+from tests.sentinel.live import NAME, LiveSentinel, all_follow, config_epoch, real_sentinel, sentinels, watch
 from tests.share import share
 from tests.waiting import PATIENCE_S
 
@@ -251,19 +251,6 @@ def test_ours_and_real_ones_fail_over_together(ours: int) -> None:
             wait_for(lambda: len({config_epoch(each) for each in group}) == 1, "all have the same epoch")
             master.start()
             wait_for(lambda: all_follow(group, [master, *replicas]), "the old master follows")
-
-
-def all_follow(group: list[LiveSentinel], members: list[Any]) -> bool:
-    """Return whether all Sentinels name one master, and all other members replicate it."""
-    (port,) = named if len(named := {each.master_port() for each in group}) == 1 else (0,)
-    return bool(port) and all(
-        member.info("master_port") == port and member.linked for member in members if member.port != port
-    )
-
-
-def config_epoch(sentinel: LiveSentinel) -> str:
-    fields = sentinel.ask("SENTINEL", "MASTER", NAME)
-    return str(dict(zip(*[iter(fields)] * 2, strict=True))["config-epoch"])
 
 
 def test_the_same_events_to_subscribers(pair: tuple[LiveSentinel, LiveSentinel]) -> None:
