@@ -2,9 +2,10 @@
 
 The actions and their times are the whole history; all events follow from them. A *place* is
 a moment between the causes of two events, identified by the number of events before it: going to place 17 brings the
-world to the first moment at which seventeen events have happened. A checkpoint is kept every few hundred events: the
-world, and separately the state of each node, which is shared with the previous checkpoint if the node had no input
-since. To reach a place, the last checkpoint before it is restored and run from there.
+world to the first moment at which seventeen events have happened. A checkpoint is kept every few hundred events
+(fewer of the distant past, see `engine.simulation.checkpoints`): the world, and separately the state of each node,
+which is shared with the previous checkpoint if the node had no input since. To reach a place, the last checkpoint
+before it is restored and run from there.
 
 An action in the past starts a branch: both branches are kept and share the history before it, and `compare` shows
 where they diverge. A saved history consists of its actions, with hashes at intervals; opening it runs it again and
@@ -25,12 +26,13 @@ from engine.keyspace.digest import dataset_digest
 from engine.node import Node
 from engine.protocol.version import BUILD_ID
 from engine.simulation.actions import ACTIONS, Action, ActionError
+from engine.simulation.checkpoints import DENSE, EVERY_EVENTS, EVERY_STEPS, distance, thin
 from engine.simulation.trace import NodeEvent, TraceEvent
 from engine.simulation.world import World
 from engine.timers import NEVER_US
 
-EVERY_EVENTS = 250  # between two checkpoints
-EVERY_STEPS = 1_500
+LOOK_STEPS = 200  # a run asks at least so often whether it is enough
+VISITED_MAX = 12  # checkpoints near places in the distant past that were visited
 IDLE_STEPS = 100_000  # a step gives up after this many steps without an event
 FORMAT_NAME, FORMAT_NUMBER = "redis-tutor history ", 1
 FORMAT = f"{FORMAT_NAME}{FORMAT_NUMBER}"
@@ -134,6 +136,8 @@ class History:
         self.inputs_done = 0
         self.warning = ""
         self.about: dict[str, Any] = {}  # kept in the file, and not looked at
+        self._ends_at = 0  # while a file is opened: the step at which the branch ends
+        self._visited: list[WorldCheckpoint] = []
         self._versions: dict[str, tuple[int, bytes]] = {}
         self._spare: tuple[WorldCheckpoint, World] | None = None
         self.on_busy: Callable[[bool], None] | None = None  # see `_busy`
@@ -266,7 +270,7 @@ class History:
         return []
 
     def run(self, until_us: int, enough: Callable[[], bool] = lambda: False) -> list[TraceEvent]:
-        """Advance to a time, or until `enough`, which is called after each step with events, returns True."""
+        """Advance to a time, or until `enough` returns True: it is called after steps with events, and in between."""
         before = self.place
         while self.in_past:
             places = self.branch_now.places
@@ -286,13 +290,15 @@ class History:
                 self._reach(self.at + 1)
             if enough():
                 return self.trace[before : self.place]
-        world = self.world
+        world, quiet = self.world, 0
         while world.deadline() <= until_us:
             fresh = world.step()
+            quiet = 0 if fresh else quiet + 1
             if fresh:
                 self._happened(fresh)
-                if enough():
-                    return self.trace[before : self.place]
+            if (fresh or quiet % LOOK_STEPS == 0) and enough():
+                self._note_place()
+                return self.trace[before : self.place]
         world.now_us = max(world.now_us, until_us)
         self._note_place()
         return self.trace[before : self.place]
@@ -315,8 +321,14 @@ class History:
         branch.trace += fresh
         self._note_place()
         last, here = branch.checkpoints[-1].place, branch.places[-1]
-        if here.happened - last.happened >= EVERY_EVENTS or here.steps - last.steps >= EVERY_STEPS:
+        apart = distance(last, here)
+        if apart >= 1 and (not self._ends_at or apart * DENSE >= self._still_to_come(here)):
             self._checkpoint()
+
+    def _still_to_come(self, here: HistoryPosition) -> float:
+        """Return about how far the end of a file's branch is, as a distance between checkpoints."""
+        a_step = max(1 / EVERY_STEPS, here.happened / max(1, here.steps) / EVERY_EVENTS)
+        return (self._ends_at - here.steps) * a_step
 
     def _note_place(self) -> None:
         world, branch = self.world, self.branch_now
@@ -416,9 +428,14 @@ class History:
 
     def _repeat(self, target: HistoryPosition, more: Callable[[], bool]) -> None:
         world, branch = self.world, self.branch_now
+        far = distance(self._position, target)
+        mark = target.steps - int((target.steps - world.steps) / far) if far > 2 else -1
         self._repeating = True
         try:
             while more():
+                if mark >= 0 and world.steps >= mark:
+                    mark = -1
+                    self._visit()
                 due = branch.inputs[self.inputs_done] if self.inputs_done < target.inputs else None
                 if due is not None and due.steps == world.steps and not due.pauses:
                     world.now_us = due.now_us
@@ -446,7 +463,25 @@ class History:
     # --- checkpoints --------------------------------------------------------------------------------------------
 
     def _checkpoint(self) -> None:
-        world, branch = self.world, self.branch_now
+        kept = self.branch_now.checkpoints
+        kept.append(self._taken(self.branch_now.places[-1]))
+        thin(kept)
+
+    def _visit(self) -> None:
+        """Keep a checkpoint near a place to which the way was long: going back from there is short."""
+        here = self._taken(self._position)
+        kept = self.branch_now.checkpoints
+        after = next((at for at, each in enumerate(kept) if not _not_after(each.place, here.place)), len(kept))
+        kept.insert(after, here)
+        self._visited.append(here)
+        if len(self._visited) > VISITED_MAX:
+            oldest = self._visited.pop(0)
+            for branch in self.branches.values():
+                branch.checkpoints[:] = [each for each in branch.checkpoints if each is not oldest]
+
+    def _taken(self, place: HistoryPosition) -> WorldCheckpoint:
+        """Return the world as it is now."""
+        world = self.world
         nodes: dict[str, tuple[int, bytes]] = {}
         for name, host in world.hosts.items():
             if host.node is None:
@@ -456,7 +491,7 @@ class History:
                 known = host.version, pickle.dumps(host.node, protocol=5)
             nodes[name] = known
         self._versions = nodes
-        branch.checkpoints.append(WorldCheckpoint(branch.places[-1], pickle.dumps(world, protocol=5), nodes))
+        return WorldCheckpoint(place, pickle.dumps(world, protocol=5), nodes)
 
     def prepare(self) -> None:
         """Load the checkpoint for the next `back` in advance, while idle."""
@@ -540,6 +575,7 @@ class History:
         if not isinstance(head.get("seed"), int) or not isinstance(head.get("observed"), bool):
             raise HistoryError("line 1: the seed is missing")
         history = cls(head["seed"], head["observed"])
+        ends = _ends(lines)
         if isinstance(head.get("about"), dict):
             history.about = head["about"]
         different: dict[str, None] = {}  # branches that cannot be replayed to their end
@@ -551,6 +587,7 @@ class History:
                     if not whole:
                         history._ends_early(name, different)
                     name, whole = line["branch"], False
+                    history._ends_at = ends.get(name, 0)
                     if line["parent"]:
                         history._open_branch(name, line["parent"], HistoryPosition(*line["fork"]), different)
                 elif name not in different:
@@ -576,6 +613,7 @@ class History:
                 )
         if not whole:
             history._ends_early(name, different)
+        history._ends_at = 0
         if head.get("branch") in history.branches:
             history.switch(head["branch"])
             place = head.get("place")
@@ -690,3 +728,15 @@ def _lines(data: bytes) -> list[dict[str, Any]]:
     if kind != FORMAT:
         raise HistoryError("line 1: this is no history of redis-tutor")
     return lines
+
+
+def _ends(lines: list[dict[str, Any]]) -> dict[str, int]:
+    """Return the step at which each branch of a file ends: its last line has it."""
+    ends: dict[str, int] = {}
+    name = FIRST
+    for line in lines[1:]:
+        name = line.get("branch", name)
+        steps = line.get("steps")
+        if "do" not in line and isinstance(name, str) and isinstance(steps, int):
+            ends[name] = steps
+    return ends
