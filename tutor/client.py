@@ -69,6 +69,9 @@ class TLS:
                 context.load_default_certs()
             if self.cert:
                 what = "Invalid client certificate"
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(self.cert)  # takes certificates alone
+            if self.cert and self.key:  # one without the other is not used
+                what = "Invalid private key"
                 context.load_cert_chain(self.cert, self.key)
             what = "Error while configuring ciphers"
             context.set_ciphers(self.ciphers or "DEFAULT")  # OpenSSL's own choice, which Python's leaves out parts of
@@ -232,6 +235,8 @@ def _secure(sock: socket.socket, tls: TLS) -> socket.socket:
 
 
 def _reason(error: OSError) -> str:
+    if getattr(error, "reason", None):  # an alert of TLS, after which the server closes the connection
+        return "Server closed the connection"
     if isinstance(error, TimeoutError) and error.errno is None:
         return os.strerror(errno.ETIMEDOUT)
     return os.strerror(error.errno) if error.errno else str(error)

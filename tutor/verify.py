@@ -539,7 +539,7 @@ def finish() -> None:
 
 def prove_on_real(lesson: Lesson, program: str, name: str) -> Proof:
     """Prove a lesson's transcripts and solutions on a real server, or on several where the system allows it."""
-    if lesson.on_machines and not can_be_real(lesson):
+    if lesson.on_machines and not can_be_real(lesson, program):
         return Proof(lesson, name, [])
     if lesson.on_machines:
         machines = MachinesServer(lesson, program)

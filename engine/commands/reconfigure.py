@@ -14,6 +14,7 @@ from engine.config import Config, ConfigChange, failed, rewrite, sane_hz
 from engine.config.kinds import to_bytes, to_str
 from engine.config.rewriting import Draft
 from engine.config.settings import OldValues
+from engine.config.tls import uses_tls
 from engine.effects import ChangeDir, CheckTls, Listen, Read, Rename, Sync, Title, Unlink, Unlisten, Write
 from engine.protocol.errors import ReplyError
 from engine.server import Server
@@ -340,8 +341,7 @@ def _tls_port(node: Server, old: OldValues) -> str | None:
 
 
 def _tls(node: Server, old: OldValues) -> str | None:
-    config = node.config
-    if not (config.tls_port or config.tls_replication or config.tls_cluster):
+    if not uses_tls(node.config):
         return None
     try:
         node.output.run_now(CheckTls())

@@ -21,6 +21,7 @@ from engine.boot import Role, RoleSurroundings, StartError, boot, read_config
 from engine.commands.reconfigure import RESERVED_FILES, set_oom_score
 from engine.config import Config, FatalConfigError, parse_command_line
 from engine.config.kinds import to_str
+from engine.config.tls import TLS_FAILED, uses_tls
 from engine.effects import Exit
 from engine.live import crash, programs
 from engine.live.clock import SystemClock
@@ -334,11 +335,11 @@ def _introduce(node: Node, log: ServerLog) -> None:
 def _listen(loop: Loop, config: Config, log: ServerLog) -> list[str]:
     """Open the configured ports. Returns their kinds. Raises StartError."""
     kinds: list[str] = []
-    if config.tls_port or config.tls_replication or config.tls_cluster:
+    if uses_tls(config):
         try:
             loop.tls.get(config, server=True)
         except OSError as error:
-            raise StartError("TLS", (str(error), "Failed to configure TLS. Check logs for more info.")) from None
+            raise StartError("TLS", (str(error), TLS_FAILED)) from None
     for kind, port in (("tcp", config.port), ("tls", config.tls_port)):
         if port and config.bind:  # without addresses there may still be a Unix socket
             _listen_on(loop, config, log, kind, port, kind)

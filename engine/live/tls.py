@@ -10,6 +10,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from engine.commands.reconfigure import TLS_SETTINGS
+from engine.config.tls import TlsError, check_settings
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -31,10 +32,6 @@ _CIPHERSUITES = {
 _SETTINGS = tuple(name.replace("-", "_") for name in TLS_SETTINGS)
 
 
-class TlsError(OSError):
-    """The configuration cannot be used for TLS; the text is the reason."""
-
-
 class Contexts:
     """The contexts for a configuration, created on first use and again after a change."""
 
@@ -46,28 +43,19 @@ class Contexts:
         settings = tuple(getattr(config, name) for name in _SETTINGS)
         held = self._made.get(server)
         if held is None or held[0] != settings:
-            held = self._made[server] = settings, _context(config, server)
+            held = self._made[server] = settings, make_context(config, server)
         return held[1]
 
 
-def _context(config: "Config", server: bool) -> ssl.SSLContext:
+def make_context(config: "Config", server: bool) -> ssl.SSLContext:
+    """Return a context for accepted (`server`) or outgoing connections; raises TlsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # servers are identified by address and by the authority's signature
+    check_settings(config, server)
     certificate, key, password = config.tls_cert_file, config.tls_key_file, config.tls_key_file_pass
     if not server and config.tls_client_cert_file:
         certificate = config.tls_client_cert_file
         key, password = config.tls_client_key_file, config.tls_client_key_file_pass
-    if server and not certificate:
-        raise TlsError("No tls-cert-file configured!")
-    if server and not key:
-        raise TlsError("No tls-key-file configured!")
-    verify = config.tls_auth_clients if server else "yes"
-    asked = verify != "no" or config.tls_cluster or config.tls_replication
-    if asked and not (config.tls_ca_cert_file or config.tls_ca_cert_dir):
-        raise TlsError(
-            "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, tls-replication or "
-            "tls-auth-clients are enabled!"
-        )
     try:
         _choose(context, config)
         if certificate:
@@ -81,7 +69,7 @@ def _context(config: "Config", server: bool) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         raise TlsError(f"Failed to configure TLS: {_reason(error)}") from None
     modes = {"no": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "yes": ssl.CERT_REQUIRED}
-    context.verify_mode = modes[verify]
+    context.verify_mode = modes[config.tls_auth_clients if server else "yes"]
     return context
 
 
@@ -206,3 +194,50 @@ class TlsSocket:
         if not sent and len(view):
             raise BlockingIOError
         return sent
+
+
+class TlsBytes:
+    """The server's end of a TLS connection without a socket: bytes from the network in, bytes for it out.
+
+    `taken` are the bytes that must be sent now, also after an error, which the client can be told.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._early = bytearray()  # to be sent once the handshake is done
+        self.established = False
+
+    def received(self, data: bytes) -> bytes:
+        """Return what arrived bytes contain, b"" if it is not complete. Raises TlsError with OpenSSL's reason."""
+        self._incoming.write(data)
+        parts: list[bytes] = []
+        try:
+            if not self.established:
+                self._object.do_handshake()
+                self.established = True
+                self.send(bytes(self._early))
+            while part := self._object.read(_PIECE_BYTES):
+                parts.append(part)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            if not parts:
+                raise TlsError(f"SSL routines::{_reason(error)}") from None
+        return b"".join(parts)
+
+    def send(self, data: bytes) -> None:
+        """Encrypt bytes."""
+        if not self.established:
+            self._early += data
+        elif data:
+            self._object.write(data)
+
+    def end(self) -> None:
+        """Add the alert that tells the client that nothing more comes."""
+        with contextlib.suppress(ssl.SSLError):
+            self._object.unwrap()
+
+    def taken(self) -> bytes:
+        """Return the encrypted bytes that are to be sent."""
+        return self._outgoing.read()

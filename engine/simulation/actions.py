@@ -198,6 +198,22 @@ class OpenClient(NamedTuple):
     ip: str = ""
 
 
+class OpenClientAt(NamedTuple):
+    """Connect a client to another port of a server than its main one."""
+
+    client: str
+    host: str
+    ip: str
+    port: int
+
+
+class FailHandshake(NamedTuple):
+    """End the connection of a client whose TLS handshake has failed; the server logs the reason."""
+
+    client: str
+    reason: str
+
+
 class SendCommand(NamedTuple):
     """Send a command from a client."""
 
@@ -241,6 +257,8 @@ Action = (
     | ClosePort
     | OpenPort
     | OpenClient
+    | OpenClientAt
+    | FailHandshake
     | SendCommand
     | RawBytes
     | CloseClient
@@ -271,6 +289,8 @@ ACTIONS: dict[str, type] = {
         ClosePort,
         OpenPort,
         OpenClient,
+        OpenClientAt,
+        FailHandshake,
         SendCommand,
         RawBytes,
         CloseClient,

@@ -17,9 +17,11 @@ from engine.boot import Role, RoleSurroundings, StartError, boot, read_config
 from engine.clients.client import REPLICA, Client
 from engine.config import Config, FatalConfigError, parse_command_line
 from engine.config.kinds import to_str
+from engine.config.tls import TLS_FAILED, TlsError, uses_tls
 from engine.core import ProcessFacts
 from engine.node import Node
 from engine.observe.events import Event
+from engine.simulation.certificates import LoadedTls, load
 from engine.simulation.disk import Disk
 from engine.simulation.network import DOWN, PAUSED, RUNNING, SimulatedConnection
 from engine.simulation.trace import DiskUsed, Exited, Logged, NodeEvent, ProgramRun, Started
@@ -42,6 +44,8 @@ CHUNK_BYTES = 64 * 1024
 CONFIG_PATH = "/etc/redis/redis.conf"
 SENTINEL_CONFIG_PATH = "/etc/redis/sentinel.conf"
 DATA_DIR = "/data"
+CONFIG_DIR = "/etc/redis/"
+IN_USE = (98, "Address already in use")
 BASE_DIRECTIVES = ("protected-mode no",)  # an isolated network: as in Redis's container image
 
 
@@ -85,12 +89,24 @@ class _SimulatedStart:
         self.log = host.log
 
     def open_ports(self, config: Config) -> list[str]:
-        if config.port:
-            self.host.listening[config.port] = None
+        host = self.host
+        if uses_tls(config):
+            try:
+                host.load_tls(config)
+            except TlsError as error:
+                raise StartError("TLS", (str(error), TLS_FAILED)) from None
+        kinds = [(kind, port) for kind, port in (("tcp", config.port), ("tls", config.tls_port)) if port]
+        if not kinds:
+            raise StartError("no port", ("Configured to not listen anywhere, exiting.",))
+        for kind, port in kinds:
+            if port in host.listening:
+                reason = f"Warning: Could not create server TCP listening socket *:{port}: bind: {IN_USE[1]}"
+                raise StartError("a port", (reason, f"Failed listening on port {port} ({kind}), aborting."))
+            host.listening[port] = kind
         cluster = self.node.cluster
         if cluster is not None:
-            self.host.listening[cluster.bus_port] = None
-        return ["tcp"]
+            host.listening[cluster.bus_port] = "bus"
+        return [kind for kind, _ in kinds]
 
     def initialized(self) -> None:
         pass
@@ -138,7 +154,8 @@ class Host:
         self.deadline_us = 0
         self.due_us = NEVER_US  # when the node's timers can run (see `reschedule`)
         self.clock_offset_us = 0  # offset of the machine's wall clock from the world's time
-        self.listening: dict[int, None] = {}
+        self.listening: dict[int, str] = {}  # the kinds of listeners, by port
+        self.tls: LoadedTls | None = None  # what the process has loaded for TLS
         self.closed_ports: dict[int, None] = {}  # to which the machine's firewall rejects connections
         self.links: dict[int, int] = {}  # connection numbers by the node's link numbers
         self.paused_links: dict[int, None] = {}
@@ -246,7 +263,14 @@ class Host:
         if isinstance(effect, fx.Snapshot):
             return self._snapshot(effect) if effect.id else self._save_now(effect)
         if isinstance(effect, fx.Listen):
-            self.listening[effect.port] = None
+            if self.listening.setdefault(effect.port, effect.kind) != effect.kind:
+                return OSError(*IN_USE)
+            return None
+        if isinstance(effect, fx.CheckTls):
+            try:
+                self.load_tls(node.config)
+            except TlsError as error:
+                return error
             return None
         if isinstance(effect, fx.Exchange):
             return self.world.exchange(self, effect)
@@ -281,7 +305,7 @@ class Host:
             self.end(1, "the configuration is wrong")
             return
         self.cwd = config.dir = self.absolute(config.dir)
-        self.port = config.port
+        self.port = config.port or config.tls_port
         node = self.node = role.node(config, world.rng.next64(), world.now_us, self.clock_offset_us)
         node.attach(self)
         if world.observed:
@@ -334,6 +358,7 @@ class Host:
         self.incarnation += 1
         self.crash_after = 0
         self.listening.clear()
+        self.tls = None
         self.links.clear()
         self.paused_links.clear()
         self.awaits.clear()
@@ -386,12 +411,31 @@ class Host:
         if self.state == PAUSED:
             self.awaits.append(("accepted", connection.number))
             return
+        peer, local = self._ends(connection)
+        kind = self.listening.get(connection.port, "tcp")
+        secured = kind == "tls" or (kind == "bus" and self.node is not None and self.node.config.tls_cluster)
+        if connection.tls is not None and connection.tls != secured:  # neither side understands the other
+            if secured:
+                self.log_failed_handshake(connection, "SSL routines::wrong version number")
+            del self.links[connection.target_link]
+            self.world.network.hang_up(connection, self.name)
+            return
+        self.input("opened", connection.target_link, peer, kind, self.world.now_us, local)
+
+    def _ends(self, connection: SimulatedConnection) -> tuple[str, str]:
+        """Return the addresses of the peer of an accepted connection, and of this end."""
         source = self.world.machines[connection.source]
         peer = f"{'127.0.0.1' if source is self else source.ip}:{connection.local_port}"
-        local = f"{'127.0.0.1' if source is self else self.ip}:{connection.port}"
-        cluster = self.node.cluster if self.node is not None else None
-        kind = "bus" if cluster is not None and connection.port == cluster.bus_port else "tcp"
-        self.input("opened", connection.target_link, peer, kind, self.world.now_us, local)
+        return peer, f"{'127.0.0.1' if source is self else self.ip}:{connection.port}"
+
+    def log_failed_handshake(self, connection: SimulatedConnection, reason: str) -> None:
+        """Log why a TLS connection is not accepted."""
+        peer, local = self._ends(connection)
+        self.log("#", f"Error accepting a client connection: {reason} (addr={peer} laddr={local})")
+
+    def load_tls(self, config: Config) -> None:
+        """Load what the TLS settings name; raises TlsError. A server that cannot load it keeps what it has."""
+        self.tls = load(config, lambda path: self.disk.read(self.absolute(path)))
 
     def opened(self, connection: SimulatedConnection) -> None:
         """Notify the node that its outgoing connection is established."""
@@ -568,7 +612,8 @@ class Host:
         world = self.world
         if isinstance(effect, fx.Dial):
             address = world.resolve(effect.host, effect.port, self)
-            self.links[effect.link] = world.network.connect(self.name, effect.link, *address).number
+            connection = world.network.connect(self.name, effect.link, *address, tls=effect.tls)
+            self.links[effect.link] = connection.number
         elif isinstance(effect, fx.Exit):
             self._exit(effect)
         elif isinstance(effect, fx.Stall):
@@ -586,10 +631,9 @@ class Host:
             if self.snapshots.pop(effect.id, None) is not None:
                 reason = "Background saving terminated by signal 10"
                 world.later(NOTICEABLE_US, "snapshot_ended", self.name, self.incarnation, effect.id, reason)
-        elif isinstance(effect, fx.Listen):
-            self.listening[effect.port] = None
         elif isinstance(effect, fx.Unlisten):
-            self.listening.pop(effect.port, None)
+            if self.listening.get(effect.port) == effect.kind:
+                del self.listening[effect.port]
         elif isinstance(effect, (fx.Title, fx.KillProgram)):
             pass
         elif isinstance(effect, fx.Sync) and effect.background:
@@ -616,8 +660,13 @@ class Host:
     # --- files --------------------------------------------------------------------------------------------------
 
     def absolute(self, path: str) -> str:
-        """Return a path from the root, without dots."""
+        """Return a path from the root, without dots.
+
+        On a machine whose one folder has both data and configuration, /etc/redis is that folder, too.
+        """
         parts: list[str] = []
+        if path.startswith(CONFIG_DIR) and self.config_path.startswith(f"{self.data_dir}/"):
+            path = f"{self.data_dir}/{path.removeprefix(CONFIG_DIR)}"
         for part in (path if path.startswith("/") else f"{self.cwd}/{path}").split("/"):
             if part == "..":
                 del parts[-1:]

@@ -104,6 +104,7 @@ class SimulatedConnection:
         self.local_port = 0  # the source port
         self.source_link = source_link
         self.target_link = 0
+        self.tls: bool | None = None  # whether the connecting end uses TLS; None: whatever the listener expects
         self.asked = -1  # number of the event that requested it
         self.open = False  # the connecting end knows that it is established
         self.broken = False  # forgotten by the network: bytes are lost, and answered with a reset
@@ -160,7 +161,7 @@ class Network:
 
     # --- connecting ---------------------------------------------------------------------------------------------
 
-    def connect(self, source: str, link: int, ip: str, port: int) -> SimulatedConnection:
+    def connect(self, source: str, link: int, ip: str, port: int, tls: bool | None = False) -> SimulatedConnection:
         """Request a connection; the host `source` is notified by `opened` or `refused`."""
         world = self.world
         target = world.machine(ip, port)
@@ -170,6 +171,7 @@ class Network:
         there, back = self.path(source, name), self.path(name, source)
         connection = SimulatedConnection(number, source, name, link, port, there, back)
         connection.local_port = local_port(number)
+        connection.tls = tls
         self.connections[number] = connection
         connection.asked = world.note(Dialled, number, source, connection.target)
         if target is None:

@@ -469,13 +469,13 @@ class World:
     def _do_open_port(self, action: actions.OpenPort) -> None:
         del self.hosts[action.host].closed_ports[action.port]
 
-    def _check_open_client(self, action: actions.OpenClient) -> None:
+    def _check_open_client(self, action: actions.OpenClient | actions.OpenClientAt) -> None:
         if action.client in self.hosts:
             raise ActionError(f"{action.client} is a server")
         if action.client in self.clients and self.clients[action.client].connection:
             raise ActionError(f"the client {action.client} is connected already")
 
-    def _do_open_client(self, action: actions.OpenClient) -> None:
+    def _do_open_client(self, action: actions.OpenClient | actions.OpenClientAt) -> None:
         client = self.clients.get(action.client)
         if client is None:
             number = len(self.clients)
@@ -483,7 +483,19 @@ class World:
             client = self.clients[action.client] = self.machines[action.client] = ClientHost(self, action.client, ip)
         host = self.hosts[action.host]
         client.host = action.host
-        client.connection = self.network.connect(action.client, CLIENT_LINK, host.ip, host.port).number
+        port = action.port if isinstance(action, actions.OpenClientAt) else host.port
+        client.connection = self.network.connect(action.client, CLIENT_LINK, host.ip, port, tls=None).number
+
+    _check_open_client_at, _do_open_client_at = _check_open_client, _do_open_client
+
+    def _check_fail_handshake(self, action: actions.FailHandshake) -> None:
+        self._check_send_command(action)
+
+    def _do_fail_handshake(self, action: actions.FailHandshake) -> None:
+        client = self.clients[action.client]
+        connection = self.network.connections[client.connection]
+        self.hosts[client.host].log_failed_handshake(connection, action.reason)
+        self._do_close_client(action)
 
     def _check_send_command(self, action: Any) -> None:
         if action.client not in self.clients:
@@ -499,7 +511,7 @@ class World:
     def _do_raw_bytes(self, action: actions.RawBytes) -> None:
         self.clients[action.client].send(action.data)
 
-    def _do_close_client(self, action: actions.CloseClient) -> None:
+    def _do_close_client(self, action: actions.CloseClient | actions.FailHandshake) -> None:
         client = self.clients[action.client]
         connection = self.network.connections[client.connection]
         client.refused(CLIENT_LINK, "")

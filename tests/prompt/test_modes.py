@@ -269,6 +269,14 @@ def test_tls(certificate: Path) -> None:
         wrong = run_ours([*base, "--cacert", "/nonexistent", "PING"])
         assert wrong.err == b"Could not negotiate a TLS connection: Invalid CA Certificate File/Directory\n"
         assert wrong.status == 1
+        files = {"cert": "cert.pem", "key": "key.pem"}
+        for name, reason in {"cert": "Invalid client certificate", "key": "Invalid private key"}.items():
+            given = {**files, name: "nonexistent"}
+            options = [word for each, file in given.items() for word in (f"--{each}", str(certificate / file))]
+            wrong = run_ours([*base, "--insecure", *options, "PING"])
+            assert wrong.err.decode() == f"Could not negotiate a TLS connection: {reason}\n"
+        alone = run_ours([*base, "--insecure", "--cert", str(certificate / "cert.pem"), "PING"])
+        assert alone.out == b"PONG\n", "a certificate without its key is not used"
 
 
 # --- what is said of ourselves ------------------------------------------------------------------------------------

@@ -214,8 +214,10 @@ def describe(action: Action) -> str:
             return f"cut {a} {b} {kind}" + ("" if direction == "both" else f" {direction}")
         case actions.Heal(a, b):
             return f"heal {a} {b}"
-        case actions.OpenClient(client, host):
+        case actions.OpenClient(client, host) | actions.OpenClientAt(client, host):
             return f"you connect to {host}" if client.startswith(PROMPT) else f"{client} connects to {host}"
+        case actions.FailHandshake(client, reason):
+            return f"{client.removeprefix(PROMPT).strip()}: {reason}"
         case actions.CloseClient(client):
             return f"close {client}"
         case actions.SendCommand(client, argv):

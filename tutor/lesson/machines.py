@@ -11,6 +11,7 @@ written, and `appendfsync` says what a cut would have taken from the append-only
 """
 
 import contextlib
+import functools
 import os
 import random
 import re
@@ -39,6 +40,7 @@ from tutor.prompt.replies import INCOMPLETE
 Reply = Any
 Place = tuple[str, int] | str  # host and port, or the path of a Unix socket
 CONF = "redis.conf"
+TLS_PORT = 6380  # the one beside the plain port that a lesson's server can listen on, where it is a real one
 START_SECONDS = 20.0
 SENTINELS_MEET_SECONDS = 5.0  # after which real Sentinels know each other and all replicas
 LINK_SECONDS = 3.0  # within which a replica that can reach its master has done so
@@ -223,9 +225,12 @@ class RealMachine:
         self.name, self.address, self.sentinel = name, spec.address, spec.sentinel
         self.folder = base / name
         self.folder.mkdir()
-        self._log = base / f"{name}.log"
+        self._log, self._socket = base / f"{name}.log", base / f"{name}.sock"
         self.program, self.ports = program, ports  # the lesson's ports → those of loopback
         self.port = ports[spec.port]
+        self.spec_port = spec.port
+        self.listens: dict[int, None] = {spec.port: None}  # ports of the lesson
+        self._plain = True  # whether the server accepts connections without TLS
         self.others = others  # the lesson's addresses → those of loopback
         self.real = others[spec.address]
         # Where the learner's terminals come in, whatever `bind` says about the other machines.
@@ -268,7 +273,7 @@ class RealMachine:
         binds = re.findall(rb"^bind +(.*)$", conf.read_bytes(), re.M)
         public = not binds or b"*" in binds[-1].split() or self.real.encode() in binds[-1]
         addresses = dict.fromkeys([self.door, self.real] if public else [self.door])
-        options = ["--port", str(self.port), "--bind", *addresses, "--bind-source-addr", self.real]
+        options = [*self._listen(conf.read_bytes()), "--bind", *addresses, "--bind-source-addr", self.real]
         options += ["--dir", str(self.folder), "--logfile", str(self._log)]
         options += ["--sentinel"] if self.sentinel else ["--enable-debug-command", "yes"]
         self._process = subprocess.Popen(
@@ -285,7 +290,7 @@ class RealMachine:
                 said = self._process.stderr.read().decode(errors="replace").strip()
                 raise HostError(said or "the server ended at once")
             try:
-                look = Connection.tcp(self.door, self.port, timeout=5)
+                look = self._connection()
             except LinkError:
                 time.sleep(0.01)  # a foreign program: there is nothing to wait on
                 continue
@@ -302,6 +307,28 @@ class RealMachine:
             look.close()
             time.sleep(0.01)
         raise HostError(f"{self.program} does not answer")
+
+    def _listen(self, conf: bytes) -> list[str]:
+        """Return the options for the ports that a configuration names; other ports are refused by the system.
+
+        To a server that accepts only TLS, the tutor itself connects on a Unix socket.
+        """
+        found = {name: int(port) for name, port in re.findall(rb"^(port|tls-port) +(\d+) *$", conf, re.M)}
+        self._plain = found.get(b"port") != 0
+        options = ["--port", str(self.port) if self._plain else "0"]
+        self.listens = {self.spec_port: None} if self._plain else {}
+        if secured := found.get(b"tls-port"):
+            options += ["--tls-port", str(self.ports.get(secured, secured))]
+            self.listens[secured] = None
+        if not self._plain:
+            options += ["--unixsocket", str(self._socket)]
+        return options
+
+    def _connection(self) -> Connection:
+        """Return a connection of the tutor's own. Raises LinkError."""
+        if self._plain:
+            return Connection.tcp(self.door, self.port, timeout=5)
+        return Connection.unix(str(self._socket), timeout=5)
 
     def _sizes(self) -> dict[str, int]:
         return {
@@ -368,7 +395,7 @@ class RealMachine:
                     self._look.call(b"SELECT", db)
                 except LinkError:  # a Sentinel that reconfigures a server ends the connections of its clients
                     self._look.close()
-                    self._look = Connection.tcp(self.door, self.port, timeout=5)
+                    self._look = self._connection()
                     self._log_in(self._look)
                     self._look.call(b"SELECT", db)
             return translated(self._look.call(*argv), self.outward)
@@ -385,7 +412,7 @@ class RealMachine:
         if port not in self.ports:
             return None
         if host in ("127.0.0.1", "localhost", self.address):
-            return (self.door, self.port) if self.ports[port] == self.port else None
+            return (self.door, self.ports[port]) if port in self.listens else None
         return (self.others[host], self.ports[port]) if host in self.others else None
 
     def files(self) -> dict[str, int]:
@@ -633,8 +660,8 @@ class SimulatedMachines(Machines):
 
     def _reach(self, address: str, port: int) -> Place | None:
         for machine in self.machines.values():
-            if machine.address == address and port == self.specs[machine.name].port and machine.running:
-                return self.world.socket_path(machine.name)
+            if machine.address == address and self.world.listens(machine.name, port):
+                return self.world.socket_path(machine.name, port)
         return None
 
     def _heard(self, told: tuple[str, Any] | Recovered) -> None:
@@ -716,7 +743,8 @@ class RealMachines(Machines):
         }
         first = _common_port(list(real.values()))
         second = next(port for _ in range(50) if (port := _common_port(list(real.values()))) != first)
-        ports = {SERVER_PORT: first, SENTINEL_PORT: second}
+        third = next(port for _ in range(50) if (port := _common_port(list(real.values()))) not in (first, second))
+        ports = {SERVER_PORT: first, SENTINEL_PORT: second, TLS_PORT: third}
         self.machines: Mapping[str, RealMachine] = {
             name: RealMachine(name, spec, base, program, ports, real) for name, spec in self.specs.items()
         }
@@ -772,10 +800,23 @@ def listens_to_others(machine: Machine) -> bool:
     return bool({"*", "0.0.0.0", machine.address, f"-{machine.address}"} & set(bound))
 
 
-def can_be_real(lesson: Lesson) -> bool:
-    """Tell whether a lesson's machines can run real servers here: addresses of their own need Linux's loopback."""
+def can_be_real(lesson: Lesson, program: str) -> bool:
+    """Tell whether a lesson's machines can run a real server here.
+
+    Addresses of their own need Linux's loopback, and TLS a server that was built with it.
+    """
     alone = all(spec.address == "127.0.0.1" for spec in lesson.front.servers.values())
-    return alone or sys.platform.startswith("linux")
+    tasks = [task for step in lesson.steps for task in step.tasks]
+    secured = any("tls-port" in line for task in tasks for line in task.solution)
+    return (alone or sys.platform.startswith("linux")) and (not secured or has_tls(program))
+
+
+@functools.cache
+def has_tls(program: str) -> bool:
+    """Return whether a real server was built with TLS: it then ends because the certificate is missing."""
+    options = ["--port", "0", "--tls-port", str(TLS_PORT)]
+    done = subprocess.run([program, *options], capture_output=True, timeout=START_SECONDS, cwd=tempfile.gettempdir())
+    return b"No tls-cert-file" in done.stdout
 
 
 def _common_port(addresses: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from tutor.cluster.options import BadOptionError, ClusterOptions
 from tutor.lesson import benchmark, check_aof, cluster_cli, packages, typed
 from tutor.lesson.machines import Machines, Place, RealMachine, SimulatedMachine, listens_to_others
 from tutor.lesson.model import SERVER_PORT
+from tutor.lesson.openssl import Openssl, OpensslError
 from tutor.lesson.printed import printed
 from tutor.lesson_server.parent import HostError
 from tutor.prompt.words import LINE, shorten
@@ -49,10 +51,14 @@ OF_PACKAGE = (
     "redis-check-aof",
 )  # there when Redis is installed
 # redis-cli's options that neither reach another file or server nor run forever; those with a value first.
-CLI_VALUES = ("-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples")
+CLI_VALUES = (
+    "-a", "-n", "-r", "-i", "--user", "--pass", "-d", "-D", "--pattern", "--count", "--memkeys-samples", "--sni",
+    "--tls-ciphers",
+)  # fmt: skip
+CLI_FILES = ("--cacert", "--cert", "--key")  # of the machine
 CLI_FLAGS = (
     "-x", "-2", "-3", "-e", "--raw", "--no-raw", "--json", "--quoted-json", "--csv", "--bigkeys", "--memkeys",
-    "--hotkeys", "--scan", "--pipe", "-v", "--version", "--no-auth-warning", "--quoted-input",
+    "--hotkeys", "--scan", "--pipe", "-v", "--version", "--no-auth-warning", "--quoted-input", "--tls", "--insecure",
 )  # fmt: skip
 SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
 HELP = """\
@@ -63,7 +69,7 @@ This is the lesson's small shell, on a machine of the lesson. It knows:
   systemctl start|stop|restart|status redis-server      pkill -9 redis-server      pull-the-plug
   redis-cli [OPTIONS] COMMAND      printf TEXT | nc HOST PORT      redis-tutor explain FILE      sleep SECONDS
   redis-benchmark [-h HOST] [-c CLIENTS] [-n REQUESTS] [-P NUMBER] [-r KEYS] [-d BYTES] [-t TESTS | COMMAND] [-q]
-  redis-check-aof [--fix] FILE
+  redis-check-aof [--fix] FILE      openssl req|x509|verify OPTIONS (openssl help lists them)
   COMMAND | head, tail, grep, wc      COMMAND > FILE      COMMAND; COMMAND      redis-server -v
 The server's files are here (and in /var/lib/redis), its log is redis-server.log. /home/ubuntu is a folder of yours.
 On a Sentinel's machine the server is redis-sentinel: sentinel.conf, redis-sentinel.log, redis-cli -p 26379.
@@ -72,6 +78,7 @@ COMMANDS = (
     "ls", "cat", "head", "tail", "wc", "xxd", "grep", "cp", "mv", "rm", "scp", "echo", "printf", "truncate", "sudo",
     "systemctl", "pkill", "pull-the-plug", "redis-cli", "redis-server", "nc", "redis-tutor", "sleep", "help", "pwd",
     "hostname", "sed", "tee", "curl", "gpg", "apt-get", "redis-benchmark", "redis-check-aof",
+    "openssl",
 )  # fmt: skip
 
 
@@ -244,7 +251,7 @@ class Shell:
             "scp": self._scp, "truncate": self._truncate, "systemctl": self._systemctl, "pkill": self._pkill,
             "redis-cli": self._redis_cli, "nc": self._nc, "redis-tutor": self._tutor, "sleep": self._sleep,
             "sed": self._sed, "tee": self._tee, "gpg": self._gpg, "apt-get": self._apt, "apt": self._apt,
-            "redis-benchmark": self._benchmark, "redis-check-aof": self._check_aof,
+            "redis-benchmark": self._benchmark, "redis-check-aof": self._check_aof, "openssl": self._openssl,
         }  # fmt: skip
         if name == "help":
             return HELP
@@ -549,7 +556,7 @@ class Shell:
         return found
 
     def _redis_cli(self, words: list[str], given: str | None) -> str:
-        host, port, rest = "127.0.0.1", str(SERVER_PORT), []
+        host, port, rest, files = "127.0.0.1", str(SERVER_PORT), list[str](), dict[str, str]()
         todo = list(words)
         cluster, follow = ClusterOptions(), False
         while todo and (todo[0].startswith("-") or cluster.name):
@@ -567,11 +574,15 @@ class Shell:
                 port = todo.pop(0)
             elif word in CLI_VALUES and todo:
                 rest += [word, todo.pop(0)]
+            elif word in CLI_FILES and todo:
+                files[word] = todo.pop(0)
             elif word in CLI_FLAGS:
                 rest.append(word)
             else:
                 raise _Failed(f"redis-cli: this small shell does not take {word}")
         if cluster.name:
+            if files or "--tls" in rest:
+                raise _Failed("redis-cli: in this small shell, --cluster does not go with TLS")
             pairs = dict(pairwise(rest))
             cluster.user = pairs.get("--user")
             cluster.password = pairs.get("-a") or pairs.get("--pass")
@@ -580,7 +591,7 @@ class Shell:
         if not todo and not any(word in alone for word in rest) and given is None:
             raise _Failed("(For the prompt of redis-cli, use its terminal. Here, add a command.)")
         place = self._address(host, port)
-        if todo and not rest and todo[0].lower() not in LONG_COMMANDS and not todo[0].isdigit():
+        if todo and not rest and not files and todo[0].lower() not in LONG_COMMANDS and not todo[0].isdigit():
             return self._call(place, todo, follow)
         if follow:
             raise _Failed("redis-cli: in this small shell, -c goes with a single command and no other options")
@@ -588,24 +599,48 @@ class Shell:
             rest.append("--no-raw")  # as on a terminal
         command = [sys.executable, "-m", "tutor", "cli"]
         command += ["-s", place, *rest] if isinstance(place, str) else ["-h", place[0], "-p", str(place[1]), *rest]
-        command += [self.machine.inward(word.encode()).decode() for word in todo]
         environment = dict(os.environ)
         root = Path(__file__).resolve().parent.parent.parent
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), environment.get("PYTHONPATH"))))
-        try:
-            done = subprocess.run(
-                command,
-                input=(given or "").encode(errors="surrogateescape"),
-                capture_output=True,
-                timeout=CLI_SECONDS,
-                env=environment,
-                cwd="/",
-            )
-        except subprocess.TimeoutExpired as error:
-            raise _Failed("(stopped after ten seconds)") from error
+        with tempfile.TemporaryDirectory(prefix="redis-tutor-") as folder:
+            command += self._copied(files, folder)
+            command += [self.machine.inward(word.encode()).decode() for word in todo]
+            try:
+                done = subprocess.run(
+                    command,
+                    input=(given or "").encode(errors="surrogateescape"),
+                    capture_output=True,
+                    timeout=CLI_SECONDS,
+                    env=environment,
+                    cwd="/",
+                )
+            except subprocess.TimeoutExpired as error:
+                raise _Failed("(stopped after ten seconds)") from error
         out = self.machine.outward(done.stderr + done.stdout).decode(errors="replace")
         real = place if isinstance(place, str) else f"{place[0]}:{place[1]}"
         return out.replace(real, f"{host}:{port}").replace("redis-tutor cli", "redis-cli")
+
+    def _copied(self, files: dict[str, str], folder: str) -> list[str]:
+        """Return options of redis-cli that name copies of files in a folder; a missing file stays missing."""
+        options: list[str] = []
+        for option, name in files.items():
+            data, copy = self._data(self._path(name, "redis-cli")), os.path.join(folder, option)
+            if data is not None:
+                Path(copy).write_bytes(data)
+            options += [option, copy]
+        return options
+
+    def _openssl(self, words: list[str], given: str | None) -> str:
+        def write(name: str, data: bytes) -> None:
+            try:
+                self._put(self._path(name, "openssl"), data)
+            except OSError as error:
+                raise _Failed(f'Can\'t open "{name}" for writing, {error.strerror}') from error
+
+        try:
+            return Openssl(lambda name: self._data(self._path(name, "openssl")), write).run(words)
+        except OpensslError as error:
+            raise _Failed(str(error)) from error
 
     def _reach(self, host: str, port: str) -> Place:
         """Return where a server is. Raises LinkError."""

@@ -403,9 +403,14 @@ class WorldServer(HostProcess):
         told = {"machines": machines, "sockets": self._own.name, "journal": JOURNAL}
         return ["world", str(self._seed or 0), json.dumps(told)]
 
-    def socket_path(self, machine: str) -> str:
-        """Return the path of the socket on which other programs reach a machine's server."""
-        return os.path.join(self._own.name, machine)
+    def socket_path(self, machine: str, port: int = 0) -> str:
+        """Return the path of the socket on which other programs reach a machine's server, by default at its main port."""
+        main = not port or self._machines[machine].address.endswith(f":{port}")
+        return os.path.join(self._own.name, machine if main else f"{machine}:{port}")
+
+    def listens(self, machine: str, port: int) -> bool:
+        """Return whether a machine's server listens on a port."""
+        return bool(self._ask("listens", machine, port))
 
     def connect(self, machine: str, name: str) -> socket.socket:
         """Open a connection for a terminal, known as `name` in the world; an undo restores its state and keeps it.

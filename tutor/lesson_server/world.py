@@ -6,6 +6,9 @@ follows the wall clock; ten minutes after the last input it stops. Where a lesso
 it. Other programs, such as the shell's redis-cli, connect to the Unix socket of a machine, or to a port of 127.0.0.1
 if the lesson asks for one. Each connection is a client, too. Servers see these clients at 127.0.0.1.
 
+A port with TLS does real handshakes here, with the certificate that its server has loaded from its simulated disk.
+The bytes in the world, and in its history, are those that TLS protects.
+
 While a script is busy, terminals are served at its pauses, so that SCRIPT KILL works at once, and an undo ends the
 process: the next one is back at the place.
 
@@ -20,16 +23,22 @@ import json
 import os
 import selectors
 import socket
+import ssl
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.config import Config
+from engine.config.tls import TlsError
 from engine.inspection import inspect
+from engine.live.tls import TlsBytes, make_context
 from engine.observe.events import CommandExecuted
 from engine.protocol.resp import encode2
 from engine.simulation import actions
 from engine.simulation.actions import Action, ActionError
+from engine.simulation.certificates import LoadedTls
 from engine.simulation.history import History
 from engine.simulation.host import Host
 from engine.simulation.network import DOWN
@@ -49,7 +58,7 @@ REPLICAS_MEET_US = 1_000_000  # in lessons with Sentinels, before these start: t
 SENTINELS_MEET_US = 5_000_000  # and after that, each other
 BUSY_LOOK_S = 0.02  # between two looks at the sockets while a script is busy
 AHEAD_US = 1_000_000  # by which the virtual time may be ahead of the wall clock's
-ALWAYS = ("ping", "mark", "is_running")  # calls that are answered even while a script is busy
+ALWAYS = ("ping", "mark", "is_running", "listens")  # calls that are answered even while a script is busy
 END_US = 15_000_000  # within which a server ends that was told to
 CHECKPOINTS_MAX = 60
 LEVELS = ".-*#"
@@ -66,6 +75,14 @@ class Wire:
     terminal: bool
     client_id: int = 0  # as the server numbers it
     unsent: bytearray = field(default_factory=bytearray)
+    tls: TlsBytes | None = None  # if the port expects TLS: the world of the server sees what it protects
+
+    def take(self, data: bytes) -> None:
+        """Add to what is to be sent."""
+        if self.tls is not None:
+            self.tls.send(data)
+            data = self.tls.taken()
+        self.unsent += data
 
 
 class HostedWorld:
@@ -86,6 +103,9 @@ class HostedWorld:
         self.open = True
         self.listeners: set[Any] = set()
         self.doors: dict[str, socket.socket] = {}  # the listeners on ports, by machine
+        self.sockets: str = told["sockets"]  # the folder of the machines' sockets
+        self.side_doors: dict[tuple[str, int], socket.socket] = {}  # for a server's other ports, such as that of TLS
+        self.contexts: dict[str, tuple[LoadedTls, ssl.SSLContext]] = {}  # by machine
         self.heard = 0  # events that were looked at
         self.touched_us = 0  # when the last input was
         self.within = False  # a step of the world, in which a script is busy
@@ -108,7 +128,7 @@ class HostedWorld:
                     self.do(actions.CloseClient(name))
         self.selector.register(channel, selectors.EVENT_READ, self._control)
         for name in self.specs:
-            self._listen(name, f"{told['sockets']}/{name}")
+            self._listen(name, self._port(name), name)
         self._open_doors()
 
     # --- history ------------------------------------------------------------------------------------------------
@@ -298,7 +318,7 @@ class HostedWorld:
             data = event.data[:SHOWN_BYTES]
             self.outbox.note((wire.host, Bytes(event.at_us, wire.client_id, to_server, data, len(event.data))))
         if not to_server:
-            wire.unsent += event.data
+            wire.take(event.data)
             self._flush(event.target)
 
     def _restart(self, event: Exited) -> bool:
@@ -324,24 +344,43 @@ class HostedWorld:
 
     # --- clients ------------------------------------------------------------------------------------------------
 
-    def _listen(self, name: str, path: str) -> None:
+    def _port(self, name: str) -> int:
+        return int(self.specs[name].address.rpartition(":")[2])
+
+    def _listen(self, name: str, port: int, file: str) -> socket.socket:
+        path = f"{self.sockets}/{file}"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         os.chmod(path, 0o600)
-        self._accept_at(listener, name)
+        return self._accept_at(listener, name, port)
 
     def _open_doors(self) -> None:
-        """Listen on the port of each machine that has one, while its server runs: connections are refused then."""
+        """Listen for each machine that has a port here, and for its other ports, while its server does."""
+        wanted: dict[tuple[str, int], None] = {}
         for name, spec in self.specs.items():
-            runs = self._host(name).state != DOWN
+            host = self._host(name)
+            runs = host.state != DOWN
             if spec.port and runs and name not in self.doors:
                 self.doors[name] = self._listen_outside(name, spec.port)
             elif not runs and (door := self.doors.pop(name, None)) is not None:
-                self.listeners.discard(door)
-                self.selector.unregister(door)
-                door.close()
+                self._close_door(door)
+            wanted |= {
+                (name, port): None
+                for port, kind in host.listening.items()
+                if runs and kind != "bus" and port != self._port(name)
+            }
+        for name, port in wanted:
+            if (name, port) not in self.side_doors:
+                self.side_doors[name, port] = self._listen(name, port, f"{name}:{port}")
+        for name, port in [key for key in self.side_doors if key not in wanted]:
+            self._close_door(self.side_doors.pop((name, port)))
+
+    def _close_door(self, door: socket.socket) -> None:
+        self.listeners.discard(door)
+        self.selector.unregister(door)
+        door.close()
 
     def _listen_outside(self, name: str, port: int) -> socket.socket:
         listener = socket.socket()
@@ -350,35 +389,79 @@ class HostedWorld:
             listener.bind(("127.0.0.1", port))
         except OSError as error:
             raise RuntimeError(f"port {port} for {name}: {error.strerror}") from error
-        self._accept_at(listener, name)
-        return listener
+        return self._accept_at(listener, name, self._port(name))
 
-    def _accept_at(self, listener: socket.socket, name: str) -> None:
+    def _accept_at(self, listener: socket.socket, name: str, port: int) -> socket.socket:
         listener.listen(64)
         listener.setblocking(False)
         self.listeners.add(listener)
-        self.selector.register(listener, selectors.EVENT_READ, lambda: self._stranger(listener, name))
+        self.selector.register(listener, selectors.EVENT_READ, lambda: self._stranger(listener, name, port))
+        return listener
 
-    def _stranger(self, listener: socket.socket, host: str) -> None:
+    def _stranger(self, listener: socket.socket, host: str, port: int) -> None:
         with contextlib.suppress(OSError):
             sock, _ = listener.accept()
             self.strangers += 1
-            self._connect(f"program {self.strangers}", host, sock, terminal=False)
+            self._connect(f"program {self.strangers}", host, port, sock, terminal=False)
 
-    def _connect(self, name: str, host: str, sock: socket.socket, terminal: bool) -> int:
+    def _connect(self, name: str, host: str, port: int, sock: socket.socket, terminal: bool) -> int:
         """Make a socket a client's; returns the client's number at the server, 0 when it is refused."""
         sock.setblocking(False)
         self.catch_up()
         if name in self.wires:
             self._leave(name)
-        client = self.history.world.clients.get(name)
-        self.wires[name] = wire = Wire(sock, host, terminal)
+        self.wires[name] = Wire(sock, host, terminal)
         self.restarted.discard(name)
         self.selector.register(sock, selectors.EVENT_READ, lambda: self._read(name))
+        return self._open_client(name, port)
+
+    def _open_client(self, name: str, port: int) -> int:
+        """Connect a client in the world, if it is not connected yet; returns its number as above."""
+        wire, client = self.wires[name], self.history.world.clients.get(name)
+        machine = self._host(wire.host)
         if client is None or not client.connection:
-            self.do(actions.OpenClient(name, host, "127.0.0.1"))
+            opens = actions.OpenClientAt(name, wire.host, "127.0.0.1", port)
+            self.do(opens if port != machine.port else actions.OpenClient(name, wire.host, "127.0.0.1"))
             self.run_until(self.history.world.now_us + ANSWER_US)
-        return self._number(name, wire)
+        number = self._number(name, wire)
+        wire.tls = None
+        if number and machine.node is not None and machine.node.clients[number].kind == "tls":
+            try:
+                wire.tls = TlsBytes(self._context(wire.host))
+            except OSError as error:  # OpenSSL does not accept what the simulated server has
+                self._fail_handshake(name, str(error))
+                return 0
+        return number
+
+    def _context(self, name: str) -> ssl.SSLContext:
+        """Return the context for what a server has loaded from the simulated disk. Raises TlsError."""
+        loaded, kept = self._host(name).tls, self.contexts.get(name)
+        assert loaded is not None
+        if kept is not None and kept[0] == loaded:
+            return kept[1]
+        with tempfile.TemporaryDirectory(prefix="redis-tutor-") as folder:  # OpenSSL reads only real files
+            config = Config()
+            for attribute, value in loaded.settings.items():
+                setattr(config, attribute, value)
+            for attribute, data in loaded.files.items():
+                path = os.path.join(folder, attribute)
+                with open(path, "xb") as file:
+                    file.write(data)
+                setattr(config, attribute, path)
+            context = make_context(config, server=True)
+        self.contexts[name] = loaded, context
+        return context
+
+    def _fail_handshake(self, name: str, reason: str) -> None:
+        """End a connection whose handshake fails, and have the server log the reason."""
+        wire = self.wires[name]
+        if wire.tls is not None:
+            wire.unsent += wire.tls.taken()
+            self._flush(name)
+        self._drop(name)
+        with contextlib.suppress(ActionError):
+            self.do(actions.FailHandshake(name, reason))
+            self.run_until(self.history.world.now_us + ANSWER_US)
 
     def _number(self, name: str, wire: Wire) -> int:
         world = self.history.world
@@ -397,8 +480,10 @@ class HostedWorld:
         wire = self.wires.get(name)
         if wire is None:
             return
+        # Bytes that are not TLS stay unread, and the end of the connection is a reset, as at a real server.
+        flags = socket.MSG_PEEK if wire.tls is not None and not wire.tls.established else 0
         try:
-            data = wire.socket.recv(1 << 18)
+            data = wire.socket.recv(1 << 18, flags)
         except BlockingIOError:
             return
         except OSError:
@@ -406,6 +491,19 @@ class HostedWorld:
         self.catch_up()
         if name not in self.wires:
             return
+        if data and wire.tls is not None:
+            try:
+                plain = wire.tls.received(data)
+            except TlsError as error:
+                self._fail_handshake(name, str(error))
+                return
+            if flags:
+                wire.socket.recv(len(data))
+            wire.take(b"")
+            self._flush(name)
+            if not plain:
+                return
+            data = plain
         if data:
             self._act(actions.RawBytes(name, data), name)
         else:
@@ -427,6 +525,9 @@ class HostedWorld:
         """End a connection from the world's side, once everything is sent."""
         wire = self.wires.get(name)
         if wire is not None:
+            if wire.tls is not None:
+                wire.tls.end()
+                wire.take(b"")
             with contextlib.suppress(OSError):
                 wire.socket.setblocking(True)
                 wire.socket.settimeout(1)
@@ -462,15 +563,13 @@ class HostedWorld:
             wire.unsent.clear()
             client = self.history.world.clients.get(name)
             if not wire.terminal:
+                wire.take(encode2(WENT_BACK))
                 with contextlib.suppress(OSError):
-                    wire.socket.send(encode2(WENT_BACK))
+                    wire.socket.send(wire.unsent)
                 self._drop(name)
-            elif client is None or not client.connection:
+            else:
                 with contextlib.suppress(ActionError):
-                    self.do(actions.OpenClient(name, wire.host, "127.0.0.1"))
-                    self.run_until(self.history.world.now_us + ANSWER_US)
-        for name, wire in list(self.wires.items()):
-            self._number(name, wire)
+                    self._open_client(name, self._port(wire.host))
         for name, client in list(self.history.world.clients.items()):
             if client.connection and name not in self.wires and name.startswith("program "):
                 with contextlib.suppress(ActionError):
@@ -503,7 +602,7 @@ class HostedWorld:
 
     def do_adopt(self, host: str, name: str, descriptor: int) -> int:
         """Take the connection of a terminal; returns the client's number, 0 when it was refused."""
-        return self._connect(name, host, socket.socket(fileno=descriptor), terminal=True)
+        return self._connect(name, host, self._port(host), socket.socket(fileno=descriptor), terminal=True)
 
     def do_inspect_all(self, host: str, requests: list[tuple[list[bytes], int]]) -> list[Any]:
         """Look several times at one moment."""
@@ -549,6 +648,10 @@ class HostedWorld:
     def do_is_running(self, host: str) -> bool:
         """Tell whether a server runs."""
         return self._host(host).state != DOWN
+
+    def do_listens(self, host: str, port: int) -> bool:
+        """Tell whether a server listens on a port."""
+        return self._host(host).listening.get(port, "bus") != "bus"
 
     def do_start(self, host: str) -> str:
         """Start a server; returns what is wrong if it does not run then."""
