@@ -404,7 +404,7 @@ class WorldServer(HostProcess):
         return ["world", str(self._seed or 0), json.dumps(told)]
 
     def socket_path(self, machine: str, port: int = 0) -> str:
-        """Return the path of the socket on which other programs reach a machine's server, by default at its main port."""
+        """Return the path of the socket on which other programs reach a server, by default at its main port."""
         main = not port or self._machines[machine].address.endswith(f":{port}")
         return os.path.join(self._own.name, machine if main else f"{machine}:{port}")
 
