@@ -40,6 +40,7 @@ __all__ = ["FreePlay", "LaboratoryScreen", "LearnerApp", "LessonController", "Le
 
 CHANNEL = 3  # the descriptor
 END_SECONDS = 5.0
+AGAIN_SECONDS = 0.02
 
 installed_course()  # read once, before the hub forks
 
@@ -51,6 +52,7 @@ class LearnerApp(TutorApp):
 
     def __init__(self, course: ReportingCourse, outbox: LearnerOutbox, lesson: str | None = None) -> None:
         super().__init__(lesson, course)
+        self.class_course = course
         self._outbox = outbox
         self._wants_help = False
 
@@ -69,6 +71,8 @@ class LearnerApp(TutorApp):
 
     def hear(self, message: dict[str, Any]) -> None:
         """Take a message of the hub, in any thread."""
+        if "stops" in message:
+            self.class_course.stops = {str(key): int(step) for key, step in message["stops"].items()}
         if self._running_loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has just ended
                 self._running_loop.call_soon_threadsafe(self._take, message)
@@ -82,8 +86,10 @@ class LearnerApp(TutorApp):
             self._wants_help = bool(message["help"])
 
     def _repaint(self) -> None:
-        """Draw the whole screen on a terminal that shows nothing of it."""
-        if self._screen_stack:
+        """Draw the whole screen on a terminal that shows nothing of it: not in the middle of a batch of updates."""
+        if self._batch_count:
+            self.set_timer(AGAIN_SECONDS, self._repaint)
+        elif self._screen_stack:
             self._display(self.screen, self.screen._compositor.render_update(full=True))
 
 

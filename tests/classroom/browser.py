@@ -82,7 +82,9 @@ class Page:
         self.socket: aiohttp.ClientWebSocketResponse | None = None
         self.bytes = 0
         self.frame = asyncio.Event()
-        self.on_message: Callable[[aiohttp.WSMessage], None] | None = None
+        self.messages = 0  # in both directions
+        self.cut_after = 0  # the message after which the connection is lost
+        self.was_cut = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Page":
@@ -99,7 +101,9 @@ class Page:
         self.socket = await self.browser.session.ws_connect(url, max_msg_size=0)
         self._reader = asyncio.create_task(self._read(self.socket))
         await self.tell({"page": self.id, "size": self.size})
-        await self.until(lambda: "hello" in self.told or "refused" in self.told, "hello")
+        await self.until(lambda: self.told.keys() & {"hello", "refused", "closed"}, "hello")
+        if "closed" in self.told and "hello" not in self.told and "refused" not in self.told:
+            raise ConnectionError("the connection was lost at once")
         if self.session not in ("", self.told.get("hello")):  # what was typed belongs to the screen of an earlier one
             self.sent, self.waiting = 0, []
         self.session = self.told.get("hello", "")
@@ -125,14 +129,30 @@ class Page:
                 if "got" in said:
                     self.waiting = [each for each in self.waiting if each["i"] > said["got"]]
             self.frame.set()
-            if self.on_message is not None:
-                self.on_message(message)
+            self._count()
         self.told["closed"] = True
         self.frame.set()
 
     async def tell(self, message: dict[str, Any]) -> None:
         if self.socket is not None and not self.socket.closed:
-            await self.socket.send_json(message)
+            try:
+                await self.socket.send_json(message)
+            except ConnectionError:
+                return
+            self._count()
+
+    def _count(self) -> None:
+        """Count a message, and lose the connection after the one that was chosen."""
+        self.messages += 1
+        if self.messages == self.cut_after and self.socket is not None:
+            self.socket._conn.transport.abort()  # nothing more is sent, not even a goodbye
+            self.was_cut.set()
+
+    async def stay_connected(self) -> None:
+        """Connect again when the connection is lost, as the page does."""
+        await self.was_cut.wait()
+        await self.cut()
+        await self.connect()
 
     async def type(self, text: str) -> None:
         """Type; kept until the hub has taken it."""

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,9 @@ LEARNER_DAYS = 120
 TEACHER_HOURS = 16
 NAME_MAX = 40  # characters
 LEARNERS_MAX = 2000
+TEACHER = 0  # whose terminal has this number
+TEXT_MAX = 300  # characters of a question and of each answer
+OPTIONS_MAX = 8
 AGAIN_SECONDS = 1.0  # between attempts to store
 LOOK_SECONDS = 5.0  # between looks at what is used
 FIRST_MB = 90  # what a learner is expected to use until it is known
@@ -69,6 +72,16 @@ class UnsavedRecords:
     terminals: dict[tuple[int, str], ClassTerminal | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ClassQuestion:
+    """A question of the teacher's to the whole class. `shown`: all see how it was answered."""
+
+    id: int
+    text: str
+    options: list[str]
+    shown: bool = False
+
+
 class Hub:
     """One class."""
 
@@ -84,6 +97,9 @@ class Hub:
         self.trouble = ""  # why records cannot be stored
         self.changed = asyncio.Event()  # something for the board
         self.version = 0
+        self.stops: dict[str, int] = {}  # by lesson: the step (index) that the class does not leave now
+        self.question: ClassQuestion | None = None  # the teacher's, which is asked now
+        self.following = False  # whether learners see the teacher's terminal
         self._salt = ""
         self._tokens: dict[str, Token] = {}
         self._numbers: dict[tuple[int, str], int] = {}  # the last record taken, stored or pending
@@ -116,6 +132,9 @@ class Hub:
         self._salt = await self._setting("salt", lambda: secrets.token_hex(16))
         self.join_code = await self._setting("join_code", lambda: new_code(JOIN_LENGTH))
         self.is_open = bool(await self._setting("open", lambda: True))
+        self.stops = await self._setting("stops", dict)
+        if asked := await self._setting("question", dict):
+            self.question = ClassQuestion(**asked)
         self.learners = {each.id: each for each in await self._of(self.store.learners())}
         for digest, (kind, learner, ends) in (await self._of(self.store.tokens())).items():
             self._tokens[digest] = Token(kind, learner, ends)
@@ -332,6 +351,7 @@ class Hub:
         except OSError as error:
             raise ClassRefusal(f"The tutor cannot be started: {error}") from error
         self.terminals[learner] = terminal
+        terminal.tell({"stops": self.stops})
         self.news()
         return terminal
 
@@ -356,6 +376,84 @@ class Hub:
             if learners is None or number in learners:
                 terminal.tell({"say": text})
 
+    # -- what the teacher does with all
+
+    async def stop_at(self, lesson: str, step: int | None) -> None:
+        """Have nobody go beyond a step of a lesson; None: let them go on."""
+        stops = {key: at for key, at in self.stops.items() if key != lesson}
+        if step is not None:
+            stops[lesson] = step
+        await self._of(self.store.set("stops", stops))
+        self.stops = stops
+        for terminal in self.terminals.values():
+            terminal.tell({"stops": stops})
+        self.news()
+
+    async def ask(self, text: str, options: list[str]) -> None:
+        """Ask all learners a question with options. Raises ClassRefusal."""
+        options = list(dict.fromkeys(" ".join(each.split())[:TEXT_MAX] for each in options if each.strip()))
+        text = " ".join(text.split())[:TEXT_MAX]
+        if not text or not 2 <= len(options) <= OPTIONS_MAX:
+            raise ClassRefusal(f"A question needs a text and 2 to {OPTIONS_MAX} answers.")
+        await self._set_question(ClassQuestion(time.time_ns() // 1_000_000, text, options))
+
+    async def show_answers(self) -> None:
+        """Show all learners how the question was answered; it takes no more answers."""
+        if self.question is not None:
+            await self._set_question(replace(self.question, shown=True))
+
+    async def end_question(self) -> None:
+        """Take the question away."""
+        await self._set_question(None)
+
+    async def _set_question(self, question: "ClassQuestion | None") -> None:
+        await self._of(self.store.set("question", asdict(question) if question is not None else {}))
+        self.question = question
+        for number, terminal in self.terminals.items():
+            terminal.tell_viewers({"question": self.question_for(number)})
+        self.news()
+
+    def question_for(self, learner: int) -> dict[str, Any] | None:
+        """Return the question as a learner sees it: with what they answered, and all answers once they are shown."""
+        if self.question is None:
+            return None
+        work = self.board.learners.get(learner)
+        seen = {"id": self.question.id, "text": self.question.text, "options": self.question.options}
+        seen["answer"] = work.answers.get(self.question.id, "") if work is not None else ""
+        return seen | ({"counts": self.counts()} if self.question.shown else {})
+
+    def counts(self) -> list[int]:
+        """Return how often each option was chosen."""
+        if self.question is None:
+            return []
+        said = [work.answers.get(self.question.id) for work in self.board.learners.values()]
+        return [said.count(option) for option in self.question.options]
+
+    async def answer(self, learner: int, question: int, option: int) -> None:
+        """Take a learner's answer to the question. Raises StoreError."""
+        asked = self.question
+        if asked is None or asked.id != question or asked.shown or not 0 <= option < len(asked.options):
+            return
+        key = (learner, "hub")
+        record = {"n": self._numbers.get(key, 0) + 1, "at": time.time_ns() // 1_000_000}
+        await self.take(learner, "hub", [record | {"question": question, "answer": asked.options[option]}])
+        if (terminal := self.terminals.get(learner)) is not None:
+            terminal.tell_viewers({"question": self.question_for(learner)})
+
+    async def follow(self, is_on: bool) -> None:
+        """Have all learners see the teacher's terminal, or not. Raises ClassRefusal."""
+        if is_on:
+            await self.terminal(TEACHER)
+        self.following = is_on
+        for number, terminal in self.terminals.items():
+            if number != TEACHER:
+                terminal.tell_viewers({"follow": is_on})
+        if not is_on and (own := self.terminals.get(TEACHER)) is not None:
+            for viewer in list(own.viewers):
+                if not viewer.types:
+                    viewer.close()
+        self.news()
+
     def help_seen(self, learner: int) -> None:
         """Take a learner's call for help as answered."""
         terminal = self.terminals.get(learner)
@@ -369,7 +467,7 @@ class Hub:
         """Have the teacher look at a learner's screen; the learner is told. Raises ClassRefusal."""
         terminal = self.terminals.get(learner)
         if terminal is None:
-            raise ClassRefusal("This learner's tutor is not open.")
+            raise ClassRefusal("This tutor is not open.")
         terminal.attach(viewer)
         self.tell_looked_at(terminal)
         return terminal

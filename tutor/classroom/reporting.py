@@ -25,6 +25,7 @@ from tutor.lesson.progress import Progress
 
 if TYPE_CHECKING:
     from tutor.lesson.catalogue import Catalogue
+    from tutor.lesson.controller import LessonController
     from tutor.lesson.front_end import Controller
 
 NOT_IN_A_CLASS = "Real servers cannot be opened from a class: the tutor runs on the teacher's computer."
@@ -93,6 +94,28 @@ class ReportedProgress(Progress):
         return both
 
 
+def stoppable(course: "ReportingCourse") -> "type[LessonController]":
+    """Return the controller of lessons in a class: it goes no further than the teacher lets it."""
+    from tutor.lesson import messages as m
+    from tutor.lesson.controller import LessonController
+
+    class ClassController(LessonController):
+        """A lesson whose steps the teacher can close."""
+
+        async def act(self, action: str) -> None:
+            """See `LessonController`."""
+            word, _, step = action.partition(" ")
+            stop, now = course.stops.get(self.lesson.key), self._session.state.step
+            if stop is not None and (
+                (word == "next" and now >= stop) or (word in ("go", "visit") and step.isdigit() and int(step) > stop)
+            ):
+                self._post(m.Notice(f"The teacher has stopped the class at step {stop + 1}. It will go on soon."))
+                return
+            await super().act(action)
+
+    return ClassController
+
+
 class ReportingCourse(InstalledCourse):
     """The course of a learner of a class. `lessons` are those of the class; empty: all."""
 
@@ -100,6 +123,7 @@ class ReportingCourse(InstalledCourse):
         super().__init__()
         self._outbox = outbox
         self._lessons = lessons
+        self.stops: dict[str, int] = {}  # by lesson: the step (index) that nobody leaves now
 
     def _course(self) -> "Catalogue":
         whole = super()._course()
@@ -122,14 +146,12 @@ class ReportingCourse(InstalledCourse):
 
     def controller(self, lesson: str, server: str = "") -> "Controller":
         """Return the controller of a lesson of the class. Raises LookupError, ValueError."""
-        from tutor.lesson.controller import LessonController
-
         if server:
             raise ValueError(NOT_IN_A_CLASS)
         course = self._course()
         opened = course.find(lesson)
         journal = ReportedJournal(opened.key, opened.digest, self._outbox)
-        return LessonController(opened, course, self._progress(), self._lines(), journal=journal)
+        return stoppable(self)(opened, course, self._progress(), self._lines(), journal=journal)
 
     def connected(self, where: str) -> "Controller":
         """Real servers are closed in a class. Raises ValueError."""

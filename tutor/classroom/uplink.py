@@ -4,6 +4,8 @@
     to the tutor  {"saved": n, "outbox": ID}          records up to n are on the hub's disk
                   {"repaint": true}                   a browser was connected: draw the whole screen
                   {"say": text}                       a line from the teacher
+                  {"stops": {lesson: step}}           steps that the class does not leave at the moment
+                  {"help": false}                     the call for help was answered
 
 When the hub is gone, the connection ends, and so does the tutor.
 """

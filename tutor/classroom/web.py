@@ -16,6 +16,7 @@ import json
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ import segno
 from aiohttp import WSMsgType, web
 
 from tutor.classroom.codes import grouped
-from tutor.classroom.hub import LEARNER_DAYS, TEACHER_HOURS, ClassRefusal, Hub, Token, read_name
+from tutor.classroom.hub import LEARNER_DAYS, TEACHER, TEACHER_HOURS, ClassRefusal, Hub, Token, read_name
 from tutor.classroom.store import StoreError
 from tutor.classroom.terminals import ClassTerminal, Viewer
 
@@ -85,6 +86,9 @@ class ClassServer:
                 web.post("/board/do", self._do),
                 web.get("/board/look/{learner:[0-9]+}", self._look_page),
                 web.get("/board/screen/{learner:[0-9]+}", self._screen),
+                web.get("/board/terminal", self._own_page),
+                web.get("/board/socket", self._own_socket),
+                web.get("/follow", self._follow),
                 web.post("/records", self._records),
             ]
         )
@@ -262,7 +266,25 @@ class ClassServer:
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         """Serve a learner's own terminal."""
+        return await self._own_terminal(request, self._learner(request))
+
+    async def _own_socket(self, request: web.Request) -> web.StreamResponse:
+        """Serve the teacher's own terminal."""
+        self._teacher(request)
+        return await self._own_terminal(request, TEACHER)
+
+    async def _follow(self, request: web.Request) -> web.StreamResponse:
+        """Serve the teacher's terminal to a learner, who only looks."""
         learner = self._learner(request)
+        if not self.hub.following:
+            raise ClassRefusal("The teacher shows nothing at the moment.")
+        return await self._shown_terminal(request, TEACHER, learner)
+
+    async def _own_page(self, request: web.Request) -> web.StreamResponse:
+        self._teacher(request)
+        return page("own.html")
+
+    async def _own_terminal(self, request: web.Request, learner: int) -> web.StreamResponse:
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=LARGEST_MESSAGE, compress=False)
         self._add_headers(request, socket)
         await socket.prepare(request)
@@ -282,12 +304,16 @@ class ClassServer:
         """Serve a learner's terminal to the teacher, who only looks."""
         self._teacher(request)
         learner = int(request.match_info["learner"])
+        return await self._shown_terminal(request, learner, learner)
+
+    async def _shown_terminal(self, request: web.Request, number: int, learner: int) -> web.StreamResponse:
+        """Serve a terminal to somebody who only looks."""
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=LARGEST_MESSAGE, compress=False)
         self._add_headers(request, socket)
         await socket.prepare(request)
         viewer = Viewer(types=False)
         try:
-            terminal = self.hub.look(learner, viewer)
+            terminal = self.hub.look(number, viewer)
         except ClassRefusal as reason:
             await socket.send_json({"refused": str(reason)})
             await socket.close()
@@ -318,6 +344,8 @@ class ClassServer:
                             "size": terminal.size,
                             "saved": self.hub.saved.get(learner, 0),
                             "trouble": bool(self.hub.trouble),
+                            "question": self.hub.question_for(learner),
+                            "follow": self.hub.following and terminal is not self.hub.terminals.get(TEACHER),
                         }
                     )
                     if viewer.types:
@@ -338,9 +366,11 @@ class ClassServer:
                     if got < number:
                         break  # the program does not read; the page sends it again when it has connected again
                     viewer.tell({"got": got})
+                elif "question" in said:
+                    await self.hub.answer(learner, int(said["question"]), int(said["option"]))
                 elif "size" in said:
                     terminal.resize(*map(int, said["size"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, StoreError):
             pass
         finally:
             terminal.detach(viewer)
@@ -419,6 +449,9 @@ class ClassServer:
             "address": self.addresses()[0],
             "used_mb": round(self.hub.used_mb),
             "trouble": self.hub.trouble,
+            "stops": self.hub.stops,
+            "following": self.hub.following,
+            "question": asdict(self.hub.question) | {"counts": self.hub.counts()} if self.hub.question else None,
         }
         return digest
 
@@ -482,6 +515,17 @@ class ClassServer:
                 said = {"code": grouped(await self.hub.new_resume_code(learner))}
             case "rename" if learner:
                 await self.hub.rename(learner, str(body["name"]))
+            case "stop":
+                step = body.get("step")
+                await self.hub.stop_at(str(body["lesson"]), int(step) if step is not None else None)
+            case "ask":
+                await self.hub.ask(str(body["text"]), list(map(str, body["options"])))
+            case "show answers":
+                await self.hub.show_answers()
+            case "end question":
+                await self.hub.end_question()
+            case "follow":
+                await self.hub.follow(bool(body["on"]))
             case "helped" if learner:
                 self.hub.help_seen(learner)
             case "forget" if learner:

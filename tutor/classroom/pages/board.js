@@ -91,16 +91,7 @@ function drawPredictions() {
   at("predictions").replaceChildren(...digest.predictions.map((prediction) => {
     const part = element("div");
     part.append(element("h3", `Step ${prediction.step + 1}: ${prediction.question}`));
-    const histogram = element("div", undefined, "histogram");
-    const most = Math.max(1, ...prediction.answers.map(([, count]) => count));
-    for (const [text, count] of prediction.answers) {
-      const label = element("span", text, at("right").checked && text === prediction.right ? "right" : "");
-      const bar = element("meter");
-      bar.max = most;
-      bar.value = count;
-      bar.setAttribute("aria-label", text);
-      histogram.append(label, bar, element("span", String(count)));
-    }
+    const histogram = histogramOf(prediction.answers, at("right").checked ? prediction.right : null);
     if (!prediction.answers.length) histogram.append(element("span", "No answers yet", "muted"));
     part.append(histogram);
     return part;
@@ -140,8 +131,50 @@ function draw() {
   drawTasks();
   drawPredictions();
   drawGroups();
+  drawQuestion();
+  drawStop();
+  at("following").hidden = !digest.following;
   document.title = `redis-tutor: ${contents.class}`;
   if (digest.learners.some((each) => !(each.id in names))) loadNames();
+}
+
+function histogramOf(answers, right) {
+  const histogram = element("div", undefined, "histogram");
+  const most = Math.max(1, ...answers.map(([, count]) => count));
+  for (const [text, count] of answers) {
+    const bar = element("meter");
+    bar.max = most;
+    bar.value = count;
+    bar.setAttribute("aria-label", text);
+    histogram.append(element("span", text, text === right ? "right" : ""), bar, element("span", String(count)));
+  }
+  return histogram;
+}
+
+function drawQuestion() {
+  const question = digest.question;
+  at("asked-part").hidden = !question;
+  at("question-part").hidden = Boolean(question);
+  if (!question) return;
+  at("asked").textContent = question.text;
+  at("asked-answers").replaceChildren(histogramOf(question.options.map((text, number) => [text, question.counts[number]])));
+  at("show-button").disabled = question.shown;
+}
+
+function drawStop() {
+  const lesson = lessonOf(digest.lesson);
+  const stop = digest.stops[digest.lesson];
+  at("stop-button").textContent = stop === undefined ? "Stop there" : "Let all go on";
+  at("stopped").textContent = stop === undefined ? "" : `Nobody goes beyond step ${stop + 1} of this lesson.`;
+  at("stop-step").disabled = stop !== undefined;
+  if (lesson && at("stop-step").dataset.lesson !== lesson.key) {
+    at("stop-step").dataset.lesson = lesson.key;
+    at("stop-step").replaceChildren(...lesson.steps.map((title, step) => {
+      const option = element("option", `${step + 1} ${title}`);
+      option.value = step;
+      return option;
+    }));
+  }
 }
 
 async function loadNames() {
@@ -211,6 +244,20 @@ at("add-form").addEventListener("submit", async (event) => {
     alert(`${said.name}: ${said.code}`);
   }
 });
+at("ask-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const options = at("answers").value.split("\n").filter((each) => each.trim());
+  if (await request("/board/do", {action: "ask", text: at("ask").value, options})) {
+    at("ask").value = "";
+    at("answers").value = "";
+  }
+});
+at("show-button").addEventListener("click", () => request("/board/do", {action: "show answers"}));
+at("end-button").addEventListener("click", () => request("/board/do", {action: "end question"}));
+at("stop-button").addEventListener("click", () => request("/board/do", {
+  action: "stop", lesson: digest.lesson,
+  step: digest.stops[digest.lesson] === undefined ? Number(at("stop-step").value) : null,
+}));
 at("code-button").addEventListener("click", () => request("/board/do", {action: "new code"}));
 at("open-button").addEventListener("click", () => request("/board/do", {action: "open", open: !digest.code}));
 at("picture-button").addEventListener("click", () => {

@@ -3,6 +3,7 @@
 
 class ClassTerminal {
   constructor(place, path, types) {
+    this.place = place;
     this.path = path;
     this.types = types;
     this.page = Array.from(crypto.getRandomValues(new Uint8Array(8)), (each) => each.toString(16).padStart(2, "0")).join("");
@@ -51,7 +52,7 @@ class ClassTerminal {
       else this.term.write(new Uint8Array(event.data));
     };
     socket.onclose = () => {
-      if (this.socket !== socket) return;
+      if (this.socket !== socket) return;  // it was closed here
       this.socket = null;
       if (this.ended) return;
       this.say("cover", "The connection is lost. What you type is sent when it is back.");
@@ -73,10 +74,10 @@ class ClassTerminal {
       this.session = message.hello;
       this.say("cover", "");
       for (const each of this.waiting) this.tell(each);
-      if (!this.types) this.term.resize(...message.size);
+      if (!this.types) this.show(...message.size);
     }
     if ("size" in message && (message.size[0] !== this.term.cols || message.size[1] !== this.term.rows)) {
-      this.term.resize(...message.size);
+      this.show(...message.size);
     }
     if ("ended" in message) this.ended = true;
     for (const [name, value] of Object.entries(message)) this.say(name, value);
@@ -105,7 +106,24 @@ class ClassTerminal {
     this.tell(message);
   }
 
+  close() {
+    this.ended = true;
+    const socket = this.socket;
+    this.socket = null;
+    if (socket) socket.close();
+    this.term.dispose();
+  }
+
+  show(columns, rows) {
+    this.term.resize(columns, rows);
+    if (!this.types) {  // somebody else's screen: as large as it fits
+      const room = this.place.getBoundingClientRect();
+      this.term.options.fontSize = Math.max(6, Math.floor(Math.min(room.width / (columns * 0.605), room.height / (rows * 1.2))));
+    }
+  }
+
   resize() {
+    if (!this.place.offsetWidth) return;  // another screen is shown
     this.fit.fit();
     this.tell({size: [this.term.cols, this.term.rows]});
   }

@@ -77,3 +77,51 @@ at("leave").addEventListener("click", async () => {
   await fetch("/leave", {method: "POST"});
   location.assign("/");
 });
+
+// The teacher's question: its answers are counted on the board.
+terminal.on.question = (question) => {
+  at("question").hidden = !question;
+  if (!question) return;
+  at("asked").textContent = question.text;
+  at("options").replaceChildren(...question.options.map((text, option) => {
+    const button = document.createElement("button");
+    const mine = question.answer === text;
+    button.textContent = (mine ? "\u2713 " : "") + text + (question.counts ? `: ${question.counts[option]}` : "");
+    button.setAttribute("aria-pressed", String(mine));
+    button.disabled = Boolean(question.counts);
+    button.addEventListener("click", () => {
+      terminal.tell({question: question.id, option});
+      terminal.term.focus();
+    });
+    return button;
+  }));
+  terminal.resize();
+};
+
+// The teacher's screen, while it is shown to all; the learner's own goes on behind it.
+let shown = null;
+function follow(is) {
+  if (is && !shown) {
+    at("follow").hidden = false;
+    shown = new ClassTerminal(at("follow"), "/follow", false);
+    shown.on.ended = () => follow(false);
+    shown.on.refused = () => follow(false);
+    window.followed = shown;
+  } else if (!is && shown) {
+    shown.close();
+    shown = null;
+    at("follow").replaceChildren();
+  }
+  at("follow").hidden = at("follow-bar").hidden = !shown;
+  at("terminal").hidden = Boolean(shown);
+  if (!shown) {
+    terminal.resize();
+    terminal.term.focus();
+  }
+}
+terminal.on.follow = (is) => {
+  at("follow-button").hidden = !is;
+  follow(is);
+};
+at("own-screen").addEventListener("click", () => follow(false));
+at("follow-button").addEventListener("click", () => follow(true));

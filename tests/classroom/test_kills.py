@@ -1,0 +1,17 @@
+"""A few kills of the hub under load; `python -m tests.classroom.kills` does it two hundred times."""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.classroom.conftest import ServedClass
+from tests.classroom.kills import run
+from tests.share import EVERYTHING
+
+pytestmark = pytest.mark.long
+
+
+def test_nothing_confirmed_is_lost_or_doubled(own_class: ServedClass) -> None:
+    own_class.begin()
+    assert asyncio.run(run(own_class, 20 if EVERYTHING else 2, 3, random.Random(5))) > 0
