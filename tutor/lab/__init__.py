@@ -20,6 +20,7 @@ sequence_diagram  messages as arrows between machines
 console           what was typed at a node, as redis-cli shows it
 shown_log         the log as it is shown: heartbeats folded, a filter
 finding           what can be sought: decisions, failures, messages, offsets, words
+topology          the cluster as a drawing
 naming            what is said of a name that is not known
 keeping           files of sessions, notes, and their list
 recipe            the seed and the actions as text

@@ -23,12 +23,13 @@ class Drawn(Static):
     rows: list[Text] | None = None
 
     class Clicked(Message):
-        """A row was clicked: which, counted from the first that is shown."""
+        """A row was clicked: which, counted from the first that is shown, and in which column."""
 
-        def __init__(self, drawn: "Drawn", row: int) -> None:
+        def __init__(self, drawn: "Drawn", row: int, column: int = 0) -> None:
             super().__init__()
             self.drawn = drawn
             self.row = row
+            self.column = column
 
         @property
         def control(self) -> "Drawn":
@@ -45,4 +46,4 @@ class Drawn(Static):
         """Tell which row it was."""
         offset = event.get_content_offset(self)
         if offset is not None:
-            self.post_message(self.Clicked(self, offset.y))
+            self.post_message(self.Clicked(self, offset.y, offset.x))

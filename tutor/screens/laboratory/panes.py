@@ -18,6 +18,7 @@ from tutor.lab.sequence_diagram import Lanes
 from tutor.lab.session import LabSession
 from tutor.screens.laboratory.data import DataPane
 from tutor.screens.laboratory.pane import Pane
+from tutor.screens.laboratory.topology import TopologyPane
 from tutor.screens.laboratory.view import LabView
 from tutor.widgets.drawn import Drawn
 
@@ -27,9 +28,12 @@ TITLES = {
     "detail": "Bytes and reasons",
     "story": "Scenario",
     "data": "Data",
+    "topology": "Topology",
 }
 PANES = tuple(TITLES)
+UPPER = ("cluster", "topology")  # they share a place where the screen is not tall
 LOWER = ("detail", "data")  # they share a place
+TALL = 36  # rows of the screen
 SCROLL_LINES = 3
 
 
@@ -120,7 +124,10 @@ class MessagesPane(Vertical, Pane):
         """Draw as many rows as there is room for, the chosen one among them."""
         log, history = view.session.shown, view.session.history
         narrow = self.screen.has_class("-narrow")
+        spaced = self.screen.has_class("-presenting")
         height = max(3, (self.size.height or self.screen.size.height) - 1)
+        if spaced:
+            height = max(2, height // 2)
         at, count = view.row, log.count
         self._count = count
         first = self.first = max(0, min(max(self.first, at - height + 1), at, count - height))
@@ -132,14 +139,17 @@ class MessagesPane(Vertical, Pane):
         rows: list[Text] = [[(lanes.heading(), "strong")]]
         for number, (row, time) in enumerate(zip(shown, times, strict=True), start=first):
             rows.append(lanes.draw(row, time, number == at, log.what(number)))
+            if spaced:
+                rows.append([(lanes.gap(), "dim")])
         self.border_title = TITLES["messages"] + (f"  filter: {log.filter.text}" if log.filter.text else "")
         self.query_one(Drawn).draw(rows, layout=False)
 
     @on(Drawn.Clicked)
     def _clicked(self, event: Drawn.Clicked) -> None:
         event.stop()
-        if 0 < event.row <= self._count - self.first:
-            self.post_message(self.EventChosen(self.first + event.row - 1))
+        row = (event.row + 1) // 2 if self.screen.has_class("-presenting") else event.row
+        if 0 < row <= self._count - self.first:
+            self.post_message(self.EventChosen(self.first + row - 1))
 
 
 class DetailPane(VerticalScroll, Pane, can_focus=False):
@@ -210,12 +220,12 @@ def story(view: LabView) -> list[Text]:
 
 
 class LaboratoryPanes(Horizontal):
-    """The four panes, or where there is little room one of them; the current one's title is marked.
+    """The panes, or where there is little room one of them; the current one's title is marked.
 
     They share what is chosen: an event and a node, which each of them marks.
     """
 
-    LEFT: ClassVar = ("cluster", "story")
+    LEFT: ClassVar = ("cluster", "topology", "story")
 
     class Chosen(Message):
         """Another event, node or pane was chosen; `node` is a node's name, if it was one."""
@@ -228,13 +238,15 @@ class LaboratoryPanes(Horizontal):
         super().__init__()
         self._session = session
         self.current = PANES[0]
-        self.lower = LOWER[0]  # which of them is in sight
+        self.upper = UPPER[0]  # which of them is in sight
+        self.lower = LOWER[0]
         self.event = -1  # a row of the event log; -1: the last
         self._node = next(iter(session.world.hosts), "")
 
     def compose(self) -> ComposeResult:
         """Lay them out."""
         with Vertical(id="left"):
+            yield TopologyPane()
             yield ClusterPane()
             yield StoryPane()
         with Vertical(id="right"):
@@ -249,17 +261,24 @@ class LaboratoryPanes(Horizontal):
 
     def show_view(self, view: LabView) -> None:
         """Draw all panes."""
-        narrow = self.screen.has_class("-narrow")
+        narrow, presenting = self.screen.has_class("-narrow"), self.screen.has_class("-presenting")
+        low = self.screen.size.height < TALL
         for name in PANES:
             pane = self.query_one(f"#{name}")
-            hidden = name != self.current if narrow else name in LOWER and name != self.lower
+            if presenting:
+                hidden = name not in ("topology",) if narrow else name not in ("topology", "messages")
+            elif narrow:
+                hidden = name != self.current
+            else:
+                hidden = (name in LOWER and name != self.lower) or (low and name in UPPER and name != self.upper)
             pane.set_class(hidden, "-hidden")
             pane.set_class(name == self.current, "-current")
             others = [TITLES[each] for each in PANES[PANES.index(name) + 1 :] + PANES[: PANES.index(name)]]
             pane.border_subtitle = "⇥ " + " · ".join(others) if narrow else ""
-        self.query_one("#left").set_class(narrow and self.current not in self.LEFT, "-hidden")
-        self.query_one("#right").set_class(narrow and self.current in self.LEFT, "-hidden")
-        for kind in (ClusterPane, MessagesPane, DetailPane, DataPane, StoryPane):
+        current = "topology" if presenting else self.current
+        self.query_one("#left").set_class(narrow and current not in self.LEFT, "-hidden")
+        self.query_one("#right").set_class(narrow and current in self.LEFT, "-hidden")
+        for kind in (TopologyPane, ClusterPane, MessagesPane, DetailPane, DataPane, StoryPane):
             self.query_one(kind).show_view(view)
 
     # -- what is chosen
@@ -273,7 +292,9 @@ class LaboratoryPanes(Horizontal):
     @property
     def node(self) -> str:
         """The chosen node."""
-        if self._node not in self._session.world.hosts:  # before the first event there is none
+        if (
+            self._node not in self._session.world.hosts and self._session.world.hosts
+        ):  # before the first event there is none
             self._node = next(iter(self._session.world.hosts), self._node)
         return self._node
 
@@ -293,7 +314,8 @@ class LaboratoryPanes(Horizontal):
         self.choose_event(message.row)
 
     @on(ClusterPane.NodeChosen)
-    def _node_clicked(self, message: ClusterPane.NodeChosen) -> None:
+    @on(TopologyPane.NodeChosen)
+    def _node_clicked(self, message: ClusterPane.NodeChosen | TopologyPane.NodeChosen) -> None:
         message.stop()
         self.choose_node(message.node)
 
@@ -318,6 +340,7 @@ class LaboratoryPanes(Horizontal):
         """Make a pane the current one."""
         self.current = name
         self.lower = name if name in LOWER else self.lower
+        self.upper = name if name in UPPER else self.upper
         self.post_message(self.Chosen())
 
     def next_pane(self, by: int = 1) -> None:

@@ -61,6 +61,11 @@ For each replica, the cluster shows how many bytes of its history it is *behind*
 acknowledged to its master (it does so once a second). ▷, ◁ and ▲ mark where the chosen message goes. **l** opens the
 lesson that the scenario belongs to.
 
+**g** draws the cluster (a tall screen always does): `╔═╗` a master, `┌─┐` a replica, `╭─╮` a Sentinel; `━▶` a stream
+of writes, `╌✂╌` a silent link, `╌½╌` a half-open one, `≈` a slow one; `●` a message on its way, `◆` one that has just
+come.
+**F5** begins a presentation: few panes and a caption; **PgDn** and **PgUp** go on and back, **b** blanks the screen.
+
 **v** shows the data: the keys of all nodes side by side, and every acknowledged write with the nodes that have it, in
 memory or on disk. A write is *lost* when no master has it any more; **x** goes to the moment at which that happened.
 **^S** saves all of it under a name, and **t** writes a note about this moment; the list of scenarios opens what was
@@ -101,12 +106,15 @@ class LaboratoryScreen(TutorScreen[None]):
             for control in CONTROLS
             if control.key
         ),
-        Binding("b", "travel('next_branch')", "branch", id="lab.branch"),
+        Binding("b", "branch", "branch", id="lab.branch"),
         Binding("equals_sign", "compare", "compare", key_display="=", id="lab.compare"),
         Binding("plus", "player('faster', 1)", "faster", key_display="+", id="lab.faster"),
         Binding("minus", "player('faster', -1)", "slower", key_display="-", id="lab.slower"),
         Binding("v", "data", "data", id="lab.data"),
         Binding("x", "loss", "loss", id="lab.loss"),
+        Binding("g", "topology", "topology", id="lab.topology"),
+        Binding("f5", "present", "present", show=False, id="lab.present"),
+        Binding("full_stop", "blank", "blank", show=False, id="lab.blank"),
         Binding("slash", "prompt('find ')", "find", key_display="/", id="lab.find"),
         Binding("right_square_bracket", "seek", "next found", key_display="]", id="lab.seek"),
         Binding(
@@ -125,8 +133,8 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("shift+down", "panes('scroll_current', 1)", "scroll down", show=False),
         Binding("shift+left", "travel('event_before')", "one event back", show=False),
         Binding("shift+right", "travel('event_after')", "one event forward", show=False),
-        Binding("pageup", "travel('step_before')", "previous step", show=False),
-        Binding("pagedown", "travel('step_after')", "next step", show=False),
+        Binding("pageup", "page(-1)", "previous step", show=False),
+        Binding("pagedown", "page(1)", "next step", show=False),
         Binding("home", "travel('first')", "first", show=False),
         Binding("end", "travel('last')", "last", show=False),
         Binding("escape", "leave", "leave", id="lab.leave"),
@@ -139,7 +147,15 @@ class LaboratoryScreen(TutorScreen[None]):
     LaboratoryScreen Static { text-wrap: wrap; }
     LaboratoryScreen #messages-text { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     LaboratoryScreen #left { width: 42%; }
+    LaboratoryScreen #topology { height: 1fr; }
+    LaboratoryScreen #topology-text { height: 1fr; text-wrap: nowrap; }
     LaboratoryScreen #cluster { height: 1fr; }
+    LaboratoryScreen.-presenting HeaderBar, LaboratoryScreen.-presenting KeyBar { display: none; }
+    LaboratoryScreen.-presenting #left { width: 45%; }
+    LaboratoryScreen.-presenting .pane { padding: 1 2; }
+    LaboratoryScreen.-presenting #say { display: block; height: 6; padding: 1 4; text-style: bold; }
+    LaboratoryScreen.-presenting.-narrow #left { width: 100%; }
+    LaboratoryScreen.-presenting.-blank LaboratoryPanes, LaboratoryScreen.-presenting.-blank #say { display: none; }
     LaboratoryScreen #backlog { height: auto; margin-top: 1; }
     LaboratoryScreen #writes { height: auto; }
     LaboratoryScreen #story { height: 11; }
@@ -226,6 +242,8 @@ class LaboratoryScreen(TutorScreen[None]):
             pane = TITLES[self.panes.current]
             told = f"Scroll the pane {pane}, or move on in it (⇧{'↑' if by < 0 else '↓'})"
             yield SystemCommand(f"Scroll {way}", told, partial(self.panes.scroll_current, by))
+        yield SystemCommand("Topology", "Draw the cluster, or describe it again (g)", self.action_topology)
+        yield SystemCommand("Present", "Few panes, wide spacing and a caption (F5)", self.action_present)
         yield SystemCommand("Play by event", "Play events at a pace, or time at a speed (z)",
                             partial(self.action_player, "change_mode"))  # fmt: skip
         for kind in (DECISION, FAILURE):
@@ -333,6 +351,46 @@ class LaboratoryScreen(TutorScreen[None]):
         for text in wrong:
             self.notify(text, title="Different from the scenario", severity="warning", markup=False)
         self.changed()
+
+    def action_topology(self) -> None:
+        """Draw the cluster, or describe it again."""
+        self.panes.choose_pane("cluster" if self.panes.upper == "topology" else "topology")
+
+    def action_branch(self) -> None:
+        """Go to the next branch; in a presentation the key makes the screen blank."""
+        if self.has_class("-presenting"):
+            self.action_blank()
+        else:
+            self.action_travel("next_branch")
+
+    # -- presenting
+
+    def action_present(self) -> None:
+        """Begin or end a presentation: few panes, wide spacing, a caption, and the keys of a remote control."""
+        self.toggle_class("-presenting")
+        self.remove_class("-blank")
+        if self.has_class("-presenting"):
+            self.notify(
+                "PgDn and PgUp go on and back, b or . blanks the screen, Esc ends the presentation.", timeout=4
+            )
+        self.refresh_bindings()
+        self.draw()
+        self.call_after_refresh(self.draw)
+
+    def action_blank(self) -> None:
+        """Show nothing in a presentation, or all of it again."""
+        if self.has_class("-presenting"):
+            self.toggle_class("-blank")
+
+    def action_page(self, by: int) -> None:
+        """Go to where the next step ends or began, or the one before; a presentation goes on with the scenario."""
+        session = self.session
+        if by < 0:
+            self.action_travel("step_before")
+        elif self.has_class("-presenting") and not any(mark > session.history.place for mark in session.marks):
+            self.action_next()
+        else:
+            self.action_travel("step_after")
 
     def action_data(self) -> None:
         """Show the data, or the bytes and reasons again."""
@@ -513,6 +571,8 @@ class LaboratoryScreen(TutorScreen[None]):
         if self.player.seeking:
             self.player.stop()
             self.changed()
+        elif self.has_class("-presenting") and not self.prompt.active:
+            self.action_present()
         elif self.prompt.active:
             self.prompt.action_leave()
         else:
