@@ -7,6 +7,7 @@ must be in the store; at the end, the store and the outboxes must hold each lear
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import tempfile
@@ -85,7 +86,8 @@ def check_journals(served: ServedClass) -> None:
         bodies = [each.body for each in store.records(learner).result()]
         bodies += boxes[learner].after(store.last_numbers().result().get((learner, boxes[learner].id), 0))
         ((_, rows),) = runs_of(bodies)[LESSON].runs
-        assert rows == kept, f"learner {learner}: {len(rows)} rows are stored, the journal has {len(kept)}"
+        differ = [pair for pair in itertools.zip_longest(rows, kept) if pair[0] != pair[1]]
+        assert not differ, f"learner {learner}: stored, and in the journal: {differ[:3]}"
         lines = [row["line"] for row in rows if "line" in row]
         assert len(lines) == len(set(lines)), f"learner {learner}: a line is doubled"
     for box in boxes.values():

@@ -12,7 +12,6 @@ A record has the number and time of its outbox, and one of these:
 A journal's rows are the lesson itself: replayed on a fresh server, they give its result (`grading.py`).
 """
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ class ReportedJournal(LessonJournal):
     def __init__(self, lesson: str, digest: str, outbox: LearnerOutbox) -> None:
         self._outbox = outbox
         self._is_open = False  # what the constructor writes is reported as a whole
+        self._rewrites = 0
         super().__init__(lesson, digest=digest)
         self._is_open = True
         self._report_whole()
@@ -47,23 +47,15 @@ class ReportedJournal(LessonJournal):
             self._outbox.add(lesson=self._lesson, journal=header, rows=self.rows)
 
     def _add(self, row: Row) -> None:
+        rewrites = self._rewrites
         super()._add(row)
-        if self.writes and not self._held:
+        if self.writes and not self._held and self._rewrites == rewrites:
             self._outbox.add(lesson=self._lesson, row=row)
 
-    def shorten(self, entries: list[Row]) -> None:
-        """See `LessonJournal`."""
-        super().shorten(entries)
-        if not self._held:
-            self._report_whole()
-
-    @contextlib.contextmanager
-    def replay(self) -> Any:
-        """See `LessonJournal`. What the replay has changed is reported as a whole."""
-        before = list(self.rows)
-        with super().replay() as trail:
-            yield trail
-        if self.rows != before:
+    def _rewrite(self) -> None:
+        super()._rewrite()
+        if self._is_open:
+            self._rewrites += 1
             self._report_whole()
 
     def close(self) -> None:
