@@ -414,3 +414,76 @@ def test_a_learner_sees_commands_wait_except_for_replicas(line, learner, course)
     argv = line.encode().split()
     assert (skipped(argv, False, False), skipped(argv, False, True)) == (learner, course)
     assert skipped(argv, True, True) == course
+
+
+def in_laboratory(room):
+    """Return the history as the laboratory opens it: the time of the world stands still meanwhile."""
+    room.world.hold(True)
+    return History.decode(room.world.history())
+
+
+def test_time_stands_still_while_the_laboratory_is_open(room):
+    room.a.call("SET", "k", "1", "PX", "100000")
+    history = in_laboratory(room)
+    before = room.world.mark(), room.a.call("PTTL", "k")
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + 0.5, "half a second")
+    # Each call takes the world a few milliseconds of its own time, and the clock on the wall none.
+    assert before[1] - room.a.call("PTTL", "k") < 100
+    room.world.hold(False)
+    wait_until(lambda: before[1] - room.a.call("PTTL", "k") > 500, "time that goes on")
+    assert history.place <= before[0]
+
+
+def test_the_lesson_goes_on_from_a_branch(room):
+    room.a.call("SET", "k", "1")
+    place = room.world.mark()
+    room.a.call("SET", "k", "2")
+    history = in_laboratory(room)
+    history.goto(place)
+    history.do(actions.OpenClient("laboratory", "a"))
+    history.do(actions.SendCommand("laboratory", (b"SET", b"k", b"other")))
+    history.do(actions.Cut("a", "b", "silent"))
+    history.run(history.world.now_us + 1_000_000)
+    digest, lines = history.digest(), history.line_until_here()
+    left = room.world.continue_from(*lines)
+    assert left <= place
+    again = History.decode(room.world.history())
+    assert again.branch_name.startswith("undo ") and not again.warning
+    assert digest == History.decode(history.encode()).digest()
+    room.world.hold(False)
+    terminal = room.connect("a")
+    assert terminal.call("GET", "k") == b"other"
+    terminal.call("SET", "here", "1")
+    room.world.pass_time(1)
+    assert room.world.inspect_all("b", [([b"EXISTS", b"here"], 0)]) == [0], "the cut is kept"
+    pid = room.world.pid
+    os.kill(pid, signal.SIGKILL)
+    assert room.world.inspect_all("a", [([b"GET", b"k"], 0)]) == [b"other"], "the next process has repeated it"
+    terminal.close()
+
+
+def test_the_lesson_goes_on_from_an_earlier_moment(room):
+    room.a.call("SET", "k", "1")
+    place = room.world.mark()
+    room.a.call("SET", "k", "2")
+    history = in_laboratory(room)
+    history.goto(place)
+    room.world.continue_from(*history.line_until_here())
+    room.world.hold(False)
+    assert room.world.inspect_all("a", [([b"GET", b"k"], 0)]) == [b"1"]
+    assert room.a.call("GET", "k") == b"1"
+
+
+def test_a_branch_that_does_not_run_here_changes_nothing(room):
+    room.a.call("SET", "k", "1")
+    history = in_laboratory(room)
+    lines, end = history.line_until_here()
+    with pytest.raises(HostError, match="does not run the same"):
+        room.world.continue_from(lines, end | {"hash": "0" * 64})
+    impossible = {"steps": end["steps"], "at": end["at"], "do": "Crash", "with": ["nobody"]}
+    with pytest.raises(HostError, match="does not run the same"):
+        room.world.continue_from([*lines, impossible], end)
+    room.world.hold(False)
+    assert room.a.call("GET", "k") == b"1"
+    assert History.decode(room.world.history()).branch_name == "main"

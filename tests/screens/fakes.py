@@ -1,6 +1,7 @@
 """A controller without a server: a lesson of three steps over a dict, for tests and for looking at the screen."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tutor.lesson import messages as m
 from tutor.lesson.view import (
@@ -105,6 +106,12 @@ class FakeController:
 
     async def recording(self) -> bytes | None:
         return None
+
+    async def resume(self) -> None:
+        pass
+
+    async def continue_from(self, lines: list[dict[str, Any]], end: dict[str, Any]) -> None:
+        pass
 
     def completer(self, terminal: str) -> FakeCompleter:
         return FakeCompleter(self.lines)

@@ -9,7 +9,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from engine.inspection import inspect
-from tests.screens.driving import screen_text, type_line, until
+from tests.screens.driving import keys, screen_text, type_line, until
 from tests.share import share
 from tutor.app import TutorApp
 from tutor.lesson.controller import LessonController
@@ -376,6 +376,38 @@ async def test_the_laboratory_opens_the_learners_own_servers_with_their_history(
         await until(pilot, lambda: app.screen is screen, "the lesson")
         await enter(pilot, "GET mine")
         assert '"2"' in text_of(screen.terminals["redis01"])
+
+
+async def test_a_lesson_goes_on_from_a_branch_of_the_laboratory() -> None:
+    app = TutorApp("split-brain", None, Preferences())
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await lesson(pilot)
+        await enter(pilot, "SET mine 1")
+        await enter(pilot, "SET mine 2")
+        await pilot.press("f12")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog | LaboratoryScreen), "the choice")
+        if isinstance(app.screen, ChoiceDialog):
+            await pilot.press("enter")
+        laboratory = await until(
+            pilot, lambda: isinstance(app.screen, LaboratoryScreen) and app.screen, "the laboratory"
+        )
+        history = laboratory.session.history
+        while inspect(history.world.hosts["redis01"].node, [b"GET", b"mine"]) != b"1":
+            await pilot.press("left")
+        await pilot.press("colon", *keys("redis01> SET mine other"), "enter", "escape")
+        await until(pilot, lambda: len(history.branches) == 2, "the branch")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Continue the lesson from here" in screen_text(app), "the question")
+        await pilot.press("down", "down", "down", "enter")
+        await until(pilot, lambda: app.screen is screen, "the lesson")
+        terminal = screen.terminals["redis01"]
+        await until(pilot, lambda: "as you left them in the laboratory" in text_of(terminal), "that it goes on")
+        await enter(pilot, "GET mine")
+        assert '"other"' in text_of(terminal)
+        await pilot.press("f4")
+        await enter(pilot, "SET mine 4")
+        await enter(pilot, "GET mine")
+        assert '"4"' in text_of(terminal)
 
 
 async def test_a_newcomer_is_told_in_three_lines_until_the_first_key() -> None:

@@ -49,6 +49,7 @@ SCREEN_USAGE = {
     "find": "find WORDS | /PATTERN/",
     "filter": "filter [NODE | -NODE | decisions | messages | connections | actions | nodes | key=PATTERN | unfolded]",
     "event": "event NUMBER",
+    "to-lesson": "to-lesson",
     "export": "export FILE.(txt | svg | html | cast)",
 }
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

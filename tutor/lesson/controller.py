@@ -25,6 +25,7 @@ from tutor.lesson.journal import LessonJournal
 from tutor.lesson.lines import wants_command
 from tutor.lesson.machines import SimulatedMachines
 from tutor.lesson.multi_server import inspect_machine
+from tutor.lesson.own_machines import OwnMachines
 from tutor.lesson.printed import Said
 from tutor.lesson.progress import Progress, Taken
 from tutor.lesson.python_process import Ran, ran_in
@@ -149,7 +150,7 @@ class TerminalServer:
         """Nothing: the controller closes its server."""
 
 
-class LessonController(Sandbox):
+class LessonController(OwnMachines, Sandbox):
     """One lesson being taken."""
 
     session_class = session.Session
@@ -581,10 +582,6 @@ class LessonController(Sandbox):
             told = await asyncio.to_thread(bookmarks.add, self._progress, self.lesson, step, note)
         self._post(m.Notice(told))
         self._show_step()
-
-    async def recording(self) -> bytes | None:
-        """See `Controller`."""
-        return await asyncio.to_thread(self.machines.world.history) if self.machines is not None else None
 
     async def act(self, action: str) -> None:
         """Do what was asked for."""

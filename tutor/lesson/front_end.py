@@ -4,7 +4,7 @@ The course itself is read in a thread after the first frame: the program starts 
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tutor.lesson import messages as m
 from tutor.lesson.view import (
@@ -74,7 +74,16 @@ class Controller(Protocol):
     async def recording(self) -> bytes | None:
         """Return what has happened on the lesson's machines, as a file of the laboratory; None: there are none.
 
-        Raises HostError.
+        Their time stands still until `resume`. Raises HostError.
+        """
+
+    async def resume(self) -> None:
+        """Let the time of the machines go on from where it stands."""
+
+    async def continue_from(self, lines: list[dict[str, Any]], end: dict[str, Any]) -> None:
+        """Go on from a branch made in the laboratory: all of its actions, and its end, as lines of a file.
+
+        What the branch shares with the lesson's own history stays; an error is shown. Time goes on.
         """
 
     async def act(self, action: str) -> None:

@@ -39,6 +39,10 @@ class Moments(list[Moment]):
         if (moment := self.pending(terminal)) is not None:
             self.remove(moment)
 
+    def forget_after(self, place: int) -> None:
+        """Forget what came after a place: the servers are in another branch."""
+        self[:] = [each for each in self if each.place <= place]
+
     def take_back(self) -> Moment | None:
         """Remove and return the last moment whose line changed something or still runs, with all that followed it."""
         while self and self[-1].over and not self[-1].changed:

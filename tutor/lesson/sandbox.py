@@ -427,6 +427,12 @@ class Sandbox:
         """See `Controller`."""
         return None
 
+    async def resume(self) -> None:
+        """See `Controller`."""
+
+    async def continue_from(self, lines: list[dict[str, Any]], end: dict[str, Any]) -> None:
+        """See `Controller`."""
+
     async def act(self, action: str) -> None:
         """Do what was asked for."""
         if action == "undo":

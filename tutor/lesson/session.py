@@ -484,6 +484,13 @@ class Session:
             self.journal.cut(moment.entries)
         return self._told([WentBack(text, reopened)])
 
+    def go_on_from(self, leave: Callable[[], int]) -> list[Event]:
+        """Go on with servers that `leave` brings to another branch; it returns the place where that left this one."""
+        place = leave()
+        self._moments.forget_after(place)
+        self._starts = {at: (min(start[0], place), *start[1:]) for at, start in self._starts.items()}
+        return self._told([WentBack("The servers are as you left them in the laboratory.")])
+
     def clear_the_way(self) -> list[Event]:
         """Take back what was tried for the open task, if some of it may keep the solution from being right."""
         since = self.state.since

@@ -484,6 +484,20 @@ class WorldServer(HostProcess):
         """Return whether the connection of a terminal ended with its server, which was restarted by itself."""
         return bool(self._ask("restarted", name))
 
+    def hold(self, held: bool) -> None:
+        """Have the time of the machines stand still, or go on from where it stands."""
+        self._ask("hold", held)
+
+    def continue_from(self, lines: list[dict[str, Any]], end: dict[str, Any]) -> int:
+        """Go on from another branch: its actions and its end; returns the place where it leaves the present one.
+
+        Raises HostError if it does not run here as it did there; the machines are then as they were.
+        """
+        place: int = self._ask("continue_from", lines, end)
+        if place < 0:
+            raise HostError("That branch does not run the same here: the lesson's servers are as they were.")
+        return place
+
     def history(self) -> bytes:
         """Return all that has happened, as a file of the laboratory."""
         data: bytes = self._ask("history")

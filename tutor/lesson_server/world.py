@@ -39,7 +39,7 @@ from engine.protocol.resp import encode2
 from engine.simulation import actions
 from engine.simulation.actions import Action, ActionError
 from engine.simulation.certificates import LoadedTls
-from engine.simulation.history import History
+from engine.simulation.history import History, HistoryError
 from engine.simulation.host import Host
 from engine.simulation.network import DOWN
 from engine.simulation.trace import Delivered, Exited, Hungup, Logged, NodeEvent, Refused, TraceEvent
@@ -108,6 +108,7 @@ class HostedWorld:
         self.contexts: dict[str, tuple[LoadedTls, ssl.SSLContext]] = {}  # by machine
         self.heard = 0  # events that were looked at
         self.touched_us = 0  # when the last input was
+        self.held = False  # the virtual time stands still
         self.within = False  # a step of the world, in which a script is busy
         self.looked_s = 0.0  # when a busy script was interrupted for a look at the sockets
         self.calls: list[Any] = []  # of the tutor, to be answered after the step
@@ -193,6 +194,8 @@ class HostedWorld:
 
     def now_us(self) -> int:
         """Return the virtual time that the wall clock asks for: it stands still while the learner is away."""
+        if self.held:
+            return self.history.world.now_us
         return min(self.virtual_us + time.monotonic_ns() // 1000 - self.wall_us, self.touched_us + AWAY_US)
 
     def catch_up(self) -> None:
@@ -632,6 +635,44 @@ class HostedWorld:
             self.go_back(place)
         self.outbox.note(("", Undone(place, strangers)))
         return strangers
+
+    def do_hold(self, held: bool) -> None:
+        """Have the virtual time stand still, or go on from where it stands."""
+        if held and not self.held:
+            self.catch_up()
+        self.held = held
+        self.follow()
+
+    def do_continue_from(self, lines: list[dict[str, Any]], end: dict[str, Any]) -> int:
+        """Go on from a branch that has all of these actions; returns the place where it leaves the present one.
+
+        Where it does not run as it was recorded, nothing changes, and -1 is returned.
+        """
+        history, home = self.history, self.history.branch_name
+        common = 0
+        for mine, other in zip(history.branch_now.inputs, lines, strict=False):
+            if mine.as_line() != other:
+                break
+            common += 1
+        steps = lines[common]["steps"] if common < len(lines) else end["steps"]
+        places = history.branch_now.places
+        place = max((each.happened for each in places if each.inputs <= common and each.steps <= steps), default=0)
+        self._go_to(history, place)
+        try:
+            for line in (*lines[common:], end):
+                history.again(line)
+        except (HistoryError, ActionError):
+            history.switch(home)
+            return -1
+        self._line({"goto": place})
+        for line in (*lines[common:], end):
+            self._line(line)
+        self.heard = history.place
+        self.follow()
+        strangers = sum(not wire.terminal for wire in self.wires.values())
+        self._rejoin()
+        self.outbox.note(("", Undone(place, strangers)))
+        return place
 
     def do_pass_time(self, duration_us: int) -> None:
         """Let time pass at once."""

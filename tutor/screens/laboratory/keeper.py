@@ -108,8 +108,8 @@ class Keeper:
 
     # -- leaving
 
-    def ask(self, leave: Callable[[], object]) -> None:
-        """Leave, after a question if something was done that is not saved."""
+    def ask(self, leave: Callable[[], object], go_on: Callable[[], object] | None = None) -> None:
+        """Leave, after a question if something was done that is not saved; `go_on` takes it into the lesson."""
         if not self.session.worked:
             leave()
             return
@@ -120,8 +120,12 @@ class Keeper:
             elif choice == "leave":
                 self.session.worked = False
                 leave()
+            elif choice == "continue" and go_on is not None:
+                go_on()
 
         choices = [("stay", "Stay"), ("save", "Save and leave"), ("leave", "Leave without saving")]
+        if go_on is not None:
+            choices.append(("continue", "Continue the lesson from here"))
         text = "What you did here since it was last saved would be lost."
         self.screen.app.push_screen(ChoiceDialog("Leave the laboratory?", text, choices), chosen)
 

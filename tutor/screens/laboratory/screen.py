@@ -7,7 +7,7 @@ from the present place of the history alone. What can be typed: `tutor.lab.actio
 import asyncio
 from collections.abc import Iterator
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult, SystemCommand
@@ -175,8 +175,10 @@ class LaboratoryScreen(TutorScreen[None]):
     LaboratoryScreen.-narrow #left.-hidden, LaboratoryScreen.-narrow #right.-hidden { display: none; }
     """
 
-    def __init__(self, spec: ScenarioSpec, history: History | None = None) -> None:
+    def __init__(self, spec: ScenarioSpec, history: History | None = None, own: bool = False) -> None:
         super().__init__()
+        self.own = own  # whether these are the servers of a lesson
+        self.goes_on: tuple[list[dict[str, Any]], dict[str, Any]] | None = None  # the branch for the lesson
         self.session = LabSession(spec, history)
         self.keeper = Keeper(self, self.session)
         self.lessons: tuple[tuple[str, str], ...] = ()  # ID and title of those that the scenario belongs to
@@ -242,6 +244,9 @@ class LaboratoryScreen(TutorScreen[None]):
             pane = TITLES[self.panes.current]
             told = f"Scroll the pane {pane}, or move on in it (⇧{'↑' if by < 0 else '↓'})"
             yield SystemCommand(f"Scroll {way}", told, partial(self.panes.scroll_current, by))
+        if self.own:
+            told = "Go on in the lesson with the servers as they are here (:to-lesson)"
+            yield SystemCommand("Continue the lesson from here", told, self.action_continue)
         yield SystemCommand("Topology", "Draw the cluster, or describe it again (g)", self.action_topology)
         yield SystemCommand("Present", "Few panes, wide spacing and a caption (F5)", self.action_present)
         yield SystemCommand("Play by event", "Play events at a pace, or time at a speed (z)",
@@ -509,7 +514,7 @@ class LaboratoryScreen(TutorScreen[None]):
     def _asked(self, message: Prompt.Asked) -> None:
         """Do what a line about the laboratory says."""
         try:
-            getattr(self, f"_do_{message.verb}")(message.rest)
+            getattr(self, f"_do_{message.verb.replace('-', '_')}")(message.rest)
         except (ActionError, HistoryError) as error:
             self.notify(shorten(str(error), LINE), title="Not possible", severity="warning", markup=False)
 
@@ -553,6 +558,19 @@ class LaboratoryScreen(TutorScreen[None]):
         """End the journal."""
         self.keeper.end()
 
+    def _do_to_lesson(self, _: str) -> None:
+        self.action_continue()
+
+    def action_continue(self) -> None:
+        """Go on with the lesson from the present place of this branch."""
+        if not self.own:
+            self.notify("Only the servers of a lesson can go on in it: F12 in the lesson opens them.")
+            return
+        history = self.session.history
+        self.goes_on = history.line_until_here()
+        self.session.worked = False
+        self.dismiss()
+
     def action_lesson(self) -> None:
         """Go to the lesson that the scenario belongs to: back to it, or into it."""
         from tutor.screens.lesson import LessonScreen
@@ -576,4 +594,4 @@ class LaboratoryScreen(TutorScreen[None]):
         elif self.prompt.active:
             self.prompt.action_leave()
         else:
-            self.keeper.ask(lambda: self.dismiss())
+            self.keeper.ask(lambda: self.dismiss(), self.action_continue if self.own else None)

@@ -1,6 +1,7 @@
 """From a lesson into the laboratory: on a scenario of the step, or on the learner's servers with their history."""
 
 import asyncio
+import contextlib
 
 from tutor.lesson.front_end import Controller
 from tutor.lesson.view import LessonSetup, SceneView
@@ -9,8 +10,8 @@ from tutor.screens.base import Program
 
 OWN = "@own"  # the choice of the learner's own servers; no scenario has such a name
 OWN_SUMMARY = (
-    "Everything that has happened on your servers. Go back to any moment, and start a branch there: "
-    "the lesson does not change. Esc returns to it."
+    "Everything that has happened on your servers, whose time stands still meanwhile. Go back to any moment, and "
+    "start a branch there. Esc returns to the lesson as you left it; :to-lesson goes on with the lesson from here."
 )
 
 
@@ -32,5 +33,21 @@ async def open_own(app: Program, controller: Controller, lesson: str) -> None:
         history = await asyncio.to_thread(History.decode, data or b"")
     except (HistoryError, HostError) as error:
         app.notify(str(error), title="The laboratory cannot be opened", severity="error", markup=False)
+        with contextlib.suppress(HostError):
+            await controller.resume()
         return
-    app.push_screen(LaboratoryScreen(spec_of(history, f"Your servers in “{lesson}”", OWN_SUMMARY), history))
+    screen = LaboratoryScreen(spec_of(history, f"Your servers in “{lesson}”", OWN_SUMMARY), history, own=True)
+
+    async def go_on() -> None:
+        try:
+            if screen.goes_on is not None:
+                await controller.continue_from(*screen.goes_on)
+            else:
+                await controller.resume()
+        except HostError as error:
+            app.notify(str(error), title="Your servers", severity="error", markup=False)
+
+    def closed(_: None) -> None:
+        app.run_worker(go_on(), group="laboratory")
+
+    app.push_screen(screen, closed)
