@@ -1,8 +1,11 @@
 """The certificate and the key of a simulated server, as it has loaded them from its disk.
 
-The world outside does the handshakes: the bytes in the simulated network are those that TLS protects. What the server
-decides by itself, when it starts and on CONFIG SET, must be the same in every run and with every version of OpenSSL.
-So the files are only read here: whether they are in PEM format, and whether the key belongs to the certificate.
+Handshakes take place outside, between real clients and the process that hosts the world: the bytes in the simulated
+network are those that TLS protects. Two simulated servers that both use TLS accept each other's certificates.
+
+What a server decides by itself, when it starts and on CONFIG SET, must be the same in every run and with every
+version of OpenSSL. This module decides it: whether the files are in PEM format, and whether the key belongs to the
+certificate.
 """
 
 import base64

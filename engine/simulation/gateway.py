@@ -4,6 +4,8 @@ Its address is 127.0.0.1, which in a world with a gateway means the machine that
 that connects to 127.0.0.1 reaches a real port there, or another simulated node if the port represents one. Bytes from
 real connections enter the network here; bytes for them are passed to `Sockets`, which are outside the engine.
 
+Connections through a gateway do not use TLS: a port that expects it closes them.
+
 A world with a gateway is not reproducible, because its input is unknown in advance.
 """
 

@@ -14,11 +14,12 @@ from engine.protocol.errors import ReplyError
 from engine.simulation.history import History
 from engine.simulation.trace import Delivered
 from tests.certificates import issue, issued
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 from tutor.client import TLS, Connection, LinkError
-from tutor.lesson.machines import free_port
+from tutor.lesson.machines import free_port, has_tls
 from tutor.lesson.multi_server import MachinesServer
 from tutor.lesson.reading import parse_lesson
+from tutor.lesson.server import find_real_servers, version_of
 from tutor.lesson.shell import Shell
 from tutor.lesson_server.parent import MachineSpec, WorldServer
 
@@ -149,6 +150,26 @@ def test_a_terminal_stays_without_tls_when_undo_connects_it_again(server):
     assert server.execute("redis", [b"CONFIG", b"GET", b"tls-port"]) == [[b"tls-port", b"6380"]]
 
 
+@pytest.mark.parametrize("lines", [ALONE, BOTH])
+@pytest.mark.parametrize("program", find_real_servers(), ids=version_of)
+def test_real_servers_listen_with_tls_if_they_can(program, lines):
+    server = MachinesServer(parse_lesson(TEXT, "tls.md"), program)
+    port = 6379 if lines is ALONE else 6380
+    try:
+        if not has_tls(program):
+            with pytest.raises(AssertionError, match=r"redis-server\.service failed"):
+                secure(server, lines)
+            return
+        secure(server, lines)
+        assert run(server, "web", f"{AS_WEB} -p {port} SET k v") == "OK\n"
+        assert server.inspect([b"GET", b"k"]) == b"v"
+        assert server.inspect([b"CONFIG", b"GET", b"tls-port"]) == [b"tls-port", b"%d" % port]
+        plain = "Error: Connection reset by peer\n" if lines is ALONE else "PONG\n"
+        assert run(server, "web", "redis-cli -h 172.16.6.18 PING") == plain
+    finally:
+        server.close()
+
+
 # --- other clients ------------------------------------------------------------------------------------------------
 
 
@@ -226,7 +247,7 @@ def test_a_world_that_is_killed_comes_back_with_its_certificates(files, world):
 
 @pytest.mark.parametrize("data", [b"PING\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00", b"\x15" * 4000, b""])
 def test_who_speaks_no_tls_harms_no_one(files, world, data):
-    _, port = world
+    made, port = world
     with contextlib.suppress(LinkError):
         other = Connection.tcp("127.0.0.1", port, timeout=PATIENCE_S)
         other.send_raw(data)
@@ -235,6 +256,9 @@ def test_who_speaks_no_tls_harms_no_one(files, world, data):
                 other.read()
         other.close()
     assert client(files, port).ping()
+    reason = b"wrong version number" if len(data) > 4 else b"unexpected eof while reading"
+    reason = b"http request" if data.startswith(b"GET") else reason
+    wait_until(lambda: b"SSL routines::" + reason + b" (addr=127.0.0.1:" in made.log("a"), "the reason is in the log")
 
 
 def test_a_handshake_in_small_pieces(files, world):

@@ -494,6 +494,9 @@ class HostedWorld:
         self.catch_up()
         if name not in self.wires:
             return
+        if flags and not data:
+            self._fail_handshake(name, "SSL routines::unexpected eof while reading")
+            return
         if data and wire.tls is not None:
             try:
                 plain = wire.tls.received(data)
