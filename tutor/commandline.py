@@ -454,3 +454,19 @@ def grade_command(
     from tutor.classroom.serving import grade_files
 
     context.exit(grade_files(list(journals), form or "", points, hint_cost, deadline))
+
+
+@cli.command("join")
+@click.argument("address")
+@click.option("--cafile", metavar="FILE", default="", help="The certificate of the hub, if it is not trusted.")
+@click.option("--again", is_flag=True, help="Sign in again, such as with another personal code.")
+@click.pass_context
+def join_command(context: click.Context, address: str, cafile: str, again: bool) -> None:
+    """Join a class from your own terminal. ADDRESS is what the teacher reads aloud: http://host:8765.
+
+    What you do in lessons is sent to the hub of the class; without a connection it is kept, and sent later. The title
+    of the window says whether the hub has saved everything.
+    """
+    from tutor.learner import join
+
+    context.exit(join(address, cafile, again))

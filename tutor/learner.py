@@ -23,6 +23,7 @@ from textual.binding import Binding
 from tutor.app import TutorApp
 from tutor.classroom.confine import Limits, limit, program_paths, reset_signals, restrict_files
 from tutor.classroom.outbox import LearnerOutbox
+from tutor.classroom.remote import CannotJoin, RemoteClass, RemoteUplink
 from tutor.classroom.reporting import ReportingCourse
 from tutor.classroom.uplink import Uplink
 from tutor.ending import by_signal
@@ -31,6 +32,7 @@ from tutor.lesson.controller import LessonController
 from tutor.lesson.free_play import FreePlay
 from tutor.lesson_server import processes  # noqa: F401
 from tutor.lesson_server.parent import fork_servers_here
+from tutor.plain import _read
 from tutor.screens import bookmarks, compare, dialogs, find, help, map, questions, reference, scenarios  # noqa: F401
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
@@ -82,6 +84,8 @@ class LearnerApp(TutorApp):
             self.call_later(self._repaint)
         if "say" in message:
             self.notify(str(message["say"]), title="The teacher", timeout=20, markup=False)
+        if "state" in message and self._driver is not None:
+            self._driver.write(f"\x1b]0;redis-tutor: {message['state']}\x07")  # in the title of the window
         if "help" in message:
             self._wants_help = bool(message["help"])
 
@@ -118,6 +122,35 @@ def main(arguments: list[str]) -> int:
     uplink.wait_saved(END_SECONDS)
     uplink.close()
     os.close(lock)
+    return app.return_code or 0
+
+
+def join(address: str, cafile: str = "", again: bool = False) -> int:
+    """Run the tutor as a member of a class, in the learner's own terminal; returns the exit status."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print("redis-tutor: joining a class needs a terminal", file=sys.stderr)
+        return 1
+    try:
+        hub = RemoteClass(address, cafile)
+        if hub.member is None or again:
+            hub.member = None
+            hub.sign_in(_read, print)
+        assert hub.member is not None
+        outbox = hub.outbox()
+    except (CannotJoin, EOFError) as problem:
+        print(f"redis-tutor: {problem}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"redis-tutor: {address} does not answer: {error}", file=sys.stderr)
+        return 1
+    app = LearnerApp(ReportingCourse(outbox, tuple(hub.member.lessons), is_hosted=False), outbox)
+    uplink = RemoteUplink(hub, outbox, app.hear, lambda state: app.hear({"state": state}))
+    uplink.start()
+    sys.setswitchinterval(0.001)
+    with by_signal(app.end_soon):
+        app.run()
+    uplink.close()
+    print(f"Your work: {uplink.state()}.")
     return app.return_code or 0
 
 

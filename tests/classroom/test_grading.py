@@ -204,6 +204,28 @@ def test_the_best_of_several_times_counts(right: list[Row]) -> None:
     assert [row["status"] for row in rows] == ["done"] * 4
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prediction": [], "answer": {}},
+        {"terminal": [], "line": {}},
+        {"done": {}},
+        {"stopped": []},
+        {"ran": "redis", "sent": [[1]]},
+        {"back": 10**30},
+        {"undone": {}},
+        {"step": ["0"]},
+    ],
+)
+def test_rows_that_no_tutor_wrote_stop_nothing(right: list[Row], row: Row) -> None:
+    forged_rows = [*right[:2], {**row, "at": "x"}, *right[2:]]
+    rows, problems = results(
+        [("eve", read_journal(as_file(forged_rows))), ("ada", read_journal(as_file(right)))], COURSE, Marking()
+    )
+    assert [each["status"] for each in rows if each["learner"] == "ada"] == ["done"] * 4
+    assert len(problems) <= 1
+
+
 def test_what_is_done_after_the_deadline_is_late() -> None:
     task = GradedTask(0, "t", "", done=True, at=1_700_000_000_000)
     when = datetime.fromtimestamp(1_700_000_000, UTC)

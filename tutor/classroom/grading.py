@@ -320,6 +320,8 @@ def results(
                 graded.append((name, grade(lessons[key], header, rows)))
             except (CannotGrade, HostError) as problem:
                 problems.append(f"{name}: {problem}")
+            except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+                problems.append(f"{name}: it is not as a tutor writes it, and cannot be replayed")
     return _rows(graded, marking), problems
 
 

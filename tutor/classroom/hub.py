@@ -42,12 +42,15 @@ LEARNER_DAYS = 120
 TEACHER_HOURS = 16
 NAME_MAX = 40  # characters
 LEARNERS_MAX = 2000
+LINES_KEPT = 50
+REMOTE_SECONDS = 20.0  # after which a learner's own computer counts as gone
 TEACHER = 0  # whose terminal has this number
 TEXT_MAX = 300  # characters of a question and of each answer
 OPTIONS_MAX = 8
 AGAIN_SECONDS = 1.0  # between attempts to store
 LOOK_SECONDS = 5.0  # between looks at what is used
 FIRST_MB = 90  # what a learner is expected to use until it is known
+LATEST_MS = 1 << 48  # later times of records are not believed
 MOST_RECORD = 8 << 20  # characters of a record's JSON; a larger one is not kept
 
 
@@ -93,12 +96,14 @@ class Hub:
         self.join_code = ""
         self.is_open = True  # whether the join code admits new learners
         self.guesses = GuessLimit(time.monotonic)
+        self.heard_of: dict[int, float] = {}  # by learner on a computer of their own: when that was heard of last
         self.saved: dict[int, float] = {}  # by learner: when a record was stored last, in seconds since 1970
         self.trouble = ""  # why records cannot be stored
         self.changed = asyncio.Event()  # something for the board
         self.version = 0
         self.stops: dict[str, int] = {}  # by lesson: the step (index) that the class does not leave now
         self.question: ClassQuestion | None = None  # the teacher's, which is asked now
+        self.lines: list[tuple[int, str, list[int] | None]] = []  # of the teacher's: number, text, for whom
         self.following = False  # whether learners see the teacher's terminal
         self._salt = ""
         self._tokens: dict[str, Token] = {}
@@ -141,7 +146,7 @@ class Hub:
         self._numbers = await self._of(self.store.last_numbers())
         self._stored = dict(self._numbers)
         for record in await self._of(self.store.records()):
-            self.board.take(record.learner, record.at, record.body)
+            self._show(record)
             self.saved[record.learner] = record.at / 1000
         for number in self.learners:
             self.board.learners.setdefault(number, LearnerWork())
@@ -368,10 +373,13 @@ class Hub:
     def is_connected(self, learner: int) -> bool:
         """Tell whether a browser of a learner is connected."""
         terminal = self.terminals.get(learner)
-        return terminal is not None and any(viewer.types for viewer in terminal.viewers)
+        if terminal is not None and any(viewer.types for viewer in terminal.viewers):
+            return True
+        return time.monotonic() - self.heard_of.get(learner, -REMOTE_SECONDS) < REMOTE_SECONDS
 
     def say(self, text: str, learners: list[int] | None = None) -> None:
         """Show a line to all learners, or to some."""
+        self.lines = [*self.lines[-LINES_KEPT:], (self.lines[-1][0] + 1 if self.lines else 1, text, learners)]
         for number, terminal in self.terminals.items():
             if learners is None or number in learners:
                 terminal.tell({"say": text})
@@ -487,6 +495,7 @@ class Hub:
         for record in records:
             body = dict(record)
             n, at = int(body.pop("n")), int(body.pop("at"))
+            at = at if 0 <= at < LATEST_MS else 0
             if n == last + 1:
                 last = n
                 if len(json.dumps(body)) > MOST_RECORD:
@@ -535,7 +544,7 @@ class Hub:
         for record in pending.records:
             self._stored[record.learner, record.source] = record.n
             if record.learner in self.learners:
-                self.board.take(record.learner, record.at, record.body)
+                self._show(record)
         for (learner, source), terminal in pending.terminals.items():
             self.saved[learner] = now
             if terminal is not None:
@@ -543,6 +552,11 @@ class Hub:
                 terminal.tell_viewers({"saved": now})
         if pending.records:
             self.news()
+
+    def _show(self, record: StoredRecord) -> None:
+        """Show a record on the board; one that makes no sense is left out: it may come from any program."""
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, IndexError):
+            self.board.take(record.learner, record.at, record.body)
 
     # -- looking after
 

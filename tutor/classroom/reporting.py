@@ -109,12 +109,16 @@ def stoppable(course: "ReportingCourse") -> "type[LessonController]":
 
 
 class ReportingCourse(InstalledCourse):
-    """The course of a learner of a class. `lessons` are those of the class; empty: all."""
+    """The course of a learner of a class. `lessons` are those of the class; empty: all.
 
-    def __init__(self, outbox: LearnerOutbox, lessons: tuple[str, ...] = ()) -> None:
+    `is_hosted`: it runs on the computer of the hub, and opens no connections from there.
+    """
+
+    def __init__(self, outbox: LearnerOutbox, lessons: tuple[str, ...] = (), is_hosted: bool = True) -> None:
         super().__init__()
         self._outbox = outbox
         self._lessons = lessons
+        self._is_hosted = is_hosted
         self.stops: dict[str, int] = {}  # by lesson: the step (index) that nobody leaves now
 
     def _course(self) -> "Catalogue":
@@ -146,5 +150,7 @@ class ReportingCourse(InstalledCourse):
         return stoppable(self)(opened, course, self._progress(), self._lines(), journal=journal)
 
     def connected(self, where: str) -> "Controller":
-        """Real servers are closed in a class. Raises ValueError."""
-        raise ValueError(NOT_IN_A_CLASS)
+        """Return a controller of a real server. Raises ValueError, also where they are closed."""
+        if self._is_hosted:
+            raise ValueError(NOT_IN_A_CLASS)
+        return super().connected(where)

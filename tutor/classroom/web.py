@@ -135,7 +135,7 @@ class ClassServer:
             response = problem("The hub cannot save at the moment. Try again in a moment.", 503)
         except web.HTTPException as error:
             response = problem(error.reason, error.status)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             response = problem("The request cannot be read.", 400)
         if not response.prepared:
             self._add_headers(request, response)
@@ -543,7 +543,24 @@ class ClassServer:
         source, records = str(body["outbox"]), list(body["records"])
         if not source.isalnum() or len(source) > 32:
             raise ClassRefusal("This is not the ID of an outbox.")
-        return web.json_response({"saved": await self.hub.take(learner, source, records)})
+        self.hub.heard_of[learner] = time.monotonic()
+        saved = await self.hub.take(learner, source, records)
+        heard = body.get("heard")
+        lines = self.hub.lines
+        news = [
+            text
+            for number, text, chosen in lines
+            if heard is not None and number > int(heard) and (chosen is None or learner in chosen)
+        ]
+        return web.json_response(
+            {
+                "saved": saved,
+                "lines": news,
+                "heard": lines[-1][0] if lines else 0,
+                "stops": self.hub.stops,
+                "lessons": self.hub.settings.lessons,
+            }
+        )
 
 
 def page(name: str) -> web.Response:
