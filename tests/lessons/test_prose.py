@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tutor.lesson.catalogue import default_folder
+from tutor.lesson.catalogue import default_folder, installed_course
 
 FOLDER = default_folder()
 FILES = [*sorted(FOLDER.glob("[0-9]*/*.md")), FOLDER / "glossary.md", *sorted(FOLDER.glob("scenarios/*.yaml"))]
@@ -64,3 +64,24 @@ def test_a_pattern_is_found_in_a_hint_and_not_in_a_transcript():
     assert [number for number, _ in lines] == [1, 6]
     assert re.search(PATTERNS["a verb of place for `is`"], lines[0][1])
     assert re.search(PATTERNS["an impersonal actor"], lines[1][1], re.I)
+
+
+LESSONS = [pytest.param(lesson, id=lesson.id) for lesson in installed_course().lessons]
+WITHOUT_A_NOUN = re.compile(
+    r"(It|They|That|This|These|Those|Its|Their) |(Do|Read|Ask for|Set|Use|Pass|Add|Open|Try to start) (it|them)\b"
+    r"|You (used|saw) (it|them)\b"
+)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_hint_names_what_it_is_about(lesson):
+    # The first hint follows a sentence about the learner's last command, so that a pronoun would mean that.
+    hints = [hint for step in lesson.steps for task in step.tasks for hint in task.hints]
+    assert [hint for hint in hints if WITHOUT_A_NOUN.match(hint)] == []
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_an_explanation_does_not_announce_what_does_not_follow(lesson):
+    # The examples of a prediction run in a terminal; the explanation is shown without them.
+    told = [prediction.because for step in lesson.steps for prediction in step.predictions]
+    assert [each for each in told if re.search(r":\s*(\n\n|$)", each)] == []

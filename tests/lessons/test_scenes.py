@@ -39,7 +39,7 @@ def test_every_scenario_is_reached_from_a_lesson():
 def test_a_scene_is_read_over_lines():
     (scene,) = parse_lesson(HEAD + "## Step\n\ntext\n\n" + QUOTE.format(WHOLE), "x.md").steps[0].scenes
     assert (scene.scenario, scene.title) == ("partial-resync", "A reset, partial resync")
-    assert (scene.text, scene.line) == ("watch `PSYNC`. Then go back.", 14)
+    assert (scene.text, scene.line) == ("Watch `PSYNC`. Then go back.", 14)
 
 
 @pytest.mark.parametrize(

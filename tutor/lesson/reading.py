@@ -462,7 +462,8 @@ class _LessonReader:
         if found is None:
             self.wrong(line, "expected `**In the laboratory.** [title](../scenarios/NN-name.yaml): what to look at`")
             return None
-        return Scene(found[2], " ".join(found[1].split()), " ".join(found[3].split()), line)
+        text = " ".join(found[3].split())  # shown on a line of its own, below the title
+        return Scene(found[2], " ".join(found[1].split()), text[:1].upper() + text[1:], line)
 
     def prediction(self, said: str, line: int, inside: list[Token]) -> Prediction | None:
         options: list[str] = []

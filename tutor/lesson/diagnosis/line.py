@@ -265,7 +265,7 @@ def own_words(text: str, place: Place, failed: bool, known: Collection[str]) -> 
     """The tutor's own words, without the colon."""
     words = text.lower().split()
     if words[0] in _LEAVE and len(words) == 1:
-        return _say("tutor", "To leave the lesson, type `:quit` (or press `Esc` in the full screen).")
+        return _say("tutor", "To leave the lesson, type `:quit`.")
     if words[0] in _TUTOR_WORDS and len(words) <= 1 + (words[0] in _WITH_A_WORD) and failed:
         return _say(
             "tutor",
