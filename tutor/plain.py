@@ -487,7 +487,7 @@ class Plain:
                 self.write(text)
             case m.Failed():
                 self.write("(:why explains it)")
-            case m.TaskCompleted(_, _, goal):
+            case m.TaskCompleted(_, _, goal, _):
                 self.write(f"Done: {to_plain(goal)}")
             case m.Outcome():
                 said, right = to_plain(news.said), to_plain(news.correct)
@@ -719,7 +719,7 @@ class JsonPlain(Plain):
                     self.emit("hint", level=hint.level, of=hint.of, text=to_plain(hint.text), lines=solution)
                 else:
                     self.emit("diagnosis", kind=hint.kind, slot=hint.slot, text=to_plain(hint.text))
-            case m.TaskCompleted(_, task, goal):
+            case m.TaskCompleted(_, task, goal, _):
                 self.emit("task", id=task, goal=to_plain(goal))
             case m.Cleared(text):
                 self.emit("back", text=text)

@@ -721,7 +721,7 @@ class LessonController(OwnMachines, Sandbox):
                 case session.StepEntered():
                     fresh = True
                 case session.TaskDone(task, count):
-                    self._post(m.TaskCompleted(self._current, task.id, task.goal))
+                    self._post(m.TaskCompleted(self._current, task.id, task.goal, task.aim))
                     if count is not None:
                         self._post(m.Notice(count.sentence()))
                     self._post(m.HintShown(None))

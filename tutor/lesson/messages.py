@@ -70,11 +70,12 @@ class Failed(News):
 
 @dataclass(frozen=True, slots=True)
 class TaskCompleted(News):
-    """A task is done; the goal is Markdown. The terminal is the one that was typed in last."""
+    """A task is done; goal and `aim` (in short) are Markdown. The terminal is the one that was typed in last."""
 
     terminal: str
     task: str
     goal: str
+    aim: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ class TaskSpec(_CoursePart):
     solution: str | list[str]
     hints: list[str]
     id: str = ""
+    title: str = ""
     setup: list[str] = []
     wrong: list[WrongAttempt] = []
     because: str = ""  # why it matters what was typed, where the state could be checked instead
@@ -275,6 +276,12 @@ class Task:
     spec_line: int
     lines: dict[tuple[Any, ...], int] = field(default_factory=dict, compare=False)  # of the places in its YAML
     because: str = ""
+    title: str = ""
+
+    @property
+    def aim(self) -> str:
+        """What to do, in a sentence (Markdown): the title, or the first sentence of the goal."""
+        return self.title or re.split(r"(?<=[.?]) ", self.goal)[0].rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)

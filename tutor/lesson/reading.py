@@ -565,7 +565,7 @@ class _LessonReader:
             self.ids.setdefault(spec.id, line)
         return Task(
             spec.id or default, goal, conditions, solution, tuple(spec.hints), tuple(spec.setup), tuple(spec.wrong),
-            line, at, document.lines, spec.because,
+            line, at, document.lines, spec.because, spec.title,
         )  # fmt: skip
 
     def condition(self, condition: CheckCondition, place: Place, document: Document) -> None:

@@ -33,7 +33,7 @@ class Summary:
     """A lesson that was taken."""
 
     tasks: int = 0
-    skipped: tuple[tuple[int, str], ...] = ()  # step (index) and goal of tasks that were not done
+    skipped: tuple[tuple[int, str], ...] = ()  # step (index) and aim of tasks that were not done
     right: int = 0  # predictions
     wrong: tuple[WrongPrediction, ...] = ()
     unanswered: int = 0
@@ -81,9 +81,9 @@ def summary(
 
 
 def skipped(lesson: Lesson, done: Collection[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
-    """Return the tasks of a lesson that were not done, by step (index) and goal."""
+    """Return the tasks of a lesson that were not done, by step (index) and aim."""
     tasks = ((at, task) for at, step in enumerate(lesson.steps) for task in step.tasks)
-    return tuple((at, task.goal) for at, task in tasks if (at, task.id) not in done)
+    return tuple((at, task.aim) for at, task in tasks if (at, task.id) not in done)
 
 
 def skipped_in(lesson: Lesson, taken: Taken | None) -> int:
@@ -144,8 +144,8 @@ def told(taken: Summary) -> list[str]:
         rows.append(f"Step {wrong.step + 1}: “{short(wrong.question)}” You said {said}; it is {right}.")
     if taken.wrong:
         rows.append("The review asks your wrong predictions again (redis-tutor review).")
-    for step, goal in taken.skipped:
-        rows.append(f"Skipped in step {step + 1}: {short(goal)}")
+    for step, aim in taken.skipped:
+        rows.append(f"Skipped in step {step + 1}: {short(aim)}")
     if taken.unanswered:
         rows.append(f"{canvas.count(taken.unanswered, 'question')} not answered.")
     return [row for row in rows if row]

@@ -122,8 +122,7 @@ def _(news: m.Failed) -> Sequence[Row]:
 
 @rows_of.register
 def _(news: m.TaskCompleted) -> Sequence[Row]:
-    goal = one_line(news.goal).split(". ")[0].rstrip(".")
-    return [Row(((f"✓ {goal}", "good"),), indent=2, words=True)]
+    return [Row(((f"✓ {one_line(news.aim)}", "good"),), indent=2, words=True)]
 
 
 @rows_of.register
