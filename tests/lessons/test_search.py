@@ -3,7 +3,7 @@
 import pytest
 
 from tutor.lesson.catalogue import installed_course
-from tutor.lesson.search import MOST, SYNONYMS, Index
+from tutor.lesson.search import MOST, SYNONYMS, Index, _one_slip
 
 INDEX = Index(installed_course())
 
@@ -46,6 +46,33 @@ def test_commands_and_terms_are_found():
 def test_every_word_has_to_be_found():
     assert INDEX.find("zadd xyzzy") == [] and INDEX.find("  ") == []
     assert len(INDEX.find("the")) <= MOST
+
+
+@pytest.mark.parametrize(
+    "query, lesson",
+    [
+        ("leaderbords", "leaderboards"), ("leaderboardd", "leaderboards"), ("laederboard", "leaderboards"),
+        ("expirre", "expiry"), ("hyperlogog", "hyperloglog"), ("sorted sats", "sorted-sets"), ("pubilsh", "pub-sub"),
+        ("sentinal", "setting-up-sentinel"),
+    ],
+)  # fmt: skip
+def test_one_slip_in_a_word_is_forgiven_when_nothing_is_found(query, lesson):
+    assert lesson in found(query)
+
+
+def test_two_slips_and_short_words_are_not_guessed():
+    assert INDEX.find("leederbords") == INDEX.find("zzd") == []
+
+
+@pytest.mark.parametrize(
+    "word, other, is_one",
+    [
+        ("list", "lists", True), ("lists", "list", True), ("lost", "list", True), ("lsit", "list", True),
+        ("xlist", "list", True), ("tsil", "list", False), ("lasst", "list", False), ("li", "list", False),
+    ],
+)  # fmt: skip
+def test_what_counts_as_one_slip(word, other, is_one):
+    assert _one_slip(word, other) == is_one
 
 
 def test_ones_own_lines_are_found_newest_first_and_once():

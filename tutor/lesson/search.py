@@ -2,12 +2,15 @@
 your own history.
 
 Every word of the query has to be found, at the beginning of a word. What people call a thing stands for Redis's
-words (`SYNONYMS`): "leaderboard" finds sorted sets. Matches in titles and names count most.
+words (`SYNONYMS`): "leaderboard" finds sorted sets. Matches in titles and names count most. If nothing is found, each
+unknown word is taken for the most frequent known one that differs from it in one slip.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.model import Example, Prediction, Prose, Task
@@ -18,6 +21,7 @@ from tutor.prompt.words import LINE, shorten
 
 MOST = 40
 MOST_HISTORY = 8
+SHORTEST, LONGEST = 4, 32  # letters of a word that may have a slip
 
 # What people type, and the words of Redis that it stands for.
 SYNONYMS = {
@@ -72,6 +76,12 @@ class Index:
             words = meant.split()
         if not words:
             return []
+        found = self._find(words, history, bookmarks)
+        if not found and (corrected := self._corrected(words)):
+            found = self._find(corrected, history, bookmarks)
+        return found
+
+    def _find(self, words: Sequence[str], history: Sequence[str], bookmarks: Sequence[BookmarkEntry]) -> list[Found]:
         found = [
             Found(entry.kind, entry.target, entry.title, entry.detail, score)
             for entry in (*_bookmarks(bookmarks), *self._entries)
@@ -84,6 +94,26 @@ class Index:
         ]
         return found[: MOST - len(lines)] + lines
 
+    def _corrected(self, words: Sequence[str]) -> list[str]:
+        """Return a query's words, known ones in place of those with a slip; nothing if that changes nothing."""
+        corrected = [word if self._is_known(word) else self._nearest(word) for word in words]
+        return corrected if corrected != list(words) else []
+
+    def _is_known(self, word: str) -> bool:
+        return bool(_meant(word)) or any(_weight(entry, word) for entry in self._entries)
+
+    def _nearest(self, word: str) -> str:
+        if not SHORTEST <= len(word) <= LONGEST:
+            return word
+        near = [known for known in self._words if abs(len(known) - len(word)) <= 1 and _one_slip(word, known)]
+        return max(near, key=lambda known: (known in SYNONYMS, self._words[known]), default=word)
+
+    @cached_property
+    def _words(self) -> Counter[str]:
+        """All words, with how often they occur."""
+        texts = " ".join(text for entry in self._entries for text, _ in entry.fields)
+        return Counter([*re.findall(r"[a-z0-9]+(?:-[a-z]+)*", texts), *SYNONYMS])
+
 
 def _score(entry: _Entry, words: Sequence[str]) -> float:
     total = 0.0
@@ -95,6 +125,17 @@ def _score(entry: _Entry, words: Sequence[str]) -> float:
             return 0.0
         total += best
     return total + (_weight(entry, " ".join(words)) if len(words) > 1 else 0.0)
+
+
+def _one_slip(word: str, other: str) -> bool:
+    """Return whether two words differ in one letter too many, too few or wrong, or in two that changed places."""
+    if len(word) > len(other):
+        word, other = other, word
+    at = next((n for n, (one, two) in enumerate(zip(word, other, strict=False)) if one != two), len(word))
+    rest, others = word[at:], other[at:]
+    if len(word) < len(other):
+        return rest == others[1:]
+    return rest[1:] == others[1:] or (rest[1::-1] == others[:2] and rest[2:] == others[2:])
 
 
 def _meant(word: str) -> str:
