@@ -53,6 +53,19 @@ def test_a_member_that_is_left_over_is_named(server, line):
     assert session.open_task is None
 
 
+def test_a_member_that_is_left_over_is_named_where_a_command_reads_the_value(server):
+    lesson = installed_course().find("sorted-sets")
+    server.renew(("redis",))
+    session = Session(lesson, server)
+    session.open()
+    said(session, "ZADD tutorials 2.5 postgress")
+    sentence = "`tutorials` also has the member `postgress`, from an earlier attempt: remove it, or undo."
+    assert said(session, "ZADD tutorials 2.5 postgres") == [sentence]
+    assert "`postgress`" in session.hint().text
+    said(session, "ZREM tutorials postgress")
+    assert session.open_task is None
+
+
 def test_an_earlier_change_is_named(server):
     text = LESSON.replace("{key: user:1, value: Ada}", "[{key: user:1, value: Ada}, {key: user:1, ttl: none}]")
     text = text.replace("solution: SET user:1 Ada", "solution: SET user:1 Ada KEEPTTL")

@@ -12,6 +12,7 @@ from tutor.lesson.side_effects import changes
 from tutor.prompt import to_text
 
 _READS = {"set": ["SMEMBERS"], "zset": ["ZRANGE", "0", "-1"], "hash": ["HKEYS"], "list": ["LRANGE", "0", "-1"]}
+_WHOLE = {("SMEMBERS",), ("ZRANGE", "0", "-1"), ("ZREVRANGE", "0", "-1"), ("LRANGE", "0", "-1"), ("HKEYS",)}
 _PARTS = {"set": "member", "zset": "member", "hash": "field", "list": "element"}
 _ADD_UP = frozenset(  # commands that do more when they run a second time
     b"append decr decrby hincrby hincrbyfloat incr incrby incrbyfloat linsert lmove lpop lpush lpushx rpop rpoplpush "
@@ -53,13 +54,13 @@ def named(goal: Goal, attempts: Sequence[Attempt], inspect: Inspection) -> Diagn
     if not before:
         return None
     for condition in flat(goal.task.conditions):
-        if condition.key is None or condition.server or condition.value is None:
+        key, wanted = _wanted(condition)
+        if not wanted or condition.server:
             continue
-        kind, found = _elements(condition, inspect)
-        wanted = {str(each) for each in condition.value} if isinstance(condition.value, (list, dict)) else set()
+        kind, found = _elements(key, condition.db, inspect)
         more = [each for each in found if each not in wanted and each in before]
-        if more and wanted:
-            text = f"{code(condition.key)} also has the {_PARTS[kind]} {either(more[:1])}, from an earlier attempt"
+        if more:
+            text = f"{code(key)} also has the {_PARTS[kind]} {either(more[:1])}, from an earlier attempt"
             complete = wanted <= set(found)
             return Diagnosis("state", "leftover", f"{text}: remove it, or undo.", near=complete)
     return None
@@ -96,14 +97,23 @@ def _is_related(goal: Goal, attempt: Attempt) -> bool:
     return name_of(words) in goal.names or bool(set(keys_of(words)) & set(goal.keys))
 
 
-def _elements(condition: CheckCondition, inspect: Inspection) -> tuple[str, list[str]]:
+def _wanted(condition: CheckCondition) -> tuple[str, set[str]]:
+    """Return the key of which a condition wants all elements, and these; both are empty if it does not."""
+    key, value = condition.key or "", condition.value
+    words = (condition.command or "").split()
+    if len(words) > 1 and (words[0].upper(), *words[2:]) in _WHOLE:
+        key, value = words[1], condition.is_
+    return (key, {str(each) for each in value}) if key and isinstance(value, (list, dict)) else ("", set())
+
+
+def _elements(name: str, db: int, inspect: Inspection) -> tuple[str, list[str]]:
     """Return the type of a key's value, and its elements."""
-    key = (condition.key or "").encode()
-    kind = _text(inspect([b"TYPE", key], condition.db))
+    key = name.encode()
+    kind = _text(inspect([b"TYPE", key], db))
     read = _READS.get(kind)
-    if read is None or not _is_small(kind, key, condition.db, inspect):
+    if read is None or not _is_small(kind, key, db, inspect):
         return kind, []
-    reply = inspect([read[0].encode(), key, *(each.encode() for each in read[1:])], condition.db)
+    reply = inspect([read[0].encode(), key, *(each.encode() for each in read[1:])], db)
     return kind, [_text(each) for each in reply] if isinstance(reply, (list, tuple, set, frozenset)) else []
 
 
