@@ -6,6 +6,7 @@ is first needed, so that the first frame comes about as soon as that of an empty
 
 import asyncio
 import gc
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -419,6 +420,32 @@ class TutorApp(Program):
             self.preferences.save()
 
 
+def _plain_command(
+    lesson: str | None, sandbox: Sequence[str] | None, server: str, connect: str, bookmark: str,
+    scenario: str | None, has_history: bool,
+) -> str:  # fmt: skip
+    """Return the command that does without the full screen what was asked for."""
+    options = []
+    match lesson:
+        case str():
+            words = ["learn", lesson, "--plain"]
+            options = ["--server", server] * bool(server)
+        case None if connect:
+            words, options = ["sandbox", "--plain"], ["--connect", connect]
+        case None if sandbox is not None:
+            words = ["sandbox", "--plain"]
+            options = [word for each in sandbox for word in (f"--{each.split()[0]}", each.partition(" ")[2])]
+        case None if bookmark:
+            words = ["bookmarks", "NUMBER", "--plain"]
+        case None if scenario is not None:
+            words = ["lab", scenario, "--play"]
+        case _ if has_history:
+            words = ["lab", "--open", "FILE", "--play"]
+        case _:
+            words = ["list"]
+    return shlex.join(["redis-tutor", *words, *options])
+
+
 def run(
     lesson: str | None = None,
     scenario: str | None = None,
@@ -434,7 +461,8 @@ def run(
     Returns the exit status.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        print("redis-tutor: the full screen needs a terminal; try `redis-tutor learn --plain`", file=sys.stderr)
+        plain = _plain_command(lesson, sandbox, server, connect, bookmark, scenario, kept is not None)
+        print(f"redis-tutor: the full screen needs a terminal; try `{plain}`", file=sys.stderr)
         return 1
     # A terminal's thread that reads a long reply hands over more often: the screen comes first.
     sys.setswitchinterval(0.001)
