@@ -182,9 +182,9 @@ def place(context: click.Context, chapter: str, challenge: bool, plain: bool, un
     if not challenge:
         if plain:
             raise click.UsageError("--plain needs --challenge.")
-        from tutor.plain import _read
+        from tutor.standard_streams import read_line, writer
 
-        context.exit(placement.run(chapter, _read, undo))
+        context.exit(placement.run(chapter, read_line, undo, writer()))
     lesson, status = placement.begin_challenge(chapter)
     if lesson is None:
         context.exit(status)
@@ -230,9 +230,9 @@ def bookmarks(context: click.Context, number: str | None, remove: bool, plain: b
 def review(context: click.Context) -> None:
     """Answer your wrong predictions again: a few minutes a day, at growing intervals."""
     from tutor.lesson.review import run
-    from tutor.plain import _read
+    from tutor.standard_streams import read_line, writer
 
-    context.exit(run(_read))
+    context.exit(run(read_line, writer()))
 
 
 @cli.command()

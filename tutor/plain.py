@@ -7,9 +7,7 @@ not draw, move or color anything. Commands of the tutor begin with a colon, as a
 import contextlib
 import json
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +47,7 @@ from tutor.pictures.picture import PictureView
 from tutor.prompt.markdown import one_line, to_paragraphs, to_plain
 from tutor.prompt.rows import Row
 from tutor.prompt.words import LINE, shorten
+from tutor.standard_streams import read_line, read_silently, writer
 
 CONFIRMED = "yes"
 END_OF_TEXT = "."
@@ -776,7 +775,7 @@ def run_sandbox(data: str = "", file: str = "") -> int:
     first = [f":data {data}"] * bool(data) + [f":load {file}"] * bool(file)
 
     def read(prompt: str) -> str | None:
-        return first.pop(0) if first else _read(prompt)
+        return first.pop(0) if first else read_line(prompt)
 
     return _converse(lambda write: PlainSandbox(FreePlay(), read, write))
 
@@ -792,7 +791,7 @@ def run_connected(
     except ValueError as error:
         (write or print)(str(error))
         return 1
-    return _converse(lambda printed: PlainConnected(controller, read or _read, write or printed))
+    return _converse(lambda printed: PlainConnected(controller, read or read_line, write or printed))
 
 
 def _converse(make: Callable[[Callable[[str], object]], Plain], as_json: bool = False) -> int:
@@ -800,7 +799,7 @@ def _converse(make: Callable[[Callable[[str], object]], Plain], as_json: bool = 
     with by_signal():
         try:
             with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-                make(_wrapped if sys.stdout.isatty() and not as_json else print).run()
+                make(print if as_json else writer()).run()
         except HostError as error:
             print(f"redis-tutor: {error}", file=sys.stderr)
             return 1
@@ -856,7 +855,7 @@ def _take_lesson(place: LessonPlace, step: int | None, as_json: bool, server: st
         controller = LessonController(lesson, course, progress, real=real)
     else:
         controller = LessonController(lesson, course, None, seed=1, step=step - 1, real=real)
-    kind, read = (JsonPlain, _read_silently) if as_json else (Plain, _read)
+    kind, read = (JsonPlain, read_silently) if as_json else (Plain, read_line)
     kept = progress if step is None else None
 
     def make(write: Callable[[str], object]) -> Plain:
@@ -866,33 +865,3 @@ def _take_lesson(place: LessonPlace, step: int | None, as_json: bool, server: st
     if status := _converse(make, as_json):
         return status
     return OPEN if step is not None and not controller.is_done(step - 1) else 0
-
-
-def _wrapped(text: str) -> None:
-    """Print a line, broken between words at the terminal's width."""
-    width = shutil.get_terminal_size().columns
-    if len(text) < width:
-        print(text)
-        return
-    indent = text[: len(text) - len(text.lstrip(" "))]
-    for row in textwrap.wrap(text, width - 1, subsequent_indent=indent, break_on_hyphens=False):
-        print(row)
-
-
-def _read_silently(prompt: str) -> str | None:
-    return sys.stdin.readline() or None
-
-
-def _read(prompt: str) -> str | None:
-    if sys.stdin.isatty():
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401  (input() has a history with it)
-        try:
-            return input(prompt)
-        except EOFError:
-            return None
-    line = sys.stdin.readline()
-    if not line:
-        return None
-    print(f"{prompt}{shorten(line.rstrip(), LINE)}")  # in a pipe, the input has not been echoed
-    return line

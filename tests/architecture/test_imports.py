@@ -73,6 +73,7 @@ TUTOR_ROOMS = [
     "lesson",
     "lab",
     "cli",
+    "standard_streams",
     "plain",
     "verify",
     "classroom",

@@ -9,11 +9,13 @@ from click.testing import CliRunner
 
 from tutor.commandline import cli
 from tutor.lesson import placement
+from tutor.lesson.actions import parse
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.installed import InstalledCourse
 from tutor.lesson.listing import print_list
 from tutor.lesson.placement import MOST_WRONG, QUESTIONS, Placement
 from tutor.lesson.progress import Progress, Taken
+from tutor.lesson.review import LEAVING, ask
 from tutor.lesson.summary import Summary, chapter_told
 
 COURSE = installed_course()
@@ -163,12 +165,27 @@ def test_a_challenge_that_was_solved_before_counts_at_once() -> None:
     assert len(progress.kept.placed) == len(LESSONS) - 1
 
 
+def test_a_colon_alone_is_an_answer_and_no_answer_ends_the_questions() -> None:
+    every = [each for lesson in COURSE.lessons for step in lesson.steps for each in step.predictions]
+    said = {answer.strip() for each in every for answer in (*each.answers, *each.options)}
+    assert not said & set(LEAVING)
+    assert not [each for each in said if each.startswith(":") and parse(each[1:])[0] is not None]
+    (colon,) = (each for each in every if each.right(":"))
+    assert ask(lambda _: ":", pytest.fail, lambda said: colon.right(said) if colon.read(said) else None, str) is True
+
+
 def test_the_command_line_asks_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement.secrets, "randbits", lambda bits: 7)
     answers = [each.prediction.answers[0] for each in placement.draw(COURSE, CHAPTER, 7)]
     runner = CliRunner()
     failed = runner.invoke(cli, ["place", "together"], input="\n")
     assert failed.exit_code == placement.NOT_PASSED and "Nothing has changed." in failed.output
+    for leaves in (":quit\n", ":q\n", "exit\n"):
+        left = runner.invoke(cli, ["place", "3"], input=leaves + "\n".join(answers))
+        assert left.exit_code == placement.NOT_PASSED and "Nothing has changed." in left.output
+        assert "Not quite" not in left.output and "Right." not in left.output
+    hinted = runner.invoke(cli, ["place", "3"], input=":hint\n:quit\n")
+    assert ":hint does nothing here." in hinted.output and "Nothing has changed." in hinted.output
     passed = runner.invoke(cli, ["place", "3"], input="\n".join(answers) + "\n")
     assert passed.exit_code == 0, passed.output
     assert f"{QUESTIONS} of {QUESTIONS} right." in passed.output and "127.0.0.1:6379> " in passed.output

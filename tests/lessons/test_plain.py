@@ -17,8 +17,9 @@ from tests.waiting import PATIENCE_S, wait_until
 from tutor.lesson.actions import unknown
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.progress import Progress
-from tutor.plain import _wrapped, run
+from tutor.plain import run
 from tutor.prompt.markdown import to_paragraphs, to_plain
+from tutor.standard_streams import print_wrapped
 from tutor.verify import main as verify
 
 
@@ -259,8 +260,8 @@ def test_a_wait_for_replicas_takes_no_time():
 def test_lines_are_broken_at_the_width_of_the_terminal(columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(columns))
     text = "    A line of the text that is longer than the terminal is wide, with an indent."
-    _wrapped(text)
-    _wrapped("short")
+    print_wrapped(text)
+    print_wrapped("short")
     rows = capsys.readouterr().out.splitlines()
     assert all(len(row) < columns for row in rows) and rows[-1] == "short"
     assert all(row.startswith("    ") for row in rows[:-1])

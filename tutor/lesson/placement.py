@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from tutor.lesson.catalogue import Catalogue, installed_course
 from tutor.lesson.model import Example, Lesson, Prediction, Prose, Step
 from tutor.lesson.progress import Progress, ProgressFile
+from tutor.lesson.review import ask
 from tutor.lesson.shuffle import shuffle
 from tutor.lesson.summary import Summary, skipped_in
 from tutor.lesson.transcript import prompted
@@ -257,7 +258,7 @@ def find_chapter(course: Catalogue, name: str) -> int | None:
 def converse(placement: Placement, read: Callable[[str], str | None], write: Callable[[str], object]) -> bool:
     """Ask all questions, line by line; returns whether the chapter is placed."""
     count = len(placement)
-    write(f"{placement.title}: {count} questions; at most {MOST_WRONG} may be wrong. An empty line ends it.")
+    write(f"{placement.title}: {count} questions; at most {MOST_WRONG} may be wrong. An empty line or :quit ends it.")
     while (question := placement.next()) is not None:
         write("")
         write(f"{placement.number} of {count} · {question.lesson}, step {question.step}")
@@ -266,9 +267,8 @@ def converse(placement: Placement, read: Callable[[str], str | None], write: Cal
         write(f"? {question.text}")
         for label, choice in zip(question.labels, question.choices, strict=True):
             write(f"  {label}. {choice}")
-        while (said := (read("Your answer: ") or "").strip()) and (outcome := placement.answer(said)) is None:
-            write(placement.again(said))
-        if not said or outcome is None:
+        outcome = ask(read, write, placement.answer, placement.again)
+        if outcome is None:
             write("Nothing has changed.")
             return False
         write(f"Right. {outcome.returns}".strip() if outcome.right else f"Not quite. Correct: {outcome.answer}.")
@@ -300,7 +300,12 @@ def begin_challenge(name: str) -> tuple[Lesson | None, int]:
     return challenge, 0 if challenge_of(course, chapter) is not None else 1
 
 
-def run(name: str, read: Callable[[str], str | None], takes_back: bool = False) -> int:
+def run(
+    name: str,
+    read: Callable[[str], str | None],
+    takes_back: bool = False,
+    write: Callable[[str], object] = print,
+) -> int:
     """Hold a placement at standard output, or take one back; returns the exit status."""
     course, progress = installed_course(), Progress()
     chapter = _named(course, name)
@@ -313,7 +318,7 @@ def run(name: str, read: Callable[[str], str | None], takes_back: bool = False) 
         print(f"{count} lesson{'s' if count != 1 else ''} of the chapter no longer placed.")
         return 0
     try:
-        passed = converse(Placement(course, progress, chapter), read, print)
+        passed = converse(Placement(course, progress, chapter), read, write)
     except (KeyboardInterrupt, BrokenPipeError):
         return NOT_PASSED
     return 0 if passed else NOT_PASSED

@@ -9,7 +9,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from tutor.lesson.actions import parse
 from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.model import Lesson, Prediction
 from tutor.lesson.progress import Card, Progress, ProgressFile, card_key
@@ -18,6 +20,9 @@ from tutor.prompt.markdown import one_line
 
 KNOWN_DAYS = 90.0
 AT_ONCE = 8  # questions: about two minutes
+LEAVING = (":quit", ":q", "exit", "quit")
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,23 @@ def in_days(due_at: float, now: float) -> str:
     return "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
 
 
+def ask(
+    read: Callable[[str], str | None],
+    write: Callable[[str], object],
+    take: Callable[[str], Outcome | None],
+    again: Callable[[str], str],
+) -> Outcome | None:
+    """Read answers until one can be taken; returns what `take` made of it, or None if the learner leaves."""
+    while (said := (read("Your answer: ") or "").strip()) and said not in LEAVING:
+        if said.startswith(":") and parse(said[1:])[0] is not None:
+            write(f"{said.split()[0]} does nothing here. An empty line or :quit ends the questions.")
+        elif (outcome := take(said)) is not None:
+            return outcome
+        else:
+            write(again(said))
+    return None
+
+
 def converse(
     course: Catalogue, progress: Progress, read: Callable[[str], str | None], write: Callable[[str], object]
 ) -> None:
@@ -124,7 +146,7 @@ def converse(
             else "Nothing to review: none of your predictions was wrong."
         )
         return
-    write(f"{len(asked)} question{'s' if len(asked) > 1 else ''} to review. An empty line ends the review.")
+    write(f"{len(asked)} question{'s' if len(asked) > 1 else ''} to review. An empty line or :quit ends the review.")
     for number, each in enumerate(asked, 1):
         question = each.prediction
         write("")
@@ -132,17 +154,19 @@ def converse(
         write(one_line(question.question))
         for label, option in zip(question.labels, question.options, strict=True):
             write(f"  {label}. {one_line(option)}")
-        while (answer := (read("Your answer: ") or "").strip()) and not question.read(answer):
-            write(question.again(answer))
-        if not answer:
+
+        def take(said: str, question: Prediction = question) -> bool | None:
+            return question.right(said) if question.read(said) else None
+
+        right = ask(read, write, take, question.again)
+        if right is None:
             return
-        right = question.right(answer)
         write("Right." if right else f"Not quite. Correct: {one_line(question.answers[0])}.")
         write(one_line(question.because))
         write(answered(progress, each, right))
 
 
-def run(read: Callable[[str], str | None]) -> int:
+def run(read: Callable[[str], str | None], write: Callable[[str], object] = print) -> int:
     """Hold the review at standard output; returns the exit status."""
     import contextlib
     import sys
@@ -153,5 +177,5 @@ def run(read: Callable[[str], str | None]) -> int:
     if progress.notice:
         print(progress.notice, file=sys.stderr)
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        converse(installed_course(), progress, read, print)
+        converse(installed_course(), progress, read, write)
     return 0
