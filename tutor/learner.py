@@ -32,10 +32,10 @@ from tutor.lesson.controller import LessonController
 from tutor.lesson.free_play import FreePlay
 from tutor.lesson_server import processes  # noqa: F401
 from tutor.lesson_server.parent import fork_servers_here
-from tutor.plain import _read
 from tutor.screens import bookmarks, compare, dialogs, find, help, map, questions, reference, scenarios  # noqa: F401
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
+from tutor.standard_streams import read_line, writer
 
 # What the tutor needs is imported before the hub forks.
 __all__ = ["FreePlay", "LaboratoryScreen", "LearnerApp", "LessonController", "LessonScreen", "main"]
@@ -134,7 +134,7 @@ def join(address: str, cafile: str = "", again: bool = False) -> int:
         hub = RemoteClass(address, cafile)
         if hub.member is None or again:
             hub.member = None
-            hub.sign_in(_read, print)
+            hub.sign_in(read_line, writer())
         assert hub.member is not None
         outbox = hub.outbox()
     except (CannotJoin, EOFError) as problem:
