@@ -276,3 +276,19 @@ def test_the_text_of_a_step_belongs_to_the_event_in_view() -> None:
     assert session.done_at(spans[1].began) == 1
     assert session.done_at(spans[1].began + 1) == 2
     assert session.done_at(len(session.history.trace)) == 3
+
+
+def test_a_step_at_the_end_takes_one_heartbeat() -> None:
+    session = beating()
+    row = session.shown.count
+    for _ in range(3):
+        before = session.shown.heard
+        session.forward()
+        session.read()
+        assert session.shown.heard == (before[0], before[1] + 1)
+    assert session.shown.count == row
+    session.execute("wait 2")
+    session.back()
+    session.forward()
+    session.forward()
+    assert session.history.place == len(session.history.trace)

@@ -176,6 +176,26 @@ async def test_the_last_session_is_left_for_later_or_deleted() -> None:
             each.release()
 
 
+async def test_a_damaged_file_is_opened_as_far_as_it_can_be_read() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await opened(pilot)
+        await pilot.press("n", "n", "n")
+        await typed(pilot, "save mine")
+        await shown(pilot, "Saved: mine")
+        path = keeping.path_of("mine")
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join([*lines[:-3], b"{damaged\n", *lines[-2:]]))
+        await typed(pilot, "open mine")
+        await shown(pilot, "Not all of it could be opened")
+        assert f"line {len(lines) - 2}: " in " ".join(screen_text(app).split())
+        path.write_bytes(b"{damaged\n")
+        await typed(pilot, "open mine")
+        await shown(pilot, "It cannot be opened")
+        await typed(pilot, "open mien")
+        await shown(pilot, "did you mean mine?")
+
+
 async def test_export_from_the_screen(tmp_path: Path) -> None:
     app = program("partial-resync")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:

@@ -145,14 +145,21 @@ class LabSession:
         return self.runner.step()
 
     def forward(self) -> None:
-        """Go on to the next thing that shows."""
+        """Go on to the next row: over all heartbeats of one at once, but one by one where they are not known yet."""
         self.read()
-        history, shown = self.history, self.shown.count
+        history, shown = self.history, self.shown
+        if shown.count < len(shown.entries):
+            self.goto_event(shown.number_of(shown.count))
+            return
+        if history.place < len(history.trace):
+            history.end()
+            return
+        known = shown.heard
         for _ in range(STEPS_MAX):
             before = history.world.now_us, history.place
             history.step()
             self.read()
-            if self.shown.count != shown or before == (history.world.now_us, history.place):
+            if shown.heard != known or before == (history.world.now_us, history.place):
                 break
 
     def back(self) -> None:

@@ -171,6 +171,15 @@ class ShownLog:
         """How many rows there are up to the present place."""
         return bisect_left(self._starts, self.place)
 
+    @property
+    def heard(self) -> tuple[int, int]:
+        """How many rows there are in all, and how many heartbeats are in the last one."""
+        return len(self.entries), len(self.entries[-1].numbers) if self.entries else 0
+
+    def number_of(self, at: int) -> int:
+        """Return the event with which a row begins."""
+        return self._starts[at]
+
     def rows(self, first: int, last: int) -> list[Row]:
         """Return rows; one that stands for several heartbeats counts those that have happened."""
         return [self.row(at) for at in range(first, min(last, len(self.entries)))]

@@ -127,6 +127,7 @@ class Topology:
         many = (
             [name for name in names if name not in nodes or nodes[name].role == "sentinel"] if len(names) > 4 else []
         )
+        messages = [each for each in messages if each.part <= 1 or not {each.source, each.target}.intersection(many)]
         busy = {frozenset((message.source, message.target)) for message in messages}
         for link in links:
             if link.a in by_name and link.b in by_name:

@@ -10,6 +10,7 @@ from tutor.lab import keeping
 from tutor.lab.export import export, kind_of
 from tutor.lab.journal import Left, SessionJournal, left_behind
 from tutor.lab.keeping import CannotKeepError
+from tutor.lab.naming import unknown
 from tutor.lab.play import opened
 from tutor.lab.session import LabSession
 from tutor.screens.base import Program, TutorScreen
@@ -178,6 +179,9 @@ async def open_saved(app: Program, name: str) -> None:
     try:
         data = await asyncio.to_thread(keeping.path_of(name).read_bytes)
         spec, history = await asyncio.to_thread(opened, data, name)
+    except FileNotFoundError:
+        told = unknown("saved history", name, [each.name for each in keeping.saved()])
+        app.notify(told, title="It cannot be opened", severity="error", markup=False)
     except OSError as error:
         app.notify(f"{name}: {error.strerror}", title="It cannot be opened", severity="error", markup=False)
     except (CannotKeepError, HistoryError) as error:

@@ -214,6 +214,9 @@ class LaboratoryScreen(TutorScreen[None]):
         self.set_focus(None)
         self.call_after_refresh(self.draw)
         self.run_worker(self._find_lessons(), group="lessons")
+        if warning := self.session.history.warning:
+            title = "Not all of it could be opened"
+            self.notify(warning, title=title, severity="warning", timeout=15, markup=False)
 
     async def _find_lessons(self) -> None:
         """Find the lessons that the scenario belongs to; the course may have to be read first."""
