@@ -1,7 +1,8 @@
 """The certificate and the key of a simulated server, as it has loaded them from its disk.
 
-Handshakes take place outside, between real clients and the process that hosts the world: the bytes in the simulated
-network are those that TLS protects. Two simulated servers that both use TLS accept each other's certificates.
+Handshakes with real clients take place in the process that hosts the world: the bytes in the simulated network are
+those that TLS protects. Between simulated servers, this module decides whether they accept each other, by the names
+and key identifiers in their certificates: nothing in a simulated world forges a signature. It ignores the dates.
 
 What a server decides by itself, when it starts and on CONFIG SET, must be the same in every run and with every
 version of OpenSSL. This module decides it: whether the files are in PEM format, and whether the key belongs to the
@@ -10,6 +11,7 @@ certificate.
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,6 +24,8 @@ CERTIFICATE, KEY = b"CERTIFICATE", b"PRIVATE KEY"
 FILES = tuple(name.replace("-", "_") for name in TLS_SETTINGS if name.endswith("-file"))
 OTHERS = tuple(name.replace("-", "_") for name in TLS_SETTINGS if not name.endswith("-file"))
 _SEQUENCE, _BIT_STRING, _OCTET_STRING, _VERSION = 0x30, 0x03, 0x04, 0xA0
+_EXTENSIONS, _KEY_IDENTIFIER = 0xA3, 0x80
+_ISSUER, _SUBJECT, _KEY_INFO = 2, 4, 5  # fields of a certificate behind its version
 
 
 class LoadedTls(NamedTuple):
@@ -63,6 +67,45 @@ def _check(name: str, path: str, files: dict[str, bytes], has_password: bool) ->
         raise TlsError("Failed to configure TLS: not in PEM format")
 
 
+def refusal(client: LoadedTls, server: LoadedTls) -> str:
+    """Return why a server ends the handshake with another one that connects to it, "" if it does not."""
+    if not _trusts(client, server.files["tls_cert_file"]):
+        return "SSL routines::tlsv1 alert unknown ca"  # as the client tells it
+    certificate = client.files.get("tls_client_cert_file") or client.files["tls_cert_file"]
+    if server.settings["tls_auth_clients"] != "no" and not _trusts(server, certificate):
+        return "SSL routines::certificate verify failed"
+    return ""
+
+
+def _trusts(loaded: LoadedTls, certificate: bytes) -> bool:
+    """Return whether an authority in `tls-ca-cert-file` has signed a certificate; without that file, it has."""
+    found, authorities = _pem(certificate, CERTIFICATE), loaded.files.get("tls_ca_cert_file")
+    if authorities is None:
+        return True
+    return found is not None and any(_signed(found, each) for each in _all_pem(authorities, CERTIFICATE))
+
+
+def _signed(certificate: bytes, authority: bytes) -> bool:
+    try:
+        theirs, ours = _fields(certificate), _fields(authority)
+        if theirs[_ISSUER] != ours[_SUBJECT] or ours[_ISSUER] != ours[_SUBJECT]:
+            return False
+        named = _authority_key(theirs)
+        return named in (b"", hashlib.sha1(_public_key(authority), usedforsecurity=False).digest())
+    except (ValueError, IndexError):
+        return False
+
+
+def _authority_key(fields: list[tuple[int, bytes]]) -> bytes:
+    """Return the identifier of the key that signed a certificate; b"" if it has none (section 4.2.1.1)."""
+    extensions = [content for tag, content in fields if tag == _EXTENSIONS]
+    for _, extension in _sequence(extensions[0]) if extensions else ():
+        parts = _parts(extension)
+        if parts[0][1] == b"\x55\x1d\x23":
+            return next((content for tag, content in _sequence(parts[-1][1]) if tag == _KEY_IDENTIFIER), b"")
+    return b""
+
+
 def _read(name: str, path: str, read: Callable[[str], bytes]) -> bytes:
     try:
         return read(path)
@@ -74,11 +117,18 @@ def _read(name: str, path: str, read: Callable[[str], bytes]) -> bytes:
 
 def _pem(text: bytes, kind: bytes) -> bytes | None:
     """Return the first block of a kind in a PEM file, decoded; None if there is none."""
-    found = re.search(rb"-----BEGIN (?:[A-Z]+ )?%b-----\s([A-Za-z0-9+/=\s]+)-----END " % kind, text)
-    try:
-        return base64.b64decode(b"".join(found[1].split()), validate=True) if found else None
-    except binascii.Error:
-        return None
+    return next(iter(_all_pem(text, kind)), None)
+
+
+def _all_pem(text: bytes, kind: bytes) -> list[bytes]:
+    """Return the blocks of a kind in a PEM file up to an invalid one, decoded."""
+    blocks: list[bytes] = []
+    for found in re.finditer(rb"-----BEGIN (?:[A-Z]+ )?%b-----\s([A-Za-z0-9+/=\s]+)-----END " % kind, text):
+        try:
+            blocks.append(base64.b64decode(b"".join(found[1].split()), validate=True))
+        except binascii.Error:
+            break
+    return blocks
 
 
 def _parts(data: bytes) -> list[tuple[int, bytes]]:
@@ -106,13 +156,15 @@ def _sequence(data: bytes) -> list[tuple[int, bytes]]:
     return _parts(content)
 
 
+def _fields(certificate: bytes) -> list[tuple[int, bytes]]:
+    """Return what is signed of a certificate, behind the version (RFC 5280, section 4.1). Raises ValueError."""
+    fields = _parts(_sequence(certificate)[0][1])
+    return fields[1:] if fields[0][0] == _VERSION else fields
+
+
 def _public_key(certificate: bytes) -> bytes:
-    """Return the public key in a certificate (RFC 5280, section 4.1). Raises ValueError."""
-    signed = _parts(_sequence(certificate)[0][1])
-    if signed[0][0] == _VERSION:
-        del signed[0]
-    serial_signature_issuer_validity_subject = 5
-    tag, key = _parts(signed[serial_signature_issuer_validity_subject][1])[1]
+    """Return the public key in a certificate. Raises ValueError."""
+    tag, key = _parts(_fields(certificate)[_KEY_INFO][1])[1]
     if tag != _BIT_STRING:
         raise ValueError("not a bit string")
     return key[1:]  # without the number of unused bits

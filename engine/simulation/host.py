@@ -21,7 +21,7 @@ from engine.config.tls import TLS_FAILED, TlsError, uses_tls
 from engine.core import ProcessFacts
 from engine.node import Node
 from engine.observe.events import Event
-from engine.simulation.certificates import LoadedTls, load
+from engine.simulation.certificates import LoadedTls, load, refusal
 from engine.simulation.disk import Disk
 from engine.simulation.network import DOWN, PAUSED, RUNNING, SimulatedConnection
 from engine.simulation.trace import DiskUsed, Exited, Logged, NodeEvent, ProgramRun, Started
@@ -414,9 +414,10 @@ class Host:
         peer, local = self._ends(connection)
         kind = self.listening.get(connection.port, "tcp")
         secured = kind == "tls" or (kind == "bus" and self.node is not None and self.node.config.tls_cluster)
-        if connection.tls is not None and connection.tls != secured:  # neither side understands the other
+        reason = self._handshake(connection, secured) if connection.tls is not None else ""
+        if reason:
             if secured:
-                self.log_failed_handshake(connection, "SSL routines::wrong version number")
+                self.log_failed_handshake(connection, reason)
             del self.links[connection.target_link]
             self.world.network.hang_up(connection, self.name)
             return
@@ -427,6 +428,15 @@ class Host:
         source = self.world.machines[connection.source]
         peer = f"{'127.0.0.1' if source is self else source.ip}:{connection.local_port}"
         return peer, f"{'127.0.0.1' if source is self else self.ip}:{connection.port}"
+
+    def _handshake(self, connection: SimulatedConnection, secured: bool) -> str:
+        """Return why this server and a simulated peer do not understand or accept each other, "" if they do."""
+        if connection.tls != secured:
+            return "SSL routines::wrong version number"
+        source = self.world.hosts.get(connection.source)
+        if not secured or source is None or source.tls is None or self.tls is None:
+            return ""
+        return refusal(source.tls, self.tls)
 
     def log_failed_handshake(self, connection: SimulatedConnection, reason: str) -> None:
         """Log why a TLS connection is not accepted."""

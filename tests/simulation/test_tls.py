@@ -1,5 +1,7 @@
 """TLS in the simulated world: what a server decides when it loads certificates, and who reaches its ports."""
 
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives import serialization as s
 
@@ -7,10 +9,11 @@ from engine.config import Config
 from engine.config.tls import TlsError
 from engine.live.tls import make_context
 from engine.simulation import actions
-from engine.simulation.certificates import load
+from engine.simulation.certificates import load, refusal
 from engine.simulation.history import History
 from engine.simulation.trace import Delivered, Exited, Logged
 from tests.certificates import issue, issued
+from tests.clients.test_tls import shake_hands
 
 FOLDER = "/var/lib/redis"
 TLS = ("port 0", "tls-port 6379", "tls-cert-file redis.crt", "tls-key-file redis.key", "tls-ca-cert-file ca.crt")
@@ -113,6 +116,19 @@ def test_a_replica_needs_tls_replication():
     assert not any("synchronization: Finished" in line for line in said(history, "B"))
 
 
+def test_a_replica_of_another_authority_is_refused():
+    follows = ["replicaof 172.16.6.18 6379", "tls-port 6380", "tls-replication yes"]
+    theirs = ["tls-cert-file stranger.crt", "tls-key-file stranger.key", "tls-ca-cert-file ca.crt"]
+    trusting = ["tls-cert-file web.crt", "tls-key-file web.key", "tls-ca-cert-file stranger.crt"]
+    history = world(*TLS, B=[*follows, *theirs], C=[*follows, *trusting])
+    reasons = {line.partition("::")[2].partition(":")[0] for line in said(history) if "Error accepting" in line}
+    assert reasons == {"certificate verify failed (addr=172.16.6.19", "tlsv1 alert unknown ca (addr=172.16.6.20"}
+    assert ask(history, "CONFIG", "SET", "tls-auth-clients", "no") == "+OK\r\n"
+    history.run(history.world.now_us + 10 * SECOND_US)
+    info = ask(history, "INFO", "replication")
+    assert "connected_slaves:1" in info and "ip=172.16.6.19" in info
+
+
 def test_a_failed_handshake_is_part_of_the_history():
     history = world(*TLS)
     history.do(actions.OpenClient("c", "A", "127.0.0.1"))
@@ -206,6 +222,56 @@ def test_what_openssl_refuses_is_refused(tmp_path, certificate, key, auth, ca):
     theirs = verdict(lambda config: make_context(config, server=True), f"{tmp_path}/")
     assert (ours == "accepted") == (theirs == "accepted"), (ours, theirs)
     assert ours.split(": ")[:2] == theirs.split(": ")[:2]
+
+
+def chosen(files, certificate, ca, auth="yes", client=""):
+    config = Config()
+    named = {"cert": certificate, "key": certificate, "client_cert": client, "client_key": client}
+    for name, value in named.items():
+        ending = "crt" if name.endswith("cert") else "key"
+        setattr(config, f"tls_{name}_file", f"{files}/{value}.{ending}" if value else "")
+    config.tls_ca_cert_file = f"{files}/{ca}"
+    config.tls_auth_clients = auth
+    return config
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Certificates as files, some with names of others."""
+    folder = tmp_path_factory.mktemp("many")
+    files = issued()
+    issue(files, "namesake", subject="/CN=ca")
+    issue(files, "forged", "-CA", "namesake.crt", "-CAkey", "namesake.key", subject="/CN=redis")
+    issue(files, "deep", "-CA", "redis.crt", "-CAkey", "redis.key")
+    files["both.crt"] = files["stranger.crt"] + files["ca.crt"]
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("auth", ["yes", "optional", "no"])
+@pytest.mark.parametrize("ca", ["ca.crt", "stranger.crt", "namesake.crt", "both.crt", "redis.crt"])
+@pytest.mark.parametrize("certificate", ["redis", "web", "stranger", "forged", "deep", "ca"])
+def test_simulated_servers_accept_each_other_as_real_ones_do(many, certificate, ca, auth):
+    """Either end of the connection has the certificate, and the other the authority."""
+
+    def ours(client, server):
+        return not refusal(load(client, read), load(server, read))
+
+    def theirs(client, server):
+        contexts = make_context(client, server=False), make_context(server, server=True)
+        return shake_hands(*contexts) is not None
+
+    def read(path):
+        return Path(path).read_bytes()
+
+    pairs = [
+        (chosen(many, "web", ca), chosen(many, certificate, "ca.crt", auth)),
+        (chosen(many, certificate, "ca.crt"), chosen(many, "redis", ca, auth)),
+        (chosen(many, "web", "ca.crt", client=certificate), chosen(many, "redis", ca, auth)),
+    ]
+    for pair in pairs:
+        assert ours(*pair) == theirs(*pair)
 
 
 _VARIANTS = {}
