@@ -223,8 +223,10 @@ class Cluster:
             self.output.run_now(Lock(temporary))  # it becomes the file that no other node may use
             if fsync:
                 self.state.due.fsync = False
-                step = "sync tmp cluster config file"
-                self.output.run_now(Sync(temporary))
+            # Redis leaves this out if no promise depends on it. After a power cut the file may be unreadable, and
+            # the node does not start.
+            step = "sync tmp cluster config file"
+            self.output.run_now(Sync(temporary))
             step = "rename tmp cluster config file"
             self.output.run_now(Rename(temporary, path))
         except OSError as error:

@@ -144,6 +144,7 @@ class Host:
         self.state = DOWN
         self.node: Node | None = None
         self.incarnation = 0
+        self.former_cluster_id = ""
         self.pid = 0
         self.data_dir = self.cwd = DATA_DIR
         self.config_path = CONFIG_PATH
@@ -184,9 +185,9 @@ class Host:
 
     @property
     def cluster_id(self) -> str:
-        """The ID of its node in a cluster; "" if it is not one, or does not run."""
+        """The ID of its node in a cluster, or of the one that ran last; "" if it has had none."""
         cluster = self.node.cluster if self.node is not None else None
-        return cluster.state.myself.name if cluster is not None else ""
+        return cluster.state.myself.name if cluster is not None else self.former_cluster_id
 
     # --- World: requests of the node during an input ------------------------------------------------------------
 
@@ -351,6 +352,7 @@ class Host:
         world.note(DiskUsed, self.name, "power cut", "", lost)
 
     def _gone(self) -> None:
+        self.former_cluster_id = self.cluster_id
         self.state = DOWN
         self.reschedule()
         self.node = None

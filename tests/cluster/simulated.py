@@ -13,8 +13,10 @@ TIMEOUT_MS = 2000
 class SimulatedCluster:
     """Masters `a`, `b`, `c` … and a replica `ra` … for each, with clients at every node."""
 
-    def __init__(self, seed: int, masters: int = 3, replicas: int = 1, *directives: str) -> None:
-        self.world = World(seed)
+    def __init__(
+        self, seed: int, masters: int = 3, replicas: int = 1, *directives: str, observed: bool = True
+    ) -> None:
+        self.world = World(seed, observed)
         self.masters = [chr(ord("a") + number) for number in range(masters)]
         self.replicas = [f"r{name}{number or ''}" for number in range(replicas) for name in self.masters]
         self.names = self.masters + self.replicas

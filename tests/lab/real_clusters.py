@@ -23,6 +23,9 @@ def text_of(reply: Any) -> str:
 
 def cluster_views(hosts: "dict[str, Machine]", back: Callable[[str], str]) -> dict[str, ClusterView]:
     """Return what each node that runs believes."""
+    for host in hosts.values():
+        if host.in_cluster and host.state == "up":
+            host.cluster_id = _ask(host, "CLUSTER", "MYID")  # it changes with CLUSTER RESET HARD
     names = Names(
         {host.cluster_id: name for name, host in hosts.items() if host.cluster_id and host.state != "down"},
         {host.address: name for name, host in hosts.items() if host.state == "down"},
