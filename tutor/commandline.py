@@ -32,9 +32,17 @@ _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspe
 @click.option(
     "--ascii/--unicode", "is_ascii", default=None, help="Draw with ASCII characters only, or with all symbols."
 )
+@click.option(
+    "--course",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False),
+    help="Add this folder's lessons.",
+)
 @click.pass_context
-def cli(context: click.Context, is_ascii: bool | None) -> None:
+def cli(context: click.Context, is_ascii: bool | None, course: str | None) -> None:
     """Learn Redis by using it: a course, and a Redis 7.2 compatible server."""
+    if course:
+        os.environ["REDIS_TUTOR_COURSE"] = os.path.abspath(course)
     _choose_symbols(is_ascii, context.invoked_subcommand or "")
     if context.invoked_subcommand is None:
         from tutor.app import run
@@ -390,6 +398,7 @@ def class_list(context: click.Context) -> None:
 @click.option("--bind", metavar="ADDRESS", help="Listen there; 0.0.0.0 lets other computers in [127.0.0.1].")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0: any free one [8765].")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name by which browsers may address the hub.")
+@click.option("--course", metavar="FOLDER", help="Add the lessons of this folder to those of the class.")
 @click.option("--cert", metavar="FILE", help="The certificate for TLS, in a PEM file.")
 @click.option("--key", metavar="FILE", help="Its key, in a PEM file.")
 @click.pass_context
@@ -399,13 +408,14 @@ def class_serve(
     bind: str | None,
     port: int | None,
     hosts: tuple[str, ...],
+    course: str | None,
     cert: str | None,
     key: str | None,
 ) -> None:
     """Serve a class until Ctrl-C. NAME can be left out if there is only one class."""
     from tutor.classroom import serving
 
-    options = {"bind": bind, "port": port, "hosts": list(hosts) or None, "cert": cert, "key": key}
+    options = {"bind": bind, "port": port, "hosts": list(hosts) or None, "course": course, "cert": cert, "key": key}
     context.exit(serving.serve(name, options))
 
 

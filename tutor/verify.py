@@ -25,7 +25,7 @@ from engine.table.declarations import WRITE
 from tutor import processes
 from tutor.client import LinkError
 from tutor.lesson import equivalences, hints, transcript
-from tutor.lesson.catalogue import Catalogue, consistency, installed_course
+from tutor.lesson.catalogue import Catalogue, consistency, installed_course, lesson_files
 from tutor.lesson.checks import check
 from tutor.lesson.machines import can_be_real
 from tutor.lesson.model import (
@@ -589,6 +589,15 @@ def _takes_long(job: Job) -> bool:
     return job[0].on_machines
 
 
+def _read_file(name: str, problems: list[Problem]) -> Lesson | None:
+    """Read the lesson in a file; its problems are added to those that there are."""
+    try:
+        return read_lesson(Path(name), name)
+    except Problems as error:
+        problems += error.problems
+        return None
+
+
 def _choose(course: Catalogue, names: Sequence[str]) -> tuple[list[Lesson], list[Problem]]:
     if not names:
         return course.lessons, course.problems
@@ -596,11 +605,19 @@ def _choose(course: Catalogue, names: Sequence[str]) -> tuple[list[Lesson], list
     files: list[Lesson] = []
     problems: list[Problem] = []
     for name in names:
+        if os.path.isdir(name):
+            in_folder = {str(path.resolve()) for path in lesson_files(Path(name))}
+            known = [each for each in course.lessons if course.file_of(each.path) in in_folder]
+            told = [each for each in course.problems if course.file_of(each.path) in in_folder]
+            lessons += known
+            problems += told
+            paths = [*(each.path for each in known), *(each.path for each in told)]
+            missing = in_folder - set(map(course.file_of, paths))
+            files += [read for each in sorted(missing) if (read := _read_file(each, problems)) is not None]
+            continue
         if os.path.exists(name):
-            try:
-                files.append(read_lesson(Path(name), name))
-            except Problems as error:
-                problems += error.problems
+            if (lesson := _read_file(name, problems)) is not None:
+                files.append(lesson)
             continue
         try:
             lessons.append(course.find(name))

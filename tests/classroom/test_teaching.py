@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,10 +13,12 @@ from tests.classroom.chromium import chromium, needs_chromium
 from tests.classroom.conftest import ServedClass
 from tests.classroom.test_chromium import join
 from tests.classroom.test_terminals import COURSE, joined, open_first
+from tests.lessons.test_own_folder import LESSON as OWN_CHAPTER
 
 pytestmark = pytest.mark.long
 LESSON = "what-redis-is"
 NEXT = "\x1b[19~"  # F8
+OWN_LESSON = OWN_CHAPTER.replace("chapter: 40", "chapter: 1").replace("order: 1", "order: 90")
 
 
 def go(work: Coroutine[Any, Any, None]) -> None:
@@ -155,3 +158,35 @@ def test_it_all_in_the_browser(served: ServedClass) -> None:
             assert browser.complaints == []
 
     go(play())
+
+
+def test_a_course_of_the_teachers_own(own_class: ServedClass, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "hello.md").write_text(OWN_LESSON)
+    (folder / "broken.md").write_text("nothing")
+    (own_class.folder / "class.yaml").write_text("lessons: [greetings]\n")
+    own_class.begin("--course", str(folder))
+    assert "broken.md" in own_class.said, "what is wrong is told, and the class begins"
+
+    async def play() -> None:
+        async with own_class.browser() as browser:
+            await browser.join(own_class.code, "Learner")
+            async with browser.page() as page:
+                await page.show("Greetings")
+                await page.show("0 of 1 lessons done")
+                await page.type("\r")
+                await page.show("6379>")
+                await page.type("ECHO hello\r")
+                await page.show('"hello"')
+
+    go(play())
+    own_class.end()
+    (own_class.folder / "class.yaml").write_text(f"course: {folder}\n")
+    assert (
+        "Learner,greetings,Greetings,1,task1,Let the server say hello.,done,10"
+        in own_class.run("class", "export").stdout
+    )
+    (own_class.folder / "class.yaml").write_text("course: /nowhere\n")
+    failed = own_class.run("class", "serve", "test")
+    assert (failed.returncode, failed.stderr) == (1, "redis-tutor: course: there is no folder /nowhere\n")

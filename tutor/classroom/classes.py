@@ -33,6 +33,7 @@ TEMPLATE = """\
 # cert: ""              # certificate and key for TLS (PEM files)
 # key: ""
 
+# course: ""            # a folder with lessons of your own (Markdown), beside those of the tutor
 # lessons: []           # the lessons of this class, in order (redis-tutor list); empty: the whole course
 # deadline: ""          # such as 2027-01-31T23:59:00+01:00; what is done later is marked as late in the results
 # points: 10            # of a task
@@ -59,6 +60,7 @@ class ClassSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     hosts: list[str] = []
     cert: str = ""
     key: str = ""
+    course: str = ""
     lessons: list[str] = []
     deadline: str = ""
     points: Annotated[int, msgspec.Meta(ge=0)] = 10
@@ -148,6 +150,8 @@ class ClassFolder:
             raise ClassError(f"{path}: {' '.join(str(error).split())}") from error
         except (OSError, UnicodeDecodeError, msgspec.ValidationError) as error:
             raise ClassError(f"{path}: {error}") from error
+        if settings.course and not (path.parent / Path(settings.course).expanduser()).is_dir():
+            raise ClassError(f"course: there is no folder {settings.course}")
         settings.ends  # noqa: B018 - raises
         if bool(settings.cert) != bool(settings.key):
             raise ClassError("TLS needs both a certificate and a key: --cert FILE --key FILE")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutor.classroom.classes import ClassError, ClassFolder, ClassSettings, every_class
 from tutor.classroom.store import ClassStore, StoreError
-from tutor.lesson.catalogue import installed_course
+from tutor.lesson.catalogue import COURSE, installed_course
 
 if TYPE_CHECKING:
     from tutor.classroom.grading import JournalRuns
@@ -73,6 +73,8 @@ def stop(name: str) -> int:
 
 def serve(name: str, options: dict[str, Any]) -> int:
     """Serve a class until a signal; returns the exit status."""
+    if options.get("course"):
+        options["course"] = os.path.abspath(options["course"])
     try:
         folder = ClassFolder.find(name)
         settings = folder.settings(**options)
@@ -80,6 +82,9 @@ def serve(name: str, options: dict[str, Any]) -> int:
     except ClassError as error:
         return _fail(error)
     try:
+        use_course(folder, settings)
+        for problem in installed_course().problems:
+            print(problem, file=sys.stderr)  # the other lessons can be taken all the same
         store = ClassStore(folder.store)
         return asyncio.run(_serve(folder, settings, store))
     except (StoreError, ClassError) as error:
@@ -88,6 +93,12 @@ def serve(name: str, options: dict[str, Any]) -> int:
         with contextlib.suppress(OSError):
             folder.state.unlink()
         folder.unlock()
+
+
+def use_course(folder: ClassFolder, settings: ClassSettings) -> None:
+    """Have the course include the lessons of the class's own folder, in this process and those that it starts."""
+    if settings.course:
+        os.environ[COURSE] = str(folder.path / Path(settings.course).expanduser())
 
 
 async def _serve(folder: ClassFolder, settings: ClassSettings, store: ClassStore) -> int:
@@ -172,6 +183,7 @@ def export(name: str, form: str, folder: str) -> int:
         found = ClassFolder.find(name)
         settings = found.settings()
         ends = settings.ends
+        use_course(found, settings)
         if not found.store.exists():
             raise ClassError(f"the class {found.name} has no learners")
         store = ClassStore(found.store)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tutor.lesson.progress import Taken
 
 
+COURSE = "REDIS_TUTOR_COURSE"  # names a folder with lessons of one's own, beside those that are installed
+
+
 def default_folder() -> Path:
     """Return the folder of the lessons that are installed with the program."""
     return Path(__file__).resolve().parent.parent.parent / "lessons"
@@ -60,6 +63,10 @@ class Catalogue:
             if os.path.realpath(self.folder.parent / lesson.path) == file:
                 return lesson
         return replace(read_lesson(Path(name), name), own_file=file)
+
+    def file_of(self, path: str) -> str:
+        """Return the absolute path of a lesson's file, or of a problem's, as it is shown."""
+        return os.path.realpath(self.folder.parent / path)
 
     def after(self, lesson: Lesson) -> Lesson | None:
         """Return the next lesson, or None for a lesson that is not part of the course."""
@@ -109,8 +116,48 @@ def anchor(heading: str) -> str:
 
 @functools.cache
 def installed_course() -> Catalogue:
-    """Return the course that is installed with the program, read when first asked for."""
-    return read_course(default_folder())
+    """Return the course that is installed with the program, read when first asked for, with a folder of one's own."""
+    course = read_course(default_folder())
+    if folder := os.environ.get(COURSE):
+        add_folder(course, Path(folder))
+    return course
+
+
+def add_folder(course: Catalogue, folder: Path) -> None:
+    """Add the lessons of a folder to a course. Never raises for what is in a file: see `problems`.
+
+    Every Markdown file in it is a lesson, except for README.md and glossary.md, which adds terms. A chapters.yaml
+    adds chapters; without it, the lessons belong to chapters of the course.
+    """
+    folder = folder.resolve()
+    if not folder.is_dir():
+        course.problems.append(Problem(str(folder), 1, "there is no such folder"))
+        return
+    own = Catalogue(folder)
+    if (folder / "chapters.yaml").exists():
+        _chapters(own, str(folder / "chapters.yaml"))
+    for number, title in own.chapters.items():
+        if course.chapters.setdefault(number, title) != title:
+            text = f"chapter {number} is {course.chapters[number]!r} in the course: choose another number"
+            own.problems.append(Problem(str(folder / "chapters.yaml"), 1, text))
+    if (folder / "glossary.md").exists():
+        _glossary(own)
+        course.glossary = own.glossary | course.glossary
+    for path in lesson_files(folder):
+        try:
+            lesson = read_lesson(path, str(path))
+        except Problems as error:
+            own.problems += error.problems
+            continue
+        twin = next((each for each in (*course.lessons, *own.lessons) if each.id == lesson.id), None)
+        if twin is None:
+            own.lessons.append(lesson)
+        else:
+            text = f"the id {lesson.id!r} is already used by {twin.path}"
+            own.problems.append(Problem(lesson.path, lesson.lines.get("id", 1), text))
+    whole = replace(course, lessons=[*course.lessons, *own.lessons])
+    course.problems += own.problems + consistency(whole, own.lessons)
+    course.lessons = sorted(whole.lessons, key=lambda each: (each.front.chapter, each.front.order, each.id))
 
 
 def read_course(folder: Path) -> Catalogue:
@@ -130,8 +177,12 @@ def read_course(folder: Path) -> Catalogue:
     return course
 
 
-def _chapters(course: Catalogue) -> None:
-    shown = "lessons/chapters.yaml"
+def lesson_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that are lessons."""
+    return [path for path in sorted(folder.rglob("*.md")) if path.name.lower() not in ("readme.md", "glossary.md")]
+
+
+def _chapters(course: Catalogue, shown: str = "lessons/chapters.yaml") -> None:
     found: list[Problem] = []
     try:
         text = read_text(course.folder / "chapters.yaml")
