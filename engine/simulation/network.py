@@ -363,7 +363,7 @@ class Network:
         world, path = self.world, direction.path
         if path.bytes_per_s or path.free_at_us > world.now_us:
             at_us = path.arrival(world.now_us, size_bytes)
-        else:
+        else:  # the usual path: nothing waits for bandwidth
             at_us = world.now_us + path.latency_us
         if at_us < direction.last_arrival_us:
             at_us = direction.last_arrival_us
