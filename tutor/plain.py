@@ -406,7 +406,8 @@ class Plain:
             elif prediction is not None and self._is_command(prediction, answer):
                 self._skipped.add(question.id)  # typed at the question, but meant for the prompt
                 self.take(answer)
-                self.write("(The question is still open: :run asks it again.)")
+                if self._is_open(question):
+                    self.write("(The question is still open: :run asks it again.)")
             else:
                 self.hear(self.driver.do(self.controller.answer(self.terminal, question, answer), self.terminal))
 
@@ -416,6 +417,13 @@ class Plain:
             return False
         found: bool = self.controller.completer(self.terminal).is_command(answer, whole=is_answer)
         return found
+
+    def _is_open(self, question: Question) -> bool:
+        """Return whether a question can still be asked: what it is about may have been shown meanwhile."""
+        blocks = self.view.blocks if self.view is not None else ()
+        return any(
+            isinstance(each, PredictionView) and each.id == question.id and not each.correct for each in blocks
+        )
 
     def _prediction(self, question: Question) -> model.Prediction | None:
         step = self.lesson.steps[self.view.number - 1 if self.view is not None else 0]

@@ -4,6 +4,7 @@ Pictures, `:why` and hints are those of a lesson. Unless writes are allowed, a c
 server is not sent. Nothing is kept, and nothing is taken back.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tutor.lesson import messages as m
@@ -13,9 +14,8 @@ from tutor.lesson.catalogue import Catalogue
 from tutor.lesson.controller import LessonController
 from tutor.lesson.real_server import NOT_TAKEN_BACK, READ_ONLY, RealServer, may_run, parse_address
 from tutor.lesson.view import ProseView, StepView
-from tutor.prompt import LineHistory, split_args, to_text
+from tutor.prompt import LineHistory, to_text
 from tutor.prompt.completer import PromptCompleter
-from tutor.prompt.rows import Row
 
 NAME = "connected"
 WRITE = "write"
@@ -58,19 +58,10 @@ class Connected(LessonController):
         text = ABOUT.format(address=self._address, mode=mode, not_back=NOT_TAKEN_BACK[0].lower() + NOT_TAKEN_BACK[1:])
         return StepView(NAME, self.title, "Redis", 1, 1, (False,), "A real server", (ProseView(text),), 0, True)
 
-    async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
+    def _refusal(self, argv: Sequence[bytes]) -> str:
         """See `Sandbox`. What may write is not sent."""
-        argv = split_args(line) or []
-        if len(argv) > 1 and argv[0].isdigit():
-            argv = argv[1:]
-        if argv and not self.writes and not may_run(argv):
-            told = READ_ONLY.format(to_text(argv[0]).upper(), self._typed_address)
-            self._post(m.TerminalOutput(terminal, [Row(((told, "error"),), indent=2, words=True)]))
-            self._post(m.LineDone(terminal, line))
-            self._changed(terminal, False)
-            self._script_goes_on(terminal)
-            return
-        await super().submit(terminal, line, typed_for)
+        allowed = self.writes or may_run(argv)
+        return "" if allowed else READ_ONLY.format(to_text(argv[0]).upper(), self._typed_address)
 
     async def act(self, action: str) -> None:
         """See `Controller`."""

@@ -55,7 +55,7 @@ from tutor.lesson.view import (
 from tutor.lesson.watcher import CLIENTS_APART
 from tutor.lesson_server.parent import Bytes, HostError
 from tutor.pictures.readings import Inspections
-from tutor.prompt import LineHistory, PromptState, split_args
+from tutor.prompt import LineHistory, PromptState
 from tutor.prompt.conversation import BLOCKING, longest_wait, skipped
 from tutor.prompt.markdown import one_line, to_plain
 from tutor.prompt.rows import Row
@@ -730,7 +730,7 @@ class LessonController(OwnMachines, Sandbox):
                 case session.Foreseen(_, text):
                     self._post(m.HintShown(HintView(text, 0, 0, kind="foreseen")))
                 case session.Differs(_, command, expected, _):
-                    text = f"The text shows another reply to {command}, for the server is in another state here:"
+                    text = f"For {command}, the text has this reply; the server is in another state here:"
                     self._post(m.Notice(f"{text}\n{expected.rstrip()}"))
                 case session.WentBack(text):
                     await self._went_back(text)
@@ -783,6 +783,11 @@ class LessonController(OwnMachines, Sandbox):
             self._step_shown = step
             self._post(m.StepShown(step, fresh))
 
+    def _is_known(self, prediction: model.Prediction) -> bool:
+        """Return whether the answer may be read: it was given, or its examples ran before it could be."""
+        at = (self._session.state.step, prediction.id)
+        return at in self._outcomes or (not self._session.said(prediction) and self._session.shown(prediction))
+
     @property
     def _open_question(self) -> tuple[int, str] | None:
         """The first prediction of the step that was not made, as `_put_off` has it."""
@@ -802,6 +807,10 @@ class LessonController(OwnMachines, Sandbox):
         at = self._session.state.step
         for block in self._session.step.blocks:
             if isinstance(block, model.Prediction) and not self._session.said(block):
+                if self._session.shown(block):  # before it was answered: what it asks is no longer so
+                    if self._asked == (at, block.id):
+                        self._withdraw_question()
+                    continue
                 if self._asked != (at, block.id) or eager:
                     self._asked = (at, block.id)
                     first = next(
@@ -836,7 +845,7 @@ class LessonController(OwnMachines, Sandbox):
         open_question = False
         for block in step.blocks:
             if isinstance(block, model.Prediction):
-                open_question = (now.state.step, block.id) not in self._outcomes
+                open_question = not self._is_known(block)
             elif isinstance(block, model.Task):
                 open_question = False
             elif open_question:
@@ -878,18 +887,7 @@ class LessonController(OwnMachines, Sandbox):
                 return Tasks((TaskEntry(block.id, block.goal, now.task_done(block)),))
             case model.Prediction():
                 said = now.said(block)
-                known = (now.state.step, block.id) in self._outcomes
+                correct, because = (block.correct, block.because) if self._is_known(block) else ("", "")
                 return PredictionView(
-                    block.id,
-                    block.question,
-                    said,
-                    bool(said) and block.right(said),
-                    block.correct if known else "",
-                    block.because if known else "",
+                    block.id, block.question, said, bool(said) and block.right(said), correct, because
                 )
-
-
-def _words(line: str | tuple[bytes, ...]) -> list[bytes]:
-    if not isinstance(line, str):
-        return list(line)
-    return split_args(line) or [word.encode() for word in line.split()]

@@ -29,6 +29,7 @@ from tutor.prompt import to_text
 ANSWER_SECONDS = 5.0
 MOST_KEYS = 5000  # that a mark copies
 READ_ONLY = 'This connection is read-only: {} may write or change the server. ":connect {} write" allows it.'
+NOT_SENT = "{} is not sent to your server: it could end it, change its role or write its files."
 NOT_TAKEN_BACK = "Nothing is taken back on a real server."
 # What a lesson must not do to a server that is not its own: end it, change its role, write its files.
 NEVER = frozenset(
@@ -280,6 +281,14 @@ def why_not(lesson: str, server: str) -> str:
         return str(error.args[0])
 
 
+def why_never(argv: Sequence[bytes]) -> str:
+    """Return why a lesson does not send a command to a server that is not its own; "" if it does."""
+    name = argv[0].lower()
+    if name in NEVER or (name == b"config" and argv[1:2] and argv[1].lower() == b"rewrite"):
+        return NOT_SENT.format(to_text(argv[0]).upper())
+    return ""
+
+
 def _never_in(lesson: model.Lesson) -> str:
     """Return a command of a lesson that is not done to other people's servers, if it has one."""
     for step in lesson.steps:
@@ -287,8 +296,7 @@ def _never_in(lesson: model.Lesson) -> str:
         lines += [line for task in step.tasks for line in (*task.setup, *task.solution)]
         for line in lines:
             argv = words_of(model.split_line(line, lesson.terminals)[1]) or [b""]
-            word = argv[0].lower()
-            if word in NEVER or (word == b"config" and argv[1:2] and argv[1].lower() == b"rewrite"):
+            if why_never(argv):
                 return to_text(argv[0]).upper()
     return ""
 

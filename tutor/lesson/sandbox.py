@@ -25,9 +25,10 @@ from tutor.lesson import wire_view as wire_view
 from tutor.lesson.actions import completions
 from tutor.lesson.diagnosis import explain_error
 from tutor.lesson.editor import MARK, NO_TERMINAL, CannotRun, DraftFile, EditorJob, EditorText, lines_of
+from tutor.lesson.lines import repeated
 from tutor.lesson.machines import SimulatedMachine
 from tutor.lesson.moments import Moment, Moments
-from tutor.lesson.real_server import RealServer, ServerAddress
+from tutor.lesson.real_server import RealServer, ServerAddress, why_never
 from tutor.lesson.scrollback import Scrollback
 from tutor.lesson.terminal import ANSWER_SECONDS, Done, Link
 from tutor.lesson.view import EventEntry, ExampleView, KeyEntry, LessonSetup, ProseView, Question, StepView, WireEntry
@@ -198,11 +199,22 @@ class Sandbox:
 
     async def submit(self, terminal: str, line: str, typed_for: str | None) -> None:
         """Carry out a line."""
+        argv = repeated(split_args(line) or [])[1]
+        if argv and self._is_prompt(terminal) and (told := self._refusal(argv)):
+            self._post(m.TerminalOutput(terminal, [Row(((told, "error"),), indent=2, words=True)]))
+            self._post(m.LineDone(terminal, line))
+            self._changed(terminal, False)
+            self._script_goes_on(terminal)
+            return
         self._current = terminal
         self._on_their_way.add(terminal)
         async with self._in_order:
             await self.noted()
             await self._hand_over(terminal, line, typed_for)
+
+    def _refusal(self, argv: Sequence[bytes]) -> str:
+        """Return why a command is not sent; "" if it is."""
+        return why_never(argv) if isinstance(self.server, RealServer) else ""
 
     async def _hand_over(self, terminal: str, line: str, typed_for: str | None) -> None:
         """Note the moment before a line, and give it to its link."""

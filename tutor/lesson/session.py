@@ -39,15 +39,7 @@ from tutor.lesson.events import (
 )
 from tutor.lesson.hints import Hint
 from tutor.lesson.journal import LessonJournal
-from tutor.lesson.lines import (
-    expand,
-    lines_begun,
-    never_again,
-    plain_line,
-    refused_by_a_shell,
-    repeated,
-    words_of,
-)
+from tutor.lesson.lines import expand, lines_begun, never_again, plain_line, refused_by_a_shell, repeated, words_of
 from tutor.lesson.model import Example, Lesson, Prediction, Step, Task, split_line
 from tutor.lesson.moments import Moment, Moments
 from tutor.lesson.printed import printed, pushed
@@ -57,6 +49,7 @@ from tutor.lesson.side_effects import PARTLY, may_write, only_looks
 from tutor.lesson.summary import summary
 from tutor.lesson_server.parent import HostError
 from tutor.prompt import help_in_lesson, split_args
+from tutor.prompt.markdown import one_line
 from tutor.prompt.words import LINE, first_row, shorten
 
 __all__ = [  # a session with its events, for front ends
@@ -135,10 +128,8 @@ class Session:
 
     def said(self, prediction: Prediction) -> str:
         """Return what was predicted, or nothing."""
-        return next(
-            (said for step, name, said in self.state.predicted if (step, name) == (self.state.step, prediction.id)),
-            "",
-        )
+        made = {(step, name): said for step, name, said in self.state.predicted}
+        return made.get((self.state.step, prediction.id), "")
 
     @property
     def open_task(self) -> Task | None:
@@ -156,9 +147,10 @@ class Session:
     @property
     def due(self) -> Prediction | None:
         """The first prediction of the step that has not been made, and whose examples have not shown what happens."""
-        return next((each for each in self.step.predictions if not self.said(each) and not self._shown(each)), None)
+        return next((each for each in self.step.predictions if not self.said(each) and not self.shown(each)), None)
 
-    def _shown(self, prediction: Prediction) -> bool:
+    def shown(self, prediction: Prediction) -> bool:
+        """Tell whether its examples have shown what happens."""
         return bool(prediction.examples) and all(map(self.ran, prediction.examples))
 
     # -- opening, going on and back
@@ -370,11 +362,12 @@ class Session:
         self._touch()
         return True
 
-    def _complete(self) -> None:
-        """Do what is left of the step, so that the next one finds what it builds on."""
+    def _complete(self) -> list[Event]:
+        """Do what is left of the step, so that the next one finds what it builds on; says which tasks that were."""
         index = self.state.step
+        skipped: list[Event] = []
         if index in self.state.completed:
-            return
+            return skipped
         if self.journal is not None:
             self.journal.note(action="complete")
         typed = [(each.terminal, each.line) for each in self.state.attempts if each.argv]
@@ -389,8 +382,10 @@ class Session:
                 self._ready(block, now=True)
                 for line in block.solution:
                     self._execute(*split_line(line, self.lesson.terminals))
+                skipped.append(Nothing(f"Skipped, and done for you: {one_line(block.goal)}"))
         completed = self.state.completed | {index}
         self.state = replace(self.state, since=len(self.state.attempts), completed=completed)
+        return skipped
 
     def next(self) -> list[Event]:
         """Go to the next step. What the learner left out of this one is done first, unseen."""
@@ -400,8 +395,8 @@ class Session:
             if self.journal is not None:
                 self.journal.begin("")
             return self._told([LessonDone(self.lesson, whole)])
-        self._complete()
-        return self._told(self._enter(self.state.step + 1))
+        skipped = self._complete()
+        return self._told([*self._enter(self.state.step + 1), *skipped])
 
     def back(self, to: int | None = None) -> list[Event]:
         """Go to the step before, or to an earlier one (index), the server as it was when that step was left."""

@@ -223,7 +223,7 @@ class StepView:
                 return None
             if isinstance(block, ExampleView) and not block.ran and not block.passive:
                 return block
-            if isinstance(block, PredictionView) and not block.answer:
+            if isinstance(block, PredictionView) and not block.answer and not block.correct:
                 return block
         return None
 

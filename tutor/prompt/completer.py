@@ -1,5 +1,6 @@
 """What helps with typing in a terminal, and the prompt core in that shape."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -28,6 +29,8 @@ class Completer(Protocol):
     def is_command(self, line: str, whole: bool = False) -> bool:
         """Return whether a line is a command, mistyped or not, and no answer; if `whole`, only with an argument."""
 
+
+_OF_THE_TUTOR = re.compile(r":[a-z]", re.I)  # `:hint`; a colon alone may be an answer
 
 STYLES_OF = {
     "command": "command",
@@ -102,4 +105,4 @@ class PromptCompleter:
             return not whole or len(words) > 1
         if self._known().commands.means_command(line):
             return True
-        return line.startswith(":") or words in (["clear"], ["exit"], ["quit"])
+        return _OF_THE_TUTOR.match(line) is not None or words in (["clear"], ["exit"], ["quit"])

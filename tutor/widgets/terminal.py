@@ -204,8 +204,8 @@ class Terminal(RowView, inherit_bindings=False):
         self.append(rows)
 
     def write_line(self, text: str, style: str = "plain") -> None:
-        """Show one line of output."""
-        self.append([row(clean(text), style)])
+        """Show a line of output, or several."""
+        self.append([row(clean(line), style) for line in text.split("\n")])
 
     def ask(self, question: Question | None) -> None:
         """Put a question in the prompt's place, or take it away, with what was typed as its answer.

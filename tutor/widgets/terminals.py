@@ -129,7 +129,7 @@ def _(news: m.TaskCompleted) -> Sequence[Row]:
 def _(news: m.Outcome) -> Sequence[Row]:
     if news.right:
         return [Row((("✓ as you said", "good"),))]
-    return [Row(((f"✗ not so: {one_line(news.correct)}", "changed"),), indent=2, words=True)]
+    return [Row(((f"✗ The answer: {one_line(news.correct)}", "changed"),), indent=2, words=True)]
 
 
 class Terminals(Container):

@@ -202,8 +202,11 @@ class PredictionBlock(Static):
     def content_of(prediction: PredictionView) -> Content:
         """Return the question, and the answer once given."""
         lines = [Content.assemble(("? ", "bold $text-warning"), inline(prediction.text))]
-        if not prediction.answer:
-            lines.append(Content.styled("  It is asked at the prompt when its turn comes.", "$muted"))
+        if not prediction.answer and prediction.correct:
+            lines.append(Content.assemble(("  the answer  ", "$muted"), inline(prediction.correct)))
+            lines += [Content(""), inline(reflow(prediction.because))] if prediction.because else []
+        elif not prediction.answer:
+            lines.append(Content.styled("  F7 asks it at the prompt when its turn comes.", "$muted"))
         else:
             mark, style = ("✓ as you said", "$text-success") if prediction.right else ("✗ not so", "$text-error")
             lines.append(Content.assemble(("  you said  ", "$muted"), inline(prediction.answer)))
@@ -293,7 +296,9 @@ class TextPane(VerticalScroll, can_focus=True):
                 elif isinstance(widget, PredictionBlock) and isinstance(block, PredictionView):
                     widget.show(block)
         end = self.query_one("#step-end", Static)
-        if step.tasks and step.complete:
+        if step.tasks and step.complete and step.next_run is not None:
+            end.update("✓ Your part is done. F7 goes on in the text, F8 to the next step.")
+        elif step.tasks and step.complete:
             end.update(
                 "✓ That is all of this step. F8 goes on." if step.number < step.of else "✓ F8 ends the lesson."
             )

@@ -188,7 +188,9 @@ class LessonPanes(Vertical):
         if hint is not None and self.tabbed and (terminal := self.terminals.now):
             terminal.write_line(f"{hint.heading}: {hint.text.replace('`', '')}", "note")
             if hint.command:
-                terminal.write_line(f"  {hint.command}    (F3 types it for you)", "note")
+                one = "\n" not in hint.command
+                told = "    (F3 types it for you)" if one else "\n  (F3 types them for you)"
+                terminal.write_line(f"  {hint.command}{told}", "note")
 
     @shows(m.PictureShown)
     def mark_picture(self, news: m.PictureShown) -> None:

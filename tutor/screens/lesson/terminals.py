@@ -107,6 +107,8 @@ class LessonTerminals(Terminals):
     def _submitted(self, message: Terminal.Submitted) -> None:
         message.stop()
         line, terminal = message.line.strip(), message.terminal
+        for each in self.query(Terminal):
+            each.end_welcome()
         raw = self.controller.keeps_blanks(terminal.channel)
         if (line or raw) and line not in ("clear", "exit", "quit") and not line.startswith(":"):
             line = message.line if raw else line
