@@ -435,6 +435,17 @@ def class_export(context: click.Context, name: str, form: str, journals: str | N
     context.exit(serving.export(name, form, journals or ""))
 
 
+@class_group.command("forget")
+@click.argument("learner")
+@click.argument("name", default="")
+@click.pass_context
+def class_forget(context: click.Context, learner: str, name: str) -> None:
+    """Remove LEARNER from a class, with everything that was recorded. While the class is served, use the board."""
+    from tutor.classroom import serving
+
+    context.exit(serving.forget(learner, name))
+
+
 @class_group.command("stop")
 @click.argument("name", default="")
 @click.pass_context

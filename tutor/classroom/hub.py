@@ -48,6 +48,7 @@ TEACHER = 0  # whose terminal has this number
 TEXT_MAX = 300  # characters of a question and of each answer
 OPTIONS_MAX = 8
 AGAIN_SECONDS = 1.0  # between attempts to store
+UNSEEN_SECONDS = 900.0  # for which a terminal without browsers is kept
 LOOK_SECONDS = 5.0  # between looks at what is used
 FIRST_MB = 90  # what a learner is expected to use until it is known
 LATEST_MS = 1 << 48  # later times of records are not believed
@@ -370,6 +371,11 @@ class Hub:
         task.add_done_callback(self._endings.discard)
         self.news()
 
+    def tell_all(self, message: dict[str, Any]) -> None:
+        """Send a message to all pages that show a terminal."""
+        for terminal in self.terminals.values():
+            terminal.tell_viewers(message)
+
     def is_connected(self, learner: int) -> bool:
         """Tell whether a browser of a learner is connected."""
         terminal = self.terminals.get(learner)
@@ -524,6 +530,7 @@ class Hub:
                 if not self.trouble:
                     print(f"redis-tutor: {error}; trying again", file=sys.stderr, flush=True)
                 self.trouble = str(error)
+                self.tell_all({"trouble": True})
                 self.news()
                 await asyncio.sleep(AGAIN_SECONDS)
                 self._wake.set()
@@ -539,7 +546,9 @@ class Hub:
             pending.terminals |= self._pending.terminals
             self._pending = pending
             raise
-        self.trouble = ""
+        if self.trouble:
+            self.trouble = ""
+            self.tell_all({"trouble": False})
         now = time.time()
         for record in pending.records:
             self._stored[record.learner, record.source] = record.n
@@ -565,7 +574,8 @@ class Hub:
             await asyncio.sleep(LOOK_SECONDS)
             idle_s = self.settings.idle_minutes * 60
             for terminal in list(self.terminals.values()):
-                if time.monotonic() - terminal.used > idle_s:
+                is_shown = any(viewer.types for viewer in terminal.viewers)
+                if time.monotonic() - terminal.used > (idle_s if is_shown else min(idle_s, UNSEEN_SECONDS)):
                     terminal.tell_viewers({"idle": True})
                     await terminal.stop()
             with contextlib.suppress(OSError):

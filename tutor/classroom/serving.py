@@ -150,6 +150,26 @@ def print_welcome(name: str, address: str, join_url: str, join_code: str, teache
     print("The teacher's link is secret. Ctrl-C ends the class; everything is saved.", flush=True)
 
 
+def forget(learner: str, name: str) -> int:
+    """Remove a learner with everything that was recorded; returns the exit status."""
+    try:
+        folder = ClassFolder.find(name)
+        folder.lock()  # while a hub runs, its board does this
+        store = ClassStore(folder.store)
+        found = [each for each in store.learners().result() if each.name == learner]
+        for each in found:
+            store.forget(each.id).result()
+            folder.remove_home(each.id)
+        store.close()
+        folder.unlock()
+    except (ClassError, StoreError) as error:
+        return _fail(error)
+    if not found:
+        return _fail(f"the class {folder.name} has no learner {learner!r}")
+    print(f"{learner} is removed, with everything that was recorded.")
+    return 0
+
+
 def grade_files(files: Sequence[str], form: str, points: int, hint_cost: int, deadline: str) -> int:
     """Grade journals in files; `form` is csv, json, or empty for text. Returns the exit status."""
     from tutor.classroom.grading import CannotGrade, Marking, read_journal, results
