@@ -9,6 +9,7 @@ import gc
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, work
@@ -407,8 +408,13 @@ class TutorApp(Program):
             yield SystemCommand("Find", "Lessons, commands, terms, bookmarks, your own lines", self.action_find)
             yield SystemCommand("Bookmarks", "Go to a bookmark, or remove one", self.action_bookmarks)
         yield SystemCommand("Reference", "Every command, and the glossary", self.action_reference)
-        yield SystemCommand("Settings", "Theme and keys", self.action_settings)
+        yield SystemCommand("Settings", "Theme, symbols and keys", self.action_settings)
         yield SystemCommand("Theme", "Choose other colors", self.action_change_theme)
+        for theme in THEMES:
+            name, on = ("Dark", "dark") if theme.dark else ("Light", "light")
+            use = partial(setattr, self, "theme", theme.name)
+            yield SystemCommand(f"{name} theme", f"Colors on a {on} background", use)
+        yield SystemCommand("Symbols and keys", "Draw with ASCII only; change keys", self.action_settings)
         yield SystemCommand("Help", "About this screen and its keys", self.action_help)
         yield SystemCommand("Screenshot", "Save an SVG picture of the screen", lambda: self.deliver_screenshot())
         yield SystemCommand("Quit", "Leave the program", self.action_quit)

@@ -510,7 +510,7 @@ class Plain:
                 self.write(to_plain(text))
             case m.Finished():
                 self.review()
-                self.write("The lesson is done.")
+                self.write("That was the lesson.")
                 for row in news.told:
                     self.write(row)
                 if news.next_lesson:
@@ -770,7 +770,7 @@ def rehearse(lesson: model.Lesson, seed: int) -> str:
         Plain(controller, read, written.append).run()
     except Exception as error:
         return f"{type(error).__name__}: {error} (after {written[-1] if written else 'nothing'!r})"
-    if not any("The lesson is done" in row for row in written):
+    if not any("That was the lesson" in row for row in written):
         return f"it does not come to its end (last: {written[-1]!r})"
     bad = [row for row in written if "\x1b" in row]
     return f"a control character in {bad[0]!r}" if bad else ""

@@ -93,3 +93,15 @@ def test_the_notes_are_taught(lesson, step):
     flat = " ".join(text.split())
     for wanted in TOPICS[lesson, step]:
         assert wanted in text or wanted in flat, f"{found[0].path}, {step!r}: {wanted!r} is missing"
+
+
+@pytest.mark.parametrize(
+    "term, first",
+    [("sorted set", "sorted-sets"), ("backlog", "backlog"), ("set", "sets"), ("cache stampede", "caching")],
+)
+def test_a_term_leads_to_its_lessons(term, first):
+    assert COURSE.with_term(term)[0].id == first
+
+
+def test_every_term_but_gossip_has_a_lesson():
+    assert [term for term in COURSE.glossary if not COURSE.with_term(term)] == ["gossip"]

@@ -165,3 +165,10 @@ def test_unordered():
     assert transcript.matches('1) "a"\n2) "b"\n', '1) "b"\n2) "a"\n', True)
     assert not transcript.matches('1) "a"\n2) "b"\n', '1) "b"\n2) "c"\n', True)
     assert transcript.matches("10) x\n", " 1) x\n", True)
+
+
+def test_a_link_that_is_broken_over_two_lines_is_a_link():
+    lesson = parse_lesson(
+        HEAD + "## Step\n\nSee the [cache\nstampede](none.md#x), `[a](b)`.\n\n> [one\n> two](c.md)\n", "x.md"
+    )
+    assert [link.target for link in lesson.links] == ["none.md#x", "c.md"]

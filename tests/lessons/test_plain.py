@@ -49,7 +49,7 @@ def test_a_whole_lesson(progress):
     )
     assert "This step is done. :next goes on." in text
     assert "Before you go, here are your wrong predictions again." in text
-    assert "The lesson is done.\n3 of 3 tasks done" in text
+    assert "That was the lesson.\n3 of 3 tasks done" in text
     assert Progress(progress.path).of("sample").missed == []
 
 

@@ -60,8 +60,35 @@ def test_the_end_of_a_lesson_says_what_was_done(server, tmp_path):
     taken = progress.of("sample")
     assert (taken.hints, taken.shown, len(taken.missed), taken.right) == (1, 1, 1, [])
     text = "\n".join(chapter_told("Types", [LESSON], [taken], "“Working together”"))
-    assert "the chapter “Types”: 1 of 1 lesson done." in text and "2 tasks done · 1 skipped" in text
-    assert "- none" in text, "the wrong idea of the lesson"
+    assert "the chapter “Types”. You have done 0 of 1 lesson." in text and "2 tasks done · 1 skipped" in text
+    assert "- none" not in text, "a task of the lesson was skipped"
+    taken.tasks = [f"{at}/{task.id}" for at, step in enumerate(LESSON.steps) for task in step.tasks]
+    text = "\n".join(chapter_told("Types", [LESSON], [taken], "“Working together”"))
+    assert "You have done 1 of 1 lesson." in text and "- none" in text, "the wrong idea of the lesson"
+    taken.missed = []
+    assert "- none" not in "\n".join(chapter_told("Types", [LESSON], [taken], "")), "no prediction was made"
+
+
+def test_hints_that_were_asked_for_before_an_undo_count(server, tmp_path):
+    server.renew(LESSON.terminals)
+    progress = Progress(tmp_path / "progress.json")
+    journal = LessonJournal("sample", tmp_path / "steps", LESSON.digest)
+    session = Session(LESSON, server, progress.recorder(LESSON), journal)
+    session.open()
+    session.submit("alice", "SET n 5")
+    for _ in range(3):
+        session.hint()
+    session.undo()
+    journal.close()
+    journal = LessonJournal("sample", tmp_path / "steps", LESSON.digest)
+    assert [row["action"] for row in journal.entries] == ["hint"] * 3
+    server.renew(LESSON.terminals)
+    session = Session(LESSON, server, progress.recorder(LESSON), journal)
+    session.open()
+    session.next()
+    [done] = session.next()
+    assert done.summary.hints == 3
+    journal.close()
 
 
 def test_times_are_told_as_people_say_them():

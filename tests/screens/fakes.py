@@ -321,6 +321,9 @@ class FakeCourse:
     def glossary(self) -> tuple[tuple[str, str], ...]:
         return (("backlog", "The latest part of the replication stream that a master keeps."),)
 
+    def lessons_on(self, term: str) -> tuple[tuple[str, str], ...]:
+        return (("strings", "Strings"),)
+
     def lessons_with(self, command: str) -> tuple[tuple[str, str], ...]:
         return (("strings", "Strings"),) if command == "SET" else ()
 

@@ -106,6 +106,7 @@ async def test_the_reference_finds_commands_and_terms() -> None:
         await pilot.press("ctrl+u", *"backlog")
         await settle(pilot)
         assert "The latest part of the replication stream" in screen_text(app)
+        assert "lessons Strings" in screen_text(app)
         await pilot.press("escape")
         await settle(pilot)
         assert isinstance(app.screen, MapScreen)
@@ -238,3 +239,25 @@ async def test_the_review_asks_and_tells(size: tuple[int, int], snapshot: Snapsh
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, MapScreen), "the map")
         assert "to review" not in screen_text(app), "it comes back tomorrow"
+
+
+async def test_the_palette_finds_the_colors() -> None:
+    app = TutorApp(None, FakeCourse(), Preferences())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await at_map(pilot)
+        for name, theme in (("light", "redis-tutor-light"), ("dark", "redis-tutor-dark")):
+            await pilot.press("ctrl+p")
+            await settle(pilot)
+            await pilot.press(*name)
+            await until(pilot, lambda name=name: f"{name.capitalize()} theme" in screen_text(app), "the palette")
+            await pilot.press("enter")
+            await until(pilot, lambda theme=theme: app.theme == theme, "the theme")
+
+
+async def test_the_help_of_the_map_has_no_keys_of_textual() -> None:
+    app = TutorApp(None, FakeCourse(), Preferences())
+    async with app.run_test(size=(100, 60)) as pilot:
+        await at_map(pilot)
+        await pilot.press("f1")
+        await until(pilot, lambda: "The map of the course" in screen_text(app), "the help")
+        assert "laboratory" in screen_text(app) and "Copy" not in screen_text(app)

@@ -100,6 +100,17 @@ class Catalogue:
         """Return the lessons that teach a command."""
         return [lesson for lesson in self.lessons if command.upper() in map(str.upper, lesson.front.commands)]
 
+    def with_term(self, term: str) -> list[Lesson]:
+        """Return the lessons on a term of the glossary: with it in a title first, then those that link to it."""
+        fragment, word = f"glossary.md#{anchor(term)}", re.compile(rf"\b{re.escape(term)}(?:s|es)?\b")
+
+        def rank(lesson: Lesson) -> int:
+            titles = (lesson.title.lower(), " ".join(step.title.lower() for step in lesson.steps))
+            named = next((at for at, title in enumerate(titles) if word.search(title)), 2)
+            return named if named < 2 or any(link.target.endswith(fragment) for link in lesson.links) else 3
+
+        return sorted((each for each in self.lessons if rank(each) < 3), key=rank)
+
     def with_scenario(self, scenario: str) -> list[Lesson]:
         """Return the lessons that a scenario of the laboratory belongs to."""
         return [

@@ -169,6 +169,9 @@ class Course(Protocol):
     def lessons_with(self, command: str) -> tuple[tuple[str, str], ...]:
         """Return (id, title) of lessons that use a command."""
 
+    def lessons_on(self, term: str) -> tuple[tuple[str, str], ...]:
+        """Return (id, title) of lessons that explain or use a term of the glossary."""
+
     def lessons_of_scenario(self, scenario: str) -> tuple[tuple[str, str], ...]:
         """Return (id, title) of lessons that a scenario of the laboratory belongs to."""
 

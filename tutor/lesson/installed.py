@@ -245,6 +245,10 @@ class InstalledCourse:
         """Return (id, title) of lessons that teach a command."""
         return tuple((lesson.id, lesson.title) for lesson in self._course().with_command(command))
 
+    def lessons_on(self, term: str) -> tuple[tuple[str, str], ...]:
+        """Return (id, title) of lessons that explain or use a term of the glossary."""
+        return tuple((lesson.id, lesson.title) for lesson in self._course().with_term(term))
+
     def lessons_of_scenario(self, scenario: str) -> tuple[tuple[str, str], ...]:
         """Return (id, title) of lessons that a scenario of the laboratory belongs to."""
         return tuple((lesson.id, lesson.title) for lesson in self._course().with_scenario(scenario))

@@ -29,6 +29,7 @@ A file has one writer: it is locked while a lesson uses it, and a second tutor o
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import secrets
@@ -200,10 +201,14 @@ class LessonJournal(JournalRows):
         if len(self.rows) < MOST_ROWS and len(str(entry.get("line", ""))) <= LONGEST:
             self._add(entry)
 
-    def cut(self, count: int) -> None:
-        """Note that only the first events count; the later ones have been undone."""
+    def cut(self, count: int, keeps_hints: bool = False) -> None:
+        """Note that only the first events count, and the later hints of the step if wanted; the rest is undone."""
         if count < len(self.rows):
+            of_step = itertools.takewhile(lambda row: "step" not in row, self.rows[count:])
+            hints = [dict(row) for row in of_step if keeps_hints and row.get("action") == "hint"]
             self._add({"back": count})
+            for row in hints:
+                self._add(row)
 
     def shorten(self, entries: list[Row]) -> None:
         """Have other events take the place of the step's."""

@@ -45,7 +45,7 @@ from tutor.prompt.markdown import reflow
 
 FLAGS = ("unordered", "waits", "setup", "redis-7")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_LINK = re.compile(r"\[[^\]\n]*\]\(<?([^)\s>]+)>?(?:\s+[\"'][^)]*)?\)|^\[[^\]]+\]:\s*(\S+)", re.M)
+_LINK = re.compile(r"(?:\[|^)[^\[\]\n]*\]\(<?([^)\s>]+)>?(?:\s+[\"'][^)]*)?\)|^\[[^\]]+\]:\s*(\S+)", re.M)
 _SPACED = re.compile(r"\[[^\]\n]+\]\(([^)<>\"'\s]+ [^)<>\"']+)\)")
 _CODE = re.compile(r"(`+)(?!`).*?\1(?!`)")
 _QUOTES = ("Predict", "Your turn", "In the laboratory")

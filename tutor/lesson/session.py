@@ -476,7 +476,7 @@ class Session:
         reopened = self.state.done - moment.state.done
         self.state = moment.state
         if self.journal is not None:
-            self.journal.cut(moment.entries)
+            self.journal.cut(moment.entries, keeps_hints=True)
         return self._told([WentBack(text, reopened)])
 
     def go_on_from(self, leave: Callable[[], int]) -> list[Event]:

@@ -143,7 +143,7 @@ def told(taken: Summary) -> list[str]:
         said, right = short(wrong.said), short(wrong.right)
         rows.append(f"Step {wrong.step + 1}: “{short(wrong.question)}” You said {said}; it is {right}.")
     if taken.wrong:
-        rows.append("The review asks your wrong predictions again (redis-tutor review).")
+        rows.append("The review asks your wrong predictions again, from tomorrow on (redis-tutor review).")
     for step, aim in taken.skipped:
         rows.append(f"Skipped in step {step + 1}: {short(aim)}")
     if taken.unanswered:
@@ -161,9 +161,12 @@ def chapter_told(
 ) -> list[str]:
     """Return what a learner is told at the end of a chapter, or of the course; `placed` are keys of lessons."""
     known = [each for each in taken if each is not None]
-    done = sum(each.done for each in known)
+    pairs = [(lesson, each) for lesson, each in zip(lessons, taken, strict=True) if each is not None and each.done]
+    whole = [lesson for lesson, each in pairs if not skipped_in(lesson, each)]
     what = "the course" if is_course else f"the chapter “{title}”"
-    rows = [f"That was the last lesson of {what}: {done} of {canvas.count(len(lessons), 'lesson')} done."]
+    rows = [
+        f"That was the last lesson of {what}. You have done {len(whole)} of {canvas.count(len(lessons), 'lesson')}."
+    ]
     left = sum(skipped_in(lesson, each) for lesson, each in zip(lessons, taken, strict=True))
     right, missed = sum(len(each.right) for each in known), sum(len(each.missed) for each in known)
     seconds = sum(each.seconds for each in known)
@@ -176,7 +179,9 @@ def chapter_told(
     facts += [duration(seconds)] * bool(seconds)
     rows.append(" · ".join(facts))
     refuted = [
-        lesson.front.wrong_idea for lesson, each in zip(lessons, taken, strict=True) if each is not None and each.done
+        lesson.front.wrong_idea
+        for lesson, each in pairs
+        if lesson in whole and (each.right or each.missed or not any(step.predictions for step in lesson.steps))
     ]
     if refuted and not is_course:
         rows.append("You have seen for yourself that these ideas are wrong:")

@@ -10,6 +10,8 @@ from textual.widgets import Markdown, Static
 
 from tutor.widgets.keybar import key_name
 
+OF_TEXTUAL = ("screen.copy_text", "app.command_palette", "command_palette")  # the last is told in other words
+
 
 class HelpScreen(ModalScreen[None]):
     """Help over the screen it is about."""
@@ -33,6 +35,8 @@ class HelpScreen(ModalScreen[None]):
         for active in about.active_bindings.values():
             binding = active.binding
             ours = active.node in (about, about.app) or binding.show
+            if binding.action in OF_TEXTUAL:
+                continue
             if ours and binding.description and not binding.key.endswith("tab"):
                 told = f"{binding.tooltip}, or {binding.description}" if binding.tooltip else binding.description
                 seen.setdefault(binding.action, (told, []))[1].append(binding.key_display or key_name(binding.key))

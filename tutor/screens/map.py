@@ -25,8 +25,8 @@ HELP = """\
 The course, chapter by chapter. **Enter** opens the lesson under the bar; the program starts on the one you were in,
 or on the next one. Nothing is locked: take whatever you like, in any order, as often as you like.
 
-`✓` done · `»` finished, with tasks skipped · `◆` placed · `◐` begun · `▸` next · `↻` to review: one of your
-predictions there was wrong. **v** asks these questions again.
+`✓` done · `»` finished, with tasks skipped · `◆` placed · `◐` begun · `▸` next. A question that you answered wrongly
+comes back a day later: then its lesson has `↻` in place of these, and **v** asks the question again.
 
 **k**, “I know this”: answer six questions about the chapter, or solve its challenge, and its lessons count as placed.
 

@@ -20,6 +20,7 @@ from tutor.screens.base import TutorScreen
 from tutor.widgets.header import HeaderBar
 from tutor.widgets.keybar import KeyBar
 
+MOST_LESSONS = 5  # that are named below a term
 _TOLD_BEFORE = "   then   "
 
 HELP = """\
@@ -218,11 +219,12 @@ class ReferenceScreen(TutorScreen[None]):
         if page is None:
             return
         parts: list[Content | str | tuple[str, str]] = [page.body]
-        if page.group != "glossary":
-            lessons = self.app.course.lessons_with(page.title)
-            if lessons:
-                parts.append(("lessons ", "$muted"))
-                parts.append(", ".join(title for _, title in lessons))
+        course, is_term = self.app.course, page.group == "glossary"
+        lessons = course.lessons_on(page.title) if is_term else course.lessons_with(page.title)
+        if lessons:
+            parts.append(("\n\nlessons " if is_term else "lessons ", "$muted"))
+            shown = lessons[:MOST_LESSONS] if is_term else lessons
+            parts.append(", ".join(title for _, title in shown))
         self.query_one("#ref-text", Static).update(Content.assemble(*parts))
         self.query_one("#ref-page").border_title = page.title
         self._show_examples(page.title if page.group != "glossary" else "")

@@ -133,7 +133,7 @@ class EditorScreen(TutorScreen[Sequence[Row]]):
         Binding("f4", "undo", "undo", priority=True, id="editor.undo"),
         Binding("escape", "leave", "back", priority=True, id="editor.leave"),
         Binding("ctrl+c", "interrupt", "copy, or stop", show=False, priority=True),
-        Binding("enter", "run_from_field", "run", show=False),
+        Binding("enter", "run_from_field", "run, in a field", show=False),
     ]
     CSS = """
     EditorScreen { background: $background; }

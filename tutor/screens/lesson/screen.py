@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 HELP = """\
 Type Redis commands at the prompt, as in `redis-cli`. What you type goes there, wherever the focus is. The text shows
 what to try; **F7** types its next example for you, and a click on any example runs that one. A task is
-marked as done as soon as you have done it, no matter how.
+marked as done as soon as what you type has done it, no matter how; examples do not count.
 
 **PgUp** and **PgDn** scroll the text, **Shift** with them the terminal. In a small window **F6** or **Ctrl+O** shows
 the inspector's tabs in place of the text.
