@@ -118,9 +118,10 @@ class Plan:
     def __init__(self, seed: int) -> None:
         self.rng = Rng(seed * 0x9E3779B9 + 11)
         masters = 3 + self.rng.below(2)
+        replicas = 2 if masters == 3 and not self.rng.below(3) else 1
         self.cluster = SimulatedCluster(
-            seed, masters, 1, "appendonly yes", "appendfsync always", "repl-timeout 10", "repl-ping-replica-period 2",
-            observed=False,
+            seed, masters, replicas, "appendonly yes", "appendfsync always", "repl-timeout 10",
+            "repl-ping-replica-period 2", observed=False,
         )  # fmt: skip
         self.world = self.cluster.world
         self.names = self.cluster.names

@@ -11,7 +11,10 @@ from tutor.lesson.reading import parse_lesson
 
 QUOTE = "> **In the laboratory.** {}\n"
 WHOLE = "[A reset,\n> partial resync](../scenarios/04-partial-resync.yaml): watch `PSYNC`.\n> Then go back."
-REACHED = ("cluster-create", "cluster-bus-port", "cluster-moved", "cluster-crossslot", "cluster-reshard")
+REACHED = (
+    "cluster-create", "cluster-bus-port", "cluster-moved", "cluster-crossslot", "cluster-reshard", "cluster-failover",
+    "cluster-minority", "cluster-rank", "cluster-manual-failover", "cluster-two-masters",
+)  # fmt: skip
 # Scenarios that no lesson leads to, with the reason.
 NO_LESSON = {
     name: "the lessons on failures in a cluster are being written"
