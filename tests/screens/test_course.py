@@ -528,3 +528,13 @@ async def test_all_screens_in_ascii(size: tuple[int, int], monkeypatch: pytest.M
     app = TutorApp(None, None, Preferences(symbols="ascii"))
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "●" in screen_text(app) or "○" in screen_text(app), "the map")
+
+
+async def test_a_subscriber_is_named_by_its_terminal_not_by_another_servers(home: Path) -> None:
+    app = TutorApp("sentinel-clients", None, Preferences())
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await lesson(pilot)
+        await pilot.press("ctrl+t", "ctrl+t")
+        assert screen.terminals.current == "news"
+        await type_line(pilot, "SUBSCRIBE +switch-master")
+        await until(pilot, lambda: "+news" in screen.inspector.picture.plain_text, "the picture")

@@ -657,16 +657,23 @@ class Sandbox:
     # -- the picture
 
     def _client_names(self) -> dict[int, str]:
-        """Return the names of the terminals by the numbers that their server gave to their connections."""
-        return {number % CLIENTS_APART: name for number, name in self._who.items()}
+        """Return the names of one server's terminals, the current one's, by the numbers of their connections."""
+        server = self._number(self._current) // CLIENTS_APART
+        return {
+            number % CLIENTS_APART: name for number, name in self._who.items() if number // CLIENTS_APART == server
+        }
 
     def _all_servers(self) -> list[tuple[str, Inspections]]:
         """Return the servers by name, for the picture of replication."""
         return [("this server", self._inspect_all)]
 
+    def _number(self, terminal: str) -> int:
+        """Return the number of a terminal's connection among those of all servers; 0 without one."""
+        return next((each for each in reversed(self._who) if self._who[each] == terminal), 0)
+
     def _client(self, terminal: str) -> int:
         """Return the number of a terminal's connection, the last one that it had; 0 without one."""
-        number = next((each for each in reversed(self._who) if self._who[each] == terminal), 0)
+        number = self._number(terminal)
         return number if isinstance(self.server, RealServer) else number % CLIENTS_APART
 
     async def _watch(self, terminal: str, line: str) -> None:
