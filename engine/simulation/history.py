@@ -679,8 +679,8 @@ class History:
             raise _DifferentError from None
         finally:
             self._repeating = False
-        if at_us > world.now_us:
-            world.now_us = at_us
+        if at_us > world.now_us or world.steps > self.branch_now.places[-1].steps:
+            world.now_us = max(world.now_us, at_us)
             self._note_place()
 
 
