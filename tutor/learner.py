@@ -119,8 +119,8 @@ def main(arguments: list[str]) -> int:
     sys.setswitchinterval(0.001)
     with by_signal(app.end_soon):
         app.run()
-    uplink.wait_saved(END_SECONDS)
-    uplink.close()
+        uplink.wait_saved(END_SECONDS)  # before the signal ends the process
+        uplink.close()
     os.close(lock)
     return app.return_code or 0
 
@@ -149,7 +149,7 @@ def join(address: str, cafile: str = "", again: bool = False) -> int:
     sys.setswitchinterval(0.001)
     with by_signal(app.end_soon):
         app.run()
-    uplink.close()
+        uplink.close()
     print(f"Your work: {uplink.state()}.")
     return app.return_code or 0
 
