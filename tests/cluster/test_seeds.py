@@ -19,10 +19,17 @@ def test_seeds(seed: int) -> None:
 FINDS = {
     "nodes.conf not fsynced": 2,
     "nodes.conf never replaced": 4,
+    "nothing saved": 0,
+    "one vote is enough": 0,
+    "one opinion is enough to fail": 0,
+    "old claims win": 0,
+    "no claim believed": 0,
+    "the state never evaluated": 0,
+    "a failure never cleared": 0,
 }
 
 
-@pytest.mark.parametrize("name", share(FINDS, 2))
+@pytest.mark.parametrize("name", share(FINDS, 4))
 def test_planted_bug_is_found(name: str) -> None:
     for seed in (FINDS[name], *range(8)):  # others too: a change of the engine may lead the first one past the bug
         with planted(name):
@@ -31,5 +38,5 @@ def test_planted_bug_is_found(name: str) -> None:
     pytest.fail("no seed finds it")
 
 
-def test_every_bug_of_the_table_is_planted() -> None:
-    assert set(FINDS) <= set(PLANTED)
+def test_every_planted_bug_is_in_the_table() -> None:
+    assert list(FINDS) == list(PLANTED)
