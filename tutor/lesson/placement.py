@@ -23,7 +23,7 @@ from tutor.lesson.transcript import prompted
 from tutor.lesson.typed import reach
 from tutor.lesson.view import PlacementResult, ReviewOutcome, ReviewQuestion
 from tutor.prompt import split_args, to_text
-from tutor.prompt.markdown import one_line, to_plain
+from tutor.prompt.markdown import one_line, to_paragraphs
 from tutor.prompt.words import shorten
 
 QUESTIONS = 6
@@ -262,7 +262,7 @@ def converse(placement: Placement, read: Callable[[str], str | None], write: Cal
     while (question := placement.next()) is not None:
         write("")
         write(f"{placement.number} of {count} · {question.lesson}, step {question.step}")
-        for row in to_plain(question.context).splitlines():
+        for row in to_paragraphs(question.context).splitlines():
             write(f"  {row}" if row else "")
         write(f"? {question.text}")
         for label, choice in zip(question.labels, question.choices, strict=True):
