@@ -23,7 +23,7 @@ from tests.waiting import PATIENCE_S
 _FRAMES_MAX = 30  # so many times at the most: an ending program repaints forever
 _SOON_S = 0.04  # what is due before this belongs to what is under way: a repaint, a layout
 _LOOK_AGAIN_S = 0.02
-_WORK = ("submit", "act", "open", "lessons")
+_WORK = ("submit", "act", "open", "lessons", "work")
 _NAMES = {
     " ": "space", ":": "colon", "_": "underscore", "*": "asterisk", '"': "quotation_mark", ">": "greater_than_sign",
     "-": "minus", ".": "full_stop", ",": "comma", "?": "question_mark", "\r": "enter",

@@ -8,11 +8,13 @@ from textual.app import App
 from textual.events import Key
 from textual.pilot import Pilot
 
+from engine.simulation.state import data_of
 from engine.simulation.world import BEGINNING_US
 from tests.screens.driving import keys, screen_text, settle, until
 from tests.screens.fakes import FakeCourse
 from tutor.app import TutorApp
 from tutor.lab.actions import action_of
+from tutor.lab.console import transcript
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.loader import find, read_scenario
 from tutor.lab.play import kept
@@ -433,3 +435,43 @@ async def test_the_data_and_the_moment_of_a_loss(size: tuple[int, int], snapshot
         await pilot.press("v")
         await settle(pilot)
         assert "Bytes and reasons" in screen_text(app)
+
+
+async def test_a_long_action_shows_its_progress_and_can_be_stopped() -> None:
+    app = program("wait")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        before = screen.session.history.place
+        await pilot.press("colon", *keys("wait 86400"), "enter")
+        await until(
+            pilot, lambda: "wait 86400: " in screen_text(app) and " of 86,400 s" in screen_text(app), "progress"
+        )
+        assert screen.player.working
+        await pilot.press("n", "u", "colon")  # nothing else changes the history meanwhile
+        assert screen.player.working and screen.focused is None
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.player.playing is None, "the end of the work")
+        place, now_us = screen.session.history.place, screen.session.world.now_us
+        assert place > before and now_us < BEGINNING_US + 86_400_000_000
+        assert screen in app.screen_stack
+        await settle(pilot)
+        assert (screen.session.history.place, screen.session.world.now_us) == (place, now_us)
+        await pilot.press("u")
+        await settle(pilot)
+        assert screen.session.history.place == before
+
+
+async def test_keys_that_are_typed_while_it_works_are_taken_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tutor.screens.laboratory.player.MOMENT_S", -1.0)
+    monkeypatch.setattr("tutor.lab.work.SLICE_S", 0.0)
+    app = program("wait")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "n", "colon", *keys("app> SET late 1"), "enter", *keys("GET late"), "enter", "escape")
+        await until(pilot, lambda: screen.session.runner.done == 2 and not screen.player.working, "two steps")
+        await until(pilot, lambda: b"late" in dict(data_of(screen.session.world, "A")), "the write")
+        await settle(pilot)
+        shown = transcript(screen.session.history, "app", "app")
+        assert "".join(text for text, _ in shown[-1]) == '"1"'

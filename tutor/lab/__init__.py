@@ -8,6 +8,7 @@ actions           typed lines (`cut A B reset`) → actions
 controls          what can be done to a cluster: keys, footer, help and palette
 completer         completion and hints for what is typed
 runner            a scenario on a history
+work              what takes long, in slices
 session           what a learner does with it: time, actions and their undo, a prompt
 format            trace → lines of text
 event_log         the lines of a history, and what is behind each of them

@@ -19,6 +19,7 @@ from engine.simulation.actions import PROMPT, Action, ActionError
 from engine.simulation.history import History
 from tutor.lab import clusters as cl
 from tutor.lab.naming import unknown
+from tutor.lab.work import Work, WorkProgress, WorkSlice, finish, run
 from tutor.lesson.diagnosis.model import nearest
 from tutor.prompt.replies import NotRespError, ReplyParser
 from tutor.prompt.words import shorten, split_args
@@ -75,6 +76,11 @@ CLOCK_DIGITS = 9  # of the seconds that a clock is off: some thirty years
 
 def run_line(history: History, text: str, clients: dict[str, str]) -> None:
     """Do what a line says; `clients` are the scenario's clients and whom they talk to. Raises ActionError."""
+    finish(line_work(history, text, clients))
+
+
+def line_work(history: History, text: str, clients: dict[str, str]) -> Work[None]:
+    """Do what a line says, in slices (`tutor.lab.work`). Raises ActionError."""
     name, prompt, command = text.partition(">")
     if prompt and " " not in name.strip():
         argv = split_args(command.strip())
@@ -89,12 +95,12 @@ def run_line(history: History, text: str, clients: dict[str, str]) -> None:
     if verb == "wait":
         if len(words) != 1 or not words[0].replace(".", "", 1).isdigit():
             raise ActionError(USAGE["wait"])
-        history.run(history.world.now_us + int(float(words[0]) * 1_000_000))
+        yield from run(history, history.world.now_us + int(float(words[0]) * 1_000_000))
         return
     if verb == "form":
         for each in cl.commands(words, history.world.hosts):
             if isinstance(each, int):
-                history.run(history.world.now_us + each)
+                yield from run(history, history.world.now_us + each)
             else:
                 speak(history, each[0], tuple(each[1].encode().split()), clients)
         return
@@ -102,7 +108,10 @@ def run_line(history: History, text: str, clients: dict[str, str]) -> None:
         if len(words) not in (2, 3) or not all(word.isdigit() for word in words[1:]):
             raise ActionError(USAGE["write"])
         size = int(words[2]) if len(words) > 2 else 16
-        for number in range(int(words[1])):
+        part, count = WorkSlice(), int(words[1])
+        for number in range(count):
+            if part.over():
+                yield WorkProgress(number, count, " writes")
             speak(history, words[0], (b"SET", b"load:%d" % (number % 1000), b"x" * size), clients)
         return
     action = action_of(verb, words)

@@ -23,9 +23,10 @@ from engine.simulation.state import (
     node_views,
 )
 from engine.simulation.trace import Delivered, Logged, TraceEvent
-from tutor.lab.actions import run_line
+from tutor.lab.actions import line_work
 from tutor.lab.clusters import unmet_by_cluster, unmet_by_writer
 from tutor.lab.model import Expect, ScenarioSpec, StepSpec
+from tutor.lab.work import Work, WorkProgress, WorkSlice, finish, run
 
 SECOND_US = 1_000_000
 KEYS = 12  # to which an application writes in a cluster, unless its scenario names some
@@ -132,7 +133,11 @@ class ScenarioRunner:
         return self.spec.steps[self.done] if self.done < len(self.spec.steps) else None
 
     def step(self) -> list[str]:
-        """Do the next step; returns what is not as the scenario says.
+        """Do the next step; returns what is not as the scenario says."""
+        return finish(self.step_work())
+
+    def step_work(self) -> Work[list[str]]:
+        """Do the next step in slices (`tutor.lab.work`); returns what is not as the scenario says.
 
         After going back behind a step's end, that is where it goes: what has been done is not done again.
         """
@@ -145,21 +150,33 @@ class ScenarioRunner:
         if step is None:
             return []
         began, number = history.place, self.done + 1
-        for line in step.do:
-            run_line(history, line, self.spec.clients)
-        if step.do:
-            history.run(history.world.now_us + SETTLE_US)
-        if step.run:
-            history.run(history.world.now_us + int(step.run * SECOND_US))
-        if step.until:
-            end_us = history.world.now_us + int(step.within * SECOND_US)
-            while list(differences(history, step.until)) and history.world.now_us < end_us:
-                history.run(min(end_us, max(history.world.deadline(), history.world.now_us + 1000)))
+        try:
+            yield from self._perform(step)
+        except GeneratorExit:
+            self.spans.append(StepSpan(began, history.place))  # stopped: it counts as done
+            raise
         self.spans.append(StepSpan(began, history.place))
         fresh = history.trace[began : history.place]
         wrong = [*differences(history, step.until), *differences(history, step.expect)]
         wrong += unheard(step, lambda client: _heard(fresh, client), lambda host: _logged(fresh, host))
         return [f"step {number}: {text}" for text in wrong]
+
+    def _perform(self, step: StepSpec) -> Work[None]:
+        history = self.history
+        for line in step.do:
+            yield from line_work(history, line, self.spec.clients)
+        if step.do:
+            yield from run(history, history.world.now_us + SETTLE_US)
+        if step.run:
+            yield from run(history, history.world.now_us + int(step.run * SECOND_US))
+        if step.until:
+            began_us, end_us = history.world.now_us, history.world.now_us + int(step.within * SECOND_US)
+            part = WorkSlice()
+            while list(differences(history, step.until)) and history.world.now_us < end_us:
+                if part.over():
+                    waited_s = (history.world.now_us - began_us) / SECOND_US
+                    yield WorkProgress(waited_s, step.within, " s at most")
+                history.run(min(end_us, max(history.world.deadline(), history.world.now_us + 1000)))
 
     def digest(self) -> str:
         """Return a hash over the whole history."""

@@ -11,7 +11,7 @@ from typing import Any
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History
 from engine.simulation.world import BEGINNING_US, World
-from tutor.lab.actions import run_line
+from tutor.lab.actions import line_work
 from tutor.lab.event_log import EventLog
 from tutor.lab.finding import DECISION, OFFSET, SeekTarget, fits, writes_of
 from tutor.lab.keeping import NOTE_LENGTH, About, Note, about_of, program
@@ -20,6 +20,7 @@ from tutor.lab.model import ScenarioSpec
 from tutor.lab.recipe import recipe
 from tutor.lab.runner import SETTLE_US, ScenarioRunner
 from tutor.lab.shown_log import ShownLog
+from tutor.lab.work import Work, finish, run
 
 QUIET_US = 1_000_000  # without an event, after which a search may be stopped
 STEPS_MAX = 2000  # of the world, until something shows
@@ -141,8 +142,12 @@ class LabSession:
 
     def next_step(self) -> list[str]:
         """Do the scenario's next step; returns what is not as the scenario says."""
+        return finish(self.next_step_work())
+
+    def next_step_work(self) -> Work[list[str]]:
+        """Do the scenario's next step in slices (`tutor.lab.work`)."""
         self._before.append((self.history.branch_name, self.history.place))
-        return self.runner.step()
+        return (yield from self.runner.step_work())
 
     def forward(self) -> None:
         """Go on to the next row: over all heartbeats of one at once, but one by one where they are not known yet."""
@@ -260,11 +265,15 @@ class LabSession:
 
     def goto_time(self, text: str) -> None:
         """Go to a time, in seconds since the beginning; beyond the end time runs on."""
+        finish(self._goto_time(text))
+
+    def _goto_time(self, text: str) -> Work[None]:
         try:
             at_us = BEGINNING_US + int(float(text) * 1_000_000)
         except ValueError:
             raise ActionError("goto SECONDS") from None
-        self.history.goto_time(max(at_us, BEGINNING_US))
+        self.history.goto_time(min(max(at_us, BEGINNING_US), max(self.world.now_us, BEGINNING_US)))
+        yield from run(self.history, max(at_us, BEGINNING_US))
 
     def run(self, until_us: int, stop: Callable[[], bool]) -> bool:
         """Let time run until then or until it is stopped; returns whether it is not yet there."""
@@ -276,6 +285,10 @@ class LabSession:
 
     def execute(self, line: str, talking: str = "") -> str:
         """Do what was typed, at the prompt of actions or of a node; returns the node or client that was spoken to."""
+        return finish(self.work(line, talking))
+
+    def work(self, line: str, talking: str = "") -> Work[str]:
+        """Do what was typed in slices (`tutor.lab.work`); what was done when it is stopped can be undone."""
         if talking and not line.startswith(":"):
             line = f"{talking}> {line}"
         line = line.removeprefix(":").strip()
@@ -284,15 +297,18 @@ class LabSession:
         if spoken and not command.strip():
             raise ActionError("a command is missing")
         if line.startswith("goto "):
-            self.goto_time(line.removeprefix("goto "))
+            yield from self._goto_time(line.removeprefix("goto "))
             return ""
-        before = self.history.branch_name, self.history.place
-        run_line(self.history, line, self.spec.clients)
-        self.worked = True
-        if (self.history.branch_name, self.history.place) != before:
-            self._before.append(before)
+        before, count = (self.history.branch_name, self.history.place), len(self._before)
+        try:
+            yield from line_work(self.history, line, self.spec.clients)
+            self.worked = True
+        finally:
+            if (self.history.branch_name, self.history.place) != before:
+                self.worked = True
+                self._before.insert(count, before)
         if spoken:
-            self.history.run(self.world.now_us + SETTLE_US)
+            yield from run(self.history, self.world.now_us + SETTLE_US)
         return spoken
 
     def undo(self) -> bool:

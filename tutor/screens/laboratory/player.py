@@ -1,20 +1,27 @@
 """The line of time: where the history is. A click goes there; time runs, a picture a tick, until it is stopped."""
 
 import asyncio
-from time import perf_counter
+from collections.abc import Callable
+from time import perf_counter, process_time
+from typing import TypeVar
 
 from textual import on
 from textual.message import Message
 from textual.worker import Worker
 
+from engine.simulation.actions import ActionError
 from engine.simulation.history import HistoryError
 from tutor.lab.session import LabSession
 from tutor.lab.shown_log import is_heartbeat
+from tutor.lab.work import Work
 from tutor.screens.laboratory.view import LabView
 from tutor.widgets.timeline import Timeline
 
+T = TypeVar("T")
+
 TICK_S = 0.1  # between two pictures
 BREATH_S = 0.001  # in which the screen takes keys and draws, while something is sought
+MOMENT_S = 0.06  # of CPU, that a key may take at once
 BUSY_S = 0.01  # the longest that a key may wait (a checkpoint may come to it)
 SPEEDS = (0.001, 0.01, 0.1, 1, 10, 100)
 PACES = (1, 2, 5, 10, 20, 50)  # events a second
@@ -35,6 +42,7 @@ class Player(Timeline):
         self._pace = PACES.index(5)
         self.by_event = False  # whether events are played at a pace, or the time at a speed
         self.seeking = ""
+        self.working = False  # at what was asked for, which changes the history
         self.playing: Worker[None] | None = None
 
     @property
@@ -58,6 +66,8 @@ class Player(Timeline):
     @on(Timeline.Chosen)
     def _place_chosen(self, event: Timeline.Chosen) -> None:
         event.stop()
+        if self.working:
+            return
         try:
             self._session.history.goto(event.place)
         except HistoryError as error:
@@ -98,7 +108,52 @@ class Player(Timeline):
         """Stop the time, and what is sought."""
         if self.playing is not None:
             self.playing.cancel()
-        self.playing, self.seeking = None, ""
+        self.playing, self.seeking, self.working = None, "", False
+
+    def perform(
+        self, work: Work[T], label: str, done: Callable[[T], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """Do what may take long; what takes longer than a moment is shown with its progress, and can be stopped."""
+        ends = process_time() + MOMENT_S
+        try:
+            progress = next(work)
+            while process_time() < ends:
+                progress = next(work)
+        except StopIteration as ended:
+            done(ended.value)
+        except (ActionError, HistoryError) as error:
+            failed(error)
+        else:
+            self.stop()
+            self.seeking, self.working = f"{label}: {progress}", True
+            self.playing = self.run_worker(self._perform(work, label, done, failed), group="work")
+            self.post_message(self.Moved())
+
+    async def _perform(
+        self, work: Work[T], label: str, done: Callable[[T], None], failed: Callable[[Exception], None]
+    ) -> None:
+        results: list[T] = []
+        problem: Exception | None = None
+        try:
+            while not results and problem is None:
+                ends = perf_counter() + TICK_S
+                while not results and problem is None and perf_counter() < ends:
+                    try:
+                        self.seeking = f"{label}: {next(work)}"
+                    except StopIteration as ended:
+                        results.append(ended.value)
+                    except (ActionError, HistoryError) as error:
+                        problem = error
+                    await asyncio.sleep(BREATH_S)
+                self.post_message(self.Moved())
+        finally:
+            work.close()
+        self.playing, self.seeking, self.working = None, "", False
+        if problem is not None:
+            failed(problem)
+        else:
+            done(results[0])
+        self.post_message(self.Moved())
 
     def seek(self) -> None:
         """Let time run until what is sought happens."""

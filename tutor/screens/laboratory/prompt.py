@@ -9,12 +9,13 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from engine.simulation.actions import ActionError
-from engine.simulation.history import HistoryError
 from tutor.lab import completer
 from tutor.lab.controls import SCREEN_USAGE, examples
 from tutor.lab.session import LabSession
 from tutor.prompt.words import LINE, shorten
+from tutor.screens.laboratory.player import Player
+
+LABEL = 30  # characters of a line that is shown with its progress
 
 
 class Prompt(Horizontal):
@@ -116,18 +117,27 @@ class Prompt(Horizontal):
                 self._close()
                 self.post_message(self.Asked(verb, rest.strip()))
                 return
-        try:
-            spoken = self._session.execute(text, self.talking)
-        except (ActionError, HistoryError) as error:
-            title = "Not possible; nothing has changed"
-            self.notify(shorten(str(error), LINE), title=title, severity="warning", markup=False)
-            self._close()
-            return
+        player = self.screen.query_one(Player)
+        if player.working:
+            return  # at what was entered before
         self.line.value = ""
+        player.perform(self._session.work(text, self.talking), shorten(text, LABEL), self._done, self._failed)
+        if player.working:
+            self.screen.set_focus(None)
+
+    def _done(self, spoken: str) -> None:
+        """Talk from now on to the node or client that was spoken to."""
         if spoken and spoken != self.talking:
             self.talk_to(spoken)
         self._close()
+        if self.talking:
+            self.screen.set_focus(self.line)
         self.post_message(self.Executed())
+
+    def _failed(self, error: Exception) -> None:
+        title = "Not possible; nothing has changed"
+        self.notify(shorten(str(error), LINE), title=title, severity="warning", markup=False)
+        self._close()
 
     def _close(self) -> None:
         """Give the letters back their meaning as keys, unless a console is open.

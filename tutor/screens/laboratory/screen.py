@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
-from textual.events import Key
+from textual.events import Event, Key, Paste
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -65,6 +65,7 @@ lesson that the scenario belongs to.
 of writes, `╌✂╌` a silent link, `╌½╌` a half-open one, `≈` a slow one; `●` a message on its way, `◆` one that has just
 come.
 **F5** begins a presentation: few panes and a caption; **PgDn** and **PgUp** go on and back, **b** blanks the screen.
+What takes long, such as `wait 86400`, shows its progress; **Esc** stops it.
 
 **v** shows the data: the keys of all nodes side by side, and every acknowledged write with the nodes that have it, in
 memory or on disk. A write is *lost* when no master has it any more; **x** goes to the moment at which that happened.
@@ -76,9 +77,14 @@ recording). `:actions` shows the seed and the actions, to be copied: they give t
 previous lines. **u** undoes your last action. If you go back and do something else, that starts a branch: **b** goes
 to the next branch, **=** compares two. You cannot break anything: go back.
 """
+WHILE_WORKING = ("leave", "panes", "data", "app.help")  # what else can be done meanwhile
 ONE_BRANCH = "There is only one branch. To start another one, go back and do something else."
 IDLE_S = 0.05  # without a key, after which the next step back is prepared
 NOTHING_TO_DO = {"next_branch": ONE_BRANCH, "undo": "There is no action to undo."}
+
+
+def _stops(event: Event) -> bool:
+    return isinstance(event, Key) and event.key == "escape"
 
 
 class LaboratoryScreen(TutorScreen[None]):
@@ -183,7 +189,8 @@ class LaboratoryScreen(TutorScreen[None]):
         self.keeper = Keeper(self, self.session)
         self.lessons: tuple[tuple[str, str], ...] = ()  # ID and title of those that the scenario belongs to
         self._idle: Timer | None = None
-        self._lost = False  # whether the key that goes to a loss is offered
+        self._held: list[Event] = []  # keys, while the laboratory works
+        self._offered = False, False  # whether the key that goes to a loss is offered, and whether only few are
 
     def compose(self) -> ComposeResult:
         """Lay out the laboratory."""
@@ -226,6 +233,8 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the lesson where there is one, and `+` and `-` only where they are not typed."""
+        if self.is_mounted and self.player.working and action not in WHILE_WORKING:
+            return False
         if action == "player" and parameters[0] == "faster":
             return not isinstance(self.focused, Input)
         if action == "next":
@@ -294,8 +303,11 @@ class LaboratoryScreen(TutorScreen[None]):
         session.read()
         view = LabView(session, panes.row, panes.node, self.prompt.talking, self.lessons, self.player.state)
         panes.show_view(view)
-        if self._lost != bool(session.losses):
-            self._lost = not self._lost
+        if self._held and not self.player.working:
+            self._take_held()
+        offered = bool(session.losses), self.player.working
+        if self._offered != offered:
+            self._offered = offered
             self.refresh_bindings()
         self.query_one(Caption).show_view(view)
         self.player.show_view(view)
@@ -352,13 +364,14 @@ class LaboratoryScreen(TutorScreen[None]):
         if self.session.over:
             self.notify("The scenario is over.")
             return
-        try:
-            wrong = self.session.next_step()
-        except (ActionError, HistoryError) as error:
-            wrong = [str(error)]
-        for text in wrong:
-            self.notify(text, title="Different from the scenario", severity="warning", markup=False)
-        self.changed()
+
+        def done(wrong: list[str]) -> None:
+            for text in wrong:
+                self.notify(text, title="Different from the scenario", severity="warning", markup=False)
+            self.changed()
+
+        label = f"step {self.session.runner.done + 1}"
+        self.player.perform(self.session.next_step_work(), label, done, lambda error: done([str(error)]))
 
     def action_topology(self) -> None:
         """Draw the cluster, or describe it again."""
@@ -411,7 +424,8 @@ class LaboratoryScreen(TutorScreen[None]):
 
     @on(Pane.MomentChosen)
     def _moment_chosen(self, message: Pane.MomentChosen) -> None:
-        self._go_to(message.event)
+        if not self.player.working:
+            self._go_to(message.event)
 
     def _go_to(self, number: int) -> None:
         """Go to the moment after an event, and choose that event."""
@@ -432,6 +446,18 @@ class LaboratoryScreen(TutorScreen[None]):
     def on_key(self, event: Key) -> None:
         """Give the prompt the keys that it has not got by itself."""
         self.prompt.take(event)
+
+    def _forward_event(self, event: Event) -> None:
+        """Hold the keys that are typed while the laboratory works, except Esc: they are taken when it is done."""
+        if self.is_mounted and self.player.working and isinstance(event, Key | Paste) and not _stops(event):
+            self._held.append(event)
+        else:
+            super()._forward_event(event)
+
+    def _take_held(self) -> None:
+        held, self._held = self._held, []
+        for event in held:
+            self.app.post_message(event)
 
     def action_prompt(self, text: str) -> None:
         """Begin a line."""
@@ -590,7 +616,11 @@ class LaboratoryScreen(TutorScreen[None]):
     def action_leave(self) -> None:
         """Leave the prompt, stop seeking, or leave the laboratory."""
         if self.player.seeking:
+            if self.player.working:
+                self.notify("Stopped. What was done stays; u takes it back.")
+                self._held.clear()
             self.player.stop()
+            self.refresh_bindings()
             self.changed()
         elif self.has_class("-presenting") and not self.prompt.active:
             self.action_present()
