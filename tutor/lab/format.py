@@ -21,6 +21,9 @@ from tutor.pictures.letters import Letters
 
 _PLACE = re.compile(r"\b[0-9a-f]{40}\b|\b\d+\.\d+\.\d+\.\d+[: ]\d+\b")
 
+_WHOLE_ID = re.compile(rb"\b[0-9a-f]{40}\b")
+WITH_ID = ("psync", "fullresync", "continue")  # messages with replication IDs (`tutor.lab.explain.Part.kind`)
+
 Row = tuple[int, str, str, str, str]  # number, glyph, source, target, text
 
 
@@ -87,6 +90,10 @@ class EventFormatter:
         conversation = self.conversations.setdefault(sent.link, LinkDecoder())
         parts = conversation.feed(self.diallers.get(sent.link) == sent.source, sent.data)
         self.parts[sent.number] = parts
+        for part in parts:
+            if part.kind in WITH_ID:
+                for replid in _WHOLE_ID.findall(part.data):
+                    self.letters.letter(replid.decode())
         if self.bus.hides(sent, parts) or self.routine.hides(sent, parts):
             return
         size = f"{len(sent.data)} B"
