@@ -22,10 +22,11 @@ async def session(browser: Browser, name: str, cut_after: int) -> int:
         await page.connect()
     except ConnectionError:
         assert page.was_cut.is_set()
-    for _ in range(3):
+    for count in range(1, 4):  # each line after the reply to the one before, as people type
         for key in LINE.format(name):
             await page.type(key)
-        await page.until(lambda: not page.waiting, "the input is taken")
+        reply = f"(integer) {count}"
+        await page.until(lambda reply=reply: reply in page.text().partition(f"> INCR {name}")[2], reply)
     await page.type(f"ECHO {name}-is-done\r")
     await page.show(f'"{name}-is-done"')
     await page.type(f"GET {name}\r")

@@ -109,6 +109,7 @@ def test_records_arrive_once_however_often_they_are_sent(served: ServedClass, ho
     assert found == [f"SET often {number}" for number in range(450)]
 
 
+@pytest.mark.long
 def test_without_a_connection_nothing_is_lost(own_class: ServedClass, home: Path) -> None:
     own_class.begin()
     hub = signed_in(own_class, "Offline")
