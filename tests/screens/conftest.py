@@ -50,3 +50,9 @@ def snapshot(request: pytest.FixtureRequest) -> Callable[[App, str], None]:
         compare(request.config, SNAPSHOTS / f"{name}.txt", screen_text(app))
 
     return check
+
+
+@pytest.fixture(autouse=True)
+def in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the laboratory do a step at once, however slow the machine is; tests of its progress take this back."""
+    monkeypatch.setattr("tutor.screens.laboratory.player.MOMENT_S", 1e9)

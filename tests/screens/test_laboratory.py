@@ -437,7 +437,8 @@ async def test_the_data_and_the_moment_of_a_loss(size: tuple[int, int], snapshot
         assert "Bytes and reasons" in screen_text(app)
 
 
-async def test_a_long_action_shows_its_progress_and_can_be_stopped() -> None:
+async def test_a_long_action_shows_its_progress_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tutor.screens.laboratory.player.MOMENT_S", 0.0)
     app = program("wait")
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot)
