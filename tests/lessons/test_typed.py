@@ -161,7 +161,7 @@ def test_no_shipped_pattern_depends_on_the_order_of_options(lesson):
         patterns = condition.typed or []
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             words = pattern.split()
-            if tokens & set(words[2:]):
+            if tokens & set(words[2:]) and words[0] != "redis-cli":  # a shell's line is no command of Redis
                 assert typed.parse(words, pattern=True) is not None, f"{lesson.path}:{task.spec_line}: {pattern}"
 
 
