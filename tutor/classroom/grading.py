@@ -35,7 +35,7 @@ from tutor.lesson_server.parent import HostError
 from tutor.prompt.markdown import one_line
 
 ANSWER_SECONDS = 5.0  # for which a replayed command may run
-REPLAY_SECONDS = 60.0  # for a whole journal; then the rest of it does not count
+REPLAY_SECONDS = 600.0  # for a whole journal, on a busy machine as well; then the rest of it does not count
 PAUSE_SECONDS = 86_400.0  # longer pauses count as this
 MACHINES_PAUSE_SECONDS = 20.0  # the same where several servers have to be simulated meanwhile
 LOOKS = 12  # after a task that was done some time after its last line
