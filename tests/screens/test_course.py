@@ -538,3 +538,12 @@ async def test_a_subscriber_is_named_by_its_terminal_not_by_another_servers(home
         assert screen.terminals.current == "news"
         await type_line(pilot, "SUBSCRIBE +switch-master")
         await until(pilot, lambda: "+news" in screen.inspector.picture.plain_text, "the picture")
+
+
+async def test_the_picture_of_slots_shows_the_clusters_masters(home: Path) -> None:
+    app = TutorApp("resharding", None, Preferences())
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await lesson(pilot)
+        await type_line(pilot, "CLUSTER KEYSLOT foo")
+        await until(pilot, lambda: "1 foo" in screen.inspector.picture.plain_text, "the picture")
+        assert "C 10,923 to 16,383 172.16.6.58:6379" in screen.inspector.picture.plain_text

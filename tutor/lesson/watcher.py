@@ -30,7 +30,7 @@ from tutor.pictures.readings import Argv, Inspections, Key, StringExcerpt, read_
 from tutor.pictures.replication import draw_replication, read_machine
 from tutor.pictures.scripts import Call, draw_script
 from tutor.pictures.sets import draw_sets, operands, read_sets
-from tutor.pictures.slots import ALONE, draw_slots
+from tutor.pictures.slots import ALONE, draw_slots, read_slots
 from tutor.pictures.subjects import KEY, subject_of
 from tutor.pictures.subscriptions import draw_subscriptions, read_subscriptions
 from tutor.pictures.transactions import draw_transaction, read_transaction
@@ -216,6 +216,8 @@ class Watcher:
                 return read_memory(self._inspect_all, db)
             case subjects.CLIENTS:
                 return read_clients(self._inspect_all)
+            case subjects.SLOTS:
+                return read_slots(self._inspect_all)
             case subjects.REPLICATION:
                 return tuple(read_machine(inspect_all, name) for name, inspect_all in self._machines())
             case subjects.PERSISTENCE:
@@ -329,7 +331,7 @@ class Watcher:
             subjects.REPLICATION: lambda width: draw_replication(before, now, width, argv, self._letters),
             subjects.PERSISTENCE: lambda width: draw_layers(before, now, width, argv),
             subjects.SCRIPT: lambda width: draw_script(calls, width, argv, reply, more),
-            subjects.SLOTS: lambda width: draw_slots(ALONE, keys, width, argv),
+            subjects.SLOTS: lambda width: draw_slots(now if now is not None else ALONE, keys, width, argv),
         }
         draw = draws[subject]
         return PictureView(lambda width, _: draw(width), subject, before != now, again_ms=again_ms)

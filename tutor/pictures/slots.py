@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from tutor.pictures.canvas import WIDE, count, fit, line, shown
 from tutor.pictures.picture import Picture, heading, made
-from tutor.pictures.readings import Argv
+from tutor.pictures.readings import Argv, Inspections
+from tutor.prompt import to_text
 from tutor.prompt.rows import Span
 
 SLOTS = 16384
@@ -40,6 +41,15 @@ def slot_of(key: bytes) -> int:
 
 
 ALONE = (SlotRange(0, SLOTS - 1, "this server"),)  # a server in no cluster has them all
+
+
+def read_slots(inspect_all: Inspections) -> tuple[SlotRange, ...]:
+    """Return who has which slots, as a server sees it: of a cluster its masters, else the server itself."""
+    (reply,) = inspect_all([((b"CLUSTER", b"SLOTS"), 0)])
+    if not isinstance(reply, list):  # it is in no cluster
+        return ALONE
+    ranges = (SlotRange(each[0], each[1], f"{to_text(bytes(each[2][0]))}:{each[2][1]}") for each in reply)
+    return tuple(sorted(ranges, key=lambda each: each.first))
 
 
 def draw_slots(ranges: Sequence[SlotRange], keys: Sequence[bytes], width: int, cause: Argv = ()) -> Picture:
