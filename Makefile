@@ -16,6 +16,8 @@ PYTHON := $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
     $$each -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$each && break; done)
 endif
 VERSION := import sys; print(sys.version_info[:2])
+# Two tests at a time for each processor: many wait for real servers.
+WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))' 2>/dev/null || echo auto)
 
 .PHONY: tutor test lint types verify bench pictures clean FORCE
 
@@ -23,7 +25,7 @@ tutor: $(VENV)/ready
 	@$(BIN)/python -m tutor
 
 test: $(VENV)/ready-to-test
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/ready-to-test
 	$(BIN)/python -m ruff check .

@@ -13,10 +13,12 @@ import redis
 from engine.keyspace.slots import SLOTS
 from tests.prompt.driver import Result, run_ours, run_real
 from tests.real import RealServer, client_program, start_server
-from tests.share import share
+from tests.share import EVERYTHING, share
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
+
+slow = pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1 runs it")
 
 HOSTS = 7  # nodes that run; each has an address of its own, so that replicas are placed without chance
 TIMEOUT_MS = 2000
@@ -447,6 +449,7 @@ def _typed(command: list[str], answers: list[bytes]) -> tuple[str, int]:
     return out.decode(), process.wait()
 
 
+@slow
 def test_reshard_refuses_strange_nodes(nodes: Nodes) -> None:
     for source, target in (("a" * 40, "self"), ("self", "a" * 40), ("self", "self"), ("", "self")):
         ours = beside(
@@ -460,6 +463,7 @@ def test_reshard_refuses_strange_nodes(nodes: Nodes) -> None:
         assert ours.status == 1
 
 
+@slow
 def test_rebalance(nodes: Nodes) -> None:
     def uneven() -> None:
         nodes.form((0, 40), (41, 60), (61, 16383), (1, 0))
@@ -487,6 +491,7 @@ def test_rebalance_moves(nodes: Nodes) -> None:
     assert ours.status == 0 and b"#" in ours.out
 
 
+@slow
 @pytest.mark.parametrize(
     "words", share([("--cluster-slave", "--cluster-master-id", "ID"), ("--cluster-slave",), ()], 2)
 )
@@ -542,6 +547,7 @@ def test_call_on_replicas(nodes: Nodes) -> None:
     assert beside(nodes, with_replica, lambda: cluster("call", nodes[0], *words)).out.count(b"PONG") == 1
 
 
+@slow
 def test_call_and_set_timeout(nodes: Nodes) -> None:
     for words in (
         ["GET", "foo"],
