@@ -193,6 +193,8 @@ def test_a_rewritten_file_reads_back(pairs, force):
     config = Config()
     config.dir = "/somewhere"
     for pair in pairs:
+        if pair[0] == "bind" and b'"' in pair[1]:
+            continue  # addresses are written without quotes, as Redis does
         try:
             config.set([pair], allow_protected=True)
         except ReplyError:

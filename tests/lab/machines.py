@@ -173,8 +173,8 @@ class Machines:
         """Time, hosts and clients."""
         return Place(time.monotonic_ns() // 1000, self.hosts, self.clients)
 
-    def run(self, until_us: int) -> None:
-        """Let time pass until then."""
+    def run(self, until_us: int, stop: object = None) -> None:
+        """Let time pass until then; nothing stops it before."""
         time.sleep(max(0, until_us - self.world.now_us) / 1e6)
 
     def do(self, action: Action) -> None:

@@ -147,7 +147,7 @@ def test_a_bookmark_leads_to_another_lesson(
     progress = Progress()
     set_at(progress, "keys", 1)
     lines = [":bookmarks 1", ":quit", ":quit"]
-    monkeypatch.setattr("tutor.plain._read", lambda prompt: lines.pop(0) if lines else None)
+    monkeypatch.setattr("tutor.plain.read_line", lambda prompt: lines.pop(0) if lines else None)
     assert run("counters") == 0
     said = capsys.readouterr().out
     assert said.index("Lesson: Counters") < said.index("Lesson: Keys") < said.index("Step 2 of")

@@ -6,7 +6,7 @@ from textual.app import App
 from tests.lessons.conversing import converse
 from tests.lessons.test_session import LESSON
 from tests.screens.driving import run
-from tutor import plain
+from tutor import standard_streams
 from tutor.lesson.checks import Attempt, Finding
 from tutor.lesson.diagnosis import explain_error
 from tutor.lesson.hints import react
@@ -62,8 +62,8 @@ def test_a_line_in_a_pipe_is_shown_shortened(monkeypatch, capsys):
         def readline(self):
             return f"SET a {LONG}\n"
 
-    monkeypatch.setattr(plain.sys, "stdin", Pipe())
-    assert plain._read("> ") == f"SET a {LONG}\n"
+    monkeypatch.setattr(standard_streams.sys, "stdin", Pipe())
+    assert standard_streams.read_line("> ") == f"SET a {LONG}\n"
     assert len(capsys.readouterr().out) < MOST
 
 
