@@ -235,7 +235,7 @@ def _secure(sock: socket.socket, tls: TLS) -> socket.socket:
 
 
 def _reason(error: OSError) -> str:
-    if getattr(error, "reason", None):  # an alert of TLS, after which the server closes the connection
+    if type(error).__module__ == "ssl":  # an alert of TLS, or its end: the number is none of the system's
         return "Server closed the connection"
     if isinstance(error, TimeoutError) and error.errno is None:
         return os.strerror(errno.ETIMEDOUT)
