@@ -80,8 +80,11 @@ def test_names_that_cannot_be_exported(session: LabSession, tmp_path: Path) -> N
     for name in ("it", "it.pdf", ".html"):
         with pytest.raises(CannotKeepError, match=r"FILE\.html a page"):
             export(session, str(tmp_path / name))
-    with pytest.raises(CannotKeepError, match="File exists; nothing was written"):
+    with pytest.raises(CannotKeepError, match="Not a directory; nothing was written"):
         export(session, "/dev/null/it.html")
+    with pytest.raises(CannotKeepError, match="No such file or directory; nothing was written"):
+        export(session, str(tmp_path / "missing" / "it.html"))
+    assert not (tmp_path / "missing").exists(), "no folder is made where the name may be a mistake"
 
 
 @pytest.mark.long

@@ -161,6 +161,20 @@ async def test_the_last_session_is_restored() -> None:
     assert list(left_behind()) == []
 
 
+async def test_what_is_restored_and_left_without_saving_is_not_offered_again() -> None:
+    await left_by_a_crash()
+    app: App[None] = program("chain")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shown(pilot, "Restore the last session?")
+        await pilot.press("enter")
+        screen = await opened(pilot)
+        await pilot.press("escape")
+        await shown(pilot, "Leave the laboratory?")
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: app.screen is not screen, "the end")
+    assert list(left_behind()) == []
+
+
 async def test_the_last_session_is_left_for_later_or_deleted() -> None:
     await left_by_a_crash()
     for moves, left in ((["down", "enter"], 1), (["down", "down", "enter"], 0)):

@@ -97,10 +97,11 @@ def path_of(name: str) -> Path:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, or leave what is there as it is. Raises CannotKeepError."""
+    """Write a file, or leave what is there as it is. Only the tutor's own folder is made. Raises CannotKeepError."""
     temporary = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent == folder():
+            path.parent.mkdir(parents=True, exist_ok=True)
         number, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         with open(number, "wb") as file:
             file.write(data)

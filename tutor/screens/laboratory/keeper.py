@@ -40,7 +40,9 @@ class Keeper:
 
     def end(self) -> None:
         """End the journal: it is kept for the next time if something in it was not saved."""
-        if self.replaces is not None:
+        if self.replaces is not None and not self.session.worked:
+            self.replaces.forget()  # it was left without saving, or is saved
+        elif self.replaces is not None:
             self.replaces.release()
         if self.session.worked:
             self.journal.leave()
