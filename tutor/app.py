@@ -203,9 +203,15 @@ class TutorApp(Program):
                 text = str(error.args[0] if error.args else error)
                 self.notify(text, title="The lesson cannot be opened", severity="error", timeout=10, markup=False)
                 self.release_keys(drop=True)
+                self.note_lesson("")
                 return
+            self.note_lesson(place.lesson)
             then = [f"visit {place.step}"] if place.step is not None else []
             place = await self.push_screen_wait(LessonScreen(controller, then))
+        self.note_lesson("")
+
+    def note_lesson(self, lesson: str) -> None:
+        """Take note of the lesson that is opened now; empty: the learner has left it."""
 
     @work
     async def action_sandbox(self, *then: str) -> None:

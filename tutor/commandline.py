@@ -446,6 +446,16 @@ def class_forget(context: click.Context, learner: str, name: str) -> None:
     context.exit(serving.forget(learner, name))
 
 
+@class_group.command("link")
+@click.argument("name", default="")
+@click.pass_context
+def class_link(context: click.Context, name: str) -> None:
+    """Print a new secret link for the teacher of a class that is served. The earlier one and all open boards end."""
+    from tutor.classroom import serving
+
+    context.exit(serving.link(name))
+
+
 @class_group.command("stop")
 @click.argument("name", default="")
 @click.pass_context

@@ -52,11 +52,25 @@ class LearnerApp(TutorApp):
 
     BINDINGS: ClassVar = [Binding("f9", "class_help", "ask for help", show=False, id="class_help")]
 
-    def __init__(self, course: ReportingCourse, outbox: LearnerOutbox, lesson: str | None = None) -> None:
-        super().__init__(lesson, course)
+    def __init__(self, course: ReportingCourse, outbox: LearnerOutbox, marker: Path | None = None) -> None:
+        self._marker = marker  # the file with the lesson that is open
+        super().__init__(self._marked(course), course)
         self.class_course = course
         self._outbox = outbox
         self._wants_help = False
+
+    def _marked(self, course: ReportingCourse) -> str | None:
+        """Return the lesson that was open when the learner's last tutor ended, whatever ended it."""
+        lesson = ""
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            lesson = self._marker.read_text("utf-8") if self._marker is not None else ""
+        return lesson if lesson and course.has(lesson) else None
+
+    def note_lesson(self, lesson: str) -> None:
+        """See `TutorApp`."""
+        if self._marker is not None:
+            with contextlib.suppress(OSError):
+                self._marker.write_text(lesson, "utf-8")
 
     def action_class_help(self) -> None:
         """Ask the teacher for help, or take that back."""
@@ -84,6 +98,9 @@ class LearnerApp(TutorApp):
             self.call_later(self._repaint)
         if "say" in message:
             self.notify(str(message["say"]), title="The teacher", timeout=20, markup=False)
+        if "signed_out" in message:
+            text = "What you do is kept here. Ask the teacher, and join again with redis-tutor join --again."
+            self.notify(text, title="You are no longer in this class", severity="warning", timeout=30, markup=False)
         if "state" in message and self._driver is not None:
             self._driver.write(f"\x1b]0;redis-tutor: {message['state']}\x07")  # in the title of the window
         if "help" in message:
@@ -113,7 +130,7 @@ def main(arguments: list[str]) -> int:
     fork_servers_here()
     outbox = LearnerOutbox(home / "class" / "outbox.jsonl")
     course = ReportingCourse(outbox, tuple(options["lessons"]))
-    app = LearnerApp(course, outbox, options.get("lesson") or None)
+    app = LearnerApp(course, outbox, home / "class" / "lesson")
     uplink = Uplink(socket.socket(fileno=CHANNEL), outbox, app.hear, lambda: _end(app))
     uplink.start()
     sys.setswitchinterval(0.001)
@@ -150,6 +167,8 @@ def join(address: str, cafile: str = "", again: bool = False) -> int:
     with by_signal(app.end_soon):
         app.run()
         uplink.close()
+    if uplink.signed_out:
+        print(f"You are no longer in this class. Join again: redis-tutor join --again {hub.address}")
     print(f"Your work: {uplink.state()}.")
     return app.return_code or 0
 

@@ -31,9 +31,10 @@ async def learn(browser: Browser, number: int, stop: asyncio.Event) -> None:
         page = browser.page()
         try:
             await page.connect()
-            await _until(page, "lessons done", stop)
-            await page.type("\r")
-            await _until(page, "6379>", stop)
+            await _until(page, "6379>", stop, "lessons done")
+            if "lessons done" in page.text():  # for the first time: later, the lesson is opened again
+                await page.type("\r")
+                await _until(page, "6379>", stop)
             while not stop.is_set() and not page.told.get("closed"):
                 count += 1
                 await page.type(f"ECHO {number}-{count}\r")
@@ -45,8 +46,11 @@ async def learn(browser: Browser, number: int, stop: asyncio.Event) -> None:
                 await page.cut()
 
 
-async def _until(page: Page, text: str, stop: asyncio.Event) -> None:
-    await page.until(lambda: text in page.text() or page.told.get("closed") or stop.is_set(), text)
+async def _until(page: Page, text: str, stop: asyncio.Event, other: str = "") -> None:
+    def holds() -> bool:
+        return text in page.text() or bool(other and other in page.text()) or page.told.get("closed") or stop.is_set()
+
+    await page.until(holds, text)
     if page.told.get("closed"):
         raise ConnectionError("the hub has gone")
 

@@ -11,6 +11,7 @@ import pytest
 from tests.classroom.chromium import Chromium, Tab, chromium, needs_chromium
 from tests.classroom.conftest import ServedClass
 from tests.waiting import wait_until
+from tutor.classroom.store import ClassStore
 
 pytestmark = [pytest.mark.long, needs_chromium]
 
@@ -88,6 +89,54 @@ def test_a_reload_shows_the_same_session(served: ServedClass) -> None:
     go(play())
 
 
+def test_what_is_typed_while_the_hub_is_dead_is_told_and_not_typed_elsewhere(own_class: ServedClass) -> None:
+    own_class.begin()
+
+    async def play() -> None:
+        async with chromium() as browser:
+            tab = await join(browser, own_class, "Unlucky")
+            await tab.type("\r")
+            await tab.show("6379>")
+            own_class.kill()
+            await tab.until("!document.getElementById('cover').hidden")
+            await tab.type("SET lost 1\r")
+            own_class.begin()
+            await tab.until(
+                "document.getElementById('cover').textContent.endsWith('was not taken: SET lost 1\u23ce')"
+            )
+            await tab.show("6379>")
+            await tab.type("GET lost\r")
+            await tab.show("(nil)")
+            assert await tab.js("document.getElementById('cover').hidden")
+
+    go(play())
+
+
+def test_a_page_says_that_its_learner_was_signed_out(own_class: ServedClass) -> None:
+    own_class.begin()
+
+    async def play() -> None:
+        async with chromium() as browser, own_class.browser() as teacher:
+            await teacher.enter_as_teacher(own_class.link)
+            tab = await join(browser, own_class, "Out")
+            await teacher.do("unbind", learner=1)
+            await tab.until("document.getElementById('cover').textContent.startsWith('You have been signed out')")
+            asleep = await join(browser, own_class, "Asleep")
+            own_class.kill()
+            await asleep.until("!document.getElementById('cover').hidden")
+            store = ClassStore(own_class.folder / "store.sqlite3")
+            store.revoke_all(["learner"]).result()
+            store.close()
+            own_class.begin()
+            await asleep.until(
+                "document.getElementById('cover').textContent.startsWith('You are no longer signed in')"
+            )
+            await asleep.click("#cover a")
+            await asleep.until("document.getElementById('code')")
+
+    go(play())
+
+
 def test_what_is_typed_while_the_hub_is_away_arrives_when_it_is_back(own_class: ServedClass) -> None:
     own_class.begin()
 
@@ -104,8 +153,6 @@ def test_what_is_typed_while_the_hub_is_away_arrives_when_it_is_back(own_class: 
             assert "not saved" in await tab.js("document.getElementById('saved').textContent")
             own_class.begin()
             await tab.until("document.getElementById('cover').hidden")
-            await tab.show("lessons done")
-            await tab.type("\r")
             await tab.show("> SET k v")
             assert await tab.js("Date.now()") > before
 

@@ -291,11 +291,20 @@ def test_a_class_is_exported(right: list[Row], tmp_path: Path) -> None:
     secret = {"terminal": "redis", "line": "AUTH hunter22", "for": None, "at": right[1]["at"]}
     bodies += [{"lesson": "what-redis-is", "row": row} for row in [right[1], secret, *right[2:]]]
     store.append([StoredRecord(ada.id, "box", n, n, body) for n, body in enumerate(bodies, 1)]).result()
+    store.add_learner("Idle", "another code").result()
     store.close()
     table = list(csv.DictReader(io.StringIO(home.run("class", "export").stdout)))
     assert [(row["learner"], row["status"], row["points"], row["late"]) for row in table] == [
-        ("Ada; 'x' ../..", "done", "7", "yes")
-    ] * 4
+        *[("Ada; 'x' ../..", "done", "7", "yes")] * 4,
+        ("Idle", "open", "0", "no"),
+    ]
+    assert (table[-1]["lesson"], table[-1]["note"]) == ("", "opened no lesson")
+    with open(home.folder / "class.yaml", "a") as settings:
+        settings.write("lessons: [what-redis-is, first-commands]\n")
+    table = list(csv.DictReader(io.StringIO(home.run("class", "export").stdout)))
+    idle = [(row["lesson"], row["status"]) for row in table if row["learner"] == "Idle"]
+    assert idle[:4] == [("what-redis-is", "open")] * 4 and idle[-1] == ("first-commands", "open")
+    assert len(table) == 2 * len(idle), "each learner has every task of the class's lessons"
     assert home.run("class", "export", "test", "--journals", str(tmp_path / "out")).returncode == 0
     (path,) = (tmp_path / "out").rglob("*.jsonl")
     assert path.parent.parent == tmp_path / "out", "a name leads nowhere else"

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.classroom.conftest import ServedClass
+from tests.waiting import PATIENCE_S
 
 LEARNERS_ROUTES = ["/work", "/socket"]
 TEACHERS_ROUTES = ["/board", "/board/contents", "/board/events", "/board/names", "/board/join.svg", "/board/look/1"]
@@ -88,6 +89,48 @@ def test_joining_can_be_closed_and_the_code_changed(served: ServedClass) -> None
             served.said = served.said.replace(served.code, digest["code"])
 
     go(play())
+
+
+def test_every_start_ends_the_earlier_link_and_no_open_board(own_class: ServedClass) -> None:
+    own_class.begin()
+
+    async def play() -> None:
+        async with own_class.browser() as board, own_class.browser() as late:
+            earlier = own_class.link
+            await board.enter_as_teacher(earlier)
+            own_class.end()
+            own_class.begin()
+            status, said = await late.post("/teacher/enter", {"token": earlier.partition("#")[2]})
+            assert status == 401 and "`redis-tutor class link`" in said["problem"]
+            assert (await board.get("/board"))[0] == 200, "the board in front of the class stays open"
+            await late.enter_as_teacher(own_class.link)
+            assert (await late.do("sign out others"))["boards"] == 1
+            assert (await board.get("/board"))[0] == 401
+            status, _ = await board.post("/teacher/enter", {"token": own_class.link.partition("#")[2]})
+            assert status == 401, "the link has ended as well"
+            assert (await late.post("/teacher/leave", {}))[0] == 200
+            assert (await late.get("/board"))[0] == 401
+
+    go(play())
+
+
+def test_a_new_link_from_another_terminal_ends_all_boards(own_class: ServedClass) -> None:
+    own_class.begin()
+
+    async def play() -> None:
+        async with own_class.browser() as board:
+            await board.enter_as_teacher(own_class.link)
+            done = await asyncio.to_thread(own_class.run, "class", "link")
+            assert done.returncode == 0 and done.stdout.startswith("The earlier link and all open boards have ended.")
+            async with asyncio.timeout(PATIENCE_S):
+                while (await board.get("/board"))[0] != 401:
+                    await asyncio.sleep(0)
+            await board.enter_as_teacher(done.stdout.split()[-1])
+            assert (await board.get("/board"))[0] == 200
+
+    go(play())
+    own_class.end()
+    assert "is not served" in own_class.run("class", "link").stdout
 
 
 # -- trust

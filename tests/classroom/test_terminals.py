@@ -104,9 +104,67 @@ def test_a_tutor_that_ended_is_opened_again_where_it_was(served: ServedClass) ->
             await page.type("\x11")
             await page.until(lambda: page.told.get("ended"), "ended")
             async with browser.page() as again:
-                await again.show(COURSE)
-                await again.type("\r")
                 await again.show("> ECHO hello")
+                await again.type("\x1b")
+                await again.show("Go to the map")
+                await again.type("\x1b[B\r")
+                await again.show(COURSE)
+                await again.type("\x11")
+                await again.until(lambda: again.told.get("ended"), "ended")
+            async with browser.page() as last:  # the lesson was left
+                await last.show(COURSE)
+
+    go(play())
+
+
+def test_after_the_hub_was_killed_the_lesson_is_open(own_class: ServedClass) -> None:
+    own_class.begin()
+
+    async def play() -> None:
+        async with joined(own_class, "In a lesson") as (_, page):
+            await open_first(page)
+            await page.type("ECHO before\r")
+            await page.show('"before"')
+            own_class.kill()
+            await page.until(lambda: page.told.get("closed"), "the connection is lost")
+            own_class.begin()
+            await page.connect()
+            await page.show("> ECHO before")
+            assert COURSE not in page.text()
+
+    go(play())
+
+
+def test_who_is_signed_out_is_told(own_class: ServedClass) -> None:
+    own_class.begin()
+
+    async def play() -> None:
+        async with own_class.browser() as teacher:
+            await teacher.enter_as_teacher(own_class.link)
+            async with joined(own_class, "Wrong person") as (browser, page):
+                await teacher.do("unbind", learner=1)
+                await page.until(lambda: "signed out" in page.told.get("signed_out", ""), "told")
+                await page.until(lambda: page.told.get("closed"), "closed")
+                assert (await browser.get("/socket"))[0] == 401
+            async with joined(own_class, "Removed") as (_, page):
+                await teacher.do("forget", learner=2)
+                await page.until(lambda: page.told.get("signed_out"), "told")
+
+    go(play())
+
+
+def test_a_teacher_who_is_signed_out_sees_no_screen(own_class: ServedClass) -> None:
+    own_class.begin()
+
+    async def play() -> None:
+        async with own_class.browser() as teacher, own_class.browser() as other:
+            await teacher.enter_as_teacher(own_class.link)
+            await other.enter_as_teacher(own_class.link)
+            async with joined(own_class, "Seen"), other.page("/board/screen/1") as look:
+                await look.show(COURSE)
+                assert await teacher.do("sign out others") == {"boards": 1}
+                await look.until(lambda: look.told.get("signed_out"), "told")
+                await look.until(lambda: look.told.get("closed"), "closed")
 
     go(play())
 

@@ -357,6 +357,44 @@ def _rows(graded: Sequence[tuple[str, GradedJournal]], marking: Marking) -> list
     return list(best.values())
 
 
+def with_open(
+    rows: Sequence[dict[str, Any]], learners: Iterable[str], wanted: Sequence[Lesson], marking: Marking
+) -> list[dict[str, Any]]:
+    """Return rows by learner, with open ones for the lessons that a learner has not opened.
+
+    `wanted` are the lessons of the class. If it is empty, a learner who opened no lesson at all has one row.
+    """
+    names = list(dict.fromkeys(learners))
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for row in rows:
+        found.setdefault(row["learner"], []).append(row)
+    for name in names:
+        opened = {row["lesson"] for row in found[name]}
+        for lesson in wanted:
+            if lesson.id not in opened:
+                for at, step in enumerate(lesson.steps):
+                    for task in step.tasks:
+                        row = _open_row(name, marking) | {"lesson": lesson.id, "title": one_line(lesson.title)}
+                        row |= {"step": at + 1, "task": task.id, "goal": one_line(task.goal)}
+                        found[name].append(row)
+        if not found[name]:
+            found[name].append(_open_row(name, marking) | {"max_points": 0, "note": "opened no lesson"})
+    return [row for each in found.values() for row in each]
+
+
+def _open_row(name: str, marking: Marking) -> dict[str, Any]:
+    """Return the row of a task that a learner has not begun."""
+    return dict.fromkeys(COLUMNS, "") | {
+        "learner": name,
+        "status": "open",
+        "points": 0,
+        "max_points": marking.points,
+        "hints": 0,
+        "attempts": 0,
+        "late": "no",
+    }
+
+
 def utc(at_ms: int) -> str:
     """Return a time in ms since 1970 as text."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")

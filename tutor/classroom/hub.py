@@ -32,7 +32,7 @@ from tutor.classroom.codes import (
     same,
     token_digest,
 )
-from tutor.classroom.store import ClassStore, Learner, StoredRecord, StoreError
+from tutor.classroom.store import ClassStore, Learner, StoredRecord, StoreError, StoreNews
 from tutor.classroom.terminals import ClassTerminal, Viewer
 from tutor.classroom.usage import families, folder_mb, free_mb, memory_kb
 from tutor.lesson.catalogue import Catalogue, installed_course
@@ -50,6 +50,8 @@ OPTIONS_MAX = 8
 AGAIN_SECONDS = 1.0  # between attempts to store
 UNSEEN_SECONDS = 900.0  # for which a terminal without browsers is kept
 LOOK_SECONDS = 5.0  # between looks at what is used
+NEWS_SECONDS = 1.0  # between looks at what other programs have changed in the store
+SIGNED_OUT = "You have been signed out of the class. Ask the teacher if you did not expect this."
 FIRST_MB = 90  # what a learner is expected to use until it is known
 LATEST_MS = 1 << 48  # later times of records are not believed
 MOST_RECORD = 8 << 20  # characters of a record's JSON; a larger one is not kept
@@ -61,7 +63,7 @@ class ClassRefusal(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Whom a browser belongs to: a learner, or the teacher (`learner` is None)."""
+    """Whom a browser belongs to: a learner, or the teacher (`learner` is None). A `link` makes a teacher's token."""
 
     kind: str
     learner: int | None
@@ -152,7 +154,8 @@ class Hub:
         for number in self.learners:
             self.board.learners.setdefault(number, LearnerWork())
         await asyncio.to_thread(self._programs.preload)
-        self._tasks = [asyncio.create_task(self._store_records()), asyncio.create_task(self._look_after())]
+        work = (self._store_records(), self._look_after(), self._hear_store())
+        self._tasks = [asyncio.create_task(each) for each in work]
 
     async def _setting(self, name: str, first: Callable[[], Any]) -> Any:
         value = await self._of(self.store.setting(name))
@@ -193,9 +196,39 @@ class Hub:
         self._tokens[token_digest(token)] = Token(kind, learner, ends)
         return token
 
-    async def teacher_token(self) -> str:
-        """Return a new token for the teacher's link."""
+    async def link_token(self) -> str:
+        """Return a new token for the teacher's link. Earlier links no longer open the board."""
+        await self._of(self.store.revoke_all(["link"]))
+        self._tokens = {key: each for key, each in self._tokens.items() if each.kind != "link"}
+        return await self._admit("link", None, TEACHER_HOURS * 3600)
+
+    async def enter(self, link: str) -> str:
+        """Return a token for a browser that has opened the teacher's link. Raises ClassRefusal."""
+        found = self.who(link)
+        if found is None or found.kind != "link":
+            raise ClassRefusal(
+                "This link is no longer valid. `redis-tutor class link` prints a new one, and so does every start."
+            )
         return await self._admit("teacher", None, TEACHER_HOURS * 3600)
+
+    async def sign_out_teachers(self, but: str = "") -> int:
+        """End the teacher's link and every board but that of one token; returns how many boards."""
+        kept = token_digest(but)
+        await self._of(self.store.revoke_all(["link", "teacher"], kept))
+        ended = [key for key, each in self._tokens.items() if each.learner is None and key != kept]
+        count = sum(self._tokens[key].kind == "teacher" for key in ended)
+        self._keep_tokens({key: each for key, each in self._tokens.items() if key not in ended})
+        return count
+
+    def _keep_tokens(self, tokens: dict[str, Token]) -> None:
+        """Have only these tokens be valid, and close what browsers with others show."""
+        self._tokens = tokens
+        for terminal in self.terminals.values():
+            for viewer in list(terminal.viewers):
+                if viewer.token and viewer.token not in tokens:
+                    viewer.tell({"signed_out": SIGNED_OUT})
+                    viewer.close()
+        self.news()
 
     def _checked(self, address: str) -> None:
         """Raise ClassRefusal where too many wrong codes came from an address."""
@@ -253,20 +286,16 @@ class Hub:
 
     async def log_out(self, token: str) -> None:
         """End a token."""
-        self._tokens.pop(token_digest(token), None)
-        await self._of(self.store.revoke(token_digest(token)))
+        digest = token_digest(token)
+        await self._of(self.store.revoke(digest))
+        self._keep_tokens({key: each for key, each in self._tokens.items() if key != digest})
 
     async def new_resume_code(self, learner: int) -> str:
         """Undo who uses a learner's name: their browsers are signed out; returns a new code for the right person."""
         code = new_code(RESUME_LENGTH)
         digest = await asyncio.to_thread(code_digest, code, self._salt)
         await self._of(self.store.change_code(learner, digest))
-        self._tokens = {key: each for key, each in self._tokens.items() if each.learner != learner}
-        if (terminal := self.terminals.get(learner)) is not None:
-            for viewer in list(terminal.viewers):
-                if viewer.types:
-                    viewer.close()
-        self.news()
+        self._keep_tokens({key: each for key, each in self._tokens.items() if each.learner != learner})
         return code
 
     async def rename(self, learner: int, name: str) -> None:
@@ -279,12 +308,12 @@ class Hub:
 
     async def forget(self, learner: int) -> None:
         """Remove a learner and everything that was recorded about them."""
+        self._keep_tokens({key: each for key, each in self._tokens.items() if each.learner != learner})
         if (terminal := self.terminals.get(learner)) is not None:
             await terminal.stop()
             await self._flush()
         self.learners.pop(learner, None)
         self.board.forget(learner)
-        self._tokens = {key: each for key, each in self._tokens.items() if each.learner != learner}
         await self._of(self.store.forget(learner))
         await asyncio.to_thread(self.folder.remove_home, learner)
         self.news()
@@ -566,6 +595,19 @@ class Hub:
         """Show a record on the board; one that makes no sense is left out: it may come from any program."""
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, IndexError):
             self.board.take(record.learner, record.at, record.body)
+
+    # -- what other programs do in the store
+
+    async def _hear_store(self) -> None:
+        while True:
+            await asyncio.sleep(NEWS_SECONDS)
+            with contextlib.suppress(StoreError):  # storing says so
+                if (news := await self._of(self.store.news())) is not None:
+                    self._apply(news)
+
+    def _apply(self, news: StoreNews) -> None:
+        """Take over what another program has changed in the store, such as `redis-tutor class link`."""
+        self._keep_tokens({key: Token(*each) for key, each in news.tokens.items()})
 
     # -- looking after
 

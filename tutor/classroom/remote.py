@@ -129,6 +129,7 @@ class RemoteUplink:
     ) -> None:
         self._hub, self._outbox, self._hear, self._tell = hub, outbox, hear, tell
         self._ended = threading.Event()
+        self.signed_out = False  # by the teacher, or since the token has expired
         self._heard: int | None = None  # the number of the teacher's last line
         self._stops: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="class-records", daemon=True)
@@ -144,6 +145,8 @@ class RemoteUplink:
                 self.send()
                 wait_s = 0.0
             except CannotJoin as problem:  # signed out: the records are kept for the next time
+                self.signed_out = True
+                self._hear({"signed_out": str(problem)})
                 self._tell(f"not in the class: {problem}")
                 return
             except OSError:

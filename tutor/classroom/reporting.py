@@ -134,6 +134,10 @@ class ReportingCourse(InstalledCourse):
 
     _chosen: "Catalogue | None" = None
 
+    def has(self, lesson: str) -> bool:
+        """Return whether the class has this lesson."""
+        return any(each.id == lesson for each in self._course().lessons)
+
     def _progress(self) -> Progress:
         with self._lock:
             if self._kept is None:

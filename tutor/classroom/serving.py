@@ -71,6 +71,30 @@ def stop(name: str) -> int:
     return 0
 
 
+def link(name: str) -> int:
+    """Print a new link for the teacher; the earlier one and all open boards end. Returns the exit status."""
+    from tutor.classroom.codes import new_token, token_digest
+    from tutor.classroom.hub import TEACHER_HOURS
+
+    try:
+        folder = ClassFolder.find(name)
+        addresses = folder.running().get("addresses")
+        token = new_token()
+        store = ClassStore(folder.store)
+        store.revoke_all(["link", "teacher"]).result()
+        if addresses:
+            store.add_token(token_digest(token), "link", None, time.time() + TEACHER_HOURS * 3600).result()
+        store.close()
+    except (ClassError, StoreError) as error:
+        return _fail(error)
+    print("The earlier link and all open boards have ended.")
+    if addresses:
+        print(f"Teacher: {addresses[0]}/teacher#{token}")
+    else:
+        print(f"The class {folder.name} is not served. It prints a new link when it starts.")
+    return 0
+
+
 def serve(name: str, options: dict[str, Any]) -> int:
     """Serve a class until a signal; returns the exit status."""
     if options.get("course"):
@@ -127,7 +151,7 @@ async def _serve(folder: ClassFolder, settings: ClassSettings, store: ClassStore
         status = _fail(f"{missing or f'the hub cannot listen on {where}'}: {os.strerror(error.errno or 0)}")
     else:
         folder.say_running(server.addresses())
-        teacher = f"{server.addresses()[0]}/teacher#{await hub.teacher_token()}"
+        teacher = f"{server.addresses()[0]}/teacher#{await hub.link_token()}"
         print_welcome(folder.name, server.addresses()[0], server.join_url(), hub.join_code, teacher)
         await ended.wait()
         print("Saving and closing the terminals of the class.", flush=True)
@@ -147,7 +171,10 @@ def print_welcome(name: str, address: str, join_url: str, join_code: str, teache
     print(f"Class {name}")
     print(f"  Learners: {address}   code {grouped(join_code)}")
     print(f"  Teacher:  {teacher}")
-    print("The teacher's link is secret. Ctrl-C ends the class; everything is saved.", flush=True)
+    print(
+        "The teacher's link is secret, and ends those of earlier starts. Ctrl-C ends the class; everything is saved."
+    )
+    sys.stdout.flush()
 
 
 def forget(learner: str, name: str) -> int:
@@ -197,7 +224,7 @@ def grade_files(files: Sequence[str], form: str, points: int, hint_cost: int, de
 
 def export(name: str, form: str, folder: str) -> int:
     """Print the results of a class, or write its journals into a folder; returns the exit status."""
-    from tutor.classroom.grading import Marking, results, runs_of
+    from tutor.classroom.grading import Marking, results, runs_of, with_open
 
     try:
         found = ClassFolder.find(name)
@@ -219,8 +246,11 @@ def export(name: str, form: str, folder: str) -> int:
         journals += [(names.get(number, str(number)), runs) for runs in runs_of(records).values()]
     if folder:
         return _write_journals(journals, Path(folder))
-    rows, problems = results(journals, installed_course(), Marking(settings.points, settings.hint_cost, ends))
-    print_results(rows, form)
+    marking = Marking(settings.points, settings.hint_cost, ends)
+    course = installed_course()
+    rows, problems = results(journals, course, marking)
+    wanted = [each for each in course.lessons if each.id in settings.lessons]
+    print_results(with_open(rows, names.values(), wanted, marking), form)
     for problem in problems:
         print(f"redis-tutor: {problem}", file=sys.stderr)
     return 0

@@ -4,7 +4,7 @@ There is one writer: a thread of the store's own. A record is acknowledged only 
 (`synchronous=FULL`). It is identified by its learner, outbox and number, so one that arrives twice is stored once.
 
     learners    a name, the digest of the resume code, when the code was first used
-    tokens      digests of the tokens in cookies and links, each with an end
+    tokens      digests of the tokens in cookies and links (`learner`, `teacher`, `link`), each with an end
     records     what a learner did, as JSON: see `reporting.py`
     settings    small values of the class, such as the join code
 """
@@ -13,7 +13,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,16 @@ class StoredRecord:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class StoreNews:
+    """What a store holds, after another program has changed it. `records` are those that were not read before."""
+
+    learners: list[Learner]
+    tokens: dict[str, tuple[str, int | None, float]]
+    settings: dict[str, Any]
+    records: list[StoredRecord]
+
+
 class ClassStore:
     """The store of one class. Every method returns a future of what the writer thread does."""
 
@@ -67,6 +77,7 @@ class ClassStore:
         """Open the store, which is made if it does not exist. Raises StoreError."""
         self.path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="class-store")
+        self._seen_version = self._seen_record = 0  # see `news`
         try:
             self._base = self._thread.submit(self._open).result()
         except (sqlite3.Error, OSError) as error:
@@ -145,12 +156,7 @@ class ClassStore:
 
     def learners(self) -> "Future[list[Learner]]":
         """Return all learners, in the order in which they were added."""
-        return self._do(
-            lambda base: [
-                Learner(row[0], row[1], bool(row[2]), row[3] or 0.0)
-                for row in base.execute("SELECT id, name, roster, joined FROM learners ORDER BY id")
-            ]
-        )
+        return self._do(_learners)
 
     def learner_of_code(self, code: str) -> "Future[Learner | None]":
         """Return the learner with a resume code (its digest), who has joined with it now."""
@@ -204,18 +210,20 @@ class ClassStore:
 
     def tokens(self) -> "Future[dict[str, tuple[str, int | None, float]]]":
         """Return kind, learner and end of every token that is valid now, by its digest."""
-        return self._do(
-            lambda base: {
-                row[0]: (row[1], row[2], row[3])
-                for row in base.execute(
-                    "SELECT digest, kind, learner, ends FROM tokens WHERE ends >= ?", (time.time(),)
-                )
-            }
-        )
+        return self._do(_tokens)
 
     def revoke(self, digest: str) -> "Future[None]":
         """End a token."""
         return self._do(lambda base: _nothing(base.execute("DELETE FROM tokens WHERE digest = ?", (digest,))))
+
+    def revoke_all(self, kinds: Sequence[str], but: str = "") -> "Future[None]":
+        """End all tokens of some kinds, but one (its digest)."""
+
+        def revoke(base: sqlite3.Connection) -> None:
+            for kind in kinds:
+                base.execute("DELETE FROM tokens WHERE kind = ? AND digest != ?", (kind, but))
+
+        return self._do(revoke)
 
     # -- records
 
@@ -227,15 +235,31 @@ class ClassStore:
 
     def records(self, learner: int | None = None) -> "Future[list[StoredRecord]]":
         """Return the records of a learner, or of all, in the order in which they arrived."""
-        where, values = ("WHERE learner = ?", (learner,)) if learner is not None else ("", ())
-        return self._do(
-            lambda base: [
-                StoredRecord(row[0], row[1], row[2], row[3], json.loads(row[4]))
-                for row in base.execute(
-                    f"SELECT learner, source, n, at, body FROM records {where} ORDER BY id", values
-                )
-            ]
-        )
+        if learner is not None:
+            return self._do(lambda base: [record for _, record in _records(base, "learner = ?", learner)])
+        return self._do(lambda base: self._read_on(base, 0))
+
+    def _read_on(self, base: sqlite3.Connection, after: int) -> list[StoredRecord]:
+        found = _records(base, "id > ?", after)
+        if found:
+            self._seen_record = found[-1][0]
+        return [record for _, record in found]
+
+    def news(self) -> "Future[StoreNews | None]":
+        """Return what the store holds if another program has changed it since this was called last, or else None.
+
+        Its records are those after the ones that `records` of all, or this, has returned before.
+        """
+
+        def look(base: sqlite3.Connection) -> StoreNews | None:
+            (version,) = base.execute("PRAGMA data_version").fetchone()
+            if version == self._seen_version:
+                return None
+            self._seen_version = version
+            settings = {name: json.loads(value) for name, value in base.execute("SELECT name, value FROM settings")}
+            return StoreNews(_learners(base), _tokens(base), settings, self._read_on(base, self._seen_record))
+
+        return self._do(look)
 
     def last_numbers(self) -> "Future[dict[tuple[int, str], int]]":
         """Return the number of the last record by learner and outbox. There are no gaps before it."""
@@ -262,6 +286,21 @@ class ClassStore:
         return self._do(
             lambda base: _nothing(base.execute("REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value))))
         )
+
+
+def _learners(base: sqlite3.Connection) -> list[Learner]:
+    rows = base.execute("SELECT id, name, roster, joined FROM learners ORDER BY id")
+    return [Learner(row[0], row[1], bool(row[2]), row[3] or 0.0) for row in rows]
+
+
+def _tokens(base: sqlite3.Connection) -> dict[str, tuple[str, int | None, float]]:
+    rows = base.execute("SELECT digest, kind, learner, ends FROM tokens WHERE ends >= ?", (time.time(),))
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+
+def _records(base: sqlite3.Connection, where: str, value: int) -> list[tuple[int, StoredRecord]]:
+    rows = base.execute(f"SELECT id, learner, source, n, at, body FROM records WHERE {where} ORDER BY id", (value,))
+    return [(row[0], StoredRecord(row[1], row[2], row[3], row[4], json.loads(row[5]))) for row in rows]
 
 
 def _nothing(result: object) -> None:

@@ -40,8 +40,9 @@ _AT_ONCE = {b"2026"}  # synchronized output is not a state to come back to
 class Viewer:
     """A browser that shows a terminal: what waits to be sent to it."""
 
-    def __init__(self, types: bool) -> None:
+    def __init__(self, types: bool, token: str = "") -> None:
         self.types = types  # whether it is the learner's own
+        self.token = token  # its digest: who shows it
         self.waiting = bytearray()
         self.messages: list[dict[str, Any]] = []
         self.news = asyncio.Event()

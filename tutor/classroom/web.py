@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import segno
 from aiohttp import WSMsgType, web
 
-from tutor.classroom.codes import grouped
+from tutor.classroom.codes import grouped, token_digest
 from tutor.classroom.hub import LEARNER_DAYS, TEACHER, TEACHER_HOURS, ClassRefusal, Hub, Token, read_name
 from tutor.classroom.store import StoreError
 from tutor.classroom.terminals import ClassTerminal, Viewer
@@ -78,6 +78,7 @@ class ClassServer:
                 web.get("/socket", self._socket),
                 web.get("/teacher", self._page("teacher.html")),
                 web.post("/teacher/enter", self._enter),
+                web.post("/teacher/leave", self._leave_board),
                 web.get("/board", self._board),
                 web.get("/board/contents", self._contents),
                 web.get("/board/events", self._events),
@@ -256,9 +257,13 @@ class ClassServer:
     async def _leave(self, request: web.Request) -> web.StreamResponse:
         self._learner(request)
         await self.hub.log_out(self._token(request, "learner"))
+        return self._forgetting("learner")
+
+    def _forgetting(self, kind: str) -> web.Response:
+        """Return an answer that has the browser drop its token."""
         response = web.json_response({})
         response.del_cookie(
-            self._name_of_cookie("learner"), path="/", httponly=True, samesite="Strict", secure=self.scheme == "https"
+            self._name_of_cookie(kind), path="/", httponly=True, samesite="Strict", secure=self.scheme == "https"
         )
         return response
 
@@ -278,7 +283,7 @@ class ClassServer:
         learner = self._learner(request)
         if not self.hub.following:
             raise ClassRefusal("The teacher shows nothing at the moment.")
-        return await self._shown_terminal(request, TEACHER, learner)
+        return await self._shown_terminal(request, TEACHER, learner, "learner")
 
     async def _own_page(self, request: web.Request) -> web.StreamResponse:
         self._teacher(request)
@@ -296,7 +301,8 @@ class ClassServer:
             await socket.send_json({"refused": str(reason)})
             await socket.close()
             return socket
-        viewer = Viewer(types=True)
+        kind = "learner" if learner != TEACHER else "teacher"
+        viewer = Viewer(True, token_digest(self._token(request, kind)))
         await self._serve(socket, learner, terminal, viewer)
         return socket
 
@@ -304,14 +310,14 @@ class ClassServer:
         """Serve a learner's terminal to the teacher, who only looks."""
         self._teacher(request)
         learner = int(request.match_info["learner"])
-        return await self._shown_terminal(request, learner, learner)
+        return await self._shown_terminal(request, learner, learner, "teacher")
 
-    async def _shown_terminal(self, request: web.Request, number: int, learner: int) -> web.StreamResponse:
+    async def _shown_terminal(self, request: web.Request, number: int, learner: int, kind: str) -> web.StreamResponse:
         """Serve a terminal to somebody who only looks."""
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=LARGEST_MESSAGE, compress=False)
         self._add_headers(request, socket)
         await socket.prepare(request)
-        viewer = Viewer(types=False)
+        viewer = Viewer(False, token_digest(self._token(request, kind)))
         try:
             terminal = self.hub.look(number, viewer)
         except ClassRefusal as reason:
@@ -385,7 +391,7 @@ class ClassServer:
     async def _send(self, socket: web.WebSocketResponse, terminal: ClassTerminal, viewer: Viewer) -> None:
         """Send a browser what waits for it."""
         try:
-            while not viewer.closed:
+            while not viewer.closed or viewer.messages:
                 await viewer.news.wait()
                 viewer.news.clear()
                 while viewer.messages:
@@ -409,15 +415,19 @@ class ClassServer:
 
     async def _enter(self, request: web.Request) -> web.StreamResponse:
         body = await read_body(request)
-        token = str(body["token"])
-        found = self.hub.who(token)
-        if found is None or found.kind != "teacher":
-            raise web.HTTPUnauthorized(
-                reason="This link is no longer valid. The hub prints a new one when it starts."
-            )
+        try:
+            token = await self.hub.enter(str(body["token"]))
+        except ClassRefusal as reason:
+            return problem(str(reason), 401)
         response = web.json_response({})
         self._set_token(response, "teacher", token, TEACHER_HOURS * 3600)
         return response
+
+    async def _leave_board(self, request: web.Request) -> web.StreamResponse:
+        """Sign out the board in this browser."""
+        self._teacher(request)
+        await self.hub.log_out(self._token(request, "teacher"))
+        return self._forgetting("teacher")
 
     async def _board(self, request: web.Request) -> web.StreamResponse:
         self._teacher(request)
@@ -526,6 +536,8 @@ class ClassServer:
                 await self.hub.end_question()
             case "follow":
                 await self.hub.follow(bool(body["on"]))
+            case "sign out others":
+                said = {"boards": await self.hub.sign_out_teachers(self._token(request, "teacher"))}
             case "helped" if learner:
                 self.hub.help_seen(learner)
             case "forget" if learner:

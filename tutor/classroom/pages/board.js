@@ -195,8 +195,23 @@ function listen() {
   source.onerror = () => {
     at("lost").hidden = false;
     at("since").textContent = digest ? new Date(digest.at).toLocaleTimeString() : "";
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, 2000);
   };
+}
+
+async function again() {
+  const answer = await fetch("/board/contents").catch(() => null);
+  if (answer && answer.status === 401) signedOut();
+  else listen();
+}
+
+function signedOut() {
+  if (source) source.close();
+  if (at("learner").open) at("learner").close();
+  const said = element("p", "This board has been signed out. `redis-tutor class link` prints a new link for the teacher.", "warning");
+  said.setAttribute("role", "alert");
+  document.querySelector("main").replaceChildren(said);
+  for (const each of document.querySelectorAll("header button, header a, #join, #counts")) each.hidden = true;
 }
 
 function openLearner(id) {
@@ -258,6 +273,13 @@ at("stop-button").addEventListener("click", () => request("/board/do", {
   action: "stop", lesson: digest.lesson,
   step: digest.stops[digest.lesson] === undefined ? Number(at("stop-step").value) : null,
 }));
+at("others-button").addEventListener("click", async () => {
+  const said = await request("/board/do", {action: "sign out others"});
+  if (said) at("others").textContent = `The link has ended, and ${said.boards} other ${said.boards === 1 ? "board" : "boards"}. \`redis-tutor class link\` prints a new link.`;
+});
+at("out-button").addEventListener("click", async () => {
+  if ((await fetch("/teacher/leave", {method: "POST"})).ok) signedOut();
+});
 at("code-button").addEventListener("click", () => request("/board/do", {action: "new code"}));
 at("open-button").addEventListener("click", () => request("/board/do", {action: "open", open: !digest.code}));
 at("picture-button").addEventListener("click", () => {

@@ -7,6 +7,7 @@ function cover(text) {
   at("cover").hidden = !text;
 }
 terminal.on.cover = cover;
+terminal.on.signed_out = () => cover("This browser has been signed out as the teacher's. `redis-tutor class link` prints a new link.");
 terminal.on.hello = () => {};
 terminal.on.name = (name) => { at("name").textContent = name; };
 terminal.on.ended = () => cover("The learner has left the tutor.");

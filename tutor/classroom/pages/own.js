@@ -10,6 +10,7 @@ function cover(text) {
   at("cover").hidden = !text;
 }
 terminal.on.cover = cover;
+terminal.on.signed_out = () => cover("This browser has been signed out as the teacher's. `redis-tutor class link` prints a new link.");
 terminal.on.hello = () => terminal.term.focus();
 terminal.on.ended = () => cover("The tutor has ended. Press Enter to open it again.");
 terminal.on.refused = (why) => {

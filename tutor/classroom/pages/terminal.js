@@ -11,6 +11,7 @@ class ClassTerminal {
     this.waiting = [];
     this.on = {};
     this.ended = false;
+    this.signedOut = false;
     this.attempts = 0;
     this.term = new Terminal({
       scrollback: 0, cursorBlink: false, disableStdin: !types, fontSize: 15, screenReaderMode: false,
@@ -41,7 +42,9 @@ class ClassTerminal {
     const socket = new WebSocket(`${scheme}//${location.host}${this.path}`);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
+    let opened = false;
     socket.onopen = () => {
+      opened = true;
       this.attempts = 0;
       this.ended = false;
       if (this.types) this.fit.fit();
@@ -55,10 +58,21 @@ class ClassTerminal {
       if (this.socket !== socket) return;  // it was closed here
       this.socket = null;
       if (this.ended) return;
-      this.say("cover", "The connection is lost. What you type is sent when it is back.");
+      this.say("cover", "The connection is lost. What you type is sent when it is back, unless the hub has to be started again.");
       this.attempts += 1;
-      setTimeout(() => this.connect(), Math.min(5000, 250 * 2 ** this.attempts) * (0.5 + Math.random() / 2));
+      setTimeout(() => this.again(opened), Math.min(5000, 250 * 2 ** this.attempts) * (0.5 + Math.random() / 2));
     };
+  }
+
+  async again(opened) {
+    if (!opened) {  // the hub may have refused it: a socket does not say why
+      const answer = await fetch(this.path).catch(() => null);
+      if (answer && answer.status === 401) {
+        this.hear({signed_out: "You are no longer signed in to the class. Ask the teacher if you did not expect this."});
+        return;
+      }
+    }
+    this.connect();
   }
 
   hear(message) {
@@ -68,11 +82,15 @@ class ClassTerminal {
     }
     if ("hello" in message) {
       if (this.session && this.session !== message.hello) {  // what was typed belongs to the screen of an earlier one
+        const lost = this.waiting.map((each) => each.d).join("");
         this.sent = 0;
         this.waiting = [];
+        this.say("cover", "");
+        if (lost) this.say("dropped", lost.replace(/\x1b(\[[0-9;?]*[ -/]*[@-~]|O.)/g, "").replace(/\r/g, "\u23ce").replace(/[\x00-\x1f\x7f]/g, ""));
+      } else {
+        this.say("cover", "");
       }
       this.session = message.hello;
-      this.say("cover", "");
       for (const each of this.waiting) this.tell(each);
       if (!this.types) this.show(...message.size);
     }
@@ -80,6 +98,7 @@ class ClassTerminal {
       this.show(...message.size);
     }
     if ("ended" in message) this.ended = true;
+    if ("signed_out" in message) this.ended = this.signedOut = true;
     for (const [name, value] of Object.entries(message)) this.say(name, value);
   }
 
@@ -93,7 +112,7 @@ class ClassTerminal {
 
   type(data) {
     if (this.ended) {
-      if (data === "\r") {
+      if (data === "\r" && !this.signedOut) {
         this.page = crypto.getRandomValues(new Uint32Array(2)).join("");
         this.sent = 0;
         this.waiting = [];
@@ -101,6 +120,7 @@ class ClassTerminal {
       }
       return;
     }
+    this.say("typed", data);
     const message = {i: ++this.sent, d: data};
     this.waiting.push(message);
     this.tell(message);

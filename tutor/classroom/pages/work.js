@@ -40,6 +40,26 @@ terminal.on.trouble = (is) => {
   showSaved();
 };
 terminal.on.looked_at = (is) => { at("looked").hidden = !is; };
+// The hub was started again meanwhile: on the screen that it shows now, the keys would mean something else.
+let told = false;
+terminal.on.dropped = (text) => {
+  if (!text) return;
+  cover(`The hub was started again, and your tutor with it. What you had typed was not taken: ${text}`);
+  told = true;
+};
+terminal.on.typed = () => {
+  if (told) cover("");
+  told = false;
+};
+terminal.on.signed_out = (why) => {
+  cover(`${why} `);
+  const link = document.createElement("a");
+  link.href = "/";
+  link.textContent = "Join again";
+  at("cover").append(link);
+  unsaved = 0;
+  showSaved();
+};
 terminal.on.ended = () => cover("The tutor has ended. Press Enter to open it again: it resumes where it was.");
 terminal.on.idle = () => cover("The tutor was closed, since nothing was typed for a long time. Press Enter to resume.");
 terminal.on.refused = (why) => {
