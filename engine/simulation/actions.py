@@ -234,6 +234,45 @@ class CloseClient(NamedTuple):
     client: str
 
 
+class ChooseNext(NamedTuple):
+    """Let a pending event happen next; what was due before it is late (see `engine.simulation.pending`).
+
+    `pending` is its key, and `what` says in words what it is, for whoever reads the action.
+    """
+
+    pending: str
+    what: str = ""
+
+
+class HoldMessage(NamedTuple):
+    """Keep a message on the network, and what its connection sends after it, until it is released."""
+
+    pending: str
+    what: str = ""
+
+
+class ReleaseMessage(NamedTuple):
+    """Let a held message arrive, and what waits behind it."""
+
+    pending: str
+    what: str = ""
+
+
+class DelayMessage(NamedTuple):
+    """Let a message, or the end of an operation of a disk, be later by so many µs."""
+
+    pending: str
+    delay_us: int
+    what: str = ""
+
+
+class DropMessage(NamedTuple):
+    """Lose a segment on the network: TCP sends it again after its timeout."""
+
+    pending: str
+    what: str = ""
+
+
 Action = (
     AddHost
     | AddSentinel
@@ -262,6 +301,11 @@ Action = (
     | SendCommand
     | RawBytes
     | CloseClient
+    | ChooseNext
+    | HoldMessage
+    | ReleaseMessage
+    | DelayMessage
+    | DropMessage
 )
 
 ACTIONS: dict[str, type] = {
@@ -294,6 +338,11 @@ ACTIONS: dict[str, type] = {
         SendCommand,
         RawBytes,
         CloseClient,
+        ChooseNext,
+        HoldMessage,
+        ReleaseMessage,
+        DelayMessage,
+        DropMessage,
     )
 }
 ACTIONS["Command"] = SendCommand  # its name in files of earlier versions

@@ -12,6 +12,7 @@ from collections import deque
 from heapq import heappush
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.simulation.pending import sent_again
 from engine.simulation.trace import Delivered, Dialled, Dropped, Hungup, Opened, Refused, Sent
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ class Network:
         self.paths: dict[tuple[str, str], Path] = {}
         self.connections: dict[int, SimulatedConnection] = {}
         self.next_number = 1
+        self.retries: dict[int, int] = {}  # how often each message was dropped before, by its number in the queue
 
     def path(self, source: str, target: str) -> Path:
         """Return the path from one host to another, creating it if necessary."""
@@ -296,12 +298,15 @@ class Network:
     def _give_up(self, connection: SimulatedConnection, direction: Direction) -> None:
         """Drop what has not left the sender: what a cut holds (it would be sent again), and what waits for bandwidth.
 
+        So is what was dropped or is held on its way (`engine.simulation.pending`), with what waits behind it.
+
         What other connections send on the same path is earlier by the time that this would have taken.
         """
         world, path = self.world, direction.path
         waiting = [each for each in path.lane if each.leaves_us > world.now_us]
         given_up = [each.arrives_us for each in waiting if each.direction is direction]
-        for _ in range(min(len(direction.flying), direction.held + len(given_up))):
+        not_left = max(len(given_up), sent_again(world, direction))
+        for _ in range(min(len(direction.flying), direction.held + not_left)):
             segment = direction.flying.pop()
             direction.in_flight_bytes -= segment.size_bytes
             self._drop(connection, direction, segment)
@@ -383,14 +388,14 @@ class Network:
 
     # --- arriving -----------------------------------------------------------------------------------------------
 
-    def arrive(self, number: int, forward: bool) -> None:
-        """Put the first segment of a direction into its target's inbox."""
+    def arrive(self, due_us: int, number: int, forward: bool) -> None:
+        """Put the first segment of a direction into its target's inbox; `due_us` is when it was to arrive."""
         connection = self.connections.get(number)
         if connection is None:
             return
         direction = connection.forward if forward else connection.backward
-        if direction.stale and self.world.now_us in direction.stale:
-            direction.stale.remove(self.world.now_us)
+        if direction.stale and due_us in direction.stale:
+            direction.stale.remove(due_us)
             return
         if len(direction.flying) <= direction.held:
             return

@@ -20,7 +20,7 @@ from typing import Any
 from engine import effects as fx
 from engine.protocol.resp import encode_command
 from engine.sentinel.role import SentinelRole
-from engine.simulation import actions
+from engine.simulation import actions, pending
 from engine.simulation.actions import Action, ActionError
 from engine.simulation.application import Application
 from engine.simulation.client import ClientHost
@@ -166,7 +166,15 @@ class World:
             self.now_us = due
         self.cause = -1
         if method == "arrive":
-            self.network.arrive(*args)  # most are
+            self.network.arrive(due, *args)  # most are
+        else:
+            _EVENTS[method](self, *args)
+
+    def perform(self, entry: tuple[int, int, str, tuple[Any, ...]]) -> None:
+        """Perform what was taken out of the queue."""
+        _, _, method, args = entry
+        if method == "arrive":
+            self.network.arrive(-1, *args)
         else:
             _EVENTS[method](self, *args)
 
@@ -516,6 +524,36 @@ class World:
         connection = self.network.connections[client.connection]
         client.refused(CLIENT_LINK, "")
         self.network.hang_up(connection, client.name)
+
+    def _check_choose_next(self, action: actions.ChooseNext) -> None:
+        pending.check_choose(self, action.pending)
+
+    def _do_choose_next(self, action: actions.ChooseNext) -> None:
+        pending.choose(self, action.pending)
+
+    def _check_hold_message(self, action: actions.HoldMessage) -> None:
+        pending.check_move(self, action.pending, "held")
+
+    def _do_hold_message(self, action: actions.HoldMessage) -> None:
+        pending.hold(self, action.pending)
+
+    def _check_release_message(self, action: actions.ReleaseMessage) -> None:
+        pending.check_release(self, action.pending)
+
+    def _do_release_message(self, action: actions.ReleaseMessage) -> None:
+        pending.release(self, action.pending)
+
+    def _check_delay_message(self, action: actions.DelayMessage) -> None:
+        pending.check_move(self, action.pending, "delayed")
+
+    def _do_delay_message(self, action: actions.DelayMessage) -> None:
+        pending.delay(self, action.pending, action.delay_us)
+
+    def _check_drop_message(self, action: actions.DropMessage) -> None:
+        pending.check_move(self, action.pending, "dropped")
+
+    def _do_drop_message(self, action: actions.DropMessage) -> None:
+        pending.drop(self, action.pending)
 
     # --- what is due --------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ routine           what Sentinels and applications say all the time
 model             what a scenario is
 loader            a YAML file → a scenario, or what is wrong with it, and where
 actions           typed lines (`cut A B reset`) → actions
+choosing          what is pending, and lines that choose among it
 controls          what can be done to a cluster: keys, footer, help and palette
 completer         completion and hints for what is typed
 runner            a scenario on a history

@@ -7,6 +7,8 @@ directives A ["directive value" …]
 close-port A PORT · open-port A PORT    A's firewall rejects connections to a port
 form A B C D/A     a cluster: the slots are divided among A, B and C, and D becomes a replica of A
 clock A SECONDS    A's wall clock is so far ahead of the others from now on (or behind: -3600)
+disk A full | free | BYTES    A's disk takes no more bytes than it has, any number, or so many; further writes fail
+choose 3 · hold 3 · release 3 · delay 3 MILLISECONDS · drop 3 · duplicate 3    a pending event (`tutor.lab.choosing`)
 NAME> COMMAND …    a command: from a client of that name, or at the prompt of that node; {id:A} is A's node ID
 write NAME COUNT [BYTES]    so many SETs of values of that size
 close NAME · wait SECONDS
@@ -17,6 +19,7 @@ import shlex
 from engine.simulation import actions
 from engine.simulation.actions import PROMPT, Action, ActionError
 from engine.simulation.history import History
+from tutor.lab import choosing
 from tutor.lab import clusters as cl
 from tutor.lab.naming import unknown
 from tutor.lab.work import Work, WorkProgress, WorkSlice, finish, run
@@ -39,6 +42,8 @@ USAGE = {
     "heal": "heal A B",
     "slow": "slow A B MILLISECONDS [BYTES-PER-SECOND]",
     "clock": "clock NODE SECONDS",
+    "disk": "disk NODE [full | free | BYTES]",
+    **choosing.USAGE,
     "close-port": "close-port NODE PORT",
     "open-port": "open-port NODE PORT",
     "form": cl.USAGE,
@@ -56,6 +61,8 @@ NAMES = (
     "heal",
     "slow",
     "clock",
+    "disk",
+    *choosing.USAGE,
     "close-port",
     "open-port",
     "form",
@@ -71,6 +78,8 @@ PORTS: dict[str, type[actions.ClosePort] | type[actions.OpenPort]] = {
     "open-port": actions.OpenPort,
 }
 PORT_DIGITS = 5
+DISK_DIGITS = 15
+DISK_SIZES = {"free": 0, "full": 1}  # a limit of one byte leaves no room for another
 CLOCK_DIGITS = 9  # of the seconds that a clock is off: some thirty years
 
 
@@ -113,6 +122,10 @@ def line_work(history: History, text: str, clients: dict[str, str]) -> Work[None
             if part.over():
                 yield WorkProgress(number, count, " writes")
             speak(history, words[0], (b"SET", b"load:%d" % (number % 1000), b"x" * size), clients)
+        return
+    if verb in choosing.USAGE:
+        for act in choosing.acts(history, verb, words):
+            history.do(act)
         return
     action = action_of(verb, words)
     try:
@@ -165,6 +178,9 @@ def action_of(verb: str, words: list[str]) -> Action:
         return actions.SetLink(words[0], words[1], int(words[2]) * 1000, int(words[3]) if len(words) > 3 else 0)
     if verb == "clock" and len(words) == 2 and words[1].removeprefix("-").isdigit() and len(words[1]) <= CLOCK_DIGITS:
         return actions.SetClock(words[0], int(words[1]) * 1_000_000)
+    if verb == "disk" and len(words) == 2 and (words[1] in DISK_SIZES or words[1].isdigit()):
+        size_bytes = DISK_SIZES.get(words[1])
+        return actions.DiskLimit(words[0], int(words[1][:DISK_DIGITS]) if size_bytes is None else size_bytes)
     if verb in PORTS and len(words) == 2 and words[1].isdigit() and len(words[1]) <= PORT_DIGITS:
         return PORTS[verb](words[0], int(words[1]))
     if verb == "add" and len(words) >= 2:
@@ -219,6 +235,9 @@ def describe(action: Action) -> str:
             return f"slow {a} {b} {latency_us // 1000}" + (f" {speed}" if speed else "")
         case actions.SetClock(host, offset_us):
             return f"clock {host} {offset_us // 1_000_000}"
+        case actions.DiskLimit(host, size_bytes):
+            named = next((name for name, size in DISK_SIZES.items() if size == size_bytes), "")
+            return f"disk {host} {named or size_bytes}"
         case actions.Cut(a, b, kind, direction):
             return f"cut {a} {b} {kind}" + ("" if direction == "both" else f" {direction}")
         case actions.Heal(a, b):
@@ -235,5 +254,7 @@ def describe(action: Action) -> str:
             return f"{client.removeprefix(PROMPT).strip()}> {_sent(data)}"
         case actions.Directives(host, directives):
             return " ".join([f"directives {host}", *(f'"{line}"' for line in directives)])
+    if told := choosing.described(action):
+        return told
     verb = next((verb for verb, kind in VERBS.items() if isinstance(action, kind)), type(action).__name__)
     return f"{verb} {action[0]}"

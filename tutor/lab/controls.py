@@ -37,6 +37,9 @@ CONTROLS = (
     Control("", "{a}> CONFIG SET repl-backlog-size 16384", "small backlog", "Shrink the backlog of a node"),
     Control("a", "add {new} {free}", "add node", "Put another node on the network; then start it"),
     Control("w", "write {client} 100", "write", "Write load: so many SETs from a client"),
+    Control("", "clock {a} 60", "set clock", "Set the wall clock of a machine ahead, in seconds, or behind (-60)"),
+    Control("", "disk {a} full", "fill disk", "Let a disk take nothing more: writes to it fail"),
+    Control("", "disk {a} free", "free disk", "Let a disk take any number of bytes again"),
     Control("", "wait 1", "wait", "Let so many seconds pass"),
 )
 # Lines about the laboratory itself, which any front end with a screen understands.
@@ -49,6 +52,7 @@ SCREEN_USAGE = {
     "find": "find WORDS | /PATTERN/",
     "filter": "filter [NODE | -NODE | decisions | messages | connections | actions | nodes | key=PATTERN | unfolded]",
     "event": "event NUMBER",
+    "pending": "pending",
     "to-lesson": "to-lesson",
     "export": "export FILE.(txt | svg | html | cast)",
 }

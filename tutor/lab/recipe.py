@@ -26,6 +26,7 @@ from engine.simulation import actions
 from engine.simulation.actions import PROMPT, Action, ActionError
 from engine.simulation.history import History, HistoryError, Input
 from engine.simulation.world import BEGINNING_US
+from tutor.lab import choosing
 from tutor.lab.actions import VERBS, action_of, describe, run_line
 from tutor.lab.keeping import About
 from tutor.lab.loader import find, read_scenario
@@ -79,8 +80,10 @@ def _words(action: Action) -> str:
             verb = describe(action).partition(" ")[0]
             text = " ".join([verb, *words, *map(shlex.quote, action[1 if len(action) == 2 else 2])])
         case _ if type(action) in (*VERBS.values(), actions.Cut, actions.Heal, actions.SetLink, actions.SetClock,
-                                   actions.CloseClient):  # fmt: skip
+                                   actions.DiskLimit, actions.CloseClient):  # fmt: skip
             text = describe(action)
+        case _:
+            text = choosing.written(action)
     try:
         return text if "\n" not in text and text and _exactly(text) == action else ""
     except (ActionError, ValueError):
@@ -102,6 +105,8 @@ def _exactly(text: str) -> Action:
     words = shlex.split(rest)
     if verb == "connect" and len(words) == 2:
         return actions.OpenClient(*words)
+    if verb in choosing.USAGE:
+        return choosing.read(verb, words)
     return action_of(verb, words)
 
 

@@ -11,7 +11,9 @@ from typing import Any
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History
 from engine.simulation.world import BEGINNING_US, World
+from tutor.lab import choosing
 from tutor.lab.actions import line_work
+from tutor.lab.choosing import PendingRow
 from tutor.lab.event_log import EventLog
 from tutor.lab.finding import DECISION, OFFSET, SeekTarget, fits, writes_of
 from tutor.lab.keeping import NOTE_LENGTH, About, Note, about_of, program
@@ -310,6 +312,15 @@ class LabSession:
         if spoken:
             yield from run(self.history, self.world.now_us + SETTLE_US)
         return spoken
+
+    def pending(self) -> list[PendingRow]:
+        """Return what has not happened yet, in the order in which it will (`tutor.lab.choosing`)."""
+        self.log.read(self.history)
+        return choosing.rows(self.history, self._row_of)
+
+    def _row_of(self, number: int) -> str:
+        shown = self.log.rows_of(number)
+        return shown[0][4] if shown else ""
 
     def undo(self) -> bool:
         """Take the last action back: be where it was done, in the branch where it was done. False: there is none."""

@@ -30,6 +30,7 @@ from tutor.screens.laboratory.header import LaboratoryHeader
 from tutor.screens.laboratory.keeper import Keeper, open_saved
 from tutor.screens.laboratory.pane import Pane
 from tutor.screens.laboratory.panes import TITLES, Caption, DetailPane, LaboratoryPanes
+from tutor.screens.laboratory.pending import PendingDialog
 from tutor.screens.laboratory.player import Player
 from tutor.screens.laboratory.prompt import Prompt
 from tutor.screens.laboratory.sheet import Sheet
@@ -48,6 +49,11 @@ on to the one after and before. `:next decision`, `:next failure`, `:next messag
 that byte was written) seek, too; if it has not happened yet, time runs until it does. **y** goes to the cause of the
 chosen event, **e** to an event by its number. `:filter A -S1 decisions key=user:*` shows only some events, `:filter`
 all of them. **z** plays events at a pace instead of time at a speed.
+
+**j** lists what is pending. **Enter** lets an event come next, **h** holds a message, **r** releases it, **l**
+lets it arrive later, **d** drops it (TCP sends it again), and **c** sends a client's command twice; also
+`:choose 3`, `:hold 3`, `:delay 3 200`. Nothing overtakes what its connection sent before it. `:clock A 60` sets a
+clock, and `:disk A full` fills a disk.
 
 **⇥** goes from pane to pane (its title is marked); **⇧↑** and **⇧↓** scroll the pane, as the wheel does.
 
@@ -129,6 +135,7 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("y", "cause", "cause", id="lab.cause"),
         Binding("e", "prompt('event ')", "event", show=False, id="lab.event"),
         Binding("z", "player('change_mode')", "by event", show=False, id="lab.mode"),
+        Binding("j", "pending", "pending", show=False, id="lab.pending"),
         Binding("l", "lesson", "lesson", id="lab.lesson"),
         Binding("ctrl+s", "save", "save", key_display="^S", id="lab.save"),
         Binding("t", "begin_note", "note", id="lab.note"),
@@ -274,6 +281,8 @@ class LaboratoryScreen(TutorScreen[None]):
             ("Event", "Go to an event by its number (e)", "event "),
         ):
             yield SystemCommand(title, told, partial(self.action_prompt, line))
+        told = "Choose what comes next; hold, delay, drop or duplicate a message (j)"
+        yield SystemCommand("Pending events", told, self.action_pending)
         yield SystemCommand("Cause", "Go to the event that the chosen one came of (y)", self.action_cause)
         yield SystemCommand("Undo", "Undo the last action", partial(self.action_travel, "undo"))
         yield SystemCommand("Console", f"Type commands to {self.panes.node}, as in redis-cli", self.action_console)
@@ -435,6 +444,14 @@ class LaboratoryScreen(TutorScreen[None]):
             self.notify(str(error), severity="warning", markup=False)
         self.changed()
         self.panes.choose_moment(number)
+
+    def action_pending(self) -> None:
+        """Show what is pending: choose what comes next, hold, delay, drop and duplicate messages."""
+        self.player.stop()
+        self.app.push_screen(PendingDialog(self.session, self.changed))
+
+    def _do_pending(self, _: str) -> None:
+        self.action_pending()
 
     def action_compare(self) -> None:
         """Show two branches side by side."""
