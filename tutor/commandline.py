@@ -287,7 +287,19 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 
 @cli.command()
 @click.argument("scenario", required=False)
+@click.argument("words", nargs=-1, metavar="[new NODES SHAPE]")
 @click.option("--list", "as_list", is_flag=True, help="List the scenarios.")
+@click.option("--sentinels", type=click.IntRange(0), help="new: so many Sentinels watch the master.")
+@click.option("--cluster", is_flag=True, help="new: the nodes are a Redis Cluster.")
+@click.option(
+    "--replicas", type=click.IntRange(0), help="new: replicas of each master of a cluster [1 from 6 nodes on]."
+)
+@click.option(
+    "--latency",
+    type=click.IntRange(0),
+    metavar="MS",
+    help="new: milliseconds each way between two data centers [20].",
+)
 @click.option("--play", "is_played", is_flag=True, help="Play it as plain text, identical in every run.")
 @click.option("--save", metavar="FILE", help="Play it and save its history.")
 @click.option(
@@ -308,7 +320,12 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 def lab(
     context: click.Context,
     scenario: str | None,
+    words: tuple[str, ...],
     as_list: bool,
+    sentinels: int | None,
+    cluster: bool,
+    replicas: int | None,
+    latency: int | None,
     is_played: bool,
     save: str | None,
     opened: str | None,
@@ -321,12 +338,29 @@ def lab(
 ) -> None:
     """Watch whole clusters in the laboratory, step by step. SCENARIO is a name or a YAML file.
 
+    `lab new 6` builds your own: so many nodes as a star, a chain or in two data centers (`lab new 6 chain`,
+    `lab new 6 two-dc`), with Sentinels (`lab new 3 --sentinels 3`), as a Redis Cluster (`lab new --cluster 6`), from
+    a YAML file, or from the files or the folder of a deployment: outputs of INFO replication, redis.conf and
+    sentinel.conf.
+
     With --expose, real clients and servers take part: redis-cli connects to any node, and a real server can be the
     replica or the master of a simulated one (REPLICAOF 127.0.0.1 PORT). You can type actions: cut A B, heal A B,
     crash A.
     """
     from tutor.lab import play
 
+    if scenario == "new":
+        options = {"sentinels": sentinels, "cluster": cluster, "replicas": replicas, "latency_ms": latency}
+        made = play.new(words, {name: value for name, value in options.items() if value or value == 0})
+        if made is None:
+            context.exit(1)
+        if is_played or actions or save is not None or export is not None:
+            context.exit(play.put(made, save, export, actions))
+        from tutor.app import run
+
+        context.exit(run(kept=made))
+    if words or sentinels is not None or cluster or replicas is not None or latency is not None:
+        raise click.UsageError(f"only `lab new` takes {' '.join(words) or 'these options'}: lab new NODES [SHAPE]")
     if export is not None and (opened is not None or scenario is not None):
         context.exit(play.export_to(export, opened, scenario, place))
     if opened is not None:

@@ -29,6 +29,9 @@ recipe            the seed and the actions as text
 journal           a session on disk while it goes on, to be restored after a crash
 export            text, pictures, recordings, and pages that a browser replays
 diff              two branches side by side
+building          a laboratory of one's own: so many nodes in a shape
+clusterfile       one from a YAML file
+deployment        one from what the servers of a real deployment say
 play              the command line
 expose            a scenario on ports of the real machine
 

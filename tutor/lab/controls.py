@@ -8,6 +8,7 @@ node that is not there yet and an address for it. The line is put into the promp
 from typing import NamedTuple
 
 from engine.simulation.world import World
+from tutor.lab.naming import node_names
 
 
 class Control(NamedTuple):
@@ -54,9 +55,9 @@ SCREEN_USAGE = {
     "event": "event NUMBER",
     "pending": "pending",
     "to-lesson": "to-lesson",
+    "new": "new NODES [star | chain | two-dc] [--sentinels N] [--cluster]",
     "export": "export FILE.(txt | svg | html | cast)",
 }
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def examples(world: World, clients: dict[str, str]) -> str:
@@ -83,7 +84,7 @@ def fill(line: str, world: World, node: str, clients: dict[str, str]) -> str:
         "at": at,
         "port": port,
         "client": next(iter(clients), node),
-        "new": next((letter for letter in LETTERS if letter not in world.machines), "node"),
+        "new": next(name for name in node_names(len(world.machines) + 1) if name not in world.machines),
         "free": next(ip for ip in (f"172.16.6.{number}" for number in range(57, 255)) if ip not in taken) + ":6379",
     }
     for name, value in places.items():

@@ -64,11 +64,13 @@ def parse_scenario(text: str, path: str) -> ScenarioSpec:
     spec = document.convert(ScenarioSpec)
     if problems or spec is None:
         raise min(problems, key=lambda problem: problem.line)
-    _check(spec, path, document.lines)
+    check_scenario(spec, path, document.lines)
     return spec
 
 
-def _check(spec: ScenarioSpec, path: str, lines: dict[tuple[Any, ...], int]) -> None:
+def check_scenario(spec: ScenarioSpec, path: str, lines: dict[tuple[Any, ...], int]) -> None:
+    """Check what a scenario says about its own machines and actions. Raises Problem."""
+
     def wrong(text: str, *place: Any) -> Problem:
         return Problem(
             path, next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), 1), text

@@ -1,4 +1,4 @@
-"""A name that is not known: one line that says so, with the nearest of those that are."""
+"""Names of machines: those of new ones, and one that is not known: a line that says so, with the nearest that is."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,12 @@ from tutor.lesson.diagnosis.model import nearest
 from tutor.prompt.words import shorten
 
 NAMES_SHOWN = 8
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def node_names(count: int) -> list[str]:
+    """Return the names of so many nodes: A to Z, then N27 and so on."""
+    return [LETTERS[at] if at < len(LETTERS) else f"N{at + 1}" for at in range(count)]
 
 
 def unknown(kind: str, name: str, among: Iterable[str]) -> str:

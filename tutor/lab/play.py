@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,6 +168,40 @@ def print_actions(name: str) -> int:
     while session.runner.next_step is not None:
         session.next_step()
     print(session.recipe(), end="")
+    return 0
+
+
+def new(words: Sequence[str], options: Mapping[str, int]) -> tuple[ScenarioSpec, History] | None:
+    """Build a laboratory of one's own; None if it cannot be, which is told."""
+    from tutor.lab.building import build, wanted_of
+
+    try:
+        return build(wanted_of(words, **options))
+    except (ActionError, Problem) as error:
+        print(f"redis-tutor: {error}", file=sys.stderr)
+        return None
+
+
+def put(made: tuple[ScenarioSpec, History], save: str | None, export: str | None, actions: bool) -> int:
+    """Save or export a history, print its seed and actions, or what has happened in it."""
+    from tutor.lab.export import export as export_session
+
+    session = LabSession(*made)
+    try:
+        if export is not None:
+            print(export_session(session, export))
+        if save is not None:
+            write_whole(Path(save), session.encode())
+            print(f"saved: {save}")
+    except (CannotKeepError, HistoryError) as error:
+        print(f"redis-tutor: {error}", file=sys.stderr)
+        return 1
+    if actions:
+        print(session.recipe(), end="")
+    elif save is None and export is None:
+        for line in retold(session):
+            for part in fitted(line):
+                print(part)
     return 0
 
 

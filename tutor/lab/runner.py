@@ -151,7 +151,7 @@ class ScenarioRunner:
             return []
         began, number = history.place, self.done + 1
         try:
-            yield from self._perform(step)
+            yield from self.perform(step)
         except GeneratorExit:
             self.spans.append(StepSpan(began, history.place))  # stopped: it counts as done
             raise
@@ -161,7 +161,8 @@ class ScenarioRunner:
         wrong += unheard(step, lambda client: _heard(fresh, client), lambda host: _logged(fresh, host))
         return [f"step {number}: {text}" for text in wrong]
 
-    def _perform(self, step: StepSpec) -> Work[None]:
+    def perform(self, step: StepSpec) -> Work[None]:
+        """Do what a step says, and wait for what it waits for, in slices (`tutor.lab.work`)."""
         history = self.history
         for line in step.do:
             yield from line_work(history, line, self.spec.clients)

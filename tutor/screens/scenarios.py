@@ -15,10 +15,11 @@ from tutor.lab.loader import find, names, read_scenario
 from tutor.lesson.model import Problem
 from tutor.screens.base import TutorScreen
 from tutor.screens.dialogs import Confirm
-from tutor.screens.laboratory.keeper import open_saved
+from tutor.screens.laboratory.keeper import open_new, open_saved
 from tutor.widgets.header import HeaderBar
 from tutor.widgets.keybar import KeyBar
 
+OWN = "new:"  # before what is built
 SAVED = "saved:"  # before the names of what was saved, among the scenarios
 HELP = """\
 Whole clusters, step by step, forwards and backwards. **Enter** opens the scenario under the bar. What you saved in
@@ -57,6 +58,8 @@ class ScenariosScreen(TutorScreen[None]):
             )
             for each in saved()
         ]  # fmt: skip
+        own = Content.assemble(("+ ", "bold"), "Build your own: three nodes", ("  :new 6 chain builds others", "dim"))
+        options.append(Option(own, id=f"{OWN}3"))
         for name in names():
             try:
                 options.append(Option(Content(read_scenario(find(name)).title), id=name))
@@ -86,6 +89,8 @@ class ScenariosScreen(TutorScreen[None]):
         chosen = event.option_id or ""
         if chosen.startswith(SAVED):
             self.run_worker(open_saved(self.app, chosen.removeprefix(SAVED)))
+        elif chosen.startswith(OWN):
+            self.run_worker(open_new(self.app, chosen.removeprefix(OWN)))
         elif chosen:
             self.app.action_laboratory(chosen)
 

@@ -5,14 +5,17 @@ import shlex
 from collections.abc import Callable
 from datetime import datetime
 
+from engine.simulation.actions import ActionError
 from engine.simulation.history import HistoryError
 from tutor.lab import keeping
+from tutor.lab.building import build, wanted_of
 from tutor.lab.export import export, kind_of
 from tutor.lab.journal import Left, SessionJournal, left_behind
 from tutor.lab.keeping import CannotKeepError
 from tutor.lab.naming import unknown
 from tutor.lab.play import opened
 from tutor.lab.session import LabSession
+from tutor.lesson.model import Problem
 from tutor.screens.base import Program, TutorScreen
 from tutor.screens.dialogs import ChoiceDialog, Confirm
 
@@ -188,5 +191,17 @@ async def open_saved(app: Program, name: str) -> None:
         app.notify(f"{name}: {error.strerror}", title="It cannot be opened", severity="error", markup=False)
     except (CannotKeepError, HistoryError) as error:
         app.notify(f"{name}: {error}", title="It cannot be opened", severity="error", timeout=10, markup=False)
+    else:
+        app.push_screen(LaboratoryScreen(spec, history))
+
+
+async def open_new(app: Program, text: str) -> None:
+    """Build a laboratory of one's own and open it: `text` is what follows `new`."""
+    from tutor.screens.laboratory.screen import LaboratoryScreen
+
+    try:
+        spec, history = await asyncio.to_thread(lambda: build(wanted_of(shlex.split(text))))
+    except (ActionError, HistoryError, Problem, ValueError) as error:
+        app.notify(str(error), title="It cannot be built", severity="error", timeout=10, markup=False)
     else:
         app.push_screen(LaboratoryScreen(spec, history))

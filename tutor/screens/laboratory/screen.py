@@ -27,7 +27,7 @@ from tutor.prompt.words import LINE, shorten
 from tutor.screens.base import TutorScreen
 from tutor.screens.compare import CompareScreen
 from tutor.screens.laboratory.header import LaboratoryHeader
-from tutor.screens.laboratory.keeper import Keeper, open_saved
+from tutor.screens.laboratory.keeper import Keeper, open_new, open_saved
 from tutor.screens.laboratory.pane import Pane
 from tutor.screens.laboratory.panes import TITLES, Caption, DetailPane, LaboratoryPanes
 from tutor.screens.laboratory.pending import PendingDialog
@@ -296,6 +296,8 @@ class LaboratoryScreen(TutorScreen[None]):
         yield SystemCommand("Note", "Write something down about this moment (:note TEXT)", self.action_begin_note)
         told = "Write text, a picture, a page that replays it, or a recording (:export FILE.html)"
         yield SystemCommand("Export", told, partial(self.action_prompt, f"export {self.keeper.suggestion}.html"))
+        told = "Nodes in a star, a chain or two data centers, Sentinels, a cluster, or from files (:new 6 chain)"
+        yield SystemCommand("New laboratory", told, partial(self.action_prompt, "new 3"))
         yield SystemCommand("Seed and actions", "Show them as text, to be copied (:actions)", self.action_recipe)
         to_branch = partial(self.action_travel, "next_branch")
         yield SystemCommand("Next branch", "Go to the end of another branch", to_branch)
@@ -574,6 +576,9 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def _do_open(self, name: str) -> None:
         self.run_worker(open_saved(self.app, name))
+
+    def _do_new(self, text: str) -> None:
+        self.run_worker(open_new(self.app, text))
 
     def _do_export(self, name: str) -> None:
         self.run_worker(self.keeper.export(name), group="export")
