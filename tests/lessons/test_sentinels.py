@@ -118,7 +118,7 @@ def test_a_shell_is_idle_when_its_last_line_is_done_whatever_was_asked_of_it_mea
             return ""
 
     entered, go_on, changed = threading.Event(), threading.Event(), threading.Event()
-    link = ShellLink("shell", None, "", lambda *_: None, lambda _: changed.set(), lambda _: None)
+    link = ShellLink("shell", None, "", lambda *_: None, changed.set, lambda _: None)
     link.shell, link._look = Slow(), lambda: None
     link.start()
     link.submit("sleep 5")

@@ -1,11 +1,13 @@
 """The real thing from start to end: the installed course, its own server, the full screen. As a beginner would."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
 import pytest
 from textual import events
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from engine.inspection import inspect
@@ -50,6 +52,18 @@ async def lesson(pilot: Pilot) -> LessonScreen:
     screen = pilot.app.screen
     assert isinstance(screen, LessonScreen)
     return screen
+
+
+async def own_laboratory(pilot: Pilot) -> LaboratoryScreen:
+    """Open the laboratory on the learner's own servers, also where the step has a scenario."""
+    app = pilot.app
+    await pilot.press("f12")
+    await until(pilot, lambda: isinstance(app.screen, ChoiceDialog | LaboratoryScreen), "the choice")
+    if isinstance(app.screen, ChoiceDialog):
+        await pilot.press("enter")
+    await until(pilot, lambda: isinstance(app.screen, LaboratoryScreen), "the laboratory")
+    assert isinstance(app.screen, LaboratoryScreen)
+    return app.screen
 
 
 async def finish_step(pilot: Pilot, screen: LessonScreen) -> None:
@@ -357,14 +371,7 @@ async def test_the_laboratory_opens_the_learners_own_servers_with_their_history(
         screen = await lesson(pilot)
         await enter(pilot, "SET mine 1")
         await enter(pilot, "SET mine 2")
-        await pilot.press("f12")
-        if not isinstance(app.screen, LaboratoryScreen):  # the step has a scenario as well
-            await until(pilot, lambda: isinstance(app.screen, ChoiceDialog | LaboratoryScreen), "the choice")
-        if isinstance(app.screen, ChoiceDialog):
-            await pilot.press("enter")
-        laboratory = await until(
-            pilot, lambda: isinstance(app.screen, LaboratoryScreen) and app.screen, "the laboratory"
-        )
+        laboratory = await own_laboratory(pilot)
         history = laboratory.session.runner.history
         assert not history.warning and set(history.world.hosts) == {"redis01", "redis02"}
         assert inspect(history.world.hosts["redis01"].node, [b"GET", b"mine"]) == b"2"
@@ -384,13 +391,7 @@ async def test_a_lesson_goes_on_from_a_branch_of_the_laboratory() -> None:
         screen = await lesson(pilot)
         await enter(pilot, "SET mine 1")
         await enter(pilot, "SET mine 2")
-        await pilot.press("f12")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog | LaboratoryScreen), "the choice")
-        if isinstance(app.screen, ChoiceDialog):
-            await pilot.press("enter")
-        laboratory = await until(
-            pilot, lambda: isinstance(app.screen, LaboratoryScreen) and app.screen, "the laboratory"
-        )
+        laboratory = await own_laboratory(pilot)
         history = laboratory.session.history
         while inspect(history.world.hosts["redis01"].node, [b"GET", b"mine"]) != b"1":
             await pilot.press("left")
@@ -547,3 +548,23 @@ async def test_the_picture_of_slots_shows_the_clusters_masters(home: Path) -> No
         await type_line(pilot, "CLUSTER KEYSLOT foo")
         await until(pilot, lambda: "1 foo" in screen.inspector.picture.plain_text, "the picture")
         assert "C 10,923 to 16,383 172.16.6.58:6379" in screen.inspector.picture.plain_text
+
+
+@pytest.mark.parametrize("lesson_id, first", [("lists", ""), ("sorted-sets", "ZADD tutorials redis 1\r")])
+async def test_lines_that_come_at_once_are_carried_out_in_their_order(home: Path, lesson_id: str, first: str) -> None:
+    """None is lost, and no letter overtakes another: whatever the course itself does in the terminal meanwhile."""
+    app = TutorApp(lesson_id, None, Preferences())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await lesson(pilot)
+        terminal = screen.query_one(Terminal)
+        await until(pilot, lambda: not terminal.busy, "the prompt")
+        for number, character in enumerate(first + "".join(f"RPUSH burst {n}\r" for n in range(20))):
+            key = "enter" if character == "\r" else _character_to_key(character)
+            app.post_message(events.Key(key, character))
+            if number % 7 == 0:
+                await asyncio.sleep(0.004)  # some come while a line runs, some between two lines
+        controller = screen.controller
+        assert isinstance(controller, LessonController)
+        server = controller._session.server
+        await until(pilot, lambda: server.inspect([b"LLEN", b"burst"]) == 20, "all lines")
+        assert server.inspect([b"LRANGE", b"burst", b"0", b"-1"]) == [b"%d" % n for n in range(20)]

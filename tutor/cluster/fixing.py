@@ -97,11 +97,11 @@ def _with_most_keys(manager: Manager, nodes: list[Member], slot: int) -> Member 
     return found
 
 
-# --- slots that nobody serves ---------------------------------------------------------------------------------------
+# --- uncovered slots ------------------------------------------------------------------------------------------------
 
 
 def fix_coverage(manager: Manager, covered: bytearray) -> int:
-    """Give slots that nobody serves to nodes; returns how many, -1 after an error."""
+    """Give uncovered slots to nodes; returns how many, -1 after an error."""
     _ensure_reachable(manager, "slots coverage")
     manager.info(">>> Fixing slots coverage...")
     try:
@@ -111,7 +111,7 @@ def fix_coverage(manager: Manager, covered: bytearray) -> int:
 
 
 class _Coverage:
-    """Slots that nobody serves, and who has keys of them."""
+    """Uncovered slots, and the nodes that have keys of them."""
 
     def __init__(self, manager: Manager, covered: bytearray) -> None:
         self.manager = manager

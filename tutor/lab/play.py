@@ -230,7 +230,7 @@ def export_to(name: str, file: str | None, scenario: str | None, place: int | No
 def kept(file: str, place: int | None = None) -> tuple[ScenarioSpec, History] | None:
     """Open a saved history, or a seed with actions (in a file, as it is, or "-": typed in); it is run and verified.
 
-    Returns it with its scenario, or one that has no steps. Where it cannot be opened the problem is told, and None
+    Returns it with its scenario, or one that has no steps. Where it cannot be opened the problem is printed, and None
     returned.
     """
     try:
@@ -328,7 +328,7 @@ def retold(session: LabSession) -> Iterator[str]:
 
 
 def at_event(name: str, place: int) -> tuple[ScenarioSpec, History] | None:
-    """Play a scenario until so many events have happened; None if it cannot be, which is told."""
+    """Play a scenario until so many events have happened; None if it cannot be, and the reason is printed."""
     spec = load(name)
     if spec is None:
         return None

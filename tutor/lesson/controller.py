@@ -320,8 +320,8 @@ class LessonController(OwnMachines, Sandbox):
         def output(rows: list[Row], unasked: bool) -> None:
             self._post(m.TerminalOutput(name, rows, unasked))
 
-        def changed(busy: bool) -> None:
-            self._changed(name, busy)
+        def changed() -> None:
+            self._in_loop(self._changed, name)
 
         def done(line: Done) -> None:
             self._in_loop(self._line_done, name, line)
@@ -379,7 +379,7 @@ class LessonController(OwnMachines, Sandbox):
         await super().interrupt(terminal)
         if isinstance(link := self.links[terminal], PythonLink) and link.state.lines:
             link.state.lines.clear()
-            self._changed(terminal, False)
+            self._changed(terminal)
             self._ask()
 
     def keeps_blanks(self, terminal: str) -> bool:
@@ -485,7 +485,7 @@ class LessonController(OwnMachines, Sandbox):
                 if self._is_shown:
                     self._withdraw_question()  # until the statement is whole: the next lines do not answer it
                 self._post(m.LineDone(terminal, line))
-                self._changed(terminal, False)
+                self._changed(terminal)
                 self._script_goes_on(terminal)
                 return
             line = statement
@@ -534,7 +534,7 @@ class LessonController(OwnMachines, Sandbox):
     async def answer(self, terminal: str, question: Question, answer: str) -> None:
         """Take a prediction, then run what it was about."""
         prediction = next((each for each in self._session.step.predictions if each.id == question.id), None)
-        self._changed(terminal, False)
+        self._changed(terminal)
         self._asked, self._is_shown = None, False
         if prediction is None:
             return

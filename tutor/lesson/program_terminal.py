@@ -40,7 +40,7 @@ class ProgramLink:
         name: str,
         state: ProgramState,
         output: Callable[[list[Row], bool], None],
-        changed: Callable[[bool], None],
+        changed: Callable[[], None],
         done: Callable[[Done], None],
     ) -> None:
         self.name, self.state = name, state
@@ -126,7 +126,7 @@ class ProgramLink:
             with self._lock:
                 self._left -= 1
                 self.busy = self._left > 0
-            self._changed(False)
+            self._changed()
 
 
 class ProgramCompleter:

@@ -70,7 +70,7 @@ class PythonLink(ProgramLink):
         name: str,
         console: PythonConsole,
         output: Callable[[list[Row], bool], None],
-        changed: Callable[[bool], None],
+        changed: Callable[[], None],
         done: Callable[[Done], None],
     ) -> None:
         self.console = console

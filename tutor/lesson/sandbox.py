@@ -7,6 +7,7 @@ the screen stays awake.
 
 import asyncio
 import contextlib
+import itertools
 import re
 import tempfile
 import threading
@@ -96,7 +97,9 @@ class Sandbox:
         self._watcher = Watcher(self._inspect_all, self._client_names, self._all_servers)
         self._picture_looks = self._picture_due_again = False
         self._submitted: Counter[str] = Counter()  # lines, by terminal
-        self._on_their_way: set[str] = set()  # terminals with a line that has not reached its link yet
+        # Lines that have not reached their links yet, by number: their terminals.
+        self._on_their_way: dict[int, str] = {}
+        self._numbers = itertools.count()
         self._in_order = asyncio.Lock()  # lines, and what goes back, in the order in which they were asked for
         self._last_lines: dict[str, str] = {}  # that reached their links, by terminal
         self._watched: dict[int, Remembered] = {}  # what it remembers, by place
@@ -130,7 +133,7 @@ class Sandbox:
         for name in self.terminal_names:
             link = self.links[name] = self._link(name)
             await asyncio.to_thread(link.start)
-            self._changed(name, False)
+            self._changed(name)
 
     def _begin(self) -> None:
         self._post(m.StepShown(self.step(), fresh=True))
@@ -155,7 +158,7 @@ class Sandbox:
             connect,
             PromptState(host=at.host, port=at.port, wanted_db=at.db),
             output,
-            lambda busy: self._changed(name, busy),
+            lambda: self._in_loop(self._changed, name),
             lambda done: self._in_loop(self._line_done, name, done),
             lambda reply: self._in_loop(self._reply_arrived, name, reply),
         )
@@ -203,20 +206,24 @@ class Sandbox:
         if argv and self._is_prompt(terminal) and (told := self._refusal(argv)):
             self._post(m.TerminalOutput(terminal, [Row(((told, "error"),), indent=2, words=True)]))
             self._post(m.LineDone(terminal, line))
-            self._changed(terminal, False)
+            self._changed(terminal)
             self._script_goes_on(terminal)
             return
         self._current = terminal
-        self._on_their_way.add(terminal)
-        async with self._in_order:
-            await self.noted()
-            await self._hand_over(terminal, line, typed_for)
+        number = next(self._numbers)
+        self._on_their_way[number] = terminal
+        try:
+            async with self._in_order:
+                await self.noted()
+                await self._hand_over(number, terminal, line, typed_for)
+        finally:
+            self._on_their_way.pop(number, None)
 
     def _refusal(self, argv: Sequence[bytes]) -> str:
         """Return why a command is not sent; "" if it is."""
         return why_never(argv) if isinstance(self.server, RealServer) else ""
 
-    async def _hand_over(self, terminal: str, line: str, typed_for: str | None) -> None:
+    async def _hand_over(self, number: int, terminal: str, line: str, typed_for: str | None) -> None:
         """Note the moment before a line, and give it to its link."""
         await self._before(terminal, line, typed_for)
         with self._lock:
@@ -224,13 +231,13 @@ class Sandbox:
         self._looked.clear()
         self._known_before = dict(self._entries)
         await self._watch(terminal, line)
-        if terminal not in self._on_their_way:  # Ctrl-C came first
+        if self._on_their_way.get(number) is None:  # Ctrl-C came first
             self._stopped(terminal)
-            self._changed(terminal, False)
+            self._changed(terminal)
             return
-        self._on_their_way.discard(terminal)
         self._submitted[terminal] += 1
         self._last_lines[terminal] = line
+        del self._on_their_way[number]
         self.links[terminal].submit(line, typed_for)
         word = line.split(" ", 1)[0].lower().encode()
         if self._loop is not None and word in BLOCKING:
@@ -330,7 +337,7 @@ class Sandbox:
     async def interrupt(self, terminal: str) -> None:
         """Stop what runs or blocks there, and what was still to be typed."""
         self._stop_typing()
-        self._on_their_way.discard(terminal)
+        self._on_their_way = {number: name for number, name in self._on_their_way.items() if name != terminal}
         link = self.links[terminal]
         if link.busy:
             link.interrupt()
@@ -407,7 +414,7 @@ class Sandbox:
         try:
             if link is None:
                 raise CannotRun(NO_TERMINAL)
-            if link.busy or self._script_at or self._script or terminal in self._on_their_way:
+            if self._is_busy(terminal) or self._script_at or self._script:
                 raise CannotRun("A command is still running in the terminal. Ctrl-C stops it.")
             lines = lines_of(self.draft)
         except CannotRun as problem:
@@ -498,7 +505,7 @@ class Sandbox:
         self._looked.clear()
         self._entries = {}
         for name in self.links:
-            self._changed(name, False)
+            self._changed(name)
         await self._show_picture(self._watcher.reread)
         self._start(self._look())
 
@@ -533,9 +540,14 @@ class Sandbox:
             with contextlib.suppress(RuntimeError):  # the program is ending
                 self._loop.call_soon_threadsafe(function, *args)
 
-    def _changed(self, name: str, busy: bool) -> None:
-        self._post(m.PromptShown(name, self.prompt(name), busy))
-        self._in_loop(self._moved.set)
+    def _is_busy(self, terminal: str) -> bool:
+        """Return whether a line of a terminal runs, or is on its way."""
+        return self.links[terminal].busy or terminal in self._on_their_way.values()
+
+    def _changed(self, name: str) -> None:
+        """Have a terminal's prompt shown as it is now: in the loop, where lines are handed over."""
+        self._post(m.PromptShown(name, self.prompt(name), self._is_busy(name)))
+        self._moved.set()
 
     def _line_done(self, name: str, done: Done) -> None:
         if self.closed:

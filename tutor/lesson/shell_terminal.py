@@ -34,7 +34,7 @@ class ShellLink(ProgramLink):
         machines: Machines,
         server: str,
         output: Callable[[list[Row], bool], None],
-        changed: Callable[[bool], None],
+        changed: Callable[[], None],
         done: Callable[[Done], None],
     ) -> None:
         self.shell = Shell(machines, server)

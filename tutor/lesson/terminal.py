@@ -136,7 +136,7 @@ class Link:
         connect: Callable[[], socket.socket],
         state: PromptState,
         output: Callable[[list[Row], bool], None],
-        changed: Callable[[bool], None],
+        changed: Callable[[], None],
         done: Callable[[Done], None],
         arrived: Callable[[Reply], None],
     ) -> None:
@@ -154,6 +154,8 @@ class Link:
         self.shows_answers: Callable[[str | None], bool] = lambda example: False
         self.muted = False  # while the course does something in here that the learner is not to see
         self.busy = False
+        self._left = 0  # lines that have not been carried out
+        self._lock = threading.Lock()
         self.monitors = False
         self._abandoned = False
         self._wake_r, self._wake_w = os.pipe()
@@ -170,7 +172,9 @@ class Link:
     def submit(self, line: str, typed_for: str | None = None) -> None:
         """Carry out a line. From now on, an interruption means this line."""
         self._interrupted = False
-        self.busy = True
+        with self._lock:
+            self._left += 1
+            self.busy = True
         self._lines.put((line, typed_for))
         self._wake()
 
@@ -298,7 +302,7 @@ class Link:
                 if self._interrupted or comes_back:
                     self._interrupted = False
                     self._open()  # which waits for a server that starts again
-                self._changed(False)
+                self._changed()
 
     def _idle(self) -> None:
         connection = self._line.connection
@@ -328,8 +332,10 @@ class Link:
                 except _Abandoned:
                     pass
                 finally:
-                    self.busy = False
-                self._changed(False)
+                    with self._lock:
+                        self._left -= isinstance(item, tuple)
+                        self.busy = self._left > 0
+                self._changed()
                 connection = self._line.connection
 
     def _run_quietly(self, quiet: _Quiet) -> None:

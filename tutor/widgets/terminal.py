@@ -419,11 +419,15 @@ class Terminal(RowView, inherit_bindings=False):
     def take(self, event: events.Key) -> bool:
         """Handle a key, if a terminal handles it."""
         self.end_welcome()
+        if self._typed_ahead and event.key not in ("ctrl+c", "escape"):  # it comes after that
+            taken = self._later(event.key, event.character)
+            self._take_typed_ahead()
+            return taken
         return self._take(event.key, event.character)
 
     def _later(self, key: str, character: str | None) -> bool:
         """Buffer what is typed before the prompt returns, as a terminal does."""
-        if key not in ("enter", "backspace", "tab") and not (character and character.isprintable()):
+        if key not in ("enter", "ctrl+j", "backspace", "tab") and not (character and character.isprintable()):
             return False
         self._typed_ahead.append((key, character))
         return True
@@ -461,7 +465,7 @@ class Terminal(RowView, inherit_bindings=False):
 
     def on_paste(self, event: events.Paste) -> None:
         """Insert pasted text; every line but the last is entered."""
-        if self.busy or self._is_taken:
+        if self.busy or self._is_taken or self._typed_ahead:
             for character in event.text.replace("\r\n", "\n").replace("\r", "\n"):
                 self.type_ahead("enter" if character == "\n" else character, character)
             event.stop()

@@ -34,6 +34,7 @@ class LessonTerminals(Terminals):
         super().__init__("terminals")
         self.controller = controller
         self._place = "lesson"
+        self._prompts_held: dict[str, m.PromptShown] = {}  # by terminal: shown when all is said before it
         self._typed_early: list[tuple[str, str | None]] = []  # keys that came before there was a terminal
 
     @shows(m.LessonOpened)
@@ -60,14 +61,19 @@ class LessonTerminals(Terminals):
     @shows(m.PromptShown)
     def show_prompt(self, news: m.PromptShown) -> None:
         """Show a prompt; lines that were typed ahead follow what is said of the line before them."""
+        is_held = news.terminal in self._prompts_held
         if news.busy or not self[news.terminal].has_typed_ahead:
+            self._prompts_held.pop(news.terminal, None)
             super().show_prompt(news)
-        else:
-            self.run_worker(self._show_prompt_later(news), group="prompt")
+            return
+        self._prompts_held[news.terminal] = news
+        if not is_held:
+            self.run_worker(self._show_prompt_later(news.terminal), group="prompt")
 
-    async def _show_prompt_later(self, news: m.PromptShown) -> None:
+    async def _show_prompt_later(self, terminal: str) -> None:
         await self.controller.noted()
-        super().show_prompt(news)
+        if (news := self._prompts_held.pop(terminal, None)) is not None:
+            super().show_prompt(news)
 
     @shows(m.Suggested)
     def suggest(self, news: m.Suggested) -> None:
