@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.protocol.errors import ReplyError
 from engine.protocol.replies import ReplyReader
 from engine.protocol.resp import ProtocolError, encode_command
-from engine.simulation.network import RUNNING, SimulatedConnection
+from engine.simulation.network import RUNNING, DialingMachine, SimulatedConnection
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
@@ -25,7 +25,7 @@ TIMEOUT_US = 1_000_000  # for a connection and for a reply
 IDLE, ASKING, CHECKING, WRITING = "waits to try again", "asks", "checks the role of", "writes"
 
 
-class Application:
+class Application(DialingMachine):
     """An application and its one connection."""
 
     def __init__(
@@ -157,21 +157,6 @@ class Application:
             self.world.network.hang_up(connection, self.name)
 
     # --- as a machine of the network ----------------------------------------------------------------------------
-
-    def reads(self, connection: SimulatedConnection) -> bool:
-        """Always true: it always reads."""
-        return True
-
-    def accepts(self, port: int, source: str) -> bool:
-        """Always false: applications accept no connections."""
-        return False
-
-    def accept(self, connection: SimulatedConnection) -> int:
-        """Never called: applications accept no connections."""
-        raise AssertionError("an application does not listen")
-
-    def accepted(self, connection: SimulatedConnection) -> None:
-        """Never called: applications accept no connections."""
 
     def opened(self, connection: SimulatedConnection) -> None:
         """The connection is established: say what it is for."""

@@ -5,13 +5,13 @@ It sends the bytes that it is given and reads everything; `Delivered` events con
 
 from typing import TYPE_CHECKING, Any
 
-from engine.simulation.network import RUNNING, SimulatedConnection
+from engine.simulation.network import RUNNING, DialingMachine, SimulatedConnection
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
 
 
-class ClientHost:
+class ClientHost(DialingMachine):
     """A client and its connection."""
 
     def __init__(self, world: "World", name: str, ip: str) -> None:
@@ -26,21 +26,6 @@ class ClientHost:
         self.waiting: list[bytes] = []  # sent before the connection was established
         self.awaits: list[tuple[Any, ...]] = []
         self.received_bytes = 0
-
-    def reads(self, connection: SimulatedConnection) -> bool:
-        """Always true: a client always reads."""
-        return True
-
-    def accepts(self, port: int, source: str) -> bool:
-        """Always false: clients accept no connections."""
-        return False
-
-    def accept(self, connection: SimulatedConnection) -> int:
-        """Never called: clients accept no connections."""
-        raise AssertionError("a client does not listen")
-
-    def accepted(self, connection: SimulatedConnection) -> None:
-        """Never called: clients accept no connections."""
 
     def opened(self, connection: SimulatedConnection) -> None:
         """The connection is established: send the waiting bytes."""

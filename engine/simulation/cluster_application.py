@@ -18,7 +18,7 @@ from engine.keyspace.slots import key_slot
 from engine.protocol.errors import ReplyError
 from engine.protocol.replies import ReplyReader
 from engine.protocol.resp import ProtocolError, encode_command
-from engine.simulation.network import RUNNING, SimulatedConnection
+from engine.simulation.network import RUNNING, DialingMachine, SimulatedConnection
 
 TIMEOUT_US = 1_000_000  # for a connection and for a reply
 REDIRECTIONS_MAX = 5  # for one write
@@ -39,7 +39,7 @@ class _Link:
         self.reader = ReplyReader()
 
 
-class ClusterApplication:
+class ClusterApplication(DialingMachine):
     """An application, its slot map and its connections."""
 
     def __init__(
@@ -221,21 +221,6 @@ class ClusterApplication:
             self.next_node += 1
 
     # --- as a machine of the network ----------------------------------------------------------------------------
-
-    def reads(self, connection: SimulatedConnection) -> bool:
-        """Always true: it always reads."""
-        return True
-
-    def accepts(self, port: int, source: str) -> bool:
-        """Always false: applications accept no connections."""
-        return False
-
-    def accept(self, connection: SimulatedConnection) -> int:
-        """Never called: applications accept no connections."""
-        raise AssertionError("an application does not listen")
-
-    def accepted(self, connection: SimulatedConnection) -> None:
-        """Never called: applications accept no connections."""
 
     def _link(self, connection: SimulatedConnection) -> tuple[int, _Link] | None:
         return next((each for each in self.links.items() if each[1].number == connection.number), None)

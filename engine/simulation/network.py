@@ -138,6 +138,25 @@ def local_port(number: int) -> int:
     return 32768 + number % 28000
 
 
+class DialingMachine:
+    """What a machine does that only opens connections: it accepts none, and always reads."""
+
+    def reads(self, connection: SimulatedConnection) -> bool:
+        """Always true."""
+        return True
+
+    def accepts(self, port: int, source: str) -> bool:
+        """Always false."""
+        return False
+
+    def accept(self, connection: SimulatedConnection) -> int:
+        """Never called."""
+        raise AssertionError("this machine does not listen")
+
+    def accepted(self, connection: SimulatedConnection) -> None:
+        """Never called."""
+
+
 class Network:
     """All paths and connections of a world."""
 

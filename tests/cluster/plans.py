@@ -25,7 +25,6 @@ from engine.simulation.actions import (
     AddClusterApplication,
     Continue,
     Crash,
-    Cut,
     Heal,
     Pause,
     PullPlug,
@@ -40,6 +39,7 @@ from engine.values.list import ListValue
 from engine.values.rng import Rng
 from tests.cluster.admin import manage
 from tests.cluster.simulated import SECOND_US, TIMEOUT_MS, SimulatedCluster
+from tests.seeds import cut_some_off
 
 LOOK_S = 0.1
 SETTLE_S = 90
@@ -205,13 +205,7 @@ class Plan:
 
     def cut(self) -> None:
         """Cut some nodes off from the others."""
-        ones = [name for name in self.names if not self.rng.below(3)]
-        kind = ("silent", "reset", "half-open")[self.rng.below(3)]
-        direction = ("both", "a-b", "b-a")[self.rng.below(3)] if kind == "silent" else "both"
-        for a in ones:
-            for b in self.names:
-                if b not in ones:
-                    self.world.do(Cut(a, b, kind, direction))
+        cut_some_off(self.world, self.rng, self.names)
 
     def lose_everything(self, host: str) -> None:
         """A replica, or a master whose replica is in step, loses nodes.conf and its data; once in a seed."""

@@ -5,76 +5,25 @@ python -m tests.sentinel --seed 17        one seed; prints its last events if so
 python -m tests.sentinel --planted        every planted bug until a seed finds it
 """
 
-import argparse
-import multiprocessing
 import sys
-import time
 
-from tests.sentinel.plans import BrokenError, play
+from tests.seeds import Tried, run, tried
+from tests.sentinel.plans import play
 from tests.sentinel.planted import PLANTED, planted
 
 PLANTED_SEEDS = 100
+COUNTED = ("failovers", "replicas promoted")
 
 
-def try_seed(seed: int) -> tuple[int, str, int, int]:
-    """Play a seed; returns (seed, what is wrong or nothing, failovers begun, replicas promoted)."""
-    try:
-        invariants = play(seed).invariants
-    except BrokenError as error:
-        return seed, str(error), 0, 0
-    except Exception as error:
-        return seed, repr(error), 0, 0
-    return seed, "", invariants.failovers, invariants.promoted
+def _counts(seed: int) -> tuple[int, ...]:
+    invariants = play(seed).invariants
+    return invariants.failovers, invariants.promoted
 
 
-def try_seeds(first: int, count: int, jobs: int) -> int:
-    """Play many seeds; returns how many failed."""
-    began = time.perf_counter()
-    failed = failovers = promoted = 0
-    with multiprocessing.Pool(jobs) as pool:
-        for seed, wrong, begun, ended in pool.imap_unordered(try_seed, range(first, first + count)):
-            failovers, promoted = failovers + begun, promoted + ended
-            if wrong:
-                failed += 1
-                print(f"seed {seed}: {wrong.splitlines()[0]}", flush=True)
-    elapsed = time.perf_counter() - began
-    print(f"{count} seeds, {failovers} failovers, {promoted} replicas promoted, {failed} failed, {elapsed:.0f} s")
-    return failed
-
-
-def find_planted() -> int:
-    """Plant every bug; returns how many no seed found."""
-    missed = 0
-    for name in PLANTED:
-        found, seed = "", 0
-        with planted(name):
-            while not found and seed < PLANTED_SEEDS:
-                _, found, _, _ = try_seed(seed)
-                seed += 1
-        missed += not found
-        verdict = f"seed {seed - 1}: {found.splitlines()[0]}" if found else f"not found by {seed} seeds"
-        print(f"{name:42} {verdict}", flush=True)
-    print(f"{len(PLANTED) - missed} of {len(PLANTED)} planted bugs found")
-    return missed
-
-
-def main() -> int:
-    """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.sentinel", description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=20, help="how many seeds to play")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--seed", type=int, help="play one seed")
-    parser.add_argument("--planted", action="store_true", help="plant bugs")
-    options = parser.parse_args()
-    if options.planted:
-        return find_planted()
-    if options.seed is not None:
-        wrong = try_seed(options.seed)[1]
-        print(wrong or f"seed {options.seed}: everything holds")
-        return bool(wrong)
-    return try_seeds(options.first, options.seeds, options.jobs)
+def try_seed(seed: int) -> Tried:
+    """Play a seed; returns it, what is wrong or nothing, and what was counted."""
+    return tried(seed, _counts)
 
 
 if __name__ == "__main__":
-    sys.exit(bool(main()))
+    sys.exit(bool(run("tests.sentinel", __doc__, try_seed, COUNTED, PLANTED, planted, PLANTED_SEEDS)))

@@ -16,7 +16,6 @@ from engine.simulation.actions import (
     ActionError,
     Continue,
     Crash,
-    Cut,
     Heal,
     Pause,
     PullPlug,
@@ -26,6 +25,7 @@ from engine.simulation.actions import (
 )
 from engine.simulation.trace import Logged
 from engine.values.rng import Rng
+from tests.seeds import cut_some_off
 from tests.sentinel.group import NAME, SECOND, Group
 
 RECENTLY_US = 10 * SECOND  # what a Sentinel says of a master is kept for five seconds, and may travel for long
@@ -188,13 +188,7 @@ class Plan:
 
     def cut(self) -> None:
         """Cut some machines off from the others."""
-        ones = [name for name in self.everybody if not self.rng.below(3)]
-        kind = ("silent", "reset", "half-open")[self.rng.below(3)]
-        direction = ("both", "a-b", "b-a")[self.rng.below(3)] if kind == "silent" else "both"
-        for a in ones:
-            for b in self.everybody:
-                if b not in ones:
-                    self.world.do(Cut(a, b, kind, direction))
+        cut_some_off(self.world, self.rng, self.everybody)
 
     def restart(self, host: str) -> None:
         state = self.world.hosts[host].state
