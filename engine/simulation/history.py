@@ -555,11 +555,14 @@ class History:
         }
         return head | {"about": self.about} if self.about else head
 
+    def place_line(self) -> dict[str, Any]:
+        """Return the current place as a line of a file, such as the one that ends a branch."""
+        world = self.world
+        return {"steps": world.steps, "at": world.now_us, "hash": world.chain.hex()}
+
     def line_until_here(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Return the actions of the current branch up to the current place, and its end, as lines of a file."""
-        world = self.world
-        inputs = [entry.as_line() for entry in self.branch_now.inputs[: self.inputs_done]]
-        return inputs, {"steps": world.steps, "at": world.now_us, "hash": world.chain.hex()}
+        return [entry.as_line() for entry in self.branch_now.inputs[: self.inputs_done]], self.place_line()
 
     def encode(self) -> bytes:
         """Encode the history for a file: the actions of all branches, as lines of JSON."""

@@ -24,7 +24,7 @@ class Server:
             self._connect,
             state,
             lambda rows, unasked: [self.reports.put(row.text) for row in rows],
-            lambda busy: None,
+            lambda: None,
             self.reports.put,
             lambda reply: None,
         )

@@ -72,6 +72,15 @@ def test_time_jumps(room):
     assert time.monotonic() - began < 500
 
 
+def test_what_a_client_was_told_holds_in_the_next_process(room):
+    room.a.call("SET", "k", "1", "PX", 20_000)
+    room.a.send([b"BLPOP", b"nothing", b"21"])
+    room.world.wait_for_output("@a", 1000)
+    assert isinstance(room.a.read(), NullArray)
+    os.kill(room.world.pid, signal.SIGKILL)
+    assert room.world.inspect_all("a", [([b"EXISTS", b"k"], 0)]) == [0], "21 seconds have passed"
+
+
 def test_undo_is_exact_and_keeps_the_terminals(room):
     room.world.pass_time(1)
     room.a.call("MULTI")

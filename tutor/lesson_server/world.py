@@ -153,6 +153,10 @@ class HostedWorld:
         while data:
             data = data[os.write(self.journal, data) :]
 
+    def _note_place(self) -> None:
+        """Note how far the world has come: what a client is about to be told must hold in the next process, too."""
+        self._line(self.history.place_line())
+
     def _run_again(self) -> History:
         size = os.fstat(self.journal).st_size
         lines = os.pread(self.journal, size, 0).splitlines(keepends=True)
@@ -249,12 +253,16 @@ class HostedWorld:
             fresh, self.heard = history.world.trace[self.heard :], history.world.count
         else:
             fresh, self.heard = history.trace[self.heard : history.place], history.place
+        noted = False
         for number, event in enumerate(fresh, self.heard - len(fresh)):
             if self.within and isinstance(event, Exited):
                 self.heard = number  # and this after the step
                 break
             match event:
                 case Delivered():
+                    if not noted and event.target in self.wires and not self.within:
+                        self._note_place()
+                        noted = True
                     self._delivered(event)
                 case NodeEvent(host=host, event=CommandExecuted() as ran) if self._is_routine(host, ran):
                     pass
