@@ -561,8 +561,8 @@ async def test_lines_that_come_at_once_are_carried_out_in_their_order(home: Path
         for number, character in enumerate(first + "".join(f"RPUSH burst {n}\r" for n in range(20))):
             key = "enter" if character == "\r" else _character_to_key(character)
             app.post_message(events.Key(key, character))
-            if number % 7 == 0:
-                await asyncio.sleep(0.004)  # some come while a line runs, some between two lines
+            for _ in range(40 if number % 7 == 0 else 0):  # some come while a line runs, some between two lines
+                await asyncio.sleep(0)
         controller = screen.controller
         assert isinstance(controller, LessonController)
         server = controller._session.server
