@@ -17,7 +17,7 @@ from engine.server import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.table.getkeys import bitfield_keys
-from engine.values.string import as_bytes, mutable
+from engine.values.string import mutable
 
 NOT_A_BIT_OFFSET = b"ERR bit offset is not an integer or out of range"
 NOT_A_BIT = b"ERR bit is not an integer or out of range"
@@ -36,16 +36,17 @@ def _bit_offset(ctx: Context, arg: bytes, width: int = 0) -> int:
     return value
 
 
-def _writable(ctx: Context, key: bytes, bits: int) -> bytearray:
-    """Return a key's string, extended to hold that many bits."""
+def _writable(ctx: Context, key: bytes, bits: int) -> tuple[bytearray, bool]:
+    """Return a key's string, extended to hold that many bits, and whether it was too short or missing."""
     value = ctx.db.write_string(key)
     text = bytearray() if value is None else mutable(value)
-    size = (bits + 7) // 8
-    if len(text) < size:
+    size = (bits + 7) >> 3
+    grown = len(text) < size
+    if grown:
         text.extend(bytes(size - len(text)))
     if text is not value:
         ctx.db.set(key, text, keep_ttl=True)
-    return text
+    return text, grown
 
 
 @command("SETBIT key offset value", WRITE, DENYOOM, keys=("1 RW access update",), since="2.2.0", complexity="O(1)")
@@ -55,12 +56,10 @@ def setbit(ctx: Context, argv: Argv) -> Reply:
     if bit not in (0, 1):
         raise ReplyError(NOT_A_BIT)
     key, db = argv[1], ctx.db
-    before = db.write_string(key)
-    size = 0 if before is None else len(as_bytes(before)) if isinstance(before, int) else len(before)
-    text = _writable(ctx, key, offset + 1)
+    text, grown = _writable(ctx, key, offset + 1)
     mask = 0x80 >> (offset & 7)
     old = int(bool(text[offset >> 3] & mask))
-    if old != bit or len(text) != size:
+    if old != bit or grown:
         if bit:
             text[offset >> 3] |= mask
         else:
@@ -229,15 +228,21 @@ def bitop(ctx: Context, argv: Argv) -> Reply:
 BAD_TYPE = b"ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
 
 
-class _Step(NamedTuple):
+class _Step:
     """One operation of BITFIELD."""
 
-    name: bytes
-    offset: int
-    width: int
-    signed: bool
-    value: int
-    overflow: bytes
+    __slots__ = ("name", "offset", "overflow", "signed", "value", "width")
+
+    def __init__(self, name: bytes, offset: int, width: int, signed: bool, value: int, overflow: bytes) -> None:
+        self.name = name
+        self.offset = offset
+        self.width = width
+        self.signed = signed
+        self.value = value
+        self.overflow = overflow
+
+
+_OPERANDS = {b"get": 2, b"set": 3, b"incrby": 3}
 
 
 def _field_type(arg: bytes) -> tuple[bool, int]:
@@ -260,7 +265,7 @@ def _steps(ctx: Context, argv: Argv, read_only: bool) -> list[_Step]:
                 raise ReplyError(b"ERR Invalid OVERFLOW type specified")
             i += 2
             continue
-        operands = {b"get": 2, b"set": 3, b"incrby": 3}.get(name, 99)
+        operands = _OPERANDS.get(name, 99)
         if more < operands:
             raise ReplyError(SYNTAX)
         signed, width = _field_type(argv[i + 1])
@@ -276,10 +281,13 @@ def _steps(ctx: Context, argv: Argv, read_only: bool) -> list[_Step]:
 
 
 def _get_field(text: bytes | bytearray, step: _Step) -> int:
-    first, last = step.offset >> 3, (step.offset + step.width - 1) >> 3
-    window = bytes(text[first : last + 1]).ljust(last - first + 1, b"\0")
-    value = int.from_bytes(window, "big") >> ((last + 1) * 8 - step.offset - step.width)
-    value &= (1 << step.width) - 1
+    end = step.offset + step.width
+    stop = (end + 7) >> 3
+    window = text[step.offset >> 3 : stop]
+    value = int.from_bytes(window, "big")
+    if stop > len(text):
+        value <<= 8 * (stop - (step.offset >> 3) - len(window))  # zeros follow the string
+    value = value >> (stop * 8 - end) & (1 << step.width) - 1
     if step.signed and value >> (step.width - 1):
         value -= 1 << step.width
     return value
@@ -316,14 +324,11 @@ def _unsigned_64(step: _Step) -> int:
 def _bitfield(ctx: Context, argv: Argv, read_only: bool) -> Reply:
     steps = _steps(ctx, argv, read_only)
     key, db = argv[1], ctx.db
-    writes = [step for step in steps if step.name != b"get"]
-    if not writes:
+    ends = [step.offset + step.width for step in steps if step.name != b"get"]
+    if not ends:
         text: bytes | bytearray = _read(ctx, key) or b""
         return [_get_field(text, step) for step in steps]
-    held = db.write_string(key)
-    size = 0 if held is None else len(as_bytes(held))
-    target = _writable(ctx, key, max(step.offset + step.width for step in writes))
-    grown = held is None or len(target) != size
+    target, grown = _writable(ctx, key, max(ends))
     replies: list[int | None] = []
     changes = 0
     for step in steps:

@@ -6,6 +6,9 @@ is computed. Without COUNT, or with COUNT … ANY, and without ASC or DESC, the 
 https://redis.io/docs/latest/commands/?group=geo
 """
 
+from itertools import chain
+from operator import itemgetter
+
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_ZSET
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.resp import NULL_ARRAY, Argv, RawReply, Reply
@@ -13,23 +16,10 @@ from engine.server import Context
 from engine.table.arguments import integer, real, syntax_error
 from engine.table.declarations import DENYOOM, READONLY, WRITE, command
 from engine.values import geohash
-from engine.values.geohash import Shape
-from engine.values.zset import ScoreRange, ZSetValue
+from engine.values.geohash import Found, Shape
+from engine.values.zset import ZSetValue
 
 _NO_MEMBER = b"ERR could not decode requested zset member"
-
-
-class FoundMember:
-    """A place found by a search."""
-
-    __slots__ = ("distance_m", "lat", "lon", "member", "score")
-
-    def __init__(self, member: bytes, score: float, lon: float, lat: float, distance_m: float) -> None:
-        self.member = member
-        self.score = score
-        self.lon = lon
-        self.lat = lat
-        self.distance_m = distance_m
 
 
 # --- arguments --------------------------------------------------------------------------------------------------
@@ -247,24 +237,11 @@ def _options(search: Search, argv: Argv, at: int, kind: int, value: ZSetValue | 
         at += 1
 
 
-def _find(value: ZSetValue, search: Search) -> list[FoundMember]:
+def _find(value: ZSetValue, search: Search) -> list[Found]:
     """Return the places in the area, in the order of the cells."""
-    shape = search.shape
     limit = search.count if search.any else 0
-    found: list[FoundMember] = []
-    for cell in geohash.cells(shape):
-        if limit and len(found) >= limit:
-            break
-        low, high = cell.scores()
-        start, stop = value.score_range(ScoreRange(float(low), float(high), False, True))
-        for score, member in value.ordered.islice(start, stop):
-            lon, lat = geohash.decode(score)
-            metres = shape.distance_m(lon, lat)
-            if metres is not None:
-                found.append(FoundMember(member, score, lon, lat, metres))
-            if limit and len(found) >= limit:
-                break
-    return found
+    in_cells = [value.scored(*cell.scores()) for cell in geohash.cells(search.shape)]
+    return geohash.within(search.shape, chain.from_iterable(in_cells), limit)
 
 
 def _search(ctx: Context, value: ZSetValue | None, search: Search, kind: int, name: bytes) -> Reply:
@@ -287,7 +264,7 @@ def _search(ctx: Context, value: ZSetValue | None, search: Search, kind: int, na
     if search.count and not order and not search.any:
         order = b"asc"  # COUNT implies the nearest places
     if order:
-        found.sort(key=lambda place: place.distance_m, reverse=order == b"desc")
+        found.sort(key=itemgetter(0), reverse=order == b"desc")
     if search.count:
         del found[search.count :]
     if store is not None:
@@ -295,27 +272,27 @@ def _search(ctx: Context, value: ZSetValue | None, search: Search, kind: int, na
     return _reply(ctx, found, search)
 
 
-def _reply(ctx: Context, found: list[FoundMember], search: Search) -> Reply:
+def _reply(ctx: Context, found: list[Found], search: Search) -> Reply:
     if not (search.dist or search.hash or search.coord):
-        return [place.member for place in found]
+        return [place[1] for place in found]
     reply: list[Reply] = []
-    for place in found:
-        row: list[Reply] = [place.member]
+    for metres, member, score, lon, lat in found:
+        row: list[Reply] = [member]
         if search.dist:
-            row.append(_distance(place.distance_m / search.shape.to_metres))
+            row.append(_distance(metres / search.shape.to_metres))
         if search.hash:
-            row.append(int(place.score))
+            row.append(int(score))
         if search.coord:
-            row.append(_coordinates(ctx, place.lon, place.lat))
+            row.append(_coordinates(ctx, lon, lat))
         reply.append(row)
     return reply
 
 
-def _store(ctx: Context, key: bytes, found: list[FoundMember], search: Search, kind: int) -> Reply:
+def _store(ctx: Context, key: bytes, found: list[Found], search: Search, kind: int) -> Reply:
     if not found:
         return _remove(ctx, key)
     to_metres = search.shape.to_metres
-    scores = {place.member: place.distance_m / to_metres if search.store_dist else place.score for place in found}
+    scores = {member: metres / to_metres if search.store_dist else score for metres, member, score, _, _ in found}
     config = ctx.node.config
     ctx.db.set(key, ZSetValue.of(scores, config.zset_max_listpack_entries, config.zset_max_listpack_value))
     event = b"geosearchstore" if kind == _SEARCH_STORE else b"georadiusstore"

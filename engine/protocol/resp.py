@@ -279,6 +279,7 @@ INLINE_MAX = 64 * 1024
 _MULTIBULK_MAX = 2**31 - 1
 READ_AT_ONCE = 64 * 1024  # bytes; longer requests are parsed more slowly, in pieces
 _LONG_COUNT = re.compile(rb"\*[0-9]{6}")
+_OTHER_MARKER = re.compile(rb"\n[=~>](?!\r)")  # a verbatim string, set or push; a lone marker is an argument
 
 
 class ProtocolError(Exception):
@@ -602,8 +603,8 @@ class BatchParser:
     def _parse_piece(self, data: bytes, several: bool) -> tuple[list[Argv], int]:
         if data[0] != 42 or data.find(b"\r", 0, 7) < 0 or (several and _LONG_COUNT.search(data)):
             return [], 0
-        if b"=" in data or b"~" in data or b">" in data:
-            return self._parse_carefully(data)  # contains markers of types that could be parsed as requests
+        if (b"=" in data or b"~" in data or b">" in data) and _OTHER_MARKER.search(data):
+            return self._parse_carefully(data)  # contains types that could be parsed as requests or arguments
         batch = self._parse_whole(data) if data.endswith(b"\r\n") else None
         if batch is None:
             # A piece of a long pipeline ends within a request: the ones before it may be complete.

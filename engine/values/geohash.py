@@ -5,7 +5,8 @@ higher bit of each pair), make an integer that a sorted set's score can represen
 share the first 2 × n bits lie in the same cell of level n, and a cell is a range of scores.
 
 A search picks the level whose cells are about as large as the search area, examines the cell of the center and
-its eight neighbors (except those that cannot overlap the area), and measures the distance to each place found.
+its eight neighbors (except those that cannot overlap the area), and measures the distance to each place found. Most
+of the places in these cells are too far north, south, east or west, which two comparisons show (`_Reach`).
 
 Guarantees: the same scores, cells, order of cells and distances (to the last bit of the double) as Redis, which
 treats the Earth as a sphere with a radius of 6372797.560856 m and has no places beyond ±85.05° (Web Mercator).
@@ -13,6 +14,7 @@ treats the Earth as a sphere with a radius of 6372797.560856 m and has no places
 https://redis.io/docs/latest/develop/data-types/geospatial/
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from math import asin, cos, inf, nan, pi, sin, sqrt
 from typing import NamedTuple
@@ -32,7 +34,6 @@ _METRES_PER_DEGREE = EARTH_RADIUS_M * _RADIANS
 _MARGIN = 1 + 1e-9  # larger than any rounding error
 _MASK64 = 2**64 - 1
 _EVEN = 0x5555555555555555
-_ODD = 0xAAAAAAAAAAAAAAAA
 _ALPHABET = b"0123456789bcdefghjkmnpqrstuvwxyz"
 
 
@@ -71,8 +72,6 @@ class Shape:
     def distance_m(self, lon: float, lat: float) -> float | None:
         """Return the distance of a place from the center in meters; None if it lies outside the area."""
         if not self.is_box:
-            if abs(self.lat - lat) * _METRES_PER_DEGREE > self.radius * self.to_metres * _MARGIN:
-                return None  # the difference in latitude alone is too large: no sines needed for most of a cell
             metres = distance(self.lon, self.lat, lon, lat)
             # "not greater" and "less or equal" differ for NaN, which a huge area may produce
             return None if metres > self.radius * self.to_metres else metres
@@ -198,22 +197,43 @@ def _bounding_box(shape: Shape) -> Area:
     return Area(shape.lon - lon_span, shape.lon + lon_span, shape.lat - lat_span, shape.lat + lat_span)
 
 
-def _moved(cell: Cell, east: int, north: int) -> Cell:
-    """Return the neighbor of a cell; at the edge of the world it wraps around."""
-    bits, step = cell
-    high = _ODD >> (64 - step * 2)
-    low = _EVEN >> (64 - step * 2)
-    x, y = bits & _ODD, bits & _EVEN
-    # All bits of the other axis set let a carry propagate; all of them clear, minus one, let a borrow propagate.
-    if east > 0:
-        x = x + low + 1 & high
-    elif east < 0:
-        x = (x | low) - (low + 1) & high
-    if north > 0:
-        y = y + high + 1 & low
-    elif north < 0:
-        y = (y | high) - (high + 1) & low
-    return Cell(x | y, step)
+class _Grid:
+    """The cells of one level as a grid: columns from west to east, rows from south to north, around a place."""
+
+    __slots__ = ("column", "row", "size", "step")
+
+    def __init__(self, lon: float, lat: float, step: int) -> None:
+        self.step = step
+        self.size = size = 1 << step
+        self.column = int((lon - LON_MIN) / (LON_MAX - LON_MIN) * size)
+        self.row = int((lat - LAT_MIN) / (LAT_MAX - LAT_MIN) * size)
+
+    def west(self, column: int) -> float:
+        """Return the longitude of the western edge of a column."""
+        return LON_MIN + (column / self.size) * (LON_MAX - LON_MIN)
+
+    def south(self, row: int) -> float:
+        """Return the latitude of the southern edge of a row."""
+        return LAT_MIN + (row / self.size) * (LAT_MAX - LAT_MIN)
+
+    def beside(self, east: int, north: int) -> tuple[int, int]:
+        """Return column and row of a neighbor of the center; at the edge of the world they wrap around."""
+        last = self.size - 1
+        return self.column + east & last if east else self.column, self.row + north & last if north else self.row
+
+    def reaches(self, box: Area) -> bool:
+        """Return whether the neighbors in the four directions extend to the edges of a box."""
+        east, north = self.beside(1, 1)
+        west, south = self.beside(-1, -1)
+        return (
+            self.south(north + 1) >= box.lat_max
+            and self.south(south) <= box.lat_min
+            and self.west(east + 1) >= box.lon_max
+            and self.west(west) <= box.lon_min
+        )
+
+
+_NEIGHBORS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))  # in Redis's order
 
 
 def cells(shape: Shape) -> list[Cell]:
@@ -225,40 +245,71 @@ def cells(shape: Shape) -> list[Cell]:
         else shape.radius
     )
     step = _level_for(radius * shape.to_metres, shape.lat)
-    centre = encode(shape.lon, shape.lat, step)
-    if step > 1 and (
-        outline(_moved(centre, 0, 1)).lat_max < box.lat_max
-        or outline(_moved(centre, 0, -1)).lat_min > box.lat_min
-        or outline(_moved(centre, 1, 0)).lon_max < box.lon_max
-        or outline(_moved(centre, -1, 0)).lon_min > box.lon_min
-    ):
+    grid = _Grid(shape.lon, shape.lat, step)
+    if step > 1 and not grid.reaches(box):
         # The center is so close to an edge of its cell that the neighbors do not cover the area.
         step -= 1
-        centre = encode(shape.lon, shape.lat, step)
-    area = outline(centre)
-    north = south = east = west = True
+        grid = _Grid(shape.lon, shape.lat, step)
+    most_north = most_east = 1
+    least_north = least_east = -1
     if step >= 2:
-        south = not area.lat_min < box.lat_min
-        north = not area.lat_max > box.lat_max
-        west = not area.lon_min < box.lon_min
-        east = not area.lon_max > box.lon_max
-    around = [
-        (centre, True),
-        (_moved(centre, 0, 1), north),
-        (_moved(centre, 0, -1), south),
-        (_moved(centre, 1, 0), east),
-        (_moved(centre, -1, 0), west),
-        (_moved(centre, 1, 1), north and east),
-        (_moved(centre, -1, 1), north and west),
-        (_moved(centre, 1, -1), south and east),
-        (_moved(centre, -1, -1), south and west),
-    ]
+        # Where the area ends within the cell in the center, the neighbors beyond that edge are not needed.
+        least_north = 0 if grid.south(grid.row) < box.lat_min else -1
+        most_north = 0 if grid.south(grid.row + 1) > box.lat_max else 1
+        least_east = 0 if grid.west(grid.column) < box.lon_min else -1
+        most_east = 0 if grid.west(grid.column + 1) > box.lon_max else 1
     found: list[Cell] = []
-    last = 0
-    for i, (cell, useful) in enumerate(around):
-        # In a huge area several neighbors may be the same cell. As in Redis, a neighbor is skipped only if it equals
-        # the last one added, and the center cell does not count as added.
-        if useful and not (last and cell == around[last][0]):
-            found.append(cell)
-            last = i
+    last: tuple[int, int] | None = None
+    for east, north in _NEIGHBORS:
+        if least_east <= east <= most_east and least_north <= north <= most_north:
+            place = grid.beside(east, north)
+            # In a huge area several neighbors may be the same cell. As in Redis, a neighbor is skipped only if it
+            # equals the last one added, and the center cell does not count as added.
+            if place != last:
+                found.append(Cell(_spread(place[1]) | _spread(place[0]) << 1, step))
+                if east or north:
+                    last = place
+    return found
+
+
+class _Reach:
+    """How far from the center a place of the area can be: outside these bounds it needs no distance."""
+
+    __slots__ = ("east", "north", "south", "west")
+
+    def __init__(self, shape: Shape) -> None:
+        radius = (shape.height / 2 if shape.is_box else shape.radius) * shape.to_metres
+        width = (shape.width / 2 if shape.is_box else shape.radius) * shape.to_metres
+        span = radius * _MARGIN / _METRES_PER_DEGREE
+        self.south, self.north = shape.lat - span, shape.lat + span
+        self.west, self.east = -inf, inf
+        # Haversine: cos(lat1) * cos(lat2) * sin(longitudes / 2)² is at most sin(distance / 2)².
+        narrowest = max(abs(self.south), abs(self.north))
+        if narrowest < 90 and width < MERCATOR_MAX_M / 4:
+            slimmest = cos(narrowest * _RADIANS)
+            share = sin(width / 2 / EARTH_RADIUS_M) / slimmest * _MARGIN
+            if share < 1:
+                span = 2 * asin(share) / _RADIANS * _MARGIN
+                if shape.lon - span > LON_MIN and shape.lon + span < LON_MAX:
+                    self.west, self.east = shape.lon - span, shape.lon + span
+
+
+# A place that a search found: distance from the center in meters, member, score, longitude, latitude.
+Found = tuple[float, bytes, float, float, float]
+
+
+def within(shape: Shape, pairs: Iterable[tuple[float, bytes]], limit: int = 0) -> list[Found]:
+    """Return which of these scores and members are in an area, in the same order; at most `limit` (0: all)."""
+    reach = _Reach(shape)
+    west, east, south, north = reach.west, reach.east, reach.south, reach.north
+    found: list[Found] = []
+    for score, member in pairs:
+        lon, lat = decode(score)
+        if lat < south or lat > north or lon < west or lon > east:
+            continue
+        metres = shape.distance_m(lon, lat)
+        if metres is not None:
+            found.append((metres, member, score, lon, lat))
+            if len(found) == limit:
+                break
     return found

@@ -118,6 +118,12 @@ def add(hll: bytearray, elements: Iterable[bytes], sparse_max_bytes: int) -> int
 
     Raises CorruptedHllError; elements added before the damage was found stay.
     """
+    if hll[4] == DENSE:
+        changes = 0
+        for element in elements:
+            index, count = place(element)
+            changes += _dense_set(hll, index, count)
+        return changes
     return _raise(hll, list(map(place, elements)), sparse_max_bytes)
 
 

@@ -210,6 +210,11 @@ class ZSetValue(Indexed):
             stop = len(ordered) if high == inf else ordered.bisect_left((nextafter(high, inf),))
         return start, max(start, stop)
 
+    def scored(self, low: float, high: float) -> Iterable[tuple[float, bytes]]:
+        """Return (score, member) of the scores from `low` (inclusive) to `high` (exclusive), in order."""
+        pairs: Iterable[tuple[float, bytes]] = self.ordered.irange((low,), (high,), (True, False))
+        return pairs
+
     def lex_range(self, bounds: LexRange) -> tuple[int, int]:
         """Return the ranks (start, exclusive stop) of the members within bounds.
 

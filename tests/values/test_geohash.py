@@ -59,6 +59,24 @@ def test_no_place_within_the_area_is_outside_the_cells(lon, lat, width, height, 
             assert any(low <= score < high for low, high in ranges)
 
 
+@given(
+    longitudes,
+    latitudes,
+    st.floats(0, 20_000_000),
+    st.floats(0, 20_000_000),
+    st.booleans(),
+    st.lists(st.tuples(longitudes, latitudes) | st.tuples(st.floats(-20, 20), st.floats(-20, 20)), max_size=40),
+)
+def test_places_that_are_skipped_unmeasured_are_outside_the_area(lon, lat, width, height, is_box, moves):
+    shape = geohash.Shape()
+    shape.lon, shape.lat = lon, lat
+    shape.is_box, shape.radius, shape.width, shape.height = is_box, width, width, height
+    places = [(max(-180, min(180, lon + dx)), max(-85, min(85, lat + dy))) for dx, dy in moves]
+    pairs = [(float(geohash.encode(*place).bits), b"%d" % i) for i, place in enumerate(places)]
+    measured = [(shape.distance_m(*geohash.decode(score)), member) for score, member in pairs]
+    assert [row[:2] for row in geohash.within(shape, pairs)] == [row for row in measured if row[0] is not None]
+
+
 @given(st.floats(min_value=0), longitudes, latitudes)
 def test_absurd_areas_do_no_harm(radius, lon, lat):
     shape = geohash.Shape()
