@@ -55,8 +55,36 @@ class AddClusterApplication(NamedTuple):
     period_us: int
 
 
+class AddProgram(NamedTuple):
+    """Add a client program to the network, which begins to act (see `engine.simulation.programs`).
+
+    It finds its server as an application does. `key` is the writer that a reader reads, a queue, or a lock; the times
+    in ms and `fenced` are those of a locker.
+    """
+
+    name: str
+    kind: str
+    sentinels: tuple[str, ...]
+    master: str
+    address: str
+    period_us: int
+    key: str
+    ttl_ms: int = 3000
+    work_ms: int = 1000
+    fenced: bool = True
+
+
+class Remove(NamedTuple):
+    """Take a machine or a client program off the network: it has no power, and nobody finds it any more."""
+
+    host: str
+
+
 class Start(NamedTuple):
-    """Start the server of a host with the data on its disk; switches the machine on first if it has no power."""
+    """Start the server of a host with the data on its disk; switches the machine on first if it has no power.
+
+    Client programs can be started, crashed, paused and continued as well.
+    """
 
     host: str
 
@@ -278,6 +306,8 @@ Action = (
     | AddSentinel
     | AddApplication
     | AddClusterApplication
+    | AddProgram
+    | Remove
     | Start
     | Crash
     | Terminate
@@ -315,6 +345,8 @@ ACTIONS: dict[str, type] = {
         AddSentinel,
         AddApplication,
         AddClusterApplication,
+        AddProgram,
+        Remove,
         Start,
         Crash,
         Terminate,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from engine.protocol.errors import ReplyError
 from engine.protocol.replies import ReplyReader
 from engine.protocol.resp import ProtocolError, encode_command
-from engine.simulation.network import RUNNING, DialingMachine, SimulatedConnection
+from engine.simulation.network import SimulatedConnection
+from engine.simulation.program import ClientProgram
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
@@ -25,7 +26,7 @@ TIMEOUT_US = 1_000_000  # for a connection and for a reply
 IDLE, ASKING, CHECKING, WRITING = "waits to try again", "asks", "checks the role of", "writes"
 
 
-class Application(DialingMachine):
+class Application(ClientProgram):
     """An application and its one connection."""
 
     def __init__(
@@ -38,16 +39,10 @@ class Application(DialingMachine):
         address: str,
         period_us: int,
     ) -> None:
-        self.world = world
-        self.name = name
-        self.ip = ip
+        super().__init__(world, name, ip, period_us)
         self.sentinels = sentinels  # their addresses; none: `address` is fixed
         self.master = master
         self.address = address  # where it writes, or last wrote
-        self.period_us = period_us
-        self.powered = True
-        self.state = RUNNING
-        self.awaits: list[tuple[Any, ...]] = []
         self.does = IDLE
         self.connection = 0
         self.target = ""  # the address that it is connected to
@@ -59,6 +54,7 @@ class Application(DialingMachine):
         self.next_sentinel = 0
         self.written = 0  # the last number that it tried to write
         self.acknowledged: list[int] = []
+        self.acknowledged_us = 0  # when the last one was
         self.failed = 0  # attempts to write that failed, or for which there was no master
         self.error = ""  # the last
 
@@ -88,7 +84,12 @@ class Application(DialingMachine):
             self.failed += bool(self.error)
             self._find()
         elif self.does == WRITING and not self.waits:
-            self._write()
+            self.act()
+
+    def forget(self) -> None:
+        """The process is gone."""
+        self._hang_up()
+        self.does = IDLE
 
     def _find(self) -> None:
         if self.sentinels:
@@ -105,15 +106,22 @@ class Application(DialingMachine):
         self.reader = ReplyReader()
         self.connection = self.world.network.connect(self.name, 1, ip, int(port)).number
 
-    def _ask(self, *argv: bytes) -> None:
+    def ask(self, *argv: bytes) -> None:
+        """Send a command; `took` gets its reply."""
         self.waits, self.since_us = True, self.world.now_us
         self.world.network.send(
             self.world.network.connections[self.connection], self.name, encode_command(list(argv))
         )
 
-    def _write(self) -> None:
+    def act(self) -> None:
+        """Write the next number; other programs do something else."""
         self.written += 1
-        self._ask(b"RPUSH", self.key, b"%d" % self.written)
+        self.ask(b"RPUSH", self.key, b"%d" % self.written)
+
+    def took(self, reply: Any) -> None:
+        """What it asked for in `act` was answered without an error."""
+        self.acknowledged.append(self.written)
+        self.acknowledged_us = self.world.now_us
 
     def _answered(self, reply: Any) -> None:
         self.waits = False
@@ -130,7 +138,7 @@ class Application(DialingMachine):
                 self._fail(_text(reply) if isinstance(reply, ReplyError) else "it is not a master")
                 return
             self.does = WRITING
-            self._write()
+            self.act()
         elif isinstance(reply, ReplyError):
             self.error = _text(reply)
             self.failed += 1
@@ -139,7 +147,7 @@ class Application(DialingMachine):
                 self.does = IDLE
         else:
             self.error = ""
-            self.acknowledged.append(self.written)
+            self.took(reply)
 
     def _fail(self, error: str) -> None:
         """Give up what is being done; the next attempt follows."""
@@ -164,9 +172,9 @@ class Application(DialingMachine):
             return
         self.is_open = True
         if self.does == ASKING:
-            self._ask(b"SENTINEL", b"get-master-addr-by-name", self.master.encode())
+            self.ask(b"SENTINEL", b"get-master-addr-by-name", self.master.encode())
         else:
-            self._ask(b"ROLE")
+            self.ask(b"ROLE")
 
     def refused(self, link: int, reason: str) -> None:
         """The connection failed."""
@@ -191,12 +199,6 @@ class Application(DialingMachine):
         if connection.number == self.connection:
             self.connection = 0
             self._fail("connection lost")
-
-    def sent(self, connection: SimulatedConnection) -> None:
-        """Ignored, like `unsent`."""
-
-    def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
-        """Ignored: it waits for a reply before it sends more."""
 
 
 def _text(error: ReplyError) -> str:

@@ -18,7 +18,8 @@ from engine.keyspace.slots import key_slot
 from engine.protocol.errors import ReplyError
 from engine.protocol.replies import ReplyReader
 from engine.protocol.resp import ProtocolError, encode_command
-from engine.simulation.network import RUNNING, DialingMachine, SimulatedConnection
+from engine.simulation.network import SimulatedConnection
+from engine.simulation.program import ClientProgram
 
 TIMEOUT_US = 1_000_000  # for a connection and for a reply
 REDIRECTIONS_MAX = 5  # for one write
@@ -39,23 +40,17 @@ class _Link:
         self.reader = ReplyReader()
 
 
-class ClusterApplication(DialingMachine):
+class ClusterApplication(ClientProgram):
     """An application, its slot map and its connections."""
 
     def __init__(
         self, world: Any, name: str, ip: str, nodes: tuple[str, ...], keys: tuple[str, ...], follows: str,
         period_us: int,
     ) -> None:  # fmt: skip
-        self.world = world  # `engine.simulation.world.World`
-        self.name = name
-        self.ip = ip
+        super().__init__(world, name, ip, period_us)
         self.nodes = nodes  # the addresses that it is given
         self.keys = tuple(key.encode() for key in keys)
         self.follows = follows
-        self.period_us = period_us
-        self.powered = True
-        self.state = RUNNING
-        self.awaits: list[tuple[Any, ...]] = []
         self.does = WAITING
         self.links: dict[int, _Link] = {}
         self.by_address: dict[str, int] = {}
@@ -102,6 +97,14 @@ class ClusterApplication(DialingMachine):
             self._ask_for_map()
         else:
             self._write_next()
+
+    def forget(self) -> None:
+        """The process is gone: it forgets the map, too."""
+        self.awaited = []
+        for number in list(self.links):
+            self._lost(number, "")
+        self.map, self.does = [], WAITING
+        self.moved_slots.clear()
 
     def _ask_for_map(self) -> None:
         known = list(dict.fromkeys([*(address for _, _, address in self.map), *self.nodes]))
@@ -257,9 +260,3 @@ class ClusterApplication(DialingMachine):
         found = self._link(connection)
         if found is not None:
             self._lost(found[0], "connection lost")
-
-    def sent(self, connection: SimulatedConnection) -> None:
-        """Ignored, like `unsent`."""
-
-    def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
-        """Ignored: it waits for a reply before it sends more."""

@@ -215,8 +215,8 @@ class Network:
         world = self.world
         if connection.forward.path.state != UP:
             return  # retried when the link heals
-        host = world.machines[connection.target]
-        if not host.powered:
+        host = world.machines.get(connection.target)
+        if host is None or not host.powered:
             return
         world.cause = connection.asked
         if not host.accepts(connection.port, world.machines[connection.source].ip):
@@ -240,9 +240,9 @@ class Network:
         world = self.world
         if connection.backward.path.state != UP:
             return
-        host = world.machines[connection.source]
         if not connection.source_link:
             return
+        host = world.machines[connection.source]
         if host.state == PAUSED:
             host.awaits.append(("answer", number))
             return
@@ -257,13 +257,13 @@ class Network:
             return
         world = self.world
         link = connection.source_link
-        host = world.machines[connection.source]
-        if link and host.state == PAUSED:
+        host = world.machines.get(connection.source)
+        if host is not None and link and host.state == PAUSED:
             host.awaits.append(("refuse", number, reason))
             return
         connection.source_link = 0
         self._forget(connection)
-        if link:
+        if host is not None and link:
             world.cause = world.note(
                 Refused, number, connection.source, connection.target, reason, cause=connection.asked
             )
@@ -507,9 +507,9 @@ class Network:
 
     def reset(self, connection: SimulatedConnection, host: str) -> None:
         """Notify an end that its connection was reset, immediately or when its process runs again."""
-        machine = self.world.machines[host]
         if not connection.link_of(host):
             return
+        machine = self.world.machines[host]
         if machine.state == PAUSED:
             machine.awaits.append(("reset", connection.number, host))
             return

@@ -235,7 +235,7 @@ def application_views(world: World) -> list[ApplicationView]:
     """Return every application."""
     views: list[ApplicationView] = []
     for name, app in world.applications.items():
-        if not isinstance(app, Application):
+        if type(app) is not Application:
             continue
         missing: dict[str, int] = {}
         for host, machine in world.hosts.items():

@@ -158,6 +158,20 @@ class ProgramRun(NamedTuple):
     argv: tuple[str, ...]
 
 
+class Noticed(NamedTuple):
+    """Something was noticed about a client program: a stale read, a job that is done twice, a lock with two owners.
+
+    `kind` is one of `engine.simulation.programs.NOTICES`.
+    """
+
+    number: int
+    at_us: int
+    cause: int
+    host: str
+    kind: str
+    text: str
+
+
 class Exited(NamedTuple):
     """A process ended with a status, or was killed."""
 
@@ -183,5 +197,6 @@ TraceEvent = (
     | DiskUsed
     | Started
     | Exited
+    | Noticed
     | ProgramRun
 )

@@ -28,6 +28,7 @@ from engine.simulation.cluster_application import ClusterApplication
 from engine.simulation.gateway import Gateway
 from engine.simulation.host import BASE_DIRECTIVES, NOTICEABLE_US, SENTINEL_CONFIG_PATH, Host
 from engine.simulation.network import DOWN, PAUSED, RUNNING, Network, SimulatedConnection
+from engine.simulation.programs import KINDS, LOCKER, READER, Locker
 from engine.simulation.trace import Acted, Delivered, Dropped, Exited, Logged, NodeEvent, Sent, TraceEvent
 from engine.timers import NEVER_US
 from engine.values.rng import Rng
@@ -59,7 +60,8 @@ class World:
         self.steps = 0
         self.hosts: dict[str, Host] = {}
         self.clients: dict[str, ClientHost] = {}
-        self.applications: dict[str, Application | ClusterApplication] = {}
+        self.applications: dict[str, Application | ClusterApplication] = {}  # client programs
+        self.removed: dict[str, int] = {}  # machines that were taken off the network; the last incarnation of each
         self.machines: dict[str, Machine] = {}
         self.gateway: Gateway | None = None  # the access to real connections, if there is one
         self.network = Network(self)
@@ -165,6 +167,8 @@ class World:
         if due > self.now_us:
             self.now_us = due
         self.cause = -1
+        if self.removed and args and args[0] in self.removed:
+            return  # its machine is gone
         if method == "arrive":
             self.network.arrive(due, *args)  # most are
         else:
@@ -173,6 +177,8 @@ class World:
     def perform(self, entry: tuple[int, int, str, tuple[Any, ...]]) -> None:
         """Perform what was taken out of the queue."""
         _, _, method, args = entry
+        if self.removed and args and args[0] in self.removed:
+            return
         if method == "arrive":
             self.network.arrive(-1, *args)
         else:
@@ -275,9 +281,12 @@ class World:
         check, act = getattr(self, f"_check_{verb}", None), getattr(self, f"_do_{verb}", None)
         if act is None:
             raise ActionError(f"{verb} is no action")
+        if isinstance(action, _OF_PROGRAMS) and action.host in self.applications:
+            act = self._do_program
+            check = self._check_program
         for field in ("host", "a", "b"):
             name = getattr(action, field, None)
-            known = self.hosts if field == "host" else self.machines
+            known = self.hosts if field == "host" and act != self._do_program else self.machines
             if name is not None and name not in known:
                 raise ActionError(f"there is no host {name}")
         if check is not None:
@@ -299,6 +308,7 @@ class World:
     def _do_add_host(self, action: actions.AddHost) -> None:
         ip, _, port = action.address.rpartition(":")
         host = self.hosts[action.name] = self.machines[action.name] = Host(self, action.name, ip, int(port))
+        host.incarnation = self.removed.pop(action.name, 0)
         if action.directory:
             host.cwd = host.data_dir = action.directory
             host.config_path = f"{action.directory}/redis.conf"
@@ -309,6 +319,7 @@ class World:
     def _do_add_sentinel(self, action: actions.AddSentinel) -> None:
         ip, _, port = action.address.rpartition(":")
         host = self.hosts[action.name] = self.machines[action.name] = Host(self, action.name, ip, int(port))
+        host.incarnation = self.removed.pop(action.name, 0)
         host.role, host.config_path = SentinelRole, SENTINEL_CONFIG_PATH
         if action.directory:
             host.cwd = host.data_dir = action.directory
@@ -325,19 +336,89 @@ class World:
 
     def _do_add_application(self, action: actions.AddApplication) -> None:
         name, sentinels, master, address, period_us = action
-        ip = f"172.16.9.{1 + len(self.applications)}"
-        made = Application(self, name, ip, sentinels, master, address, period_us)
-        self.applications[name] = self.machines[name] = made
-        self.later(period_us, "application", name)
+        self._add_program(Application(self, name, self._program_ip(), sentinels, master, address, period_us))
 
     def _check_add_cluster_application(self, action: actions.AddClusterApplication) -> None:
         self._check_add_application(actions.AddApplication(action.name, action.nodes, "", "", action.period_us))
 
     def _do_add_cluster_application(self, action: actions.AddClusterApplication) -> None:
-        ip = f"172.16.9.{1 + len(self.applications)}"
-        made = ClusterApplication(self, ip=ip, **action._asdict())
+        self._add_program(ClusterApplication(self, ip=self._program_ip(), **action._asdict()))
+
+    def _check_add_program(self, action: actions.AddProgram) -> None:
+        self._check_add_application(
+            actions.AddApplication(action.name, action.sentinels, action.master, action.address, action.period_us)
+        )
+        if action.kind not in KINDS:
+            raise ActionError(f"{action.kind} is not a kind of program: {', '.join(KINDS)}")
+        if action.kind == READER and not isinstance(self.applications.get(action.key), Application):
+            raise ActionError(f"there is no writer {action.key}")
+
+    def _do_add_program(self, action: actions.AddProgram) -> None:
+        name, ip, where = action.name, self._program_ip(), (action.sentinels, action.master, action.address)
+        if action.kind == LOCKER:
+            times = action.ttl_ms, action.work_ms, action.fenced
+            self._add_program(Locker(self, name, ip, where, action.period_us, action.key, *times))
+        else:
+            kind: Any = KINDS[action.kind]
+            self._add_program(kind(self, name, ip, where, action.period_us, action.key))
+
+    def _program_ip(self) -> str:
+        taken = {program.ip for program in self.applications.values()}
+        numbers = range(1, len(taken) + 2)
+        return next(ip for number in numbers if (ip := f"172.16.9.{number}") not in taken)
+
+    def _add_program(self, made: Application | ClusterApplication) -> None:
+        self.removed.pop(made.name, None)
         self.applications[made.name] = self.machines[made.name] = made
-        self.later(made.period_us, "application", made.name)
+        made.serial = self.queued
+        self.later(made.period_us, "application", made.name, made.serial)
+
+    def _check_program(self, action: Any) -> None:
+        state = self.applications[action.host].state
+        if isinstance(action, actions.Start) and state != DOWN:
+            raise ActionError(f"{action.host} runs already")
+        if isinstance(action, actions.Continue) and state != PAUSED:
+            raise ActionError(f"{action.host} is not stopped")
+        if isinstance(action, actions.Pause) and state != RUNNING:
+            raise ActionError(f"{action.host} does not run")
+        if isinstance(action, actions.Crash | actions.Terminate) and state == DOWN:
+            raise ActionError(f"{action.host} does not run")
+
+    def _do_program(self, action: Any) -> None:
+        program = self.applications[action.host]
+        match action:
+            case actions.Start():
+                program.start()
+            case actions.Continue():
+                program.go_on()
+            case actions.Pause():
+                program.pause()
+            case actions.Crash():
+                program.kill()
+            case actions.Terminate():
+                program.kill("terminated")
+            case _:
+                if program.state != DOWN:
+                    program.kill("removed")
+                del self.applications[program.name]
+                self._take_off(program.name, 0)
+
+    def _do_remove(self, action: actions.Remove) -> None:
+        host = self.hosts[action.host]
+        if host.powered:
+            host.lose_power(torn=False)
+        host.disk.wipe(keep=())
+        del self.hosts[host.name]
+        self.first_timer = None
+        self._take_off(host.name, host.incarnation + 1)
+
+    def _take_off(self, name: str, incarnation: int) -> None:
+        for connection in list(self.network.connections.values()):
+            if name in (connection.source, connection.target):
+                self.network.abandon(connection, name)
+        del self.machines[name]
+        self.network.paths = {ends: path for ends, path in self.network.paths.items() if name not in ends}
+        self.removed[name] = incarnation
 
     def _configure(self, host: Host, directives: tuple[str, ...], base: bool = True) -> None:
         lines = [f"port {host.port}", *BASE_DIRECTIVES, *directives] if base else directives
@@ -578,7 +659,7 @@ class World:
             self.hosts[name].emit(effect)
 
     def _inbox(self, name: str) -> None:
-        host = self.hosts[name]
+        host = self.machines[name]
         for connection in list(self.network.connections.values()):
             if name in (connection.source, connection.target):
                 incoming = connection.direction(connection.other(name))
@@ -600,10 +681,12 @@ class World:
         host = self.hosts[name]
         host.input("clock_set", host.clock_offset_us, self.now_us)
 
-    def _application(self, name: str) -> None:
-        application = self.applications[name]
-        application.tick()
-        self.later(application.period_us, "application", name)
+    def _application(self, name: str, serial: int) -> None:
+        application = self.applications.get(name)
+        if application is not None and application.serial == serial:
+            if application.state == RUNNING:
+                application.tick()
+            self.later(application.period_us, "application", name, serial)
 
     def _start(self, name: str) -> None:
         if self.hosts[name].state == DOWN and self.hosts[name].powered:
@@ -649,6 +732,15 @@ def _is_host(ip: str) -> bool:
     numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) <= 3]
     return len(parts) == len(numbers) == 4 and max(numbers) <= 255 and 0 < numbers[0] < 224
 
+
+_OF_PROGRAMS = (
+    actions.Start,
+    actions.Crash,
+    actions.Terminate,
+    actions.Pause,
+    actions.Continue,
+    actions.Remove,
+)
 
 _EVENTS: dict[str, Callable[..., None]] = {
     "ask": lambda world, number: world.network.asked(number),

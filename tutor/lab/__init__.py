@@ -29,6 +29,7 @@ recipe            the seed and the actions as text
 journal           a session on disk while it goes on, to be restored after a crash
 export            text, pictures, recordings, and pages that a browser replays
 diff              two branches side by side
+programs          client programs: writers, readers, queues, lockers
 building          a laboratory of one's own: so many nodes in a shape
 clusterfile       one from a YAML file
 deployment        one from what the servers of a real deployment say

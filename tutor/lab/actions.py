@@ -3,7 +3,10 @@
 start A · crash A (SIGKILL) · stop A (SIGTERM) · pause A · continue A · plug A (power cut) · wipe A
 cut A B [silent | reset | half-open] [both | a-b | b-a] · heal A B · slow A B MILLISECONDS [BYTES-PER-SECOND]
 add C 172.16.6.59:6379 ["directive value" …] · add-sentinel S4 172.16.6.104:26379 ["directive value" …]
-directives A ["directive value" …]
+remove A           a machine is taken off the network, or a program
+directives A ["directive value" …]    the next process of A has these lines in its redis.conf
+configure A DIRECTIVE VALUE    CONFIG SET and CONFIG REWRITE; in the file only, if A does not run
+run KIND NAME NODE [RATE] [KEY]    a client program: writer, reader, producer, consumer, locker (`tutor.lab.programs`)
 close-port A PORT · open-port A PORT    A's firewall rejects connections to a port
 form A B C D/A     a cluster: the slots are divided among A, B and C, and D becomes a replica of A
 clock A SECONDS    A's wall clock is so far ahead of the others from now on (or behind: -3600)
@@ -14,12 +17,17 @@ write NAME COUNT [BYTES]    so many SETs of values of that size
 close NAME · wait SECONDS
 """
 
+import re
 import shlex
 
+from engine.config.directives import Config
+from engine.config.reading import FatalConfigError
+from engine.config.reading import parse as parse_config
 from engine.simulation import actions
 from engine.simulation.actions import PROMPT, Action, ActionError
 from engine.simulation.history import History
-from tutor.lab import choosing
+from engine.simulation.host import BASE_DIRECTIVES
+from tutor.lab import choosing, programs
 from tutor.lab import clusters as cl
 from tutor.lab.naming import unknown
 from tutor.lab.work import Work, WorkProgress, WorkSlice, finish, run
@@ -35,6 +43,7 @@ VERBS: dict[str, type] = {
     "continue": actions.Continue,
     "plug": actions.PullPlug,
     "wipe": actions.Wipe,
+    "remove": actions.Remove,
 }
 USAGE = {
     **{verb: f"{verb} NODE" for verb in VERBS},
@@ -50,6 +59,8 @@ USAGE = {
     "add": "add NEW ADDRESS [DIRECTIVE …]",
     "add-sentinel": "add-sentinel NEW ADDRESS [DIRECTIVE …]",
     "directives": "directives NODE [DIRECTIVE …]",
+    "configure": "configure NODE DIRECTIVE VALUE",
+    "run": programs.USAGE,
     "write": "write NAME COUNT [BYTES]",
     "close": "close CLIENT",
     "wait": "wait SECONDS",
@@ -69,6 +80,8 @@ NAMES = (
     "add",
     "add-sentinel",
     "directives",
+    "configure",
+    "run",
     "write",
     "close",
     "wait",
@@ -123,6 +136,12 @@ def line_work(history: History, text: str, clients: dict[str, str]) -> Work[None
                 yield WorkProgress(number, count, " writes")
             speak(history, words[0], (b"SET", b"load:%d" % (number % 1000), b"x" * size), clients)
         return
+    if verb == "run":
+        history.do(programs.action_for(programs.parse(words), history.world))
+        return
+    if verb == "configure":
+        configure(history, words, clients)
+        return
     if verb in choosing.USAGE:
         for act in choosing.acts(history, verb, words):
             history.do(act)
@@ -146,7 +165,9 @@ def _check_names(action: Action, history: History) -> None:
             if name not in world.machines:
                 raise ActionError(unknown("node", name, [each for each in world.machines if each[0] != PROMPT]))
     elif (host := getattr(action, "host", None)) is not None and host not in world.hosts:
-        raise ActionError(unknown("node", host, world.hosts))
+        if host not in world.applications:
+            raise ActionError(unknown("node", host, [*world.hosts, *world.applications]))
+        raise ActionError(f"{host} is a program: pause, continue, crash, start and remove are for programs, too")
 
 
 def speak(history: History, name: str, argv: tuple[bytes, ...], clients: dict[str, str]) -> None:
@@ -161,6 +182,33 @@ def speak(history: History, name: str, argv: tuple[bytes, ...], clients: dict[st
     if known is None or not known.connection:
         history.do(actions.OpenClient(client, host))
     history.do(actions.SendCommand(client, argv))
+
+
+def configure(history: History, words: list[str], clients: dict[str, str]) -> None:
+    """Change a directive of a node: CONFIG SET and REWRITE, or its file if it does not run. Raises ActionError."""
+    if len(words) < 3:
+        raise ActionError(USAGE["configure"])
+    name, directive, value = words[0], words[1].lower(), " ".join(words[2:])
+    host = history.world.hosts.get(name)
+    if host is None:
+        raise ActionError(unknown("node", name, history.world.hosts))
+    if directive not in Config.DIRECTIVES:
+        near = nearest(directive, Config.DIRECTIVES)
+        raise ActionError(f"there is no directive {shorten(directive)}" + (f": did you mean {near}?" if near else ""))
+    if host.node is not None:
+        speak(history, name, (b"CONFIG", b"SET", directive.encode(), value.encode()), clients)
+        speak(history, name, (b"CONFIG", b"REWRITE"), clients)
+        return
+    file = host.disk.names[host.config_path]
+    lines = [line.strip() for line in bytes(file.data).decode("utf-8", "replace").splitlines()]
+    kept = [line for line in lines if line and line[0] != "#" and line.split()[0].lower() not in (directive, "port")]
+    quoted = value if re.fullmatch(r"[^\s\"']+", value) else f'"{value}"'
+    line = f"{directive} {quoted}"
+    try:
+        parse_config(line.encode())
+    except FatalConfigError as error:
+        raise ActionError(f"{line}: {error.text.decode('utf-8', 'replace').strip().splitlines()[-1]}") from None
+    history.do(actions.Directives(name, tuple(each for each in (*kept, line) if each not in BASE_DIRECTIVES)))
 
 
 def action_of(verb: str, words: list[str]) -> Action:
@@ -225,6 +273,8 @@ def describe(action: Action) -> str:
             return " ".join([f"add-sentinel {name} {address}", *(f'"{line}"' for line in directives)])
         case actions.AddApplication(name, sentinels, master, address, _):
             return f"{name} asks {' '.join(sentinels)} for {master}" if sentinels else f"{name} writes to {address}"
+        case actions.AddProgram():
+            return programs.described(action)
         case actions.AddClusterApplication(name, nodes, _, _, _):
             return f"{name} writes to the cluster of {' '.join(nodes)}"
         case actions.ClosePort(host, port):

@@ -11,6 +11,7 @@ from engine.simulation.state import data_of
 from engine.simulation.world import World
 from tutor.lab.actions import NAMES, USAGE
 from tutor.lab.controls import SCREEN_USAGE
+from tutor.lab.programs import ALL_KINDS
 from tutor.prompt import CommandDocs, CompletionContext, complete, inline_hint
 
 _CHOICES = re.compile(r"\[([^\]]+)\]|(\S+)")
@@ -70,5 +71,7 @@ def completions(text: str, talking: str, world: World, clients: dict[str, str]) 
         if "|" in place:
             choices = place.split(" | ")
         else:
-            choices = {"NODE": [*world.hosts]}.get(place, people if place in ("A", "B", "NAME", "CLIENT") else [])
+            choices = {"NODE": [*world.hosts, *world.applications], "KIND": [*ALL_KINDS]}.get(
+                place, people if place in ("A", "B", "NAME", "CLIENT") else []
+            )
     return [colon + " ".join([*done, each]) for each in choices if each.startswith(last)]

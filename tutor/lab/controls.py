@@ -1,8 +1,9 @@
 """What a learner can do to a cluster: one table, from which keys, footer, help and palette are made.
 
 Each control is a line as `tutor.lab.actions` reads it, with places for the chosen node and what goes with it:
-{a} the chosen node, {b} another one, {at} and {port} where that one listens, {client} a client, {new} and {free} a
-node that is not there yet and an address for it. The line is put into the prompt: the learner may change it first.
+{a} the chosen node, {b} another one, {at} and {port} where that one listens, {client} a client, {program} a new
+program, {new} and {free} a node that is not there yet and an address for it. The line is put into the prompt: the
+learner may change it first.
 """
 
 from typing import NamedTuple
@@ -37,6 +38,15 @@ CONTROLS = (
     Control("r", "{a}> REPLICAOF {at} {port}", "follow", "Make a node a replica of another one"),
     Control("", "{a}> CONFIG SET repl-backlog-size 16384", "small backlog", "Shrink the backlog of a node"),
     Control("a", "add {new} {free}", "add node", "Put another node on the network; then start it"),
+    Control("", "remove {a}", "remove node", "Take a node off the network; its disk is gone"),
+    Control("", "configure {a} maxmemory 100mb", "configure", "Change a directive of a node, also in its redis.conf"),
+    Control("", "run writer {program} {a} 5", "writer", "A program that writes, five times a second"),
+    Control("", "run reader {program} {b} 5", "reader", "A program that reads what a writer wrote, and checks it"),
+    Control("", "run producer {program} {a} 5 jobs", "producer", "A program that puts jobs into a queue"),
+    Control(
+        "", "run consumer {program} {a} 5 jobs", "consumer", "A program that takes jobs from a queue and does them"
+    ),
+    Control("", "run locker {program} {a} 2 lock", "locker", "A program that takes a lock, works, and releases it"),
     Control("w", "write {client} 100", "write", "Write load: so many SETs from a client"),
     Control("", "clock {a} 60", "set clock", "Set the wall clock of a machine ahead, in seconds, or behind (-60)"),
     Control("", "disk {a} full", "fill disk", "Let a disk take nothing more: writes to it fail"),
@@ -84,6 +94,7 @@ def fill(line: str, world: World, node: str, clients: dict[str, str]) -> str:
         "at": at,
         "port": port,
         "client": next(iter(clients), node),
+        "program": next(name for at in range(1, 100) if (name := f"P{at}") not in world.machines),
         "new": next(name for name in node_names(len(world.machines) + 1) if name not in world.machines),
         "free": next(ip for ip in (f"172.16.6.{number}" for number in range(57, 255)) if ip not in taken) + ":6379",
     }

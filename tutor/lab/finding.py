@@ -111,7 +111,7 @@ def tags(event: TraceEvent) -> str:
 def is_failure(event: TraceEvent) -> bool:
     """Tell whether something broke, or was found broken."""
     match event:
-        case trace.Refused() | trace.Dropped() | trace.Exited():
+        case trace.Refused() | trace.Dropped() | trace.Exited() | trace.Noticed():
             return True
         case trace.Hungup(reset=reset):
             return reset

@@ -75,6 +75,8 @@ class EventFormatter:
                 yield number, "*", host, "", "starts"
             case trace.Exited(host=host, reason=reason):
                 yield number, "*", host, "", f"ends: {reason}"
+            case trace.Noticed(host=host, text=text):
+                yield number, "*", host, "", text
             case trace.DiskUsed(host=host, operation="power cut", size_bytes=size):
                 yield number, "*", host, "", f"power cut: {size} B that were not fsynced are gone"
             case trace.Delivered(source=source):
@@ -146,6 +148,9 @@ class EventFormatter:
             case actions.AddClusterApplication(name=name, keys=keys):
                 self.routine.busy[name] = None
                 self.routine.keys.update(dict.fromkeys(keys))
+            case actions.AddProgram(name=name, key=key):
+                self.routine.busy[name] = None
+                self.routine.keys.update(dict.fromkeys((key, f"{key}:{name}", f"{key}:fence")))
             case actions.AddApplication(name=name):
                 self.routine.busy[name] = None
                 self.routine.keys[name] = None

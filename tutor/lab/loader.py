@@ -8,9 +8,11 @@ from typing import Any
 
 from engine.simulation.actions import ActionError
 from engine.simulation.cluster_application import FOLLOWS
-from tutor.lab.actions import NAMES, action_of
+from tutor.lab.actions import NAMES, USAGE, action_of
 from tutor.lab.clusters import ID, groups, wrong_expectation
 from tutor.lab.model import NOT_REAL, ScenarioSpec
+from tutor.lab.programs import SENTINELS
+from tutor.lab.programs import parse as parse_program
 from tutor.lesson.diagnosis.model import nearest
 from tutor.lesson.model import Problem
 from tutor.lesson.sources import Document, UnreadableSource, clean, read_text
@@ -173,6 +175,17 @@ def _wrong_words(line: str, known: dict[str, None], clients: dict[str, str], mac
             return str(error)
         missing = [name for name in (*masters, *(replica for replica, _ in replicas)) if name not in known]
         return f"there is no node {missing[0]}" if missing else ""
+    if words[0] == "configure":
+        return "" if len(words) > 3 and words[1] in known else f"{USAGE['configure']}: {words[1:2] or ['no node']}"
+    if words[0] == "run":
+        try:
+            program = parse_program(words[1:])
+        except ActionError as error:
+            return str(error)
+        if program.node not in (*known, SENTINELS):
+            return f"there is no node {program.node}"
+        known[program.name] = machines[program.name] = None
+        return ""
     if words[0] == "wait":
         return "" if len(words) == 2 and words[1].replace(".", "", 1).isdigit() else "wait SECONDS"
     try:

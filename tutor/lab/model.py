@@ -5,7 +5,7 @@ import msgspec
 Scalar = str | int
 
 # Actions that no real machine takes from a test: with its power, its page cache would have to go.
-NOT_REAL = ("plug",)
+NOT_REAL = ("plug", "remove", "run", "configure")
 
 
 class _ScenarioPart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

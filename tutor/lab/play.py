@@ -13,6 +13,7 @@ from typing import NamedTuple
 from engine.simulation.actions import ActionError
 from engine.simulation.cluster_state import cluster_views, writer_views
 from engine.simulation.history import History, HistoryError
+from engine.simulation.program_state import program_views
 from engine.simulation.state import application_views, belief_views, node_views
 from tutor.lab import keeping
 from tutor.lab.data import lines as written
@@ -22,6 +23,7 @@ from tutor.lab.ledger import Ledger
 from tutor.lab.loader import find, names, read_scenario
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.naming import unknown
+from tutor.lab.programs import line_of as program_line
 from tutor.lab.recipe import read_recipe
 from tutor.lab.runner import ScenarioRunner
 from tutor.lab.session import LabSession
@@ -135,6 +137,8 @@ def state(history: History, letters: Letters) -> Iterator[str]:
         yield "    " + belief_line(belief)
     for view in application_views(history.world):
         yield "    " + application_line(view)
+    for program in program_views(history.world):
+        yield "    " + program_line(program)
     for cluster in cluster_views(history.world).values():
         yield "    " + cluster_line(cluster)
     for writer in writer_views(history.world):

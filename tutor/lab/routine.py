@@ -16,6 +16,8 @@ _TOLD_BY_INFO = re.compile(rb"^(?:role|master_host|master_port|master_link_statu
 _PROGRESS = re.compile(rb"(?:offset|lag)=\d+")
 _ANSWER = re.compile(rb"\*3\r\n:([01])\r\n\$\d+\r\n([0-9a-f]{40}|\*)\r\n:(\d+)\r\n")
 HELLO_PARTS = 8
+WRITES = ("RPUSH", "LPUSH", "LREM", "SET", "INCR", "EVAL")  # of programs, with a new value every time
+TAKES = ("LINDEX", "LMOVE")  # whose replies are values
 _HELLO = b"__sentinel__:hello"
 
 
@@ -90,7 +92,7 @@ class Routine:
         if name in ("CLIENT", "AUTH", "MULTI", "EXEC", "CONFIG"):
             return False
         what = tuple(words[1:])
-        if name == "RPUSH":
+        if name in WRITES:
             what = ()
         return self._differs((sent.source, sent.target, name), what)
 
@@ -105,6 +107,8 @@ class Routine:
             what = _PROGRESS.sub(b"", b"\n".join(_TOLD_BY_INFO.findall(data)))
         elif data.startswith(b":"):
             what = b":"
+        elif name in TAKES:
+            what = data[:1] if data[:2] != b"$-" else data
         if name in ("CLIENT", "AUTH", "MULTI", "EXEC", "CONFIG") and not data.startswith(b"-"):
             return False
         if data == b"+QUEUED\r\n":

@@ -309,6 +309,9 @@ class LabSession:
             if (self.history.branch_name, self.history.place) != before:
                 self.worked = True
                 self._before.insert(count, before)
+        words = line.split()
+        if words[:1] == ["configure"] and self.world.hosts[words[1]].node is not None:
+            spoken = words[1]  # who answers
         if spoken:
             yield from run(self.history, self.world.now_us + SETTLE_US)
         return spoken

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from engine.simulation import trace
 from engine.simulation.network import LATENCY_US
+from engine.simulation.program_state import ProgramView
 from engine.simulation.state import ApplicationView, LinkView, NodeView
 from engine.simulation.trace import TraceEvent
 from tutor.lab.drawing import ChosenMessage, Text
@@ -359,7 +360,7 @@ class _Canvas:
 
 
 def programs_of(
-    applications: Sequence[ApplicationView], links: Sequence[LinkView], nodes: Collection[str]
+    applications: Sequence[ApplicationView | ProgramView], links: Sequence[LinkView], nodes: Collection[str]
 ) -> list[str]:
     """Return the clients and applications to be drawn: those that have, or had, a connection."""
     names = {view.name: None for view in applications}

@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from engine.simulation.actions import PROMPT
-from engine.simulation.state import application_views, link_views, node_views
+from engine.simulation.state import link_views, node_views
 from tutor.lab.actions import shown
 from tutor.lab.export.recorded import link_kind
 from tutor.lab.format import Row, clock
@@ -75,7 +75,7 @@ def _map(session: LabSession, names: list[str], width: int) -> list[str]:
         master = by_address.get(view.master, "")
         if master in places and name in places:
             parts.append(_line(*places[name], *places[master], "follows"))
-    clients = {view.name: "application" for view in application_views(session.world)}
+    clients = dict.fromkeys(session.world.applications, "application")
     for name, (x, y) in places.items():
         node = views.get(name)
         state = node.state if node is not None else "up"

@@ -6,11 +6,13 @@ The history goes through all of its places once, and stands where it stood after
 from typing import Any, NamedTuple
 
 from engine.simulation.actions import PROMPT
+from engine.simulation.program_state import program_views
 from engine.simulation.state import NodeView, application_views, belief_views, link_views, node_views
 from engine.simulation.world import BEGINNING_US
 from tutor.lab.actions import shown
 from tutor.lab.drawing import Text
 from tutor.lab.format import application_line, belief_line, node_line
+from tutor.lab.programs import line_of as program_line
 from tutor.lab.session import LabSession
 
 EVENTS_MAX = 2000
@@ -111,6 +113,8 @@ def _state(session: LabSession, number: int) -> RecordedState:
             nodes[client] = ("up", "client", "", client)
     for application in application_views(world):
         nodes[application.name] = ("up", "application", "", application_line(application))
+    for program in program_views(world):
+        nodes[program.name] = (program.state, "application", "", program_line(program))
     links = [
         (link.a, link.b, link_kind(link.states, link.latency_us, 1000, link.connected)) for link in link_views(world)
     ]

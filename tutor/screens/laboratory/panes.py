@@ -9,8 +9,9 @@ from textual.message import Message
 
 from engine.sentinel.role import SentinelRole
 from engine.simulation.cluster_state import cluster_views, writer_views
+from engine.simulation.program_state import program_views
 from engine.simulation.state import application_views, belief_views, link_views, node_views, resync_views
-from tutor.lab import data, drawing, slots
+from tutor.lab import data, drawing, programs, slots
 from tutor.lab.console import transcript
 from tutor.lab.drawing import Text
 from tutor.lab.format import clock
@@ -75,6 +76,7 @@ class ClusterPane(VerticalScroll, Pane, can_focus=False):
             more, owners = drawing.sentinels(nodes, belief_views(world), watching, view.node, chosen, width)
             rows, self.owners = [*rows, [("Sentinels", "strong")], *more], [*self.owners, view.node, *owners]
         running = drawing.applications(nodes, application_views(world))
+        running += programs.rows(nodes, program_views(world))
         if running := running + slots.writers(nodes, writer_views(world), views):
             rows = [*rows, [("Applications", "strong")], *running]
         if links := drawing.links(link_views(world), chosen, [*watching, *world.applications, *views]):

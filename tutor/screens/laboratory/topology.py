@@ -5,6 +5,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 
+from engine.simulation.program_state import program_views
 from engine.simulation.state import application_views, link_views, node_views
 from tutor.lab.topology import Topology, programs_of, under_way
 from tutor.screens.laboratory.pane import Pane
@@ -45,7 +46,7 @@ class TopologyPane(Vertical, Pane):
         nodes, links = node_views(world), link_views(world)
         rows = self.topology.draw(
             nodes,
-            programs_of(application_views(world), links, nodes),
+            programs_of([*application_views(world), *program_views(world)], links, nodes),
             links,
             under_way(history.trace, place, world.now_us, links, since),
             view.session.log.letters,
