@@ -10,16 +10,13 @@ are the writes that it believes in. How it finds the master is what differs:
 https://redis.io/docs/latest/develop/reference/sentinel-clients/
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.protocol.errors import ReplyError
 from engine.protocol.replies import ReplyReader
 from engine.protocol.resp import ProtocolError, encode_command
-from engine.simulation.network import SimulatedConnection
+from engine.simulation.connection import SimulatedConnection
 from engine.simulation.program import ClientProgram
-
-if TYPE_CHECKING:
-    from engine.simulation.world import World
 
 TIMEOUT_US = 1_000_000  # for a connection and for a reply
 
@@ -31,7 +28,7 @@ class Application(ClientProgram):
 
     def __init__(
         self,
-        world: "World",
+        world: Any,
         name: str,
         ip: str,
         sentinels: tuple[str, ...],

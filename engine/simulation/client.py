@@ -5,7 +5,7 @@ It sends the bytes that it is given and reads everything; `Delivered` events con
 
 from typing import TYPE_CHECKING, Any
 
-from engine.simulation.network import RUNNING, DialingMachine, SimulatedConnection
+from engine.simulation.connection import RUNNING, DialingMachine, SimulatedConnection
 
 if TYPE_CHECKING:
     from engine.simulation.world import World

@@ -18,7 +18,7 @@ from engine.keyspace.slots import key_slot
 from engine.protocol.errors import ReplyError
 from engine.protocol.replies import ReplyReader
 from engine.protocol.resp import ProtocolError, encode_command
-from engine.simulation.network import SimulatedConnection
+from engine.simulation.connection import SimulatedConnection
 from engine.simulation.program import ClientProgram
 
 TIMEOUT_US = 1_000_000  # for a connection and for a reply

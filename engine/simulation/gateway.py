@@ -11,7 +11,7 @@ A world with a gateway is not reproducible, because its input is unknown in adva
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.simulation.network import LOOPBACK_US, RUNNING, SimulatedConnection
+from engine.simulation.connection import LOOPBACK_US, RUNNING, SimulatedConnection
 
 if TYPE_CHECKING:
     from engine.simulation.world import World

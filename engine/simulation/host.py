@@ -22,8 +22,8 @@ from engine.core import ProcessFacts
 from engine.node import Node
 from engine.observe.events import Event
 from engine.simulation.certificates import LoadedTls, load, refusal
+from engine.simulation.connection import DOWN, PAUSED, RUNNING, SimulatedConnection
 from engine.simulation.disk import Disk
-from engine.simulation.network import DOWN, PAUSED, RUNNING, SimulatedConnection
 from engine.simulation.trace import DiskUsed, Exited, Logged, NodeEvent, ProgramRun, Started
 from engine.timers import NEVER_US
 

@@ -24,7 +24,7 @@ from engine.simulation.actions import ActionError
 from engine.timers import NEVER_US
 
 if TYPE_CHECKING:
-    from engine.simulation.network import Direction
+    from engine.simulation.connection import Direction
     from engine.simulation.world import World
 
 HELD_US = NEVER_US + 1  # when a message arrives that is held: nothing runs until then

@@ -4,20 +4,17 @@ A program acts once a period. Its process can be stopped (SIGSTOP), killed and s
 what it was doing, while what was counted about it stays.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from engine.simulation.network import DOWN, PAUSED, RUNNING, DialingMachine, SimulatedConnection
+from engine.simulation.connection import DOWN, PAUSED, RUNNING, DialingMachine, SimulatedConnection
 from engine.simulation.trace import Exited, Noticed, Started
-
-if TYPE_CHECKING:
-    from engine.simulation.world import World
 
 
 class ClientProgram(DialingMachine):
     """A program, and the machine on which it runs."""
 
-    def __init__(self, world: "World", name: str, ip: str, period_us: int) -> None:
-        self.world = world
+    def __init__(self, world: Any, name: str, ip: str, period_us: int) -> None:
+        self.world = world  # `engine.simulation.world.World`
         self.name = name
         self.ip = ip
         self.period_us = period_us

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from engine.sentinel.process import SentinelNode
 from engine.simulation.application import Application
-from engine.simulation.network import RUNNING
-from engine.simulation.programs import Consumer, Locker, Producer, Reader
+from engine.simulation.connection import RUNNING
+from engine.simulation.programs import JobConsumer, JobProducer, Locker, Reader
 from engine.simulation.world import World
 from engine.values.list import ListValue
 
@@ -37,7 +37,7 @@ def program_views(world: World) -> list[ProgramView]:
     """Return every program but those that only write (`state.application_views`)."""
     views: list[ProgramView] = []
     for app in world.applications.values():
-        if isinstance(app, Reader | Producer | Consumer | Locker):
+        if isinstance(app, Reader | JobProducer | JobConsumer | Locker):
             key, now, counts = _told(world, app)
             views.append(ProgramView(
                 app.name, app.kind, app.state, key, app.does, app.target, bool(app.sentinels), now,
@@ -46,7 +46,9 @@ def program_views(world: World) -> list[ProgramView]:
     return views
 
 
-def _told(world: World, app: Reader | Producer | Consumer | Locker) -> tuple[str, str, tuple[ProgramCount, ...]]:
+def _told(
+    world: World, app: Reader | JobProducer | JobConsumer | Locker
+) -> tuple[str, str, tuple[ProgramCount, ...]]:
     counts: tuple[ProgramCount, ...]
     if isinstance(app, Reader):
         counts = (
@@ -55,12 +57,12 @@ def _told(world: World, app: Reader | Producer | Consumer | Locker) -> tuple[str
             ProgramCount("back in time", app.back, True),
         )
         return app.of, f"last read {app.last}", counts
-    if isinstance(app, Producer):
+    if isinstance(app, JobProducer):
         done, waiting = _fate(world, app.queue)
         mine = [app.job(number) for number in app.acknowledged]
         lost = sum(job not in done and job not in waiting for job in mine)
         return app.queue, "", (ProgramCount("jobs queued", len(mine)), ProgramCount("lost", lost, True))
-    if isinstance(app, Consumer):
+    if isinstance(app, JobConsumer):
         now = f"does {app.job.decode('utf-8', 'replace')}" if app.job and app.state == RUNNING else ""
         return app.queue, now, (ProgramCount("jobs done", len(app.jobs)), ProgramCount("again", app.twice, True))
     counts = (
@@ -80,7 +82,7 @@ def _fate(world: World, queue: str) -> tuple[set[bytes], set[bytes]]:
     done: set[bytes] = set()
     waiting: set[bytes] = set()
     for each in world.applications.values():
-        if isinstance(each, Consumer) and each.queue == queue:
+        if isinstance(each, JobConsumer) and each.queue == queue:
             done.update(each.jobs)
             waiting.add(each.job)
     name = queue.encode()

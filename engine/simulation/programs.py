@@ -16,12 +16,9 @@ https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.simulation.application import Application
-
-if TYPE_CHECKING:
-    from engine.simulation.world import World
 
 READER, PRODUCER, CONSUMER, LOCKER = "reader", "producer", "consumer", "locker"
 NOTICES = {
@@ -42,7 +39,7 @@ class Reader(Application):
 
     kind = READER
 
-    def __init__(self, world: "World", name: str, ip: str, where: tuple[tuple[str, ...], str, str], period_us: int,
+    def __init__(self, world: Any, name: str, ip: str, where: tuple[tuple[str, ...], str, str], period_us: int,
                  key: str) -> None:  # fmt: skip
         super().__init__(world, name, ip, *where, period_us)
         self.of = key
@@ -75,12 +72,12 @@ class Reader(Application):
             self.notice("back", f"{what} after {before}: time goes back for it")
 
 
-class Producer(Application):
+class JobProducer(Application):
     """A program that puts jobs into a queue."""
 
     kind = PRODUCER
 
-    def __init__(self, world: "World", name: str, ip: str, where: tuple[tuple[str, ...], str, str], period_us: int,
+    def __init__(self, world: Any, name: str, ip: str, where: tuple[tuple[str, ...], str, str], period_us: int,
                  key: str) -> None:  # fmt: skip
         super().__init__(world, name, ip, *where, period_us)
         self.queue = key
@@ -95,12 +92,12 @@ class Producer(Application):
         self.ask(b"LPUSH", self.queue.encode(), self.job(self.written))
 
 
-class Consumer(Application):
+class JobConsumer(Application):
     """A program that takes jobs from a queue and does them."""
 
     kind = CONSUMER
 
-    def __init__(self, world: "World", name: str, ip: str, where: tuple[tuple[str, ...], str, str], period_us: int,
+    def __init__(self, world: Any, name: str, ip: str, where: tuple[tuple[str, ...], str, str], period_us: int,
                  key: str) -> None:  # fmt: skip
         super().__init__(world, name, ip, *where, period_us)
         self.queue = key
@@ -126,7 +123,9 @@ class Consumer(Application):
 
     def _do(self) -> None:
         others = [
-            each for each in self.world.applications.values() if isinstance(each, Consumer) and self.job in each.jobs
+            each
+            for each in self.world.applications.values()
+            if isinstance(each, JobConsumer) and self.job in each.jobs
         ]
         name = self.job.decode("utf-8", "replace")
         if others:
@@ -153,7 +152,7 @@ class Locker(Application):
 
     kind = LOCKER
 
-    def __init__(self, world: "World", name: str, ip: str, where: tuple[tuple[str, ...], str, str], period_us: int,
+    def __init__(self, world: Any, name: str, ip: str, where: tuple[tuple[str, ...], str, str], period_us: int,
                  key: str, ttl_ms: int, work_ms: int, fenced: bool) -> None:  # fmt: skip
         super().__init__(world, name, ip, *where, period_us)
         self.lock = key
@@ -235,8 +234,19 @@ class Locker(Application):
         self.holds, self.token = False, 0
 
 
-KINDS: dict[str, type[Reader] | type[Producer] | type[Consumer] | type[Locker]] = {
-    READER: Reader, PRODUCER: Producer, CONSUMER: Consumer, LOCKER: Locker,
+KINDS: dict[str, type[Reader] | type[JobProducer] | type[JobConsumer] | type[Locker]] = {
+    READER: Reader, PRODUCER: JobProducer, CONSUMER: JobConsumer, LOCKER: Locker,
 }  # fmt: skip
 
-__all__ = ["CONSUMER", "KINDS", "LOCKER", "NOTICES", "PRODUCER", "READER", "Consumer", "Locker", "Producer", "Reader"]
+__all__ = [
+    "CONSUMER",
+    "KINDS",
+    "LOCKER",
+    "NOTICES",
+    "PRODUCER",
+    "READER",
+    "JobConsumer",
+    "JobProducer",
+    "Locker",
+    "Reader",
+]

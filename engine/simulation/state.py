@@ -21,7 +21,7 @@ from engine.sentinel.instances import MASTER_DOWN, S_DOWN, Master
 from engine.sentinel.process import SentinelNode
 from engine.simulation.actions import PROMPT
 from engine.simulation.application import Application
-from engine.simulation.network import SimulatedConnection
+from engine.simulation.connection import SimulatedConnection
 from engine.simulation.world import World
 from engine.values.list import ListValue
 

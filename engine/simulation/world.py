@@ -25,9 +25,10 @@ from engine.simulation.actions import Action, ActionError
 from engine.simulation.application import Application
 from engine.simulation.client import ClientHost
 from engine.simulation.cluster_application import ClusterApplication
+from engine.simulation.connection import DOWN, PAUSED, RUNNING, SimulatedConnection
 from engine.simulation.gateway import Gateway
 from engine.simulation.host import BASE_DIRECTIVES, NOTICEABLE_US, SENTINEL_CONFIG_PATH, Host
-from engine.simulation.network import DOWN, PAUSED, RUNNING, Network, SimulatedConnection
+from engine.simulation.network import Network
 from engine.simulation.programs import KINDS, LOCKER, READER, Locker
 from engine.simulation.trace import Acted, Delivered, Dropped, Exited, Logged, NodeEvent, Sent, TraceEvent
 from engine.timers import NEVER_US

@@ -13,8 +13,8 @@ import pytest
 
 from engine.protocol.errors import ReplyError
 from engine.simulation.actions import Crash, PullPlug, Start
+from engine.simulation.connection import DOWN
 from engine.simulation.history import History
-from engine.simulation.network import DOWN
 from engine.simulation.state import data_of, node_views
 from engine.simulation.trace import Delivered, Dialled, Hungup, Sent
 from engine.values.list import ListValue

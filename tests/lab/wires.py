@@ -21,7 +21,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.simulation.network import LOST, SEGMENT_BYTES, SILENT, UP, WINDOW_BYTES
+from engine.simulation.connection import LOST, SILENT, UP
+from engine.simulation.network import SEGMENT_BYTES, WINDOW_BYTES
 from tests.waiting import PATIENCE_S
 
 DIAL_AFTER_S = 0.02  # a call goes on after this: a cut that follows on a reset at once finds it not yet made

@@ -1,7 +1,7 @@
 """The world remembers which host's timer is due next: that must always be true."""
 
 from engine.simulation.actions import Action, Continue, Crash, Pause, PullPlug, SendCommand, SetClock, Start
-from engine.simulation.network import RUNNING
+from engine.simulation.connection import RUNNING
 from engine.simulation.world import World
 from engine.timers import NEVER_US
 from tests.sentinel.group import SECOND, Group

@@ -15,7 +15,7 @@ from engine.simulation.actions import (
     SetLink,
     Start,
 )
-from engine.simulation.network import RUNNING
+from engine.simulation.connection import RUNNING
 from engine.simulation.trace import Delivered, Hungup, Sent
 from engine.simulation.world import NEVER_US, World
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from engine.simulation.application import WRITING
-from engine.simulation.network import LATENCY_US
+from engine.simulation.connection import LATENCY_US
 from engine.simulation.state import ApplicationView, BeliefView, LinkView, NodeView, ResyncView
 from tutor.lab.model import ScenarioSpec
 from tutor.pictures.letters import Letters

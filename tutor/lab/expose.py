@@ -20,9 +20,9 @@ from typing import Any
 
 from engine.simulation import trace
 from engine.simulation.actions import Action, ActionError
+from engine.simulation.connection import DOWN
 from engine.simulation.gateway import WAITING_BYTES_MAX, Gateway
 from engine.simulation.history import FIRST, Branch, HistoryPosition
-from engine.simulation.network import DOWN
 from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US, World
 from tutor.lab.actions import run_line

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from engine.observe import events
 from engine.protocol.errors import ReplyError
 from engine.simulation import actions, trace
-from engine.simulation.network import local_port
+from engine.simulation.connection import local_port
 from engine.simulation.trace import TraceEvent
 from tutor.lab.lineage import NOTHING, LedgerWrite, Lineages, LineageSegment, Position
 from tutor.lab.saved import SavedFiles

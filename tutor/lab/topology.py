@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from engine.simulation import trace
-from engine.simulation.network import LATENCY_US
+from engine.simulation.connection import LATENCY_US
 from engine.simulation.program_state import ProgramView
 from engine.simulation.state import ApplicationView, LinkView, NodeView
 from engine.simulation.trace import TraceEvent

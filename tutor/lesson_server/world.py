@@ -39,9 +39,9 @@ from engine.protocol.resp import encode2
 from engine.simulation import actions
 from engine.simulation.actions import Action, ActionError
 from engine.simulation.certificates import LoadedTls
+from engine.simulation.connection import DOWN
 from engine.simulation.history import History, HistoryError
 from engine.simulation.host import Host
-from engine.simulation.network import DOWN
 from engine.simulation.trace import Delivered, Exited, Hungup, Logged, NodeEvent, Refused, TraceEvent
 from engine.simulation.world import BEGINNING_US
 from engine.timers import NEVER_US
