@@ -22,6 +22,7 @@ from textual.binding import Binding
 
 from tutor.app import TutorApp
 from tutor.classroom.confine import Limits, limit, program_paths, reset_signals, restrict_files
+from tutor.classroom.groups import join_groups
 from tutor.classroom.outbox import LearnerOutbox
 from tutor.classroom.remote import CannotJoin, RemoteClass, RemoteUplink
 from tutor.classroom.reporting import ReportingCourse
@@ -118,6 +119,7 @@ def main(arguments: list[str]) -> int:
     """Run the tutor for a learner: `learner.py OPTIONS`, which are a JSON object of the hub's."""
     options = json.loads(arguments[0])
     reset_signals()
+    join_groups(options.get("groups", []))
     home, runtime = Path(options["home"]), Path(options["runtime"])
     os.chdir(home)
     tempfile.tempdir = str(runtime)

@@ -43,6 +43,9 @@ TEMPLATE = """\
 
 # python: false         # true opens lessons that run Python, with the rights of your account
 # memory_mb: 400        # what each process of a learner may use
+# learner_mb: 800       # what a learner's processes may use together
+# processes: 64         # how many a learner may have
+# busy_seconds: 180     # a server that computes for as long without a pause (an endless script) is ended
 # disk_mb: 64           # what a learner's folder may hold
 # total_mb: 0           # what all learners together may use; 0: three quarters of what is free at the start
 """
@@ -69,6 +72,9 @@ class ClassSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     idle_minutes: Positive = 60
     python: bool = False
     memory_mb: Annotated[int, msgspec.Meta(ge=200)] = 400
+    learner_mb: Annotated[int, msgspec.Meta(ge=200)] = 800
+    processes: Annotated[int, msgspec.Meta(ge=8)] = 64
+    busy_seconds: Annotated[int, msgspec.Meta(ge=10)] = 180
     disk_mb: Positive = 64
     total_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
 

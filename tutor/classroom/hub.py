@@ -32,9 +32,11 @@ from tutor.classroom.codes import (
     same,
     token_digest,
 )
+from tutor.classroom.groups import ControlGroups
 from tutor.classroom.store import ClassStore, Learner, StoredRecord, StoreError, StoreNews
 from tutor.classroom.terminals import ClassTerminal, Viewer
-from tutor.classroom.usage import families, folder_mb, free_mb, memory_kb
+from tutor.classroom.usage import folder_mb, free_mb
+from tutor.classroom.watch import OVER, Allowed, Watch
 from tutor.lesson.catalogue import Catalogue, installed_course
 from tutor.lesson_server.forkserver import ForkServer
 
@@ -120,6 +122,9 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._used_mb: dict[int, float] = {}
         self._cap_mb = settings.total_mb or free_mb() * 3 // 4
+        self.groups: ControlGroups | None = None
+        allowed = Allowed(settings.learner_mb, settings.processes, settings.busy_seconds, self._cap_mb)
+        self._watch = Watch(allowed)
         self._endings: set[asyncio.Task[None]] = set()
 
     def _course(self) -> Catalogue:
@@ -153,6 +158,7 @@ class Hub:
             self.saved[record.learner] = record.at / 1000
         for number in self.learners:
             self.board.learners.setdefault(number, LearnerWork())
+        self.groups = ControlGroups.make(int(self._cap_mb * OVER))
         await asyncio.to_thread(self._programs.preload)
         work = (self._store_records(), self._look_after(), self._hear_store())
         self._tasks = [asyncio.create_task(each) for each in work]
@@ -168,9 +174,12 @@ class Hub:
         """End every terminal, and store what they send at their end."""
         await asyncio.gather(*(each.stop() for each in self.terminals.values()))
         await self._flush()
-        for task in (*self._tasks, *self._endings):
+        for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._endings, return_exceptions=True)
         await asyncio.to_thread(self._programs.close)
+        if self.groups is not None:
+            self.groups.close()
         shutil.rmtree(self._runtime, ignore_errors=True)
         self.store.close()
 
@@ -343,6 +352,15 @@ class Hub:
         return await asyncio.shield(starting)
 
     @property
+    def limits(self) -> str:
+        """What limits the learners' processes, as the hub says when it starts."""
+        kinds = self.groups.controllers if self.groups is not None else []
+        words = {"memory": "memory", "pids": "number of processes"}
+        groups = f"control groups ({', '.join(words[each] for each in kinds)})" if kinds else "no control groups here"
+        total = f", all together {self._cap_mb:,} MB" if self._cap_mb else ""
+        return f"{groups}; each process {self.settings.memory_mb} MB{total}"
+
+    @property
     def used_mb(self) -> float:
         """The memory that the learners use, with what those are expected to use who have just come."""
         return sum(self._used_mb.get(number, FIRST_MB) for number in (*self.terminals, *self._starting))
@@ -382,6 +400,10 @@ class Hub:
             lambda its: self._terminal_ended(learner, its),
         )
         try:
+            if self.groups is not None:
+                name = f"{learner}-{terminal.id}"
+                terminal.group = self.groups.add(name, self.settings.learner_mb, self.settings.processes)
+            options["groups"] = terminal.group.files if terminal.group is not None else []
             await terminal.start(self._programs, [json.dumps(options)], environment)
         except OSError as error:
             raise ClassRefusal(f"The tutor cannot be started: {error}") from error
@@ -394,8 +416,12 @@ class Hub:
         if self.terminals.get(learner) is terminal:
             del self.terminals[learner]
             self._used_mb.pop(learner, None)
+        if terminal.group is not None and terminal.group.was_out_of_memory():
+            terminal.tell_viewers(
+                {"closed": f"Your tutor used more than {self.settings.learner_mb} MB and was ended."}
+            )
         terminal.tell_viewers({"ended": True})
-        task = asyncio.create_task(terminal.stop())  # it may have left its terminal and not ended
+        task = asyncio.create_task(terminal.clear())  # it may have left its terminal and not ended
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
         self.news()
@@ -618,21 +644,25 @@ class Hub:
             for terminal in list(self.terminals.values()):
                 is_shown = any(viewer.types for viewer in terminal.viewers)
                 if time.monotonic() - terminal.used > (idle_s if is_shown else min(idle_s, UNSEEN_SECONDS)):
-                    terminal.tell_viewers({"idle": True})
-                    await terminal.stop()
+                    await self._stop(terminal, "The tutor was closed, since nothing was typed for a long time.")
             with contextlib.suppress(OSError):
                 await self._measure()
 
     async def _measure(self) -> None:
-        """Measure what each learner uses."""
+        """Measure what each learner uses, and stop who uses too much."""
         roots = {number: each.process.pid for number, each in self.terminals.items() if each.process is not None}
-        used = await asyncio.to_thread(used_by, list(roots.values()))
-        self._used_mb = {number: used[pid] for number, pid in roots.items() if used.get(pid)}
+        away = [number for number in roots if not self.is_connected(number)]
+        seen = await asyncio.to_thread(self._watch.look, roots, away)
+        self._used_mb = {number: mb for number, mb in seen.used_mb.items() if mb}
+        for number, why in seen.stop.items():
+            terminal = self.terminals.get(number)
+            if terminal is not None and terminal.process is not None and terminal.process.pid == roots[number]:
+                await self._stop(terminal, f"Your tutor was closed: {why}.")
 
-
-def used_by(roots: list[int]) -> dict[int, float]:
-    """Return the memory in MB that each process uses, with its descendants."""
-    return {root: sum(map(memory_kb, family)) / 1024 for root, family in families(roots).items()}
+    @staticmethod
+    async def _stop(terminal: ClassTerminal, why: str) -> None:
+        terminal.tell_viewers({"closed": why})
+        await terminal.stop()
 
 
 def course_problem(course: Catalogue, name: str) -> str:

@@ -153,6 +153,7 @@ async def _serve(folder: ClassFolder, settings: ClassSettings, store: ClassStore
         folder.say_running(server.addresses())
         teacher = f"{server.addresses()[0]}/teacher#{await hub.link_token()}"
         print_welcome(folder.name, server.addresses()[0], server.join_url(), hub.join_code, teacher)
+        print(f"Limits of learners' processes: {hub.limits}", flush=True)
         await ended.wait()
         print("Saving and closing the terminals of the class.", flush=True)
     await server.close()

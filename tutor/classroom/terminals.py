@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tutor.classroom.groups import LearnerGroup
 from tutor.lesson_server.forkserver import ForkedProcess, ForkServer
 
 COLUMNS, ROWS = 100, 30  # before a browser says what it has
@@ -109,6 +110,7 @@ class ClassTerminal:
         self.started = self.used = time.monotonic()
         self.process: ForkedProcess | None = None
         self.over = False
+        self.group: LearnerGroup | None = None  # of its processes
         self.taken: dict[str, int] = {}  # by page: the number of the last input that was taken
         self._master = -1
         self._input = bytearray()
@@ -187,7 +189,8 @@ class ClassTerminal:
     def tell_viewers(self, message: dict[str, Any]) -> None:
         """Send a message to every page that shows this terminal."""
         for viewer in self.viewers:
-            viewer.tell(message)
+            if not viewer.closed:
+                viewer.tell(message)
 
     def take(self, page: str, number: int, data: str) -> int:
         """Take input with a number; returns the number of the last one that was taken."""
@@ -241,6 +244,12 @@ class ClassTerminal:
         if self._writer is not None:
             self._writer.close()
         self._ended(self)
+
+    async def clear(self) -> None:
+        """End what is left of the tutor and of what it has started."""
+        await self.stop()
+        if self.group is not None:
+            await asyncio.to_thread(self.group.end)
 
     async def stop(self) -> None:
         """End the tutor, and wait until it has ended."""

@@ -27,6 +27,7 @@ from engine.config import FatalConfigError
 from engine.inspection import inspect
 from engine.journal import Journal
 from engine.live.loop import Loop
+from engine.live.memory import return_memory
 from engine.live.records import JournalFile
 from engine.live.server import ServerLog, configure
 from engine.live.tls import TlsSocket
@@ -114,6 +115,10 @@ class HostedLoop(Loop):
     def now(self) -> int:
         """Return the lesson's monotonic time in µs."""
         return super().now() - self.shift_us
+
+    def return_memory(self) -> None:
+        """Have the node, which an undo may have replaced, return to the system what its scripts free."""
+        self.journal.node.scripting.on_memory_freed = return_memory
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -309,6 +314,7 @@ def main(argv: list[str]) -> int:
     journal = _Listening(node, file=file)
     loop = HostedLoop(journal, channel)
     journal.loop = loop
+    loop.on_wake = loop.return_memory
     if resumes:
         loop.resume()
     loop.listen("unix", told["socket"], 0, unix_mode=0o600)

@@ -12,7 +12,12 @@ function cover(text) {
 terminal.on.cover = cover;
 terminal.on.signed_out = () => cover("This browser has been signed out as the teacher's. `redis-tutor class link` prints a new link.");
 terminal.on.hello = () => terminal.term.focus();
-terminal.on.ended = () => cover("The tutor has ended. Press Enter to open it again.");
+let closed = "";
+terminal.on.closed = (why) => {
+  closed = why;
+  cover(`${why} Press Enter to resume.`);
+};
+terminal.on.ended = () => closed ? (closed = "") : cover("The tutor has ended. Press Enter to open it again.");
 terminal.on.refused = (why) => {
   terminal.ended = true;
   cover(`${why} Press Enter to try again.`);

@@ -60,8 +60,12 @@ terminal.on.signed_out = (why) => {
   unsaved = 0;
   showSaved();
 };
-terminal.on.ended = () => cover("The tutor has ended. Press Enter to open it again: it resumes where it was.");
-terminal.on.idle = () => cover("The tutor was closed, since nothing was typed for a long time. Press Enter to resume.");
+let closed = "";  // why the hub has ended the tutor, told before its end
+terminal.on.ended = () => closed ? (closed = "") : cover("The tutor has ended. Press Enter to open it again: it resumes where it was.");
+terminal.on.closed = (why) => {
+  closed = why;
+  cover(`${why} Press Enter to resume.`);
+};
 terminal.on.refused = (why) => {
   terminal.ended = true;
   cover(`${why} Press Enter to try again.`);
