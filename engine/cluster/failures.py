@@ -12,6 +12,7 @@ from engine.cluster.reasons import Reasons
 from engine.cluster.sending import Sender
 from engine.cluster.state import ClusterNode, ClusterState
 from engine.core import Core
+from engine.keyspace.slots import SLOTS
 from engine.observe.events import Condition
 
 REPORT_VALIDITY_FACTOR = 2  # times the node timeout
@@ -125,7 +126,7 @@ class Failures:
             return  # others may have given its slots away while it was down
         ok = True
         if self.config.cluster_require_full_coverage:
-            ok = all(owner is not None and not owner.flags & st.FAIL for owner in state.owners)
+            ok = sum(peer.slots.bit_count() for peer in state.nodes.values() if not peer.flags & st.FAIL) == SLOTS
         masters = [peer for peer in state.nodes.values() if peer.is_master and peer.slots]
         state.size = len(masters)
         reachable = sum(not peer.flags & (st.FAIL | st.PFAIL) for peer in masters)

@@ -21,6 +21,7 @@ a peer sends is not trusted: `decode` raises `BadMessageError` for everything th
 https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#cluster-bus
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,6 +79,7 @@ _UPDATE = struct.Struct(">Q40s2048s")
 _MODULE = struct.Struct(">QIB")
 _START = struct.Struct(">4sI")
 _FORGOTTEN = struct.Struct(">40sQ")
+_ADDRESS = re.compile(r"[!#-+\--~]*")  # printable, without `"` and `,`
 
 
 class BadMessageError(Exception):
@@ -96,7 +98,7 @@ def _text(field_bytes: bytes) -> str:
 def _address(field_bytes: bytes) -> str:
     """Return an address, or "" for what could be none: it stands between blanks in nodes.conf."""
     text = _text(field_bytes)
-    return text if all("!" <= char <= "~" and char not in '",' for char in text) else ""
+    return text if _ADDRESS.fullmatch(text) else ""
 
 
 def _name(field_bytes: bytes) -> str:

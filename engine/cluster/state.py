@@ -85,6 +85,10 @@ def to_bytes(slots: int) -> bytes:
     return slots.to_bytes(SLOTS_BYTES, "little")
 
 
+def _first_slot(run: "tuple[int, int, ClusterNode]") -> int:
+    return run[0]
+
+
 class ClusterNode:
     """A node of the cluster, as this one knows it. Times are in ms since 1970; 0 means never."""
 
@@ -388,15 +392,10 @@ class ClusterState:
 
     def runs(self) -> Iterator[tuple[int, int, ClusterNode]]:
         """Yield each run of slots that one node serves: its first and last slot, and the node."""
-        owner: ClusterNode | None = None
-        first = 0
-        for slot, peer in enumerate(self.owners):
-            if peer is not owner:
-                if owner is not None:
-                    yield first, slot - 1, owner
-                owner, first = peer, slot
-        if owner is not None:
-            yield first, SLOTS - 1, owner
+        yield from sorted(
+            ((first, last, peer) for peer in self.nodes.values() if peer.slots for first, last in ranges(peer.slots)),
+            key=_first_slot,
+        )
 
     # --- epochs and forgotten nodes -----------------------------------------------------------------------------
 

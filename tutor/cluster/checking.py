@@ -120,9 +120,10 @@ def _check_open(manager: Manager, sound: bool) -> bool:
 
 def _check_coverage(manager: Manager, sound: bool) -> bool:
     manager.info(">>> Check slots coverage...")
-    covered = bytearray(SLOTS)
+    bits = 0  # a byte for each slot: 0 or 1
     for node in manager.nodes:
-        covered = bytearray(one | other for one, other in zip(covered, node.slots, strict=True))
+        bits |= int.from_bytes(node.slots, "big")
+    covered = bytearray(bits.to_bytes(SLOTS, "big"))
     if covered.count(1) == SLOTS:
         manager.ok(f"[OK] All {SLOTS} slots covered.")
         return sound
