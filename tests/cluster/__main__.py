@@ -12,11 +12,12 @@ from tests.cluster.planted import PLANTED, planted
 from tests.seeds import Tried, run, tried
 
 PLANTED_SEEDS = 60
-COUNTED = ("elections won",)
+COUNTED = ("elections won", "with one won by a stranger")
 
 
 def _counts(seed: int) -> tuple[int, ...]:
-    return (play(seed).invariants.elections,)
+    invariants = play(seed).invariants
+    return invariants.elections, int(invariants.stranger_won)
 
 
 def try_seed(seed: int) -> Tried:
