@@ -11,16 +11,6 @@ from tutor.lesson.reading import parse_lesson
 
 QUOTE = "> **In the laboratory.** {}\n"
 WHOLE = "[A reset,\n> partial resync](../scenarios/04-partial-resync.yaml): watch `PSYNC`.\n> Then go back."
-REACHED = (
-    "cluster-create", "cluster-bus-port", "cluster-moved", "cluster-crossslot", "cluster-reshard", "cluster-failover",
-    "cluster-minority", "cluster-rank", "cluster-manual-failover", "cluster-two-masters",
-)  # fmt: skip
-# Scenarios that no lesson leads to, with the reason.
-NO_LESSON = {
-    name: "the lessons on failures in a cluster are being written"
-    for name in names()
-    if name.startswith("cluster-") and name not in REACHED
-}
 
 
 def scenes():
@@ -35,9 +25,7 @@ def test_every_scene_is_a_scenario_under_its_title():
 
 
 def test_every_scenario_is_reached_from_a_lesson():
-    reached = {scene.scenario for _, scene in scenes()}
-    assert set(names()) == reached | set(NO_LESSON)
-    assert not reached & set(NO_LESSON)
+    assert set(names()) == {scene.scenario for _, scene in scenes()}
 
 
 def test_a_scene_is_read_over_lines():

@@ -21,6 +21,9 @@ REDIRECTIONS_MAX = 16
 REPLY_WITHIN_S = 20.0
 ADDRESSED = (b"meet", b"migrate")  # commands with a host and a port, as two words
 NO_INPUT = "\n(Nothing can be typed here. Add --cluster-yes, or put `echo yes |` before the command.)\n"
+ASKED_EVEN_SO = (
+    "\n(It asks in spite of --cluster-yes. Nothing can be typed here: put `echo yes |` before the command.)\n"
+)
 ENDED = f"\n(stopped after {LONGEST_S} seconds)\n"
 
 Machine = SimulatedMachine | RealMachine
@@ -74,10 +77,11 @@ def open_connection(machine: Machine, place: Place) -> LessonConnection:
 class ShellSurroundings(ClusterSurroundings):
     """The machines of a lesson; what is printed is kept in `text`."""
 
-    def __init__(self, machine: Machine, reach: Reach, given: str | None) -> None:
+    def __init__(self, machine: Machine, reach: Reach, given: str | None, consented: bool) -> None:
         self.machine = machine
         self.reach = reach
         self.given = given.encode(errors="surrogateescape") if given is not None else None
+        self.no_input = ASKED_EVEN_SO if consented else NO_INPUT
         self.text = ""
         self.waited_s = 0.0
         self.rng = random.Random(1)
@@ -99,13 +103,13 @@ class ShellSurroundings(ClusterSurroundings):
     def read(self, size: int) -> bytes:
         """Return what was given to the command. Raises Stopped if nothing was."""
         if self.given is None:
-            self.out(NO_INPUT)
+            self.out(self.no_input)
             raise Stopped(1)
         end = self.given.find(b"\n") + 1
         end = min(size, end or len(self.given))
         data, self.given = self.given[:end], self.given[end:]
         if not data:
-            self.out(NO_INPUT)
+            self.out(self.no_input)
             raise Stopped(1)
         return data
 
@@ -128,7 +132,7 @@ class ShellSurroundings(ClusterSurroundings):
 
 def manage(options: ClusterOptions, machine: Machine, reach: Reach, given: str | None) -> str:
     """Run a subcommand of --cluster; returns what it prints."""
-    around = ShellSurroundings(machine, reach, given)
+    around = ShellSurroundings(machine, reach, given, options.yes)
     run(options, around)
     return around.text
 

@@ -94,7 +94,12 @@ class InstalledCourse:
                     if lesson.front.chapter == number
                 ),
                 next(
-                    (each.id for each in course.lessons if each.front.chapter == number and each.front.challenge), ""
+                    (
+                        each.id
+                        for each in reversed(course.lessons)
+                        if each.front.chapter == number and each.front.challenge
+                    ),
+                    "",
                 ),
             )
             for number, title in course.chapters.items()

@@ -47,8 +47,8 @@ def lessons_of(course: Catalogue, chapter: int) -> list[Lesson]:
 
 
 def challenge_of(course: Catalogue, chapter: int) -> Lesson | None:
-    """Return the challenge of a chapter."""
-    return next((lesson for lesson in lessons_of(course, chapter) if lesson.front.challenge), None)
+    """Return the challenge of a chapter: the last one, which needs all of it."""
+    return next((lesson for lesson in reversed(lessons_of(course, chapter)) if lesson.front.challenge), None)
 
 
 # -- drawing

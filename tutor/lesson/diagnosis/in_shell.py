@@ -3,9 +3,10 @@
 import itertools
 from collections.abc import Sequence
 
+from tutor.cluster.subcommands import SUBCOMMANDS
 from tutor.lesson import typed
 from tutor.lesson.diagnosis.goal import Goal, as_user, name_of, named_alike
-from tutor.lesson.diagnosis.model import Diagnosis, code, without_digits
+from tutor.lesson.diagnosis.model import Diagnosis, code, nearest, without_digits
 from tutor.lesson.diagnosis.slots import alike, difference, sentence
 from tutor.prompt.words import to_bytes
 
@@ -29,6 +30,8 @@ def as_meant(words: Sequence[str]) -> list[str]:
 def in_a_shell(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
     """Return what to say about a line of a shell that is one of the solution but for one word."""
     have = as_meant(words)
+    if found := _cluster_subcommand(as_user(words)):
+        return found
     for wanted in goal.lines:
         want = as_meant(wanted.full)
         if not want or want == have:
@@ -55,6 +58,31 @@ def in_a_shell(goal: Goal, words: Sequence[str]) -> Diagnosis | None:
         if len(off) == 2 and sorted(have) == sorted(want) and not any(have[at].startswith("-") for at in off):
             return Diagnosis("goal", "word", f"{code(have[off[0]])} and {code(have[off[1]])} are in the wrong order.")
     return _redis_cli(goal, have)
+
+
+def _cluster_subcommand(have: Sequence[str]) -> Diagnosis | None:
+    """Return what is wrong with the word after `--cluster`."""
+    if "redis-cli" not in have or "--cluster" not in have:
+        return None
+    at = have.index("--cluster")
+    name, rest = (have[at + 1], have[at + 2 :]) if at + 1 < len(have) else ("", [])
+    if name in SUBCOMMANDS:
+        if name in rest:
+            return Diagnosis("line", "word", f"{code(name)} appears twice.")
+        return None
+    moved = next((word for word in have if word in SUBCOMMANDS), "")
+    if moved:
+        text = f"The subcommand comes directly after `--cluster`: put {code(moved)} there."
+    elif name.lower() in SUBCOMMANDS:
+        text = f"Subcommands of `--cluster` are in lower case: {code(name)} is not one."
+    elif not name or name.startswith("-") or ":" in name:
+        text = "The word after `--cluster` is its subcommand. `redis-cli --cluster help` lists them."
+    else:
+        near = nearest(name, SUBCOMMANDS)
+        text = f"`--cluster` does not have a subcommand {code(name)}." + (
+            f" Did you mean {code(near)}?" if near else ""
+        )
+    return Diagnosis("command", "command", text)
 
 
 _OPTIONS = {"-h": "host", "-n": "database", "-a": "password", "-r": "number of repetitions", "-p": "port"}
