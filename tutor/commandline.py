@@ -315,7 +315,12 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7001, help="The first port of --expose [7001]; 0: any free one."
 )
-@click.option("--steps", type=click.IntRange(0), default=0, help="Steps that --expose plays first [0].")
+@click.option("--steps", type=click.IntRange(0), default=0, help="Steps that --expose and --find play first [0].")
+@click.option(
+    "--find", "condition", metavar="CONDITION", help="Find a history: lost write, two masters, B role = master …"
+)
+@click.option("--seconds", type=click.FloatRange(0.1), help="How long --find tries at most [60].")
+@click.option("--histories", type=click.IntRange(1), help="How many histories --find tries at most.")
 @click.pass_context
 def lab(
     context: click.Context,
@@ -335,6 +340,9 @@ def lab(
     expose: bool,
     port: int,
     steps: int,
+    condition: str | None,
+    seconds: float | None,
+    histories: int | None,
 ) -> None:
     """Watch whole clusters in the laboratory, step by step. SCENARIO is a name or a YAML file.
 
@@ -346,6 +354,10 @@ def lab(
     With --expose, real clients and servers take part: redis-cli connects to any node, and a real server can be the
     replica or the master of a simulated one (REPLICAOF 127.0.0.1 PORT). You can type actions: cut A B, heal A B,
     crash A.
+
+    With --find, faults and changes of roles are tried until a condition holds: that an acknowledged write is lost
+    (lost write), that two masters accept writes (two masters), a full resync, or a value (B role = master). The seed
+    and actions of the history are printed: --open - takes them. Status 1: none was found.
     """
     from tutor.lab import play
 
@@ -354,6 +366,10 @@ def lab(
         made = play.new(words, {name: value for name, value in options.items() if value or value == 0})
         if made is None:
             context.exit(1)
+        if condition is not None:
+            from tutor.lab.seeking import seek
+
+            context.exit(seek(condition, None, made=made, seconds=seconds, histories=histories, save=save))
         if is_played or actions or save is not None or export is not None:
             context.exit(play.put(made, save, export, actions))
         from tutor.app import run
@@ -361,6 +377,12 @@ def lab(
         context.exit(run(kept=made))
     if words or sentinels is not None or cluster or replicas is not None or latency is not None:
         raise click.UsageError(f"only `lab new` takes {' '.join(words) or 'these options'}: lab new NODES [SHAPE]")
+    if condition is not None:
+        from tutor.lab.seeking import seek
+
+        if scenario is None and opened is None:
+            raise click.UsageError("--find needs a SCENARIO, or --open FILE")
+        context.exit(seek(condition, scenario, opened, None, place, steps, seconds, histories, save))
     if export is not None and (opened is not None or scenario is not None):
         context.exit(play.export_to(export, opened, scenario, place))
     if opened is not None:

@@ -19,7 +19,7 @@ import json
 import pickle
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from engine.keyspace.digest import dataset_digest
@@ -492,6 +492,33 @@ class History:
             nodes[name] = known
         self._versions = nodes
         return WorldCheckpoint(place, pickle.dumps(world, protocol=5), nodes)
+
+    def snapshot(self) -> WorldCheckpoint:
+        """Return the world of the current place; `copy_of` makes worlds of it that are run apart from this one."""
+        return self._taken(self._position)
+
+    def copy_of(self, snapshot: WorldCheckpoint) -> World:
+        """Return a copy of the world as it was; what happens in it is not part of the history."""
+        return self._load(snapshot)
+
+    @staticmethod
+    def drop(world: World) -> None:
+        """Give a copy back: its memory is free at once."""
+        _discard(world)
+
+    def follow(self, inputs: Iterable[Input], steps: int, now_us: int) -> Iterator[None]:
+        """Do what was done in a copy of the present world, up to its place; yields after each action.
+
+        Raises HistoryError when the same does not come of it.
+        """
+        try:
+            for entry in inputs:
+                self._go_on(entry.steps, entry.now_us)
+                self.do(entry.action)
+                yield
+            self._go_on(steps, now_us)
+        except (_DifferentError, ActionError) as error:
+            raise HistoryError(f"the history does not repeat itself: {error}") from None
 
     def prepare(self) -> None:
         """Load the checkpoint for the next `back` in advance, while idle."""

@@ -6,6 +6,8 @@
     application_views  what each application does, and which of its writes were acknowledged
     link_views         the links between machines: cut or intact, latency, bytes in flight
     data_of            the data of a node
+    info_fields_of     the fields of a node's INFO
+    reply_of           what a node would reply to a command that reads
     value_views        its keys of all databases: each value in a few words, and a mark that equal values share
 
 Reading changes nothing, and no commands are executed. Views of a world use this module, not the attributes of nodes.
@@ -13,8 +15,10 @@ Reading changes nothing, and no commands are executed. Views of a world use this
 
 from typing import NamedTuple
 
+from engine.inspection import inspect
 from engine.keyspace.databases import STRING_TYPES, Value
 from engine.keyspace.digest import value_digest
+from engine.protocol.resp import Argv, Reply, Verbatim
 from engine.replication.psync import Decision, decide
 from engine.replication.replica import REPL_STATE_CONNECTED
 from engine.sentinel.instances import MASTER_DOWN, S_DOWN, Master
@@ -282,6 +286,32 @@ def data_of(world: World, name: str) -> dict[bytes, object]:
     if node is None:
         return {}
     return dict(node.space.databases[0].items())
+
+
+def info_fields_of(world: World, name: str) -> dict[str, str]:
+    """Return the fields of a node's INFO; none if it does not run."""
+    text = reply_of(world, name, [b"INFO", b"everything"])
+    if isinstance(text, Verbatim):
+        text = text.text
+    if not isinstance(text, bytes):
+        return {}
+    lines = text.decode("utf-8", "replace").splitlines()
+    return {field: value for field, colon, value in (line.partition(":") for line in lines) if colon}
+
+
+def reply_of(world: World, name: str, argv: Argv) -> Reply:
+    """Return what a node would reply to a command that reads; None if it does not run.
+
+    Raises ValueError for a command that can change something.
+    """
+    host = world.hosts[name]
+    if host.node is None:
+        return None
+    watch_us = host.watch_us
+    try:
+        return inspect(host.node, argv, now=world.now_us)
+    finally:
+        host.watch_us = watch_us
 
 
 def value_views(world: World, name: str) -> dict[tuple[int, bytes], ValueView]:

@@ -47,7 +47,7 @@ async def test_find_goes_on_and_back_and_to_the_cause() -> None:
         pane.post_message(DetailPane.CauseChosen())
         await settle(pilot)
         assert not chosen(screen).startswith("PSYNC")
-        await typed(pilot, "find no such words")
+        await typed(pilot, "search no such words")
         await until(pilot, lambda: "There is no event with" in screen_text(app), "that there is none")
         await typed(pilot, "next nothing")
         await until(pilot, lambda: "nothing cannot be sought" in screen_text(app), "what can be sought")
@@ -60,11 +60,11 @@ async def test_time_runs_to_what_has_not_happened_yet() -> None:
         await pilot.press("n")
         await typed(pilot, "crash A")
         before = screen.session.world.now_us
-        await typed(pilot, "find elected-leader")
+        await typed(pilot, "search elected-leader")
         await until(pilot, lambda: chosen(screen).startswith("+elected-leader"), "the election")
         assert screen.session.world.now_us > before
         assert screen.player.playing is None
-        await typed(pilot, "find never")
+        await typed(pilot, "search never")
         assert screen.player.seeking
         await pilot.press("escape")  # stops it, and nothing else
         await settle(pilot)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from engine.simulation import invariants
 from engine.simulation.history import History
 from tests.interpreters import others
-from tests.simulation import invariants
 from tests.simulation.__main__ import main, try_seeds
 from tests.simulation.invariants import BrokenError
 from tests.simulation.plans import PLANS, play

@@ -23,6 +23,11 @@ console           what was typed at a node, as redis-cli shows it
 shown_log         the log as it is shown: heartbeats folded, a filter
 finding           what can be sought: decisions, failures, messages, offsets, words
 topology          the cluster as a drawing
+moves             what an exploration does: random writes and faults
+probes            the conditions that it seeks
+exploring         `find`: a history in which a condition holds
+seeking           `find` on the command line
+watching          values of nodes, and conditions of them
 naming            what is said of a name that is not known
 keeping           files of sessions, notes, and their list
 recipe            the seed and the actions as text

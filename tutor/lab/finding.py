@@ -2,7 +2,7 @@
 
     next decision          next failure          next message A B
     next offset 1234       where that byte of a replication stream was written
-    find PSYNC refused     the next event that has all of these words; /a pattern/ is a regular expression
+    search PSYNC refused   the next event that has all of these words; /a pattern/ is a regular expression
 
 Beside what a row shows, decisions are found by what came of them: PSYNC granted, PSYNC refused, vote given, vote
 denied, write refused, elected, not elected.
@@ -82,9 +82,9 @@ def target_of(text: str, machines: list[str]) -> SeekTarget:
 
 
 def pattern_of(text: str) -> SeekTarget:
-    """Return what the words after `find` mean. Raises ActionError."""
+    """Return what the words after `search` mean. Raises ActionError."""
     if not text.strip():
-        raise ActionError("find WORDS, or find /PATTERN/")
+        raise ActionError("search WORDS, or search /PATTERN/")
     if text.startswith("/"):
         pattern = text.strip("/")
         try:

@@ -6,8 +6,9 @@ overwritten write is not lost. A group is the nodes that ever followed each othe
 nothing is lost yet: any node may become one.
 """
 
+import pickle
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from engine.observe import events
@@ -43,6 +44,10 @@ class ValueHistory:
         else:
             self.numbers.append(number)
             self.values.append(value)
+
+    def since(self, place: int) -> int:
+        """Return the number of the event since which the value at a place holds."""
+        return self.numbers[bisect_left(self.numbers, place) - 1]
 
     def at(self, place: int) -> Any:
         """Return the value at a place: after all events with a smaller number."""
@@ -136,6 +141,28 @@ class Ledger:
             ledger._taken.append(event)
             ledger._take(event)
         return ledger
+
+    def fork(self) -> bytes:
+        """Return the ledger as of now, for `of`: what has happened is not part of it."""
+        taken, self._taken = self._taken, []
+        found, self._found = self._found, (-1, -1, [])
+        try:
+            return pickle.dumps(self, protocol=5)
+        finally:
+            self._taken, self._found = taken, found
+
+    @staticmethod
+    def of(forked: bytes, happened: list[TraceEvent]) -> "Ledger":
+        """Return a ledger that goes on from where another one was forked, after what had happened by then."""
+        ledger: Ledger = pickle.loads(forked)
+        ledger._taken = list(happened)
+        return ledger
+
+    def take(self, fresh: Sequence[TraceEvent]) -> None:
+        """Take in what has happened since."""
+        for event in fresh:
+            self._taken.append(event)
+            self._take(event)
 
     # --- reading the trace --------------------------------------------------------------------------------------
 
@@ -417,6 +444,22 @@ class Ledger:
         """Return what each replica lacks: its promotion would lose that."""
         replicas = [name for name, node in self.machines.items() if node.role.at(place) == REPLICA]
         return [Lack(name, self._lacks(name, place)) for name in replicas]
+
+    def contested(self, place: int) -> list[dict[str, int]]:
+        """Return for groups with several masters how many writes each has acknowledged since all of them are masters.
+
+        Only groups in which at least two of them have.
+        """
+        found: list[dict[str, int]] = []
+        for rivals in self.rivals(place):
+            names = [rival.host for rival in rivals]
+            since = max(self.machines[name].role.since(place) for name in names)
+            counts = dict.fromkeys(names, 0)
+            for write in self.writes[bisect_left(self.writes, since, key=lambda write: write.number) :]:
+                counts[write.host] = counts.get(write.host, 0) + (0 <= write.acknowledged < place)
+            if len(accepting := {name: count for name, count in counts.items() if count and name in names}) > 1:
+                found.append(accepting)
+        return found
 
     def rivals(self, place: int) -> list[list[Lack]]:
         """Return what each master lacks, for every group that has several."""

@@ -15,6 +15,7 @@ from tutor.lab import choosing
 from tutor.lab.actions import line_work
 from tutor.lab.choosing import PendingRow
 from tutor.lab.event_log import EventLog
+from tutor.lab.exploring import HISTORIES, SECONDS, Exploration, explore
 from tutor.lab.finding import DECISION, OFFSET, SeekTarget, fits, writes_of
 from tutor.lab.keeping import NOTE_LENGTH, About, Note, about_of, program
 from tutor.lab.ledger import Ledger, Loss
@@ -324,6 +325,15 @@ class LabSession:
     def _row_of(self, number: int) -> str:
         shown = self.log.rows_of(number)
         return shown[0][4] if shown else ""
+
+    def find_work(self, text: str, seconds: float = SECONDS, histories: int = HISTORIES) -> Work[Exploration]:
+        """Seek a history in which a condition holds, from here on (`tutor.lab.exploring`); it opens as a branch."""
+        before = self.history.branch_name, self.history.place
+        found = yield from explore(self.history, text, seconds, histories)
+        if found.branch:
+            self._before.append(before)
+            self.worked = True
+        return found
 
     def undo(self) -> bool:
         """Take the last action back: be where it was done, in the branch where it was done. False: there is none."""

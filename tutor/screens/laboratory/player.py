@@ -43,6 +43,7 @@ class Player(Timeline):
         self.by_event = False  # whether events are played at a pace, or the time at a speed
         self.seeking = ""
         self.working = False  # at what was asked for, which changes the history
+        self.any_key = False  # whether any key stops it
         self.playing: Worker[None] | None = None
 
     @property
@@ -108,10 +109,15 @@ class Player(Timeline):
         """Stop the time, and what is sought."""
         if self.playing is not None:
             self.playing.cancel()
-        self.playing, self.seeking, self.working = None, "", False
+        self.playing, self.seeking, self.working, self.any_key = None, "", False, False
 
     def perform(
-        self, work: Work[T], label: str, done: Callable[[T], None], failed: Callable[[Exception], None]
+        self,
+        work: Work[T],
+        label: str,
+        done: Callable[[T], None],
+        failed: Callable[[Exception], None],
+        any_key: bool = False,
     ) -> None:
         """Do what may take long; what takes longer than a moment is shown with its progress, and can be stopped."""
         ends = process_time() + MOMENT_S
@@ -125,7 +131,7 @@ class Player(Timeline):
             failed(error)
         else:
             self.stop()
-            self.seeking, self.working = f"{label}: {progress}", True
+            self.seeking, self.working, self.any_key = f"{label}: {progress}", True, any_key
             self.playing = self.run_worker(self._perform(work, label, done, failed), group="work")
             self.post_message(self.Moved())
 
@@ -148,7 +154,7 @@ class Player(Timeline):
                 self.post_message(self.Moved())
         finally:
             work.close()
-        self.playing, self.seeking, self.working = None, "", False
+        self.playing, self.seeking, self.working, self.any_key = None, "", False, False
         if problem is not None:
             failed(problem)
         else:

@@ -19,6 +19,7 @@ from textual.widgets import Input
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History, HistoryError
 from tutor.lab.controls import CONTROLS, fill
+from tutor.lab.exploring import Exploration
 from tutor.lab.finding import DECISION, FAILURE, SeekTarget, pattern_of, target_of
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.session import LabSession
@@ -44,16 +45,20 @@ time; **+** and **-** make it faster and slower. The line below is the whole his
 **PgDn** to go from step to step, **Home** and **End** to go to its ends.
 **↑** and **↓** (or a click) choose a message, and the pane below shows its bytes, or the reasons for a decision.
 
-**/** finds the next event with some words (`PSYNC refused`, `vote denied`, or `/a pattern/`), and **]** and **[** go
-on to the one after and before. `:next decision`, `:next failure`, `:next message A B` and `:next offset 1234` (where
-that byte was written) seek, too; if it has not happened yet, time runs until it does. **y** goes to the cause of the
-chosen event, **e** to an event by its number. `:filter A -S1 decisions key=user:*` shows only some events, `:filter`
-all of them. **z** plays events at a pace instead of time at a speed.
+**/** searches for the next event with some words (`PSYNC refused`, `vote denied`, or `/a pattern/`), and **]** and
+**[** go on to the one after and before. `:next decision`, `:next failure`, `:next message A B` and `:next offset
+1234` (where that byte was written) seek, too; if it has not happened yet, time runs until it does. **y** goes to the
+cause of the chosen event, **e** to an event by its number. `:filter A -S1 decisions key=user:*` shows only some
+events, `:filter` all of them. **z** plays events at a pace instead of time at a speed.
 
 **j** lists what is pending. **Enter** lets an event come next, **h** holds a message, **r** releases it, **l**
 lets it arrive later, **d** drops it (TCP sends it again), and **c** sends a client's command twice; also
 `:choose 3`, `:hold 3`, `:delay 3 200`. Nothing overtakes what its connection sent before it. `:clock A 60` sets a
 clock, and `:disk A full` fills a disk.
+
+`:find lost write` tries what could happen from here on, faults among it, until an acknowledged write is lost, and
+opens that history as a branch; also `two masters`, `full resync`, `B role = master`, `A> GET k = v`, `lost write
+after WAIT 2 by cut crash promote`. Any key stops it.
 
 **⇥** goes from pane to pane (its title is marked); **⇧↑** and **⇧↓** scroll the pane, as the wheel does.
 
@@ -127,7 +132,7 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("g", "topology", "topology", id="lab.topology"),
         Binding("f5", "present", "present", show=False, id="lab.present"),
         Binding("full_stop", "blank", "blank", show=False, id="lab.blank"),
-        Binding("slash", "prompt('find ')", "find", key_display="/", id="lab.find"),
+        Binding("slash", "prompt('search ')", "search", key_display="/", id="lab.search"),
         Binding("right_square_bracket", "seek", "next found", key_display="]", id="lab.seek"),
         Binding(
             "left_square_bracket", "seek(False)", "found before", key_display="[", show=False, id="lab.seek-back"
@@ -276,7 +281,8 @@ class LaboratoryScreen(TutorScreen[None]):
         for title, told, line in (
             ("Next message", "The next message between two machines", "next message "),
             ("Next offset", "Where a byte of the replication stream was written", "next offset "),
-            ("Find", "The next event that has these words (/)", "find "),
+            ("Search", "The next event that has these words (/)", "search "),
+            ("Find", "A history in which a condition holds: a lost write, two masters … (:find lost write)", "find "),
             ("Filter", "Show what has to do with some nodes, kinds of events, or keys", "filter "),
             ("Event", "Go to an event by its number (e)", "event "),
         ):
@@ -468,7 +474,9 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def _forward_event(self, event: Event) -> None:
         """Hold the keys that are typed while the laboratory works, except Esc: they are taken when it is done."""
-        if self.is_mounted and self.player.working and isinstance(event, Key | Paste) and not _stops(event):
+        if self.is_mounted and self.player.working and self.player.any_key and isinstance(event, Key):
+            self.action_leave()
+        elif self.is_mounted and self.player.working and isinstance(event, Key | Paste) and not _stops(event):
             self._held.append(event)
         else:
             super()._forward_event(event)
@@ -504,8 +512,24 @@ class LaboratoryScreen(TutorScreen[None]):
     def _do_next(self, text: str) -> None:
         self._seek(target_of(text, list(self.session.world.machines)))
 
-    def _do_find(self, text: str) -> None:
+    def _do_search(self, text: str) -> None:
         self._seek(pattern_of(text))
+
+    def _do_find(self, text: str) -> None:
+        """Seek a history in which a condition holds; what is found opens as a branch."""
+
+        def done(found: Exploration) -> None:
+            self.changed()
+            if not found.branch:
+                self.notify(found.told, title="Not found", timeout=10, markup=False)
+                return
+            about = f"{found.told} :actions shows all of its actions, to be copied; u goes back."
+            self.app.push_screen(Sheet(f"Found: {found.sought.text}", "\n".join(found.moves), about))
+
+        self.player.perform(self.session.find_work(text), f"find {text}", done, self._not_possible, any_key=True)
+
+    def _not_possible(self, error: Exception) -> None:
+        self.notify(shorten(str(error), LINE), title="Not possible", severity="warning", markup=False)
 
     def _do_event(self, text: str) -> None:
         if not text.isdigit():
@@ -564,7 +588,7 @@ class LaboratoryScreen(TutorScreen[None]):
         try:
             getattr(self, f"_do_{message.verb.replace('-', '_')}")(message.rest)
         except (ActionError, HistoryError) as error:
-            self.notify(shorten(str(error), LINE), title="Not possible", severity="warning", markup=False)
+            self._not_possible(error)
 
     def _do_save(self, name: str) -> None:
         self.keeper.save(name)
@@ -638,7 +662,9 @@ class LaboratoryScreen(TutorScreen[None]):
     def action_leave(self) -> None:
         """Leave the prompt, stop seeking, or leave the laboratory."""
         if self.player.seeking:
-            if self.player.working:
+            if self.player.any_key:
+                self.notify("Stopped. Nothing has changed.")
+            elif self.player.working:
                 self.notify("Stopped. What was done stays; u takes it back.")
                 self._held.clear()
             self.player.stop()
