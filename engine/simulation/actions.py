@@ -301,6 +301,52 @@ class DropMessage(NamedTuple):
     what: str = ""
 
 
+class Expose(NamedTuple):
+    """Let the outside reach a host at a port of 127.0.0.1 (see `engine.simulation.gateway`)."""
+
+    host: str
+    port: int
+
+
+class OutsideOpens(NamedTuple):
+    """A connection from outside to an exposed host; `link` identifies it, `local_port` is its source port."""
+
+    link: int
+    host: str
+    local_port: int
+
+
+class OutsideSends(NamedTuple):
+    """Bytes have come from outside."""
+
+    link: int
+    data: bytes
+
+
+class OutsideEnds(NamedTuple):
+    """The outside has closed a connection."""
+
+    link: int
+
+
+class OutsideAnswers(NamedTuple):
+    """The outside accepts a connection that a host has requested, as `link`; 0: it refuses it."""
+
+    connection: int
+    link: int
+
+
+class OutsideReads(NamedTuple):
+    """The outside reads from a connection again, or not any longer."""
+
+    link: int
+    reads: bool
+
+
+class LeaveOutside(NamedTuple):
+    """Close all connections with the outside; until something is exposed again, it accepts none."""
+
+
 Action = (
     AddHost
     | AddSentinel
@@ -331,6 +377,13 @@ Action = (
     | SendCommand
     | RawBytes
     | CloseClient
+    | Expose
+    | OutsideOpens
+    | OutsideSends
+    | OutsideEnds
+    | OutsideAnswers
+    | OutsideReads
+    | LeaveOutside
     | ChooseNext
     | HoldMessage
     | ReleaseMessage
@@ -370,6 +423,13 @@ ACTIONS: dict[str, type] = {
         SendCommand,
         RawBytes,
         CloseClient,
+        Expose,
+        OutsideOpens,
+        OutsideSends,
+        OutsideEnds,
+        OutsideAnswers,
+        OutsideReads,
+        LeaveOutside,
         ChooseNext,
         HoldMessage,
         ReleaseMessage,

@@ -1,12 +1,14 @@
 """The gateway between the simulated network and real connections; a machine on the simulated network.
 
 Its address is 127.0.0.1, which in a world with a gateway means the machine that runs the simulation: a simulated node
-that connects to 127.0.0.1 reaches a real port there, or another simulated node if the port represents one. Bytes from
-real connections enter the network here; bytes for them are passed to `Sockets`, which are outside the engine.
+that connects to 127.0.0.1 reaches a real port there, or another simulated node if the port represents one. What the
+outside does enters the network as actions (`actions.OutsideOpens` and those after it), so that a history with a
+gateway repeats itself without the outside. What is sent to the outside is passed to `Sockets`, which are not part of
+the world: where there are none, it ends here.
+
+A node that connects to a real port waits until the outside has answered (`actions.OutsideAnswers`).
 
 Connections through a gateway do not use TLS: a port that expects it closes them.
-
-A world with a gateway is not reproducible, because its input is unknown in advance.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,14 +26,11 @@ WAITING_BYTES_MAX = 1 << 20  # pending bytes of a connection above which its sen
 class Sockets(Protocol):
     """The owner of the real connections; `link` identifies a connection on both sides."""
 
-    def dial(self, port: int) -> int:
-        """Connect to a real port. Returns the link, 0 if the connection is refused."""
+    def dial(self, connection: int, port: int) -> None:
+        """Connect to a real port, for a connection of the network: `actions.OutsideAnswers` says what came of it."""
 
     def pass_out(self, link: int, data: bytes) -> None:
         """Send bytes on a real connection."""
-
-    def takes(self, link: int) -> bool:
-        """Return whether a real connection accepts more bytes now."""
 
     def hold(self, link: int, held: bool) -> None:
         """Stop or resume reading from a real connection while its data cannot be sent."""
@@ -49,22 +48,27 @@ class Gateway:
     state = RUNNING
     node = None
 
-    def __init__(self, world: "World", sockets: Sockets) -> None:
+    def __init__(self, world: "World") -> None:
         self.world = world
-        self.sockets = sockets
+        self.sockets: Sockets | None = None
+        self.is_open = False  # connections with the outside are possible
         self.ports: dict[int, str] = {}  # real ports that represent simulated nodes
         self.connections: dict[int, SimulatedConnection] = {}  # by link
         self.early: dict[int, bytearray] = {}  # received before the node accepted the connection
         self.ended: dict[int, None] = {}  # connections that ended before that
+        self.asking: dict[int, None] = {}  # connections of nodes that the outside has not answered yet
+        self.full: dict[int, None] = {}  # links from which the outside does not read
         self.awaits: list[tuple[Any, ...]] = []  # present on every machine; this one is never stopped
-        self.dialled = 0
-        world.gateway = self
-        world.machines[NAME] = self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"sockets": None}
 
     def find(self, port: int) -> tuple[str, int]:
         """Return the address that a port of 127.0.0.1 represents."""
         name = self.ports.get(port)
-        return (IP, port) if name is None else (self.world.hosts[name].ip, self.world.hosts[name].port)
+        return (
+            (IP, port) if name not in self.world.hosts else (self.world.hosts[name].ip, self.world.hosts[name].port)
+        )
 
     # --- from the outside ---------------------------------------------------------------------------------------
 
@@ -73,7 +77,6 @@ class Gateway:
         target = self.world.hosts[host]
         for way in ((NAME, host), (host, NAME)):
             self.world.network.path(*way).latency_us = LOOPBACK_US
-        self.world.cause = -1
         connection = self.world.network.connect(NAME, link, target.ip, target.port)
         connection.local_port = local_port
         self.connections[link] = connection
@@ -84,7 +87,6 @@ class Gateway:
         if link in self.early:
             self.early[link] += data
         elif link in self.connections:
-            self.world.cause = -1
             self.world.network.send(self.connections[link], NAME, data)
 
     def end(self, link: int) -> None:
@@ -92,34 +94,66 @@ class Gateway:
         if link in self.early:
             self.ended[link] = None
         elif link in self.connections:
-            self.world.cause = -1
+            self.full.pop(link, None)
             self.world.network.hang_up(self.connections.pop(link), NAME)
 
-    def read_on(self, link: int) -> None:
-        """Resume after a real connection accepts more bytes again."""
+    def answer(self, number: int, link: int) -> None:
+        """Answer a connection that a node has requested: accept it as `link`, or refuse it (0)."""
+        self.asking.pop(number, None)
+        connection = self.world.network.decided(number, link)
+        if connection is not None:
+            self.connections[link] = connection
+        elif link and self.sockets is not None:
+            self.sockets.hang_up(link)  # the node does not wait any longer
+
+    def set_reading(self, link: int, reads: bool) -> None:
+        """Read from a connection, or do not."""
+        if not reads:
+            self.full[link] = None
+            return
+        self.full.pop(link, None)
         connection = self.connections.get(link)
         if connection is not None:
             self.world.network.read(connection, connection.direction(connection.other(NAME)))
 
+    def leave(self) -> None:
+        """Close all connections, and accept none from now on."""
+        self.is_open = False
+        for number in list(self.asking):
+            self.answer(number, 0)
+        for link in list(self.connections):
+            self.early.pop(link, None)
+            self.end(link)
+            if self.sockets is not None:
+                self.sockets.hang_up(link)
+        self.ended.clear()
+
     # --- as a machine of the network ----------------------------------------------------------------------------
+
+    def asked(self, connection: SimulatedConnection) -> bool:
+        """A node wants to connect: ask the outside. Returns whether it is going to answer."""
+        if self.is_open and connection.number not in self.asking:
+            self.asking[connection.number] = None
+            if self.sockets is not None:
+                self.sockets.dial(connection.number, connection.port)
+        return self.is_open
 
     def reads(self, connection: SimulatedConnection) -> bool:
         """Return whether incoming bytes can be passed out."""
-        return self.sockets.takes(connection.link_of(NAME))
+        return connection.link_of(NAME) not in self.full
 
     def read(self, connection: SimulatedConnection, data: bytes) -> None:
         """Pass bytes out."""
-        self.sockets.pass_out(connection.link_of(NAME), data)
+        if self.sockets is not None:
+            self.sockets.pass_out(connection.link_of(NAME), data)
 
     def accepts(self, port: int, source: str) -> bool:
-        """Return whether a real port accepts connections, by connecting to it."""
-        self.dialled = self.sockets.dial(port)
-        return bool(self.dialled)
+        """Always false: see `asked`."""
+        return False
 
     def accept(self, connection: SimulatedConnection) -> int:
-        """Accept the connection for which `accepts` has just created a real one."""
-        self.connections[self.dialled] = connection
-        return self.dialled
+        """Never called: see `asked`."""
+        raise AssertionError("the outside accepts nothing by itself")
 
     def accepted(self, connection: SimulatedConnection) -> None:
         """Nothing to do."""
@@ -144,7 +178,8 @@ class Gateway:
     def _gone(self, link: int) -> None:
         self.early.pop(link, None)
         self.ended.pop(link, None)
-        if self.connections.pop(link, None) is not None:
+        self.full.pop(link, None)
+        if self.connections.pop(link, None) is not None and self.sockets is not None:
             self.sockets.hang_up(link)
 
     def sent(self, connection: SimulatedConnection) -> None:
@@ -154,5 +189,5 @@ class Gateway:
     def unsent(self, connection: SimulatedConnection, size_bytes: int) -> None:
         """Record the number of bytes not yet sent to the node."""
         link = connection.link_of(NAME)
-        if link:
+        if link and self.sockets is not None:
             self.sockets.hold(link, size_bytes > WAITING_BYTES_MAX)

@@ -101,13 +101,33 @@ class Network:
         if host is None or not host.powered:
             return
         world.cause = connection.asked
+        if host is world.gateway and world.gateway.asked(connection):
+            return  # see `decided`
         if not host.accepts(connection.port, world.machines[connection.source].ip):
-            path = connection.backward.path
-            world.at(path.arrival(world.now_us, 0), "refuse", number, "Connection refused")
+            self._refuse(connection)
             return
         connection.target_link = host.accept(connection)
         self._answer(connection)
         host.accepted(connection)
+
+    def _refuse(self, connection: SimulatedConnection) -> None:
+        at_us = connection.backward.path.arrival(self.world.now_us, 0)
+        self.world.at(at_us, "refuse", connection.number, "Connection refused")
+
+    def decided(self, number: int, link: int) -> SimulatedConnection | None:
+        """Answer a request later than it came: accept it as `link` of its target, or refuse it (0).
+
+        Returns the connection if it is accepted.
+        """
+        connection = self.connections.get(number)
+        if connection is None or connection.target_link or connection.broken or not connection.source_link:
+            return None
+        if not link:
+            self._refuse(connection)
+            return None
+        connection.target_link = link
+        self._answer(connection)
+        return connection
 
     def _answer(self, connection: SimulatedConnection) -> None:
         path = connection.backward.path

@@ -26,6 +26,7 @@ from engine.simulation.application import Application
 from engine.simulation.client import ClientHost
 from engine.simulation.cluster_application import ClusterApplication
 from engine.simulation.connection import DOWN, PAUSED, RUNNING, SimulatedConnection
+from engine.simulation.gateway import NAME as OUTSIDE
 from engine.simulation.gateway import Gateway
 from engine.simulation.host import BASE_DIRECTIVES, NOTICEABLE_US, SENTINEL_CONFIG_PATH, Host
 from engine.simulation.network import Network
@@ -636,6 +637,47 @@ class World:
 
     def _do_drop_message(self, action: actions.DropMessage) -> None:
         pending.drop(self, action.pending)
+
+    def _check_expose(self, action: actions.Expose) -> None:
+        if not 0 < action.port < 65536:
+            raise ActionError(f"there is no port {action.port}")
+
+    def _do_expose(self, action: actions.Expose) -> None:
+        if self.gateway is None:
+            self.gateway = self.machines[OUTSIDE] = Gateway(self)
+        self.gateway.is_open = True
+        self.gateway.ports[action.port] = action.host
+
+    def _check_outside_opens(self, action: Any) -> None:
+        if self.gateway is None:
+            raise ActionError("no host is exposed")
+
+    _check_outside_sends = _check_outside_ends = _check_outside_answers = _check_outside_opens
+    _check_outside_reads = _check_leave_outside = _check_outside_opens
+
+    @property
+    def outside(self) -> Gateway:
+        """The gateway, which there is."""
+        assert self.gateway is not None
+        return self.gateway
+
+    def _do_outside_opens(self, action: actions.OutsideOpens) -> None:
+        self.outside.connect(*action)
+
+    def _do_outside_sends(self, action: actions.OutsideSends) -> None:
+        self.outside.send(*action)
+
+    def _do_outside_ends(self, action: actions.OutsideEnds) -> None:
+        self.outside.end(action.link)
+
+    def _do_outside_answers(self, action: actions.OutsideAnswers) -> None:
+        self.outside.answer(*action)
+
+    def _do_outside_reads(self, action: actions.OutsideReads) -> None:
+        self.outside.set_reading(*action)
+
+    def _do_leave_outside(self, action: actions.LeaveOutside) -> None:
+        self.outside.leave()
 
     # --- what is due --------------------------------------------------------------------------------------------
 

@@ -304,6 +304,14 @@ def describe(action: Action) -> str:
             return f"{client.removeprefix(PROMPT).strip()}> {_sent(data)}"
         case actions.Directives(host, directives):
             return " ".join([f"directives {host}", *(f'"{line}"' for line in directives)])
+        case actions.Expose(host, port):
+            return f"{host} is on port {port} of this machine"
+        case actions.LeaveOutside():
+            return "the ports of this machine are closed"
+        case actions.OutsideOpens(_, host, port):
+            return f"a connection from outside, port {port}, to {host}"
+        case actions.OutsideSends() | actions.OutsideEnds() | actions.OutsideAnswers() | actions.OutsideReads():
+            return f"outside: {type(action).__name__.removeprefix('Outside').lower()} {action[0]}"
     if told := choosing.described(action):
         return told
     verb = next((verb for verb, kind in VERBS.items() if isinstance(action, kind)), type(action).__name__)

@@ -4,8 +4,10 @@ Real clients attach to any node, a real server follows a simulated master (`REPL
 simulated node follows a real master: to a node, 127.0.0.1 is the machine that it is shown on. Everything between the
 nodes stays simulated, and what the laboratory does to it can be typed: `cut A B`, `crash A`, `app> SET k v`.
 
-The world begins at the wall clock's time less what the steps that are played first take, so that keys expire in real
-and simulated nodes at the same moment. There is no history to go back in.
+Whatever comes from outside is an action (`engine.simulation.gateway`), and the same on a history as on a world
+without a past. Without a screen there is no past (`Present`): the world begins at the wall clock's time less what the
+steps that are played first take, so that keys expire in real and simulated nodes at the same moment. With a screen
+the history begins when all do, and the clocks of the nodes are set instead (`clock_actions`).
 """
 
 import contextlib
@@ -15,14 +17,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
-from engine.simulation import trace
+from engine.sentinel.role import SentinelRole
+from engine.simulation import actions, trace
 from engine.simulation.actions import Action, ActionError
 from engine.simulation.connection import DOWN
 from engine.simulation.gateway import WAITING_BYTES_MAX, Gateway
-from engine.simulation.history import FIRST, Branch, HistoryPosition
+from engine.simulation.history import FIRST, Branch, History, HistoryPosition
 from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US, World
 from tutor.lab.actions import run_line
@@ -59,9 +62,14 @@ class Present:
         """Do something. Raises ActionError."""
         return self.world.do(action)
 
-    def run(self, until_us: int) -> list[TraceEvent]:
-        """Have everything happen that is due until a time."""
-        return self.world.run(until_us)
+    def run(self, until_us: int, enough: Callable[[], bool] = lambda: False) -> list[TraceEvent]:
+        """Have everything happen that is due until a time, or until it is enough."""
+        world, before = self.world, len(self.world.trace)
+        while world.deadline() <= until_us and not enough():
+            world.step()
+        if world.deadline() > until_us:
+            world.run(until_us)
+        return world.trace[before:]
 
 
 def played(spec: ScenarioSpec, steps: int, now_us: int) -> ScenarioRunner:
@@ -73,6 +81,30 @@ def played(spec: ScenarioSpec, steps: int, now_us: int) -> ScenarioRunner:
             rehearsal.step()
         beginning_us -= rehearsal.history.world.now_us - BEGINNING_US
     runner = ScenarioRunner(spec, history=Present(spec.seed, beginning_us))
+    for _ in range(steps):
+        runner.step()
+    return runner
+
+
+def clock_actions(world: World, wall_us: int, known: Container[str] = ()) -> Iterator[Action]:
+    """Yield what sets servers to the wall clock's time; Sentinels do not need it, and a jump alarms them."""
+    for name, host in world.hosts.items():
+        if host.role is not SentinelRole and name not in known:
+            yield actions.SetClock(name, wall_us - world.now_us)
+
+
+def recorded(spec: ScenarioSpec, steps: int, wall_us: int) -> ScenarioRunner:
+    """Return the runner of a scenario after so many steps, on a history whose nodes have the wall clock's time."""
+    rehearsal = ScenarioRunner(spec, history=Present(spec.seed))
+    for _ in range(steps):
+        rehearsal.step()
+    lasted_us = rehearsal.history.world.now_us - BEGINNING_US
+    history = History(spec.seed)
+    for action in ScenarioRunner.beginning(spec):
+        if isinstance(action, actions.Start) and history.world.hosts[action.host].role is not SentinelRole:
+            history.do(actions.SetClock(action.host, wall_us - lasted_us - BEGINNING_US))
+        history.do(action)
+    runner = ScenarioRunner(spec, history=history, resumed=True)
     for _ in range(steps):
         runner.step()
     return runner
@@ -93,30 +125,49 @@ class ExposedConnection:
 class Exposition:
     """A world on real ports: sockets on this side, `Gateway` on the other."""
 
-    def __init__(self, runner: ScenarioRunner, first_port: int, tell: Callable[[str], None]) -> None:
-        self.runner = runner
-        self.world = runner.history.world
+    def __init__(self, history: "Present | History", first_port: int, tell: Callable[[str], None]) -> None:
+        self.history = history
+        self.world = history.world
         self.tell = tell
         self.selector = selectors.DefaultSelector()
         self.listeners: dict[str, socket.socket] = {}
         self.ports: dict[str, int] = {}
         self.next_port = first_port
         self.lines: dict[int, ExposedConnection] = {}
-        self.last_link = 0
-        self.typing = b""  # a line that is not complete
-        self.ahead_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
-        self.world.trace.clear()
-        self.world.observers.append(self._told)
-        self.gateway = Gateway(self.world, self)
+        gateway = self.world.gateway
+        self.last_link = max(gateway.connections, default=0) if gateway is not None else 0
+        self.waiting: list[tuple[int, int]] = []  # connections that nodes have requested, and their ports
+        self.ahead_us = 0
+        self.synchronize()
+        for port, name in gateway.ports.items() if gateway is not None else ():
+            self.ports[name] = port  # the history knows it already
         try:
-            for name in self.world.hosts:
-                self._open(name)
+            for name, host in self.world.hosts.items():
+                if host.state != DOWN or isinstance(history, Present):
+                    self._open(name)
         except OSError:
             self.close()
             raise
+        self.gateway.sockets = self
+
+    @property
+    def gateway(self) -> Gateway:
+        """The machine of the outside."""
+        return self.world.outside
+
+    def synchronize(self) -> None:
+        """Let the world's time go on from where it is, as fast as the wall clock."""
+        self.ahead_us = self.world.now_us - time.monotonic_ns() // 1000
+
+    def do(self, action: Action) -> None:
+        """Do what the outside does; what is not possible any more is left."""
+        with contextlib.suppress(ActionError):
+            self.history.do(action)
 
     def close(self) -> None:
         """Close every port and connection."""
+        if self.world.gateway is not None:
+            self.world.gateway.sockets = None
         for line in self.lines.values():
             line.sock.close()
         for listener in self.listeners.values():
@@ -125,7 +176,7 @@ class Exposition:
 
     @property
     def now_us(self) -> int:
-        """The wall clock, which never goes back."""
+        """Where the world's time is to be: it goes as the wall clock does, and never back."""
         return time.monotonic_ns() // 1000 + self.ahead_us
 
     # --- ports --------------------------------------------------------------------------------------------------
@@ -146,12 +197,18 @@ class Exposition:
         if name not in self.ports:
             self.ports[name] = listener.getsockname()[1]
             self.next_port += bool(self.next_port)
-            self.gateway.ports[self.ports[name]] = name
+            self.history.do(actions.Expose(name, self.ports[name]))
+        elif not self.gateway.is_open:
+            self.history.do(actions.Expose(name, port))
         self.listeners[name] = listener
         self.selector.register(listener, selectors.EVENT_READ, lambda _: self._accept(name))
 
     def _follow_states(self) -> None:
         """Listen for the nodes that run, as their machines would."""
+        for name in [name for name in self.listeners if name not in self.world.hosts]:
+            listener = self.listeners.pop(name)
+            self.selector.unregister(listener)
+            listener.close()
         for name, host in self.world.hosts.items():
             if host.state == DOWN and name in self.listeners and name in self.ports:
                 listener = self.listeners.pop(name)
@@ -179,7 +236,7 @@ class Exposition:
         except OSError:
             return
         line = self._line(sock)
-        self.gateway.connect(line.link, name, port)
+        self.do(actions.OutsideOpens(line.link, name, port))
 
     def _line(self, sock: socket.socket) -> ExposedConnection:
         sock.setblocking(False)
@@ -202,14 +259,14 @@ class Exposition:
             except OSError:
                 data = b""
             if data:
-                self.gateway.send(line.link, data)
+                self.do(actions.OutsideSends(line.link, data))
             else:
                 self._drop(line)
 
     def _drop(self, line: ExposedConnection) -> None:
         """A real connection has ended."""
         self._forget(line)
-        self.gateway.end(line.link)
+        self.do(actions.OutsideEnds(line.link))
 
     def _forget(self, line: ExposedConnection) -> None:
         if self.lines.pop(line.link, None) is not None:
@@ -218,7 +275,6 @@ class Exposition:
             line.sock.close()
 
     def _flush(self, line: ExposedConnection) -> None:
-        full = len(line.out) >= WAITING_BYTES_MAX
         try:
             sent = line.sock.send(line.out)
             del line.out[:sent]
@@ -231,8 +287,6 @@ class Exposition:
             self._forget(line)
             return
         self._watch(line)
-        if full and len(line.out) < WAITING_BYTES_MAX:
-            self.gateway.read_on(line.link)
 
     def _watch(self, line: ExposedConnection) -> None:
         """Have the selector look for what a line waits for now."""
@@ -250,13 +304,20 @@ class Exposition:
 
     # --- Sockets: what the simulated side wants --------------------------------------------------------------------
 
-    def dial(self, port: int) -> int:
-        """Connect to a real port; returns the link, or 0 if no server listens there."""
-        try:
-            sock = socket.create_connection((HERE, port), timeout=DIAL_TIMEOUT_S)
-        except (OSError, OverflowError):
-            return 0
-        return self._line(sock).link
+    def dial(self, connection: int, port: int) -> None:
+        """Note that a node wants to connect to a real port: it happens between two steps of the world."""
+        self.waiting.append((connection, port))
+
+    def _dial(self) -> None:
+        """Connect to the real ports to which nodes want to connect, and tell them whether a server listens there."""
+        waiting, self.waiting = self.waiting, []
+        for connection, port in waiting:
+            try:
+                sock = socket.create_connection((HERE, port), timeout=DIAL_TIMEOUT_S)
+            except (OSError, OverflowError):
+                self.do(actions.OutsideAnswers(connection, 0))
+            else:
+                self.do(actions.OutsideAnswers(connection, self._line(sock).link))
 
     def pass_out(self, link: int, data: bytes) -> None:
         """Send bytes on a real connection."""
@@ -265,10 +326,16 @@ class Exposition:
             line.out += data
             self._watch(line)
 
-    def takes(self, link: int) -> bool:
-        """Tell whether a real connection takes more now."""
-        line = self.lines.get(link)
-        return line is None or len(line.out) < WAITING_BYTES_MAX
+    def _pace(self) -> None:
+        """Have the network keep what real connections do not take now, and pass it on when they do."""
+        full = self.gateway.full
+        for link, line in list(self.lines.items()):
+            if (len(line.out) >= WAITING_BYTES_MAX) != (link in full):
+                self.do(actions.OutsideReads(link, link in full))
+
+    def _overfull(self) -> bool:
+        full = self.gateway.full
+        return any(len(line.out) >= WAITING_BYTES_MAX and link not in full for link, line in self.lines.items())
 
     def hold(self, link: int, held: bool) -> None:
         """Read no more from a real connection, or again."""
@@ -288,26 +355,60 @@ class Exposition:
 
     # --- going on -----------------------------------------------------------------------------------------------
 
+    @property
+    def outsiders(self) -> int:
+        """How many connections there are with the outside."""
+        return len(self.lines)
+
+    def wait_s(self) -> float:
+        """Return how long nothing is due."""
+        return max(0.0, (self.world.deadline() - self.now_us) / 1e6)
+
+    def run(self, enough: Callable[[], bool] = lambda: False) -> None:
+        """Let the world's time come to where it is to be, or until it is enough."""
+        until_us = self.now_us
+        while self.world.now_us < until_us and not enough():
+            self.history.run(until_us, lambda: enough() or self._overfull())
+            self._pace()
+        self._dial()
+
+    def turn(self, wait_s: float = 0.0, enough: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the outside, take what has come from there, and let time go on."""
+        events = self.selector.select(wait_s)
+        self.run(enough)
+        for key, mask in events:
+            key.data(mask)
+        self.run(enough)
+        self._follow_states()
+
+
+class ExposedInText:
+    """A world on real ports without a screen: what happens is printed, and actions are typed."""
+
+    def __init__(self, runner: ScenarioRunner, first_port: int, tell: Callable[[str], None]) -> None:
+        self.runner = runner
+        self.world = runner.history.world
+        self.tell = tell
+        self.typing = b""  # a line that is not complete
+        self.world.trace.clear()
+        self.world.observers.append(self._told)
+        self.exposition = Exposition(runner.history, first_port, tell)
+        self.exposition.ahead_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
+
     def serve(self, typed: int | None = None) -> None:
         """Run until interrupted; `typed` is the descriptor on which actions are typed."""
+        exposition = self.exposition
         if typed is not None:
             with contextlib.suppress(OSError, ValueError):  # a file, or closed: no actions can be typed there
-                self.selector.register(typed, selectors.EVENT_READ, lambda _: self._typed(typed))
+                exposition.selector.register(typed, selectors.EVENT_READ, lambda _: self._typed(typed))
         while True:
-            world = self.world
-            wait_s = (world.deadline() - self.now_us) / 1e6
-            events = self.selector.select(min(LONGEST_WAIT_S, max(0.0, wait_s)))
-            world.run(self.now_us)
-            for key, mask in events:
-                key.data(mask)
-            world.run(self.now_us)
-            world.trace.clear()
-            self._follow_states()
+            exposition.turn(min(LONGEST_WAIT_S, exposition.wait_s()))
+            self.world.trace.clear()
 
     def _typed(self, typed: int) -> None:
         data = os.read(typed, READ_BYTES)
         if not data:
-            self.selector.unregister(typed)
+            self.exposition.selector.unregister(typed)
         *lines, self.typing = (self.typing + data).split(b"\n")
         for line in lines:
             text = line.decode("utf-8", "replace").strip()
@@ -325,6 +426,8 @@ class Exposition:
                 self.tell(f"{host} {level} {text}")
             case trace.Exited(host=host, reason=reason):
                 self.tell(f"{host} ends: {reason}")
+            case trace.Noticed(host=host, text=text):
+                self.tell(f"{host} {text}")
             case trace.Delivered(target=target, data=data) if target in self.world.clients:
                 self.tell(f"{target} < {data.decode('utf-8', 'replace').strip()}")
 
@@ -340,21 +443,21 @@ def expose(spec: ScenarioSpec, steps: int, first_port: int) -> int:
 
     runner = played(spec, steps, time.time_ns() // 1000)
     try:
-        shown = Exposition(runner, first_port, tell)
+        shown = ExposedInText(runner, first_port, tell)
     except OSError as error:
         print(f"redis-tutor: {error}", file=sys.stderr)
         return 1
     try:
         signal.signal(signal.SIGTERM, _interrupted)
         tell(f"{spec.title}: {steps} of {len(spec.steps)} steps are played, and time runs.")
-        for name in shown.ports:
-            tell(shown.where(name))
+        for name in shown.exposition.ports:
+            tell(shown.exposition.where(name))
         tell(f"To a node {HERE} is this machine (REPLICAOF {HERE} PORT). Actions can be typed: cut A B. Ctrl-C ends.")
         shown.serve(sys.stdin.fileno() if sys.stdin is not None else None)
     except KeyboardInterrupt:
         tell("")
     finally:
-        shown.close()
+        shown.exposition.close()
     return 0
 
 

@@ -24,6 +24,8 @@ _PLACE = re.compile(r"\b[0-9a-f]{40}\b|\b\d+\.\d+\.\d+\.\d+[: ]\d+\b")
 _WHOLE_ID = re.compile(rb"\b[0-9a-f]{40}\b")
 WITH_ID = ("psync", "fullresync", "continue")  # messages with replication IDs (`tutor.lab.explain.Part.kind`)
 
+FROM_OUTSIDE = (actions.OutsideOpens, actions.OutsideSends, actions.OutsideEnds, actions.OutsideAnswers,
+                actions.OutsideReads)  # fmt: skip
 Row = tuple[int, str, str, str, str]  # number, glyph, source, target, text
 
 
@@ -51,6 +53,8 @@ class EventFormatter:
         """Yield what there is to show of an event: number, kind of line, who, to whom, text."""
         number = event.number
         match event:
+            case trace.Acted(action=action) if isinstance(action, FROM_OUTSIDE):
+                pass  # the messages tell it
             case trace.Acted(action=action):
                 self._acted(action)
                 yield number, "!", "", "", describe(action)

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any
 
+from engine.simulation import actions
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History
 from engine.simulation.world import BEGINNING_US, World
@@ -150,6 +151,8 @@ class LabSession:
     def next_step_work(self) -> Work[list[str]]:
         """Do the scenario's next step in slices (`tutor.lab.work`)."""
         self._before.append((self.history.branch_name, self.history.place))
+        if not self.history.in_past:
+            self.let_outside_go()
         return (yield from self.runner.step_work())
 
     def forward(self) -> None:
@@ -303,6 +306,7 @@ class LabSession:
             yield from self._goto_time(line.removeprefix("goto "))
             return ""
         before, count = (self.history.branch_name, self.history.place), len(self._before)
+        self.let_outside_go()
         try:
             yield from line_work(self.history, line, self.spec.clients)
             self.worked = True
@@ -334,6 +338,12 @@ class LabSession:
             self._before.append(before)
             self.worked = True
         return found
+
+    def let_outside_go(self) -> None:
+        """End what a past moment has to do with the outside, before something else is done there: it has gone."""
+        gateway = self.world.gateway
+        if gateway is not None and gateway.is_open and gateway.sockets is None:
+            self.history.do(actions.LeaveOutside())
 
     def undo(self) -> bool:
         """Take the last action back: be where it was done, in the branch where it was done. False: there is none."""
