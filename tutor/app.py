@@ -65,8 +65,10 @@ class TutorApp(Program):
         server: str = "",
         connect: str = "",
         bookmark: str = "",
+        port: int | None = None,
     ) -> None:
         self._bookmark = bookmark
+        self._port = port
         self._connect_to = connect
         self._server = server  # a real one, for lessons
         self.preferences = preferences or Preferences.load()
@@ -133,7 +135,7 @@ class TutorApp(Program):
         if self._kept is not None:
             from tutor.screens.laboratory import LaboratoryScreen
 
-            self.push_screen(LaboratoryScreen(*self._kept))
+            self.push_screen(LaboratoryScreen(*self._kept, port=self._port))
 
     async def run_async(self, **options: Any) -> None:
         """Run the program; see `App`."""
@@ -466,9 +468,10 @@ def run(
     server: str = "",
     connect: str = "",
     bookmark: str = "",
+    port: int | None = None,
 ) -> int:
     """Run the program: on the map, a lesson, a bookmark (its key), the sandbox, or in the laboratory on a scenario or
-    a kept history.
+    a kept history, whose nodes are on real ports from `port` on.
 
     Returns the exit status.
     """
@@ -479,7 +482,7 @@ def run(
     # A terminal's thread that reads a long reply hands over more often: the screen comes first.
     sys.setswitchinterval(0.001)
     gc.set_threshold(20_000, 20, 50)
-    app = TutorApp(lesson, None, None, scenario, kept, sandbox, server, connect, bookmark)
+    app = TutorApp(lesson, None, None, scenario, kept, sandbox, server, connect, bookmark, port)
     with by_signal(app.end_soon):
         app.run()
     return app.return_code or 0

@@ -311,7 +311,9 @@ def explain(context: click.Context, file: str, as_json: bool, every_byte: bool) 
 @click.option("--actions", is_flag=True, help="Print the seed and the actions of a history, for --open.")
 @click.option("--export", metavar="FILE", help="Write it as FILE.txt, .svg, .html (replays in a browser) or .cast.")
 @click.option("--at", "place", type=click.IntRange(0), help="Open it when so many events have happened.")
-@click.option("--expose", is_flag=True, help="Open every node on a real port, in real time, until Ctrl-C.")
+@click.option(
+    "--expose", is_flag=True, help="Put every node on a real port, in real time; with --play or in a pipe as text."
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7001, help="The first port of --expose [7001]; 0: any free one."
 )
@@ -352,8 +354,8 @@ def lab(
     sentinel.conf.
 
     With --expose, real clients and servers take part: redis-cli connects to any node, and a real server can be the
-    replica or the master of a simulated one (REPLICAOF 127.0.0.1 PORT). You can type actions: cut A B, heal A B,
-    crash A.
+    replica or the master of a simulated one (REPLICAOF 127.0.0.1 PORT). The screen records all of it; with --play
+    it is text until Ctrl-C, and you can type actions: cut A B, heal A B, crash A.
 
     With --find, faults and changes of roles are tried until a condition holds: that an acknowledged write is lost
     (lost write), that two masters accept writes (two masters), a full resync, or a value (B role = master). The seed
@@ -361,9 +363,13 @@ def lab(
     """
     from tutor.lab import play
 
+    shown = not is_played and sys.stdin.isatty() and sys.stdout.isatty()
     if scenario == "new":
         options = {"sentinels": sentinels, "cluster": cluster, "replicas": replicas, "latency_ms": latency}
-        made = play.new(words, {name: value for name, value in options.items() if value or value == 0})
+        wanted = {name: value for name, value in options.items() if value or value == 0}
+        if expose and not shown:
+            context.exit(play.expose_new(words, wanted, port))
+        made = play.new(words, wanted)
         if made is None:
             context.exit(1)
         if condition is not None:
@@ -374,7 +380,7 @@ def lab(
             context.exit(play.put(made, save, export, actions))
         from tutor.app import run
 
-        context.exit(run(kept=made))
+        context.exit(run(kept=made, port=port if expose else None))
     if words or sentinels is not None or cluster or replicas is not None or latency is not None:
         raise click.UsageError(f"only `lab new` takes {' '.join(words) or 'these options'}: lab new NODES [SHAPE]")
     if condition is not None:
@@ -397,10 +403,17 @@ def lab(
     if as_list or scenario is None:
         context.exit(play.print_list())
     if expose:
+        from tutor.lab.expose import check_steps, recorded
         from tutor.lab.expose import expose as show
 
         spec = play.load(scenario)
-        context.exit(1 if spec is None else show(spec, steps, port))
+        if spec is None or not check_steps(spec, steps):
+            context.exit(1)
+        if shown:
+            from tutor.app import run
+
+            context.exit(run(kept=recorded(spec, steps), port=port))
+        context.exit(show(spec, steps, port))
     if actions:
         context.exit(play.print_actions(scenario))
     if not is_played and save is None:

@@ -39,7 +39,8 @@ building          a laboratory of one's own: so many nodes in a shape
 clusterfile       one from a YAML file
 deployment        one from what the servers of a real deployment say
 play              the command line
-expose            a scenario on ports of the real machine
+expose            nodes on ports of the real machine
+outside           what is shown of these ports
 
 The state of nodes, as plain values, is in `engine.simulation.state`.
 """

@@ -257,12 +257,17 @@ def settled(spec: ScenarioSpec, done: Sequence[str]) -> dict[str, Expect]:
     return expected
 
 
+def begun(wanted: WantedCluster) -> tuple[ScenarioSpec, StepSpec]:
+    """Return what is wanted as a scenario, and the step after which it works. Raises ActionError or Problem."""
+    made = plan(wanted)
+    step = StepSpec(say="", do=made.do, until=settled(made.spec, made.do), within=SETTLED_WITHIN_S)
+    return made.spec, step
+
+
 def build_work(wanted: WantedCluster) -> Work[LabSession]:
     """Put up what is wanted, in slices (`tutor.lab.work`). Raises ActionError or Problem."""
-    made = plan(wanted)
-    spec = made.spec
+    spec, step = begun(wanted)
     session = LabSession(spec)
-    step = StepSpec(say="", do=made.do, until=settled(spec, made.do), within=SETTLED_WITHIN_S)
     yield from session.runner.perform(step)
     session.history.about = session.about()
     return session

@@ -66,6 +66,7 @@ SCREEN_USAGE = {
     "event": "event NUMBER",
     "pending": "pending",
     "to-lesson": "to-lesson",
+    "live": "live [PORT | off]",
     "new": "new NODES [star | chain | two-dc] [--sentinels N] [--cluster]",
     "export": "export FILE.(txt | svg | html | cast)",
 }

@@ -29,6 +29,7 @@ from engine.simulation.history import FIRST, Branch, History, HistoryPosition
 from engine.simulation.trace import TraceEvent
 from engine.simulation.world import BEGINNING_US, World
 from tutor.lab.actions import run_line
+from tutor.lab.keeping import About
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.runner import ScenarioRunner
 
@@ -86,15 +87,23 @@ def played(spec: ScenarioSpec, steps: int, now_us: int) -> ScenarioRunner:
     return runner
 
 
-def clock_actions(world: World, wall_us: int, known: Container[str] = ()) -> Iterator[Action]:
+def clock_actions(world: World, wall_us: int, known: Container[str] = ()) -> Iterator[actions.SetClock]:
     """Yield what sets servers to the wall clock's time; Sentinels do not need it, and a jump alarms them."""
     for name, host in world.hosts.items():
         if host.role is not SentinelRole and name not in known:
             yield actions.SetClock(name, wall_us - world.now_us)
 
 
-def recorded(spec: ScenarioSpec, steps: int, wall_us: int) -> ScenarioRunner:
-    """Return the runner of a scenario after so many steps, on a history whose nodes have the wall clock's time."""
+def check_steps(spec: ScenarioSpec, steps: int) -> bool:
+    """Return whether a scenario has so many steps; if it does not, that is told."""
+    if steps > len(spec.steps):
+        print(f"redis-tutor: {spec.id} has {len(spec.steps)} steps, not {steps}", file=sys.stderr)
+    return steps <= len(spec.steps)
+
+
+def recorded(spec: ScenarioSpec, steps: int) -> tuple[ScenarioSpec, History]:
+    """Return a scenario, and its history after so many steps, in which nodes have the wall clock's time."""
+    wall_us = time.time_ns() // 1000
     rehearsal = ScenarioRunner(spec, history=Present(spec.seed))
     for _ in range(steps):
         rehearsal.step()
@@ -107,7 +116,8 @@ def recorded(spec: ScenarioSpec, steps: int, wall_us: int) -> ScenarioRunner:
     runner = ScenarioRunner(spec, history=history, resumed=True)
     for _ in range(steps):
         runner.step()
-    return runner
+    history.about = About(scenario=spec, spans=runner.kept_spans).as_json()
+    return spec, history
 
 
 class ExposedConnection:
@@ -137,6 +147,7 @@ class Exposition:
         gateway = self.world.gateway
         self.last_link = max(gateway.connections, default=0) if gateway is not None else 0
         self.waiting: list[tuple[int, int]] = []  # connections that nodes have requested, and their ports
+        self.taken = 0  # how much has come from outside
         self.ahead_us = 0
         self.synchronize()
         for port, name in gateway.ports.items() if gateway is not None else ():
@@ -161,6 +172,7 @@ class Exposition:
 
     def do(self, action: Action) -> None:
         """Do what the outside does; what is not possible any more is left."""
+        self.taken += 1
         with contextlib.suppress(ActionError):
             self.history.do(action)
 
@@ -434,8 +446,7 @@ class ExposedInText:
 
 def expose(spec: ScenarioSpec, steps: int, first_port: int) -> int:
     """Show a scenario's nodes on real ports until Ctrl-C; returns the exit status."""
-    if steps > len(spec.steps):
-        print(f"redis-tutor: {spec.id} has {len(spec.steps)} steps, not {steps}", file=sys.stderr)
+    if not check_steps(spec, steps):
         return 1
 
     def tell(text: str) -> None:

@@ -186,6 +186,21 @@ def new(words: Sequence[str], options: Mapping[str, int]) -> tuple[ScenarioSpec,
         return None
 
 
+def expose_new(words: Sequence[str], options: Mapping[str, int], port: int) -> int:
+    """Build a laboratory of one's own on real ports, without a screen."""
+    import msgspec
+
+    from tutor.lab.building import begun, wanted_of
+    from tutor.lab.expose import expose
+
+    try:
+        spec, step = begun(wanted_of(words, **options))
+    except (ActionError, Problem) as error:
+        print(f"redis-tutor: {error}", file=sys.stderr)
+        return 1
+    return expose(msgspec.structs.replace(spec, steps=(step,)), 1, port)
+
+
 def put(made: tuple[ScenarioSpec, History], save: str | None, export: str | None, actions: bool) -> int:
     """Save or export a history, print its seed and actions, or what has happened in it."""
     from tutor.lab.export import export as export_session

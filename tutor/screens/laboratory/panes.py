@@ -11,7 +11,7 @@ from engine.sentinel.role import SentinelRole
 from engine.simulation.cluster_state import cluster_views, writer_views
 from engine.simulation.program_state import program_views
 from engine.simulation.state import application_views, belief_views, link_views, node_views, resync_views
-from tutor.lab import data, drawing, programs, slots
+from tutor.lab import data, drawing, outside, programs, slots
 from tutor.lab.console import transcript
 from tutor.lab.drawing import Text
 from tutor.lab.format import clock
@@ -75,6 +75,8 @@ class ClusterPane(VerticalScroll, Pane, can_focus=False):
         if watching:
             more, owners = drawing.sentinels(nodes, belief_views(world), watching, view.node, chosen, width)
             rows, self.owners = [*rows, [("Sentinels", "strong")], *more], [*self.owners, view.node, *owners]
+        if ports := outside.rows(world):
+            rows = [*rows, [("On this machine", "strong")], *ports]
         running = drawing.applications(nodes, application_views(world))
         running += programs.rows(nodes, program_views(world))
         if running := running + slots.writers(nodes, writer_views(world), views):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter, process_time
 from typing import TypeVar
 
@@ -45,6 +46,8 @@ class Player(Timeline):
         self.working = False  # at what was asked for, which changes the history
         self.any_key = False  # whether any key stops it
         self.playing: Worker[None] | None = None
+        self.live = ""  # what is shown while the nodes are on real ports
+        self.guard: Callable[[Callable[[], None]], None] = lambda then: then()  # before another time is gone to
 
     @property
     def speed(self) -> float:
@@ -55,7 +58,7 @@ class Player(Timeline):
     def state(self) -> str:
         """Whether time runs, and how fast."""
         if not self.playing:
-            return "‖ paused"
+            return self.live or "‖ paused"
         if self.seeking:
             return f"▶▶ {self.seeking}"
         return f"▶ {PACES[self._pace]}/s" if self.by_event else f"▶ ×{self.speed:g}"
@@ -67,10 +70,12 @@ class Player(Timeline):
     @on(Timeline.Chosen)
     def _place_chosen(self, event: Timeline.Chosen) -> None:
         event.stop()
-        if self.working:
-            return
+        if not self.working:
+            self.guard(partial(self._go_to, event.place))
+
+    def _go_to(self, place: int) -> None:
         try:
-            self._session.history.goto(event.place)
+            self._session.history.goto(place)
         except HistoryError as error:
             self.notify(str(error), severity="warning", markup=False)
         self.post_message(self.Moved())

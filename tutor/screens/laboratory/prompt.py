@@ -1,5 +1,6 @@
 """The line at which actions are typed (`cut A B`), or commands at the console of a node."""
 
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -121,6 +122,13 @@ class Prompt(Horizontal):
         if player.working:
             return  # at what was entered before
         self.line.value = ""
+        if text.removeprefix(":").startswith("goto "):
+            player.guard(partial(self._perform, text))
+        else:
+            self._perform(text)
+
+    def _perform(self, text: str) -> None:
+        player = self.screen.query_one(Player)
         player.perform(self._session.work(text, self.talking), shorten(text, LABEL), self._done, self._failed)
         if player.working:
             self.screen.set_focus(None)

@@ -5,7 +5,7 @@ from the present place of the history alone. What can be typed: `tutor.lab.actio
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,11 +15,13 @@ from textual.binding import Binding
 from textual.events import Event, Key, Paste
 from textual.timer import Timer
 from textual.widgets import Input
+from textual.worker import Worker
 
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History, HistoryError
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.exploring import Exploration
+from tutor.lab.expose import FIRST_PORT
 from tutor.lab.finding import DECISION, FAILURE, SeekTarget, pattern_of, target_of
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.session import LabSession
@@ -27,8 +29,10 @@ from tutor.lab.shown_log import EventFilter
 from tutor.prompt.words import LINE, shorten
 from tutor.screens.base import TutorScreen
 from tutor.screens.compare import CompareScreen
+from tutor.screens.dialogs import ChoiceDialog
 from tutor.screens.laboratory.header import LaboratoryHeader
 from tutor.screens.laboratory.keeper import Keeper, open_new, open_saved
+from tutor.screens.laboratory.live import LivePorts
 from tutor.screens.laboratory.pane import Pane
 from tutor.screens.laboratory.panes import TITLES, Caption, DetailPane, LaboratoryPanes
 from tutor.screens.laboratory.pending import PendingDialog
@@ -83,6 +87,10 @@ memory or on disk. A write is *lost* when no master has it any more; **x** goes 
 **^S** saves all of it under a name, and **t** writes a note about this moment; the list of scenarios opens what was
 saved. `:export FILE.html` writes a page that replays it in a browser (`.txt`, `.svg` and `.cast`: text, a picture, a
 recording). `:actions` shows the seed and the actions, to be copied: they give the same history, to the byte.
+
+`:live` puts every node on a port of this machine: real clients and servers connect, time runs as the clock does, and
+what comes from outside is recorded. Going back closes the ports first. `:run reader R B` begins a client program, and
+`:new 6 chain` another laboratory.
 
 **i** opens a console for the chosen node, as in redis-cli. In both prompts **Tab** completes, and **↑** recalls
 previous lines. **u** undoes your last action. If you go back and do something else, that starts a branch: **b** goes
@@ -193,8 +201,13 @@ class LaboratoryScreen(TutorScreen[None]):
     LaboratoryScreen.-narrow #left.-hidden, LaboratoryScreen.-narrow #right.-hidden { display: none; }
     """
 
-    def __init__(self, spec: ScenarioSpec, history: History | None = None, own: bool = False) -> None:
+    def __init__(
+        self, spec: ScenarioSpec, history: History | None = None, own: bool = False, port: int | None = None
+    ) -> None:
         super().__init__()
+        self._port = port  # the first one on which the nodes are shown from the beginning
+        self.live: LivePorts | None = None
+        self._serving: Worker[None] | None = None
         self.own = own  # whether these are the servers of a lesson
         self.goes_on: tuple[list[dict[str, Any]], dict[str, Any]] | None = None  # the branch for the lesson
         self.session = LabSession(spec, history)
@@ -231,7 +244,10 @@ class LaboratoryScreen(TutorScreen[None]):
     def on_mount(self) -> None:
         """Draw the beginning."""
         self.set_focus(None)
+        self.player.guard = self._in_another_time
         self.call_after_refresh(self.draw)
+        if self._port is not None:
+            self.call_after_refresh(self.begin_live, self._port)
         self.run_worker(self._find_lessons(), group="lessons")
         if warning := self.session.history.warning:
             title = "Not all of it could be opened"
@@ -271,6 +287,11 @@ class LaboratoryScreen(TutorScreen[None]):
         if self.own:
             told = "Go on in the lesson with the servers as they are here (:to-lesson)"
             yield SystemCommand("Continue the lesson from here", told, self.action_continue)
+        if self.live is not None:
+            yield SystemCommand("Close the ports", "Disconnect the outside (:live off)", self.end_live)
+        elif not self.own:
+            told = "Let real clients and servers connect to the nodes (:live)"
+            yield SystemCommand("Open ports", told, partial(self.begin_live, FIRST_PORT))
         yield SystemCommand("Topology", "Draw the cluster, or describe it again (g)", self.action_topology)
         yield SystemCommand("Present", "Few panes, wide spacing and a caption (F5)", self.action_present)
         yield SystemCommand("Play by event", "Play events at a pace, or time at a speed (z)",
@@ -364,11 +385,20 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def action_player(self, method: str, *arguments: int) -> None:
         """Let time run, or otherwise than it does."""
+        if self.live is not None and method != "toggle":
+            self.notify("While the ports are open, time runs as the clock does.", timeout=3)
+            return
+        self._in_another_time(partial(self._let_run, method, *arguments))
+
+    def _let_run(self, method: str, *arguments: int) -> None:
         getattr(self.player, method)(*arguments)
         self.draw()
 
     def action_travel(self, how: str) -> None:
         """Go through time, as a method of the session does."""
+        self._in_another_time(partial(self._travel, how))
+
+    def _travel(self, how: str) -> None:
         try:
             if getattr(self.session, how)() is False:
                 self.notify(NOTHING_TO_DO[how])
@@ -446,6 +476,9 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def _go_to(self, number: int) -> None:
         """Go to the moment after an event, and choose that event."""
+        self._in_another_time(partial(self._be_at, number))
+
+    def _be_at(self, number: int) -> None:
         try:
             self.session.goto_event(number)
         except HistoryError as error:
@@ -534,9 +567,10 @@ class LaboratoryScreen(TutorScreen[None]):
     def _do_event(self, text: str) -> None:
         if not text.isdigit():
             raise ActionError("event NUMBER")
-        self.session.to_event(int(text))
-        self.changed()
-        self.panes.choose_moment(int(text))
+        last = len(self.session.history.trace) - 1
+        if int(text) > last:
+            raise ActionError(f"there is no event {text}: the last one is {last}")
+        self._go_to(int(text))
 
     def _do_filter(self, text: str) -> None:
         self.session.shown.choose(EventFilter.parse(text, self.session.world.machines))
@@ -545,6 +579,9 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def action_seek(self, forward: bool = True) -> None:
         """Go to the next event, or the one before, that is sought; beyond what is known, time runs until it comes."""
+        self._in_another_time(partial(self._seek_from_here, forward))
+
+    def _seek_from_here(self, forward: bool) -> None:
         self.player.stop()
         try:
             found = self.session.seek(forward)
@@ -579,6 +616,87 @@ class LaboratoryScreen(TutorScreen[None]):
             self.notify("It came of nothing that is shown.")
         else:
             self._go_to(cause)
+
+    # -- real ports
+
+    def _do_live(self, text: str) -> None:
+        if text == "off" and self.live is not None:
+            self.end_live()
+        elif text and not (text.isascii() and text.isdigit() and int(text[:6]) < 65536):
+            raise ActionError("live [PORT | off]")
+        else:
+            self.begin_live(int(text) if text else FIRST_PORT)
+
+    def begin_live(self, first_port: int) -> None:
+        """Put the nodes on real ports; from now on time runs as the clock does."""
+        if self.own:
+            self.notify("The servers of a lesson have ports of their own: see the lesson.", markup=False)
+            return
+        if self.live is not None:
+            self.notify("The ports are open already: the cluster shows them.", markup=False)
+            return
+        self.player.stop()
+        try:
+            self.live = LivePorts(self.session, first_port, partial(self.notify, title="Ports", markup=False))
+        except (OSError, ActionError) as error:
+            self.notify(str(error), title="The ports stay closed", severity="error", timeout=10, markup=False)
+            self.changed()
+            return
+        self._serving = self.run_worker(self.live.serve(self._lived, self._is_busy), group="live")
+        ports = list(self.live.exposition.ports.items())
+        told = f"redis-cli -p {ports[0][1]} speaks to {ports[0][0]}." if ports else "No node runs."
+        self.notify(
+            f"{told} Going back in time closes the ports.", title="The ports are open", timeout=5, markup=False
+        )
+        self._lived()
+
+    def _is_busy(self) -> bool:
+        """Return whether something else changes the history, or the screen ends."""
+        return not self.query(Player) or self.player.working
+
+    def _lived(self) -> None:
+        """Show what has come from outside, and record it."""
+        if self.live is not None and self.query(Player):
+            self.player.live = self.live.state
+            self.draw()
+            self.keeper.keep()
+
+    def end_live(self) -> None:
+        """Close the ports, after a question if somebody is connected."""
+        self._in_another_time(self.draw)
+
+    def _in_another_time(self, then: Callable[[], None]) -> None:
+        """Do what the outside cannot take part in: the ports are closed first, after a question if they are used."""
+        live = self.live
+        if live is None:
+            then()
+            return
+        if not live.exposition.outsiders:
+            self._close_ports()
+            self.notify("The ports are closed: :live opens them again.", timeout=4, markup=False)
+            then()
+            return
+
+        def chosen(choice: str | bool | None) -> None:
+            if choice == "close":
+                self._close_ports()
+                then()
+
+        count = live.exposition.outsiders
+        who = "One connection" if count == 1 else f"{count} connections"
+        text = f"{who} from outside will be closed: the outside cannot go back. What it did stays in the history."
+        choices = [("stay", "Stay"), ("close", "Disconnect it, and close the ports")]
+        self.app.push_screen(ChoiceDialog("Disconnect the outside?", text, choices), chosen)
+
+    def _close_ports(self) -> None:
+        live, self.live = self.live, None
+        if live is None:
+            return
+        if self._serving is not None:
+            self._serving.cancel()
+        self._serving, self.player.live = None, ""
+        live.close()
+        self.changed()
 
     # -- keeping it
 
@@ -630,7 +748,13 @@ class LaboratoryScreen(TutorScreen[None]):
         self.app.push_screen(Sheet("Seed and actions", self.session.recipe(), about))
 
     def on_unmount(self) -> None:
-        """End the journal."""
+        """Close the ports, and end the journal."""
+        if self.live is not None:
+            if self._serving is not None:
+                self._serving.cancel()
+            self.live.close()
+            self.live = None
+            self.keeper.keep()
         self.keeper.end()
 
     def _do_to_lesson(self, _: str) -> None:
@@ -675,4 +799,5 @@ class LaboratoryScreen(TutorScreen[None]):
         elif self.prompt.active:
             self.prompt.action_leave()
         else:
-            self.keeper.ask(lambda: self.dismiss(), self.action_continue if self.own else None)
+            leave = partial(self.keeper.ask, lambda: self.dismiss(), self.action_continue if self.own else None)
+            self._in_another_time(leave)
