@@ -550,7 +550,9 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def _do_find(self, text: str) -> None:
         """Seek a history in which a condition holds; what is found opens as a branch."""
+        self._in_another_time(partial(self._find_history, text))
 
+    def _find_history(self, text: str) -> None:
         def done(found: Exploration) -> None:
             self.changed()
             if not found.branch:
