@@ -215,6 +215,13 @@ class OpenPort(NamedTuple):
     port: int
 
 
+class Readdress(NamedTuple):
+    """Give a machine whose server does not run another IP address; its disk and its port stay as they are."""
+
+    host: str
+    address: str
+
+
 class OpenClient(NamedTuple):
     """Connect a client, which is a separate host on the network, to a server.
 
@@ -371,6 +378,7 @@ Action = (
     | Heal
     | ClosePort
     | OpenPort
+    | Readdress
     | OpenClient
     | OpenClientAt
     | FailHandshake
@@ -417,6 +425,7 @@ ACTIONS: dict[str, type] = {
         Heal,
         ClosePort,
         OpenPort,
+        Readdress,
         OpenClient,
         OpenClientAt,
         FailHandshake,

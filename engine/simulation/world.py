@@ -299,13 +299,16 @@ class World:
         return self.trace[before:]
 
     def _check_add_host(self, action: actions.AddHost | actions.AddSentinel) -> None:
-        ip, _, port = action.address.rpartition(":")
         if action.name in self.machines:
             raise ActionError(f"there is a host {action.name} already")
+        self._check_address(action.address)
+
+    def _check_address(self, address: str) -> None:
+        ip, _, port = address.rpartition(":")
         if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536 or not _is_host(ip):
-            raise ActionError(f"{action.address} is not an address like 172.16.6.18:6379")
-        if any(host.address == action.address for host in self.hosts.values()):
-            raise ActionError(f"the address {action.address} is taken")
+            raise ActionError(f"{address} is not an address like 172.16.6.18:6379")
+        if any(host.address == address for host in self.hosts.values()):
+            raise ActionError(f"the address {address} is taken")
 
     def _do_add_host(self, action: actions.AddHost) -> None:
         ip, _, port = action.address.rpartition(":")
@@ -559,6 +562,17 @@ class World:
 
     def _do_open_port(self, action: actions.OpenPort) -> None:
         del self.hosts[action.host].closed_ports[action.port]
+
+    def _check_readdress(self, action: actions.Readdress) -> None:
+        host = self.hosts[action.host]
+        if host.state != DOWN:
+            raise ActionError(f"the server of {action.host} runs: stop it first")
+        self._check_address(action.address)
+        if action.address.rpartition(":")[2] != str(host.port):
+            raise ActionError(f"{action.host} keeps its port, {host.port}")
+
+    def _do_readdress(self, action: actions.Readdress) -> None:
+        self.hosts[action.host].ip = action.address.rpartition(":")[0]
 
     def _check_open_client(self, action: actions.OpenClient | actions.OpenClientAt) -> None:
         if action.client in self.hosts:

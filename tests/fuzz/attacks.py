@@ -320,7 +320,7 @@ def bus(rng: Random, target: Target) -> None:
             node.opened(link, "10.0.0.1:1", "dialled", target.now, "10.0.0.9:2")
         elif rng.random() < 0.1:
             node.refused(link, "Connection refused", target.now)
-    data = b"".join(_message(rng, list(state.nodes)).encode() for _ in range(rng.randrange(1, 4)))
+    data = b"".join(bus_message(rng, list(state.nodes)).encode() for _ in range(rng.randrange(1, 4)))
     if rng.random() < 0.6:
         data = damaged(rng, data, changes=6)
     target.sent.append(data)
@@ -330,6 +330,13 @@ def bus(rng: Random, target: Target) -> None:
         target.settle()
     target.now += rng.choice((0, 1_000, 100_000, 20_000_000))
     target.settle()
+    check_cluster(node)
+
+
+def check_cluster(node: Node) -> None:
+    """Check what the parts of a node's view of its cluster promise of each other. Raises FindingError."""
+    assert node.cluster is not None
+    state = node.cluster.state
     served = dict.fromkeys(state.nodes, 0)
     for slot, owner in enumerate(state.owners):
         if owner is not None:
@@ -344,7 +351,7 @@ def bus(rng: Random, target: Target) -> None:
     NodesConfReader(ClusterState(Rng(1)), 0, tls=False).read(nodes_conf.write(state))
 
 
-def _message(rng: Random, known: list[str]) -> Message:
+def bus_message(rng: Random, known: list[str]) -> Message:
     """Return a message that is sound by itself."""
     names = [*known, *(f"{number:040x}" for number in range(6)), ""]
     slots = to_bytes(rng.choice((0, 1 << rng.randrange(16384), rng.getrandbits(16384), (1 << 16384) - 1)))

@@ -230,6 +230,24 @@ class Machines:
     def _open_port(self, action: actions.OpenPort) -> None:
         self._open_bus(self.hosts[action.host])
 
+    def _readdress(self, action: actions.Readdress) -> None:
+        machine = self.hosts[action.host]
+        if machine.state != "down":
+            raise ActionError(f"the server of {action.host} runs: stop it first")
+        former, port = machine.ip, machine.listener.getsockname()[1]
+        self.wires.close_door(machine.listener)
+        machine.address = action.address
+        machine.ip = self.here(action.address.rpartition(":")[0])
+        machine.listener = slim_socket()
+        machine.listener.bind((machine.ip, port))
+        machine.listener.listen()
+        self.wires.add(machine.name, machine.ip, machine.listener, machine.port)
+        if machine.bus is not None:
+            self.wires.close_door(machine.bus)
+            self._open_bus(machine)
+        config = Path(machine.config)
+        config.write_text(re.sub(rf"\b{re.escape(former)}\b", machine.ip, config.read_text()))
+
     def _add_cluster_application(self, action: actions.AddClusterApplication) -> None:
         self._add_application(action)
 

@@ -8,6 +8,7 @@ directives A ["directive value" …]    the next process of A has these lines in
 configure A DIRECTIVE VALUE    CONFIG SET and CONFIG REWRITE; in the file only, if A does not run
 run KIND NAME NODE [RATE] [KEY]    a client program: writer, reader, producer, consumer, locker (`tutor.lab.programs`)
 close-port A PORT · open-port A PORT    A's firewall rejects connections to a port
+readdress A 172.16.6.70:6379    A, whose server does not run, has another IP address from now on
 form A B C D/A     a cluster: the slots are divided among A, B and C, and D becomes a replica of A
 clock A SECONDS    A's wall clock is so far ahead of the others from now on (or behind: -3600)
 disk A full | free | BYTES    A's disk takes no more bytes than it has, any number, or so many; further writes fail
@@ -55,6 +56,7 @@ USAGE = {
     **choosing.USAGE,
     "close-port": "close-port NODE PORT",
     "open-port": "open-port NODE PORT",
+    "readdress": "readdress NODE ADDRESS",
     "form": cl.USAGE,
     "add": "add NEW ADDRESS [DIRECTIVE …]",
     "add-sentinel": "add-sentinel NEW ADDRESS [DIRECTIVE …]",
@@ -76,6 +78,7 @@ NAMES = (
     *choosing.USAGE,
     "close-port",
     "open-port",
+    "readdress",
     "form",
     "add",
     "add-sentinel",
@@ -231,6 +234,8 @@ def action_of(verb: str, words: list[str]) -> Action:
         return actions.DiskLimit(words[0], int(words[1][:DISK_DIGITS]) if size_bytes is None else size_bytes)
     if verb in PORTS and len(words) == 2 and words[1].isdigit() and len(words[1]) <= PORT_DIGITS:
         return PORTS[verb](words[0], int(words[1]))
+    if verb == "readdress" and len(words) == 2:
+        return actions.Readdress(*words)
     if verb == "add" and len(words) >= 2:
         return actions.AddHost(words[0], words[1], tuple(words[2:]))
     if verb == "add-sentinel" and len(words) >= 2:
@@ -281,6 +286,8 @@ def describe(action: Action) -> str:
             return f"close-port {host} {port}"
         case actions.OpenPort(host, port):
             return f"open-port {host} {port}"
+        case actions.Readdress(host, address):
+            return f"readdress {host} {address}"
         case actions.SetLink(a, b, latency_us, speed):
             return f"slow {a} {b} {latency_us // 1000}" + (f" {speed}" if speed else "")
         case actions.SetClock(host, offset_us):

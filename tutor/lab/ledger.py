@@ -198,6 +198,10 @@ class Ledger:
             case actions.AddHost(name=name, address=address):
                 self.machines[name] = _LedgerNode(name, address)
                 self._by_address[address] = name
+            case actions.Readdress(host=host, address=address):
+                if host in self.machines:
+                    self.machines[host].address = address
+                    self._by_address[address] = host
             case actions.Wipe(host=host):
                 if host in self.machines:
                     self.machines[host].files.wipe()
