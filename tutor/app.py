@@ -69,6 +69,7 @@ class TutorApp(Program):
     ) -> None:
         self._bookmark = bookmark
         self._port = port
+        self.ends_with_laboratory = False
         self._connect_to = connect
         self._server = server  # a real one, for lessons
         self.preferences = preferences or Preferences.load()
@@ -483,6 +484,7 @@ def run(
     sys.setswitchinterval(0.001)
     gc.set_threshold(20_000, 20, 50)
     app = TutorApp(lesson, None, None, scenario, kept, sandbox, server, connect, bookmark, port)
+    app.ends_with_laboratory = scenario is not None or kept is not None
     with by_signal(app.end_soon):
         app.run()
     return app.return_code or 0

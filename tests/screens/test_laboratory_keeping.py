@@ -239,3 +239,46 @@ async def test_the_seed_and_the_actions_are_shown_and_copied() -> None:
         assert app.clipboard == screen.session.recipe()
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, LaboratoryScreen), "the laboratory")
+
+
+async def test_a_name_that_is_typed_replaces_the_suggested_one() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "ctrl+s", *keys("mine"))
+        assert screen.prompt.line.value == "save mine"
+        await pilot.press("enter")
+        await shown(pilot, "Saved: mine")
+
+
+async def test_the_command_ends_with_the_laboratory_that_it_opened() -> None:
+    app = program("partial-resync")
+    app.ends_with_laboratory = True
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        first = await opened(pilot)
+        await typed(pilot, "new 2")
+        await until(pilot, lambda: app.screen is not first, "another laboratory")
+        await opened(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is first, "the first one again")
+        await pilot.press("escape")
+        await until(pilot, lambda: not app.is_running or app._exit, "the end")
+    assert app.return_code == 0
+
+
+async def test_messages_go_with_the_next_line_and_leave_the_prompt_in_sight() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        await typed(pilot, "cut A X")
+        await shown(pilot, "there is no node X")
+        rows = screen_text(app).splitlines()
+        assert not any("▌" in row for row in rows[-5:])  # the caption, the line of time and the prompt
+        await typed(pilot, "A> SET k v")
+        await settle(pilot)
+        assert "there is no node X" not in screen_text(app)
+        assert screen.panes.current == "cluster"
+        await pilot.press(*keys("INCR k"), "enter")
+        await shown(pilot, "A replies")
+        await shown(pilot, "ERR value is not an integer")

@@ -10,8 +10,9 @@ def rows(world: World) -> list[Text]:
     gateway = world.gateway
     if gateway is None or not gateway.is_open:
         return []
+    title = "On this machine" if gateway.sockets is not None else "On this machine at that time"
     ports = [f"{name} {port}" for port, name in gateway.ports.items() if name in world.hosts]
-    drawn: list[Text] = [[(f" {IP}  ", "dim"), ("   ".join(ports), "accent")]]
+    drawn: list[Text] = [[(title, "strong")], [(f" {IP}  ", "dim"), ("   ".join(ports), "accent")]]
     ends: dict[str, int] = {}
     for connection in gateway.connections.values():
         ends[connection.other(gateway.name)] = ends.get(connection.other(gateway.name), 0) + 1

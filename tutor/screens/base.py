@@ -19,6 +19,7 @@ class Program(App[None]):
 
     course: Course
     preferences: Preferences
+    ends_with_laboratory: bool  # it was opened for the laboratory alone, and ends when that is left
 
     def choose_symbols(self) -> None:
         """Draw with ASCII only, or with all symbols, as the settings and the terminal have it."""

@@ -75,8 +75,7 @@ class ClusterPane(VerticalScroll, Pane, can_focus=False):
         if watching:
             more, owners = drawing.sentinels(nodes, belief_views(world), watching, view.node, chosen, width)
             rows, self.owners = [*rows, [("Sentinels", "strong")], *more], [*self.owners, view.node, *owners]
-        if ports := outside.rows(world):
-            rows = [*rows, [("On this machine", "strong")], *ports]
+        rows = [*rows, *outside.rows(world)]
         running = drawing.applications(nodes, application_views(world))
         running += programs.rows(nodes, program_views(world))
         if running := running + slots.writers(nodes, writer_views(world), views):

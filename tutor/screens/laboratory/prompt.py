@@ -9,6 +9,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
+from textual.widgets.input import Selection
 
 from tutor.lab import completer
 from tutor.lab.controls import SCREEN_USAGE, examples
@@ -68,10 +69,12 @@ class Prompt(Horizontal):
         """Whether what is typed goes here."""
         return bool(self.talking) or self.screen.focused is self.line
 
-    def begin(self, text: str, talking: str = "") -> None:
-        """Begin a line of an action, or at the console of a node."""
+    def begin(self, text: str, talking: str = "", replaced: int = -1) -> None:
+        """Begin a line of an action, or at the console of a node; what is typed replaces its end from a column on."""
         self.talk_to(talking)
         self._put(text)
+        if replaced >= 0:
+            self.line.selection = Selection(replaced, len(text))
         self.screen.set_focus(self.line)
 
     def talk_to(self, name: str) -> None:
@@ -109,6 +112,7 @@ class Prompt(Horizontal):
         text = event.value.strip()
         if not text:
             return
+        self.app.clear_notifications()  # what was wrong with the line before
         self._typed = [*(line for line in self._typed if line != text), text]
         self._recalled = len(self._typed)
         if not self.talking or text.startswith(":"):

@@ -19,6 +19,7 @@ from textual.worker import Worker
 
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History, HistoryError
+from tutor.lab.console import transcript
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.exploring import Exploration
 from tutor.lab.expose import FIRST_PORT
@@ -188,6 +189,7 @@ class LaboratoryScreen(TutorScreen[None]):
     LaboratoryScreen #messages { height: 1fr; }
     LaboratoryScreen #detail, LaboratoryScreen #data { height: 40%; }
     LaboratoryScreen .pane.-hidden { display: none; }
+    LaboratoryScreen ToastRack { margin-bottom: 6; }
     LaboratoryScreen #prompt { height: 1; background: $surface; }
     LaboratoryScreen #who { width: auto; padding: 0 0 0 1; color: $text-accent; }
     LaboratoryScreen #line { height: 1; width: 1fr; border: none; padding: 0 1; background: $surface; }
@@ -355,8 +357,19 @@ class LaboratoryScreen(TutorScreen[None]):
         """Fit it."""
         self.call_after_refresh(self.draw)
 
-    @on(Player.Moved)
     @on(Prompt.Executed)
+    def _executed(self) -> None:
+        """Show another place, and an error that no pane in sight shows."""
+        self.changed()
+        talking, chosen = self.prompt.talking, self.panes.current
+        if talking and self.has_class("-narrow") and chosen not in ("detail", "messages"):
+            rows = transcript(self.session.history, talking, talking)
+            reply = "".join(text for text, _ in rows[-1]) if rows else ""
+            if reply.startswith("(error)"):
+                told = reply.removeprefix("(error)").strip()
+                self.notify(shorten(told, LINE), title=f"{talking} replies", severity="warning", markup=False)
+
+    @on(Player.Moved)
     def changed(self) -> None:
         """Show another place, record it, and prepare the step back from it when the screen is idle."""
         self.panes.event = -1
@@ -735,7 +748,8 @@ class LaboratoryScreen(TutorScreen[None]):
         if self.session.title:
             self.keeper.save("")
         else:
-            self.action_prompt(f"save {self.keeper.suggestion}")
+            self.prompt.begin(f"save {self.keeper.suggestion}", replaced=len("save "))
+            self.draw()
 
     def action_begin_note(self) -> None:
         """Begin a line with a note about this place, or change the one that it has."""
@@ -779,6 +793,7 @@ class LaboratoryScreen(TutorScreen[None]):
         came_from_one = any(isinstance(screen, LessonScreen) for screen in self.app.screen_stack)
 
         def leave() -> None:
+            self.app.ends_with_laboratory = False
             self.dismiss()
             if not came_from_one:
                 self.app.open_lesson(self.lessons[0][0])
@@ -801,5 +816,13 @@ class LaboratoryScreen(TutorScreen[None]):
         elif self.prompt.active:
             self.prompt.action_leave()
         else:
-            leave = partial(self.keeper.ask, lambda: self.dismiss(), self.action_continue if self.own else None)
+            leave = partial(self.keeper.ask, self._end, self.action_continue if self.own else None)
             self._in_another_time(leave)
+
+    def _end(self) -> None:
+        """Go back to where the laboratory was opened; the command that opened it ends."""
+        is_first = sum(isinstance(screen, LaboratoryScreen) for screen in self.app.screen_stack) == 1
+        if is_first and self.app.ends_with_laboratory:
+            self.app.exit()
+        else:
+            self.dismiss()
