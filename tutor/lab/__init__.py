@@ -28,6 +28,7 @@ probes            the conditions that it seeks
 exploring         `find`: a history in which a condition holds
 seeking           `find` on the command line
 watching          values of nodes, and conditions of them
+watchlist         the watch expressions of a session, and their changes
 naming            what is said of a name that is not known
 keeping           files of sessions, notes, and their list
 recipe            the seed and the actions as text

@@ -2,6 +2,7 @@
 
     next decision          next failure          next message A B
     next offset 1234       where that byte of a replication stream was written
+    next change            where a value of a watch expression changes (`tutor.lab.watchlist`)
     search PSYNC refused   the next event that has all of these words; /a pattern/ is a regular expression
 
 Beside what a row shows, decisions are found by what came of them: PSYNC granted, PSYNC refused, vote given, vote
@@ -20,12 +21,13 @@ from tutor.lab.event_log import EventLog
 from tutor.lab.naming import unknown
 from tutor.lesson.diagnosis.model import nearest
 
-DECISION, FAILURE, MESSAGE, OFFSET, TEXT = "decision", "failure", "message", "offset", "text"
+DECISION, FAILURE, MESSAGE, OFFSET, TEXT, CHANGE = "decision", "failure", "message", "offset", "text", "change"
 KINDS = {
     DECISION: "decision",
     FAILURE: "failure",
     MESSAGE: "message A B",
     OFFSET: "offset NUMBER",
+    CHANGE: "change",
 }
 DECISIONS = (
     events.PsyncDecided,
@@ -55,6 +57,8 @@ class SeekTarget(NamedTuple):
                 return f"message between {' and '.join(self.words)}"
             case "offset":
                 return f"write of offset {self.offset}"
+            case "change":
+                return "change of what is watched"
             case "text":
                 return f"event with “{' '.join(self.words)}”"
         return self.kind
@@ -64,7 +68,7 @@ def target_of(text: str, machines: list[str]) -> SeekTarget:
     """Return what the words after `next` mean. Raises ActionError."""
     kind, *words = text.split() or [DECISION]
     kind = kind.removesuffix("s") if kind.removesuffix("s") in KINDS else kind
-    if kind in (DECISION, FAILURE) and not words:
+    if kind in (DECISION, FAILURE, CHANGE) and not words:
         return SeekTarget(kind)
     if kind == MESSAGE and len(words) == 2:
         for name in words:

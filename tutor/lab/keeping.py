@@ -53,6 +53,7 @@ class About(msgspec.Struct, omit_defaults=True):
     spans: dict[str, list[tuple[int, int]]] = {}  # by branch: where steps began and ended
     letters: list[str] = []  # replication IDs, in the order of their letters
     notes: list[Note] = []
+    watches: list[str] = []  # watch expressions
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the history keeps it."""

@@ -24,6 +24,7 @@ from tutor.lab.model import ScenarioSpec
 from tutor.lab.recipe import recipe
 from tutor.lab.runner import SETTLE_US, ScenarioRunner
 from tutor.lab.shown_log import ShownLog
+from tutor.lab.watchlist import WatchList
 from tutor.lab.work import Work, finish, run
 
 QUIET_US = 1_000_000  # without an event, after which a search may be stopped
@@ -43,6 +44,7 @@ class LabSession:
         about = about_of(self.history)
         self.title = about.title  # the name that it was saved under
         self.notes = list(about.notes)
+        self.watches = WatchList(about.watches, self.history)
         self.runner.take_spans(about.spans)
         for replid in about.letters:
             self.log.letters.letter(replid)
@@ -102,7 +104,7 @@ class LabSession:
         """Return what a file keeps beside the history."""
         self.log.read(self.history)
         spec, spans, letters = self.spec, self.runner.kept_spans, list(self.log.letters.known)
-        return About(program(), self.title, spec, spans, letters, self.notes).as_json()
+        return About(program(), self.title, spec, spans, letters, self.notes, self.watches.texts).as_json()
 
     def encode(self) -> bytes:
         """Return the whole of it, for a file."""

@@ -7,6 +7,7 @@ header   where and when in the history this is
 prompt   the line at which actions and commands are typed
 topology the cluster, drawn
 pending  what has not happened yet, to choose from
+watches  the values that are watched
 keeper   saving, the journal, and the question before leaving
 sheet    a text to read and copy
 player   the line of time, and time that runs

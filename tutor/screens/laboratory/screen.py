@@ -23,7 +23,7 @@ from tutor.lab.console import transcript
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.exploring import Exploration
 from tutor.lab.expose import FIRST_PORT
-from tutor.lab.finding import DECISION, FAILURE, SeekTarget, pattern_of, target_of
+from tutor.lab.finding import CHANGE, DECISION, FAILURE, SeekTarget, pattern_of, target_of
 from tutor.lab.model import ScenarioSpec
 from tutor.lab.session import LabSession
 from tutor.lab.shown_log import EventFilter
@@ -41,6 +41,7 @@ from tutor.screens.laboratory.player import Player
 from tutor.screens.laboratory.prompt import Prompt
 from tutor.screens.laboratory.sheet import Sheet
 from tutor.screens.laboratory.view import LabView
+from tutor.screens.laboratory.watches import WatchBar
 from tutor.widgets.keybar import KeyBar
 
 HELP = """\
@@ -61,9 +62,10 @@ lets it arrive later, **d** drops it (TCP sends it again), and **c** sends a cli
 `:choose 3`, `:hold 3`, `:delay 3 200`. Nothing overtakes what its connection sent before it. `:clock A 60` sets a
 clock, and `:disk A full` fills a disk.
 
-`:find lost write` tries what could happen from here on, faults among it, until an acknowledged write is lost, and
-opens that history as a branch; also `two masters`, `full resync`, `B role = master`, `A> GET k = v`, `lost write
-after WAIT 2 by cut crash promote`. Any key stops it.
+`:watch B master_repl_offset` and `:watch A> GET k` show a value at every event and mark its changes; `:next change`
+goes to the next one. `:find lost write` tries what could happen from here on, faults among it, until an acknowledged
+write is lost, and opens that history as a branch; also `two masters`, `full resync`, `B role = master`,
+`A> GET k = v`, `lost write after WAIT 2 by cut crash promote`. Any key stops it.
 
 **⇥** goes from pane to pane (its title is marked); **⇧↑** and **⇧↓** scroll the pane, as the wheel does.
 
@@ -222,6 +224,7 @@ class LaboratoryScreen(TutorScreen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the laboratory."""
         yield LaboratoryHeader()
+        yield WatchBar()
         yield LaboratoryPanes(self.session)
         yield Caption("", id="say")
         yield Player(self.session)
@@ -306,6 +309,7 @@ class LaboratoryScreen(TutorScreen[None]):
             ("Next offset", "Where a byte of the replication stream was written", "next offset "),
             ("Search", "The next event that has these words (/)", "search "),
             ("Find", "A history in which a condition holds: a lost write, two masters … (:find lost write)", "find "),
+            ("Watch", "Show a field of INFO or a reply at every event (:watch B master_repl_offset)", "watch "),
             ("Filter", "Show what has to do with some nodes, kinds of events, or keys", "filter "),
             ("Event", "Go to an event by its number (e)", "event "),
         ):
@@ -351,6 +355,7 @@ class LaboratoryScreen(TutorScreen[None]):
             self.refresh_bindings()
         self.query_one(Caption).show_view(view)
         self.player.show_view(view)
+        self.query_one(WatchBar).show_view(view)
         self.query_one(LaboratoryHeader).show_view(view)
 
     def on_resize(self) -> None:
@@ -501,6 +506,9 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def action_pending(self) -> None:
         """Show what is pending: choose what comes next, hold, delay, drop and duplicate messages."""
+        self._in_another_time(self._show_pending)
+
+    def _show_pending(self) -> None:
         self.player.stop()
         self.app.push_screen(PendingDialog(self.session, self.changed))
 
@@ -574,7 +582,21 @@ class LaboratoryScreen(TutorScreen[None]):
             about = f"{found.told} :actions shows all of its actions, to be copied; u goes back."
             self.app.push_screen(Sheet(f"Found: {found.sought.text}", "\n".join(found.moves), about))
 
-        self.player.perform(self.session.find_work(text), f"find {text}", done, self._not_possible, any_key=True)
+        self.player.perform(self.session.find_work(text), "find", done, self._not_possible, any_key=True)
+
+    def _no_change(self, error: Exception) -> None:
+        self.changed()
+        self.notify(shorten(str(error), LINE), markup=False)
+
+    def _do_watch(self, text: str) -> None:
+        self.session.watches.add(text, self.session.history)
+        self.draw()
+        self.keeper.keep()
+
+    def _do_unwatch(self, text: str) -> None:
+        self.session.watches.remove(text)
+        self.draw()
+        self.keeper.keep()
 
     def _not_possible(self, error: Exception) -> None:
         self.notify(shorten(str(error), LINE), title="Not possible", severity="warning", markup=False)
@@ -598,6 +620,10 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def _seek_from_here(self, forward: bool) -> None:
         self.player.stop()
+        if self.session.target.kind == CHANGE:
+            work = self.session.watches.change_work(self.session.history, forward)
+            self.player.perform(work, "next change", lambda _: self.changed(), self._no_change)
+            return
         try:
             found = self.session.seek(forward)
         except HistoryError as error:
