@@ -445,12 +445,26 @@ def class_group() -> None:
 
 @class_group.command("new")
 @click.argument("name")
+@click.option(
+    "--store", metavar="URL", default="", help="Keep it in a Redis or Valkey, which several hubs can share."
+)
 @click.pass_context
-def class_new(context: click.Context, name: str) -> None:
-    """Make a class."""
+def class_new(context: click.Context, name: str, store: str) -> None:
+    """Make a class, or have this computer serve one that another computer keeps in a store."""
     from tutor.classroom import serving
 
-    context.exit(serving.new(name))
+    context.exit(serving.new(name, store))
+
+
+@class_group.command("migrate")
+@click.argument("name", default="")
+@click.option("--to", required=True, metavar="STORE", help="redis://host:6379, or sqlite: the file of the class.")
+@click.pass_context
+def class_migrate(context: click.Context, name: str, to: str) -> None:
+    """Move a class that is not served into another store, which it uses from then on."""
+    from tutor.classroom import serving
+
+    context.exit(serving.migrate(name, to))
 
 
 @class_group.command("list")
@@ -468,6 +482,7 @@ def class_list(context: click.Context) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0: any free one [8765].")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name by which browsers may address the hub.")
 @click.option("--course", metavar="FOLDER", help="Add the lessons of this folder to those of the class.")
+@click.option("--store", metavar="URL", help="Where the class is kept, if not in a file: redis://host:6379.")
 @click.option("--cert", metavar="FILE", help="The certificate for TLS, in a PEM file.")
 @click.option("--key", metavar="FILE", help="Its key, in a PEM file.")
 @click.pass_context
@@ -478,13 +493,15 @@ def class_serve(
     port: int | None,
     hosts: tuple[str, ...],
     course: str | None,
+    store: str | None,
     cert: str | None,
     key: str | None,
 ) -> None:
     """Serve a class until Ctrl-C. NAME can be left out if there is only one class."""
     from tutor.classroom import serving
 
-    options = {"bind": bind, "port": port, "hosts": list(hosts) or None, "course": course, "cert": cert, "key": key}
+    options = {"bind": bind, "port": port, "hosts": list(hosts) or None, "course": course, "store": store}
+    options |= {"cert": cert, "key": key}
     context.exit(serving.serve(name, options))
 
 

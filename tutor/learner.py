@@ -55,9 +55,9 @@ class LearnerApp(TutorApp):
 
     def __init__(self, course: ReportingCourse, outbox: LearnerOutbox, marker: Path | None = None) -> None:
         self._marker = marker  # the file with the lesson that is open
+        self._outbox = outbox
         super().__init__(self._marked(course), course)
         self.class_course = course
-        self._outbox = outbox
         self._wants_help = False
 
     def _marked(self, course: ReportingCourse) -> str | None:
@@ -72,6 +72,7 @@ class LearnerApp(TutorApp):
         if self._marker is not None:
             with contextlib.suppress(OSError):
                 self._marker.write_text(lesson, "utf-8")
+            self._outbox.add(open=lesson)
 
     def action_class_help(self) -> None:
         """Ask the teacher for help, or take that back."""

@@ -33,6 +33,8 @@ TEMPLATE = """\
 # cert: ""              # certificate and key for TLS (PEM files)
 # key: ""
 
+# store: ""             # redis://host:6379 keeps the class there, so that several hubs can serve it
+
 # course: ""            # a folder with lessons of your own (Markdown), beside those of the tutor
 # lessons: []           # the lessons of this class, in order (redis-tutor list); empty: the whole course
 # deadline: ""          # such as 2027-01-31T23:59:00+01:00; what is done later is marked as late in the results
@@ -63,6 +65,7 @@ class ClassSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     hosts: list[str] = []
     cert: str = ""
     key: str = ""
+    store: str = ""
     course: str = ""
     lessons: list[str] = []
     deadline: str = ""
@@ -162,6 +165,19 @@ class ClassFolder:
         if bool(settings.cert) != bool(settings.key):
             raise ClassError("TLS needs both a certificate and a key: --cert FILE --key FILE")
         return settings
+
+    def keep_store(self, url: str) -> None:
+        """Write the address of the store into the settings; empty: the file. Raises ClassError."""
+        path = self.path / "class.yaml"
+        line = f"store: {json.dumps(url)}\n" if url else ""
+        try:
+            text = path.read_text("utf-8")
+            changed, count = re.subn(r"^store:.*\n?", lambda _: line, text, flags=re.MULTILINE)
+            changed = changed if count else text + ("" if text.endswith("\n") or not text else "\n") + line
+            with open(path, "w", encoding="utf-8", opener=private) as file:
+                file.write(changed)
+        except OSError as error:
+            raise ClassError(f"{path}: {error.strerror}") from error
 
     def home(self, learner: int) -> Path:
         """Return the folder of a learner's tutor."""

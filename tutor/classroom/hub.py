@@ -33,7 +33,9 @@ from tutor.classroom.codes import (
     token_digest,
 )
 from tutor.classroom.groups import ControlGroups
-from tutor.classroom.store import ClassStore, Learner, StoredRecord, StoreError, StoreNews
+from tutor.classroom.outbox import left_in
+from tutor.classroom.resuming import bring_home
+from tutor.classroom.store import AnyStore, Learner, StoredRecord, StoreError, StoreNews
 from tutor.classroom.terminals import ClassTerminal, Viewer
 from tutor.classroom.usage import folder_mb, free_mb
 from tutor.classroom.watch import OVER, Allowed, Watch
@@ -51,7 +53,9 @@ TEXT_MAX = 300  # characters of a question and of each answer
 OPTIONS_MAX = 8
 AGAIN_SECONDS = 1.0  # between attempts to store
 UNSEEN_SECONDS = 900.0  # for which a terminal without browsers is kept
+HANDOVER_SECONDS = 4.0  # for which a hub waits until another one has stored what a learner did there
 LOOK_SECONDS = 5.0  # between looks at what is used
+SOONEST_SECONDS = 0.1  # between two such looks
 NEWS_SECONDS = 1.0  # between looks at what other programs have changed in the store
 SIGNED_OUT = "You have been signed out of the class. Ask the teacher if you did not expect this."
 FIRST_MB = 90  # what a learner is expected to use until it is known
@@ -93,8 +97,10 @@ class ClassQuestion:
 class Hub:
     """One class."""
 
-    def __init__(self, folder: ClassFolder, settings: ClassSettings, store: ClassStore) -> None:
+    def __init__(self, folder: ClassFolder, settings: ClassSettings, store: AnyStore) -> None:
         self.folder, self.settings, self.store = folder, settings, store
+        self.id = secrets.token_hex(8)
+        self.elsewhere: frozenset[int] = frozenset()  # learners whose browsers are connected to another hub
         self.learners: dict[int, Learner] = {}
         self.terminals: dict[int, ClassTerminal] = {}
         self.board = ClassBoard(self._course(), settings.stuck_minutes)
@@ -126,6 +132,7 @@ class Hub:
         allowed = Allowed(settings.learner_mb, settings.processes, settings.busy_seconds, self._cap_mb)
         self._watch = Watch(allowed)
         self._endings: set[asyncio.Task[None]] = set()
+        self._heard_at = 0.0
 
     def _course(self) -> Catalogue:
         course = installed_course()
@@ -146,6 +153,7 @@ class Hub:
         self.join_code = await self._setting("join_code", lambda: new_code(JOIN_LENGTH))
         self.is_open = bool(await self._setting("open", lambda: True))
         self.stops = await self._setting("stops", dict)
+        self.lines = [tuple(each) for each in await self._setting("lines", list)]
         if asked := await self._setting("question", dict):
             self.question = ClassQuestion(**asked)
         self.learners = {each.id: each for each in await self._of(self.store.learners())}
@@ -162,18 +170,23 @@ class Hub:
         await asyncio.to_thread(self._programs.preload)
         work = (self._store_records(), self._look_after(), self._hear_store())
         self._tasks = [asyncio.create_task(each) for each in work]
+        if self.store.shared:
+            await self._of(self.store.present(self.id, []))
+        await self._take_left_behind()
 
     async def _setting(self, name: str, first: Callable[[], Any]) -> Any:
         value = await self._of(self.store.setting(name))
-        if value is None:
-            value = first()
-            await self._of(self.store.set(name, value))
+        if value is None:  # another hub may be first
+            await self._of(self.store.set(name, first(), first=True))
+            value = await self._of(self.store.setting(name))
         return value
 
     async def close(self) -> None:
         """End every terminal, and store what they send at their end."""
         await asyncio.gather(*(each.stop() for each in self.terminals.values()))
-        await self._flush()
+        with contextlib.suppress(StoreError):  # the outboxes keep it for the next start
+            await self._flush()
+            await self._of(self.store.end_hub(self.id))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._endings, return_exceptions=True)
@@ -372,6 +385,8 @@ class Hub:
                 "they may use together. Try again when somebody has left."
             )
         home, runtime = self.folder.home(learner), self._runtime / str(learner)
+        if self.store.shared and learner != TEACHER:
+            await self._take_over(learner, home)
         if home.exists() and await asyncio.to_thread(folder_mb, home) > self.settings.disk_mb:
             raise ClassRefusal(f"Your folder holds more than {self.settings.disk_mb} MB. Ask the teacher.")
         for path in (home, runtime):
@@ -412,6 +427,21 @@ class Hub:
         self.news()
         return terminal
 
+    async def _take_over(self, learner: int, home: Path) -> None:
+        """Have the learner's folder be as the learner left it, at whichever hub that was."""
+        with contextlib.suppress(StoreError):  # the store is away: what is here has to do
+            if await self._of(self.store.claim(learner, self.id)):
+                until = time.monotonic() + HANDOVER_SECONDS  # the other hub stores what the learner did there
+                while not await self._of(self.store.has_left(learner)) and time.monotonic() < until:
+                    await asyncio.sleep(0.05)
+            self._numbers |= {
+                key: max(n, self._numbers.get(key, 0))
+                for key, n in (await self._of(self.store.last_numbers(learner))).items()
+            }
+            self._stored = {**self._numbers, **self._stored}
+            records = await self._of(self.store.records(learner))
+            await asyncio.to_thread(bring_home, home, records, self.board.course)
+
     def _terminal_ended(self, learner: int, terminal: ClassTerminal) -> None:
         if self.terminals.get(learner) is terminal:
             del self.terminals[learner]
@@ -421,10 +451,17 @@ class Hub:
                 {"closed": f"Your tutor used more than {self.settings.learner_mb} MB and was ended."}
             )
         terminal.tell_viewers({"ended": True})
-        task = asyncio.create_task(terminal.clear())  # it may have left its terminal and not ended
+        task = asyncio.create_task(self._clear(learner, terminal))  # it may have left its terminal and not ended
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
         self.news()
+
+    async def _clear(self, learner: int, terminal: ClassTerminal) -> None:
+        await terminal.clear()
+        if self.store.shared and learner in self.learners:
+            with contextlib.suppress(StoreError):
+                await self._flush()
+                await self._of(self.store.leave(learner))
 
     def tell_all(self, message: dict[str, Any]) -> None:
         """Send a message to all pages that show a terminal."""
@@ -436,14 +473,26 @@ class Hub:
         terminal = self.terminals.get(learner)
         if terminal is not None and any(viewer.types for viewer in terminal.viewers):
             return True
+        if learner in self.elsewhere:
+            return True
         return time.monotonic() - self.heard_of.get(learner, -REMOTE_SECONDS) < REMOTE_SECONDS
 
-    def say(self, text: str, learners: list[int] | None = None) -> None:
-        """Show a line to all learners, or to some."""
-        self.lines = [*self.lines[-LINES_KEPT:], (self.lines[-1][0] + 1 if self.lines else 1, text, learners)]
-        for number, terminal in self.terminals.items():
-            if learners is None or number in learners:
-                terminal.tell({"say": text})
+    async def say(self, text: str, learners: list[int] | None = None) -> None:
+        """Show a line to all learners, or to some. Raises StoreError."""
+        number = max(time.time_ns() // 1_000_000, self.lines[-1][0] + 1 if self.lines else 0)
+        lines = [*self.lines[-LINES_KEPT:], (number, text, learners)]
+        await self._of(self.store.set("lines", lines))
+        self._show_lines(lines)
+
+    def _show_lines(self, lines: list[tuple[int, str, list[int] | None]]) -> None:
+        """Show the lines that were not shown yet."""
+        last = self.lines[-1][0] if self.lines else 0
+        self.lines = lines
+        for number, text, learners in lines:
+            if number > last:
+                for learner, terminal in self.terminals.items():
+                    if learners is None or learner in learners:
+                        terminal.tell({"say": text})
 
     # -- what the teacher does with all
 
@@ -503,11 +552,14 @@ class Hub:
         asked = self.question
         if asked is None or asked.id != question or asked.shown or not 0 <= option < len(asked.options):
             return
-        key = (learner, "hub")
-        record = {"n": self._numbers.get(key, 0) + 1, "at": time.time_ns() // 1_000_000}
-        await self.take(learner, "hub", [record | {"question": question, "answer": asked.options[option]}])
+        await self._note(learner, question=question, answer=asked.options[option])
         if (terminal := self.terminals.get(learner)) is not None:
             terminal.tell_viewers({"question": self.question_for(learner)})
+
+    async def _note(self, learner: int, **body: Any) -> None:
+        """Store a record of a learner that the hub itself makes. Raises StoreError."""
+        n = self._numbers.get((learner, self.id), 0) + 1
+        await self.take(learner, self.id, [{"n": n, "at": time.time_ns() // 1_000_000, **body}])
 
     async def follow(self, is_on: bool) -> None:
         """Have all learners see the teacher's terminal, or not. Raises ClassRefusal."""
@@ -523,18 +575,19 @@ class Hub:
                     viewer.close()
         self.news()
 
-    def help_seen(self, learner: int) -> None:
-        """Take a learner's call for help as answered."""
+    async def help_seen(self, learner: int) -> None:
+        """Take a learner's call for help as answered. Raises StoreError."""
+        await self._note(learner, help=False)
         terminal = self.terminals.get(learner)
         if terminal is not None:
             terminal.tell({"help": False})
-        if (work := self.board.learners.get(learner)) is not None:
-            work.help_since = 0
         self.news()
 
     def look(self, learner: int, viewer: Viewer) -> ClassTerminal:
         """Have the teacher look at a learner's screen; the learner is told. Raises ClassRefusal."""
         terminal = self.terminals.get(learner)
+        if terminal is None and learner in self.elsewhere:
+            raise ClassRefusal("This tutor is open at another hub of the class.")
         if terminal is None:
             raise ClassRefusal("This tutor is not open.")
         terminal.attach(viewer)
@@ -574,6 +627,14 @@ class Hub:
         self._take(learner, None, source, records)
         await self._flush()
         return self._stored.get((learner, source), 0)
+
+    async def take_from_afar(self, learner: int, source: str, records: list[dict[str, Any]]) -> int:
+        """Take records of a learner's own computer, which may have sent earlier ones to another hub. See `take`."""
+        first = int(records[0]["n"]) if records and isinstance(records[0], dict) else 0
+        if self.store.shared and first > self._numbers.get((learner, source), 0) + 1:
+            self._numbers |= await self._of(self.store.last_numbers(learner))
+            self._stored = {**self._numbers, **self._stored}
+        return await self.take(learner, source, records)
 
     async def _store_records(self) -> None:
         while True:
@@ -627,13 +688,80 @@ class Hub:
     async def _hear_store(self) -> None:
         while True:
             await asyncio.sleep(NEWS_SECONDS)
-            with contextlib.suppress(StoreError):  # storing says so
-                if (news := await self._of(self.store.news())) is not None:
-                    self._apply(news)
+            await self._hear()
+
+    async def hear_now(self) -> None:
+        """Look at what other programs have changed; not more often than a flood of wrong tokens may have it."""
+        if time.monotonic() - self._heard_at > SOONEST_SECONDS:
+            await self._hear()
+
+    async def _hear(self) -> None:
+        self._heard_at = time.monotonic()
+        with contextlib.suppress(StoreError):  # storing says so
+            if (news := await self._of(self.store.news())) is not None:
+                self._apply(news)
 
     def _apply(self, news: StoreNews) -> None:
         """Take over what another program has changed in the store, such as `redis-tutor class link`."""
         self._keep_tokens({key: Token(*each) for key, each in news.tokens.items()})
+        learners = {each.id: each for each in news.learners}
+        for gone in [number for number in self.learners if number not in learners]:
+            self._leave_out(gone)
+        self.learners = learners
+        for number in learners:
+            self.board.learners.setdefault(number, LearnerWork())
+        for record in news.records:
+            key = (record.learner, record.source)
+            if record.n > self._stored.get(key, 0):
+                self._stored[key] = record.n
+                self._numbers[key] = max(record.n, self._numbers.get(key, 0))
+                self._show(record)
+        settings = news.settings
+        self.join_code, self.is_open = settings["join_code"], bool(settings["open"])
+        self._show_lines([tuple(each) for each in settings["lines"]])
+        if settings["stops"] != self.stops:
+            self.stops = settings["stops"]
+            for terminal in self.terminals.values():
+                terminal.tell({"stops": self.stops})
+        asked = ClassQuestion(**settings["question"]) if settings["question"] else None
+        self.question = asked
+        for number, terminal in self.terminals.items():
+            terminal.tell_viewers({"question": self.question_for(number)})
+        for number, holder in news.holders.items():
+            held = self.terminals.get(number)
+            if holder != self.id and held is not None and number not in self._starting:
+                self._end_soon(held, "Your tutor is open in another browser, at another hub of the class.")
+        self.news()
+
+    def _leave_out(self, learner: int) -> None:
+        """Take note that another program has removed a learner."""
+        self.learners.pop(learner, None)
+        self.board.forget(learner)
+        if (terminal := self.terminals.get(learner)) is not None:
+            self._end_soon(terminal, SIGNED_OUT)
+
+    def _end_soon(self, terminal: ClassTerminal, why: str) -> None:
+        task = asyncio.create_task(self._stop(terminal, why))
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+
+    async def _take_left_behind(self) -> None:
+        """Take from the outboxes what an earlier hub could not store, of learners who may not come back."""
+        for learner in list(self.learners):
+            folder = self.folder.home(learner) / "class"
+            with left_in(folder) as box:
+                if box is not None and (records := box.after(box.saved)):
+                    with contextlib.suppress(StoreError):
+                        box.confirm(await self.take(learner, box.id, records))
+
+    async def _say_present(self) -> None:
+        """Say to the other hubs whose browsers are connected here, and hear of theirs."""
+        here = [number for number in self.learners if self.is_connected(number) and number not in self.elsewhere]
+        with contextlib.suppress(StoreError):
+            present = await self._of(self.store.present(self.id, here))
+            if (elsewhere := present - frozenset(here)) != self.elsewhere:
+                self.elsewhere = elsewhere
+                self.news()
 
     # -- looking after
 
@@ -647,6 +775,8 @@ class Hub:
                     await self._stop(terminal, "The tutor was closed, since nothing was typed for a long time.")
             with contextlib.suppress(OSError):
                 await self._measure()
+            if self.store.shared:
+                await self._say_present()
 
     async def _measure(self) -> None:
         """Measure what each learner uses, and stop who uses too much."""

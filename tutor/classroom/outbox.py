@@ -11,19 +11,40 @@ A truncated last line, from a power cut, is dropped: it was never sent.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from tutor.paths import private
 
 VERSION = 1
+LOCK = "lock"  # in the folder of an outbox: held by the tutor that writes it
 COMPACT_BYTES = 1 << 20
 Record = dict[str, Any]
+
+
+@contextlib.contextmanager
+def left_in(folder: Path) -> "Iterator[LearnerOutbox | None]":
+    """Open the outbox in a folder if there is one, and no tutor has it."""
+    path, descriptor, box = folder / "outbox.jsonl", -1, None
+    try:
+        with contextlib.suppress(OSError):
+            if path.exists():
+                descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                box = LearnerOutbox(path)
+        yield box
+    finally:
+        if box is not None:
+            box.close()
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class LearnerOutbox:

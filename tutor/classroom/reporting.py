@@ -6,6 +6,7 @@ A record has the number and time of its outbox, and one of these:
     {"lesson": key, "row": {…}}                       a row was added to that journal (`tutor.lesson.journal`)
     {"lesson": key, "mistake": text, "task", "kind", "line"}   the tutor pointed out a mistake
     {"lesson": key, "left": true}                     the lesson was closed
+    {"open": ID}                                      the lesson that is open now, and is opened again; "": none
     {"help": true or false}                           the learner asks for help, or no longer
     {"answer": text, "question": number}              an answer to the teacher's question
 

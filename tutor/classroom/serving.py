@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutor.classroom.classes import ClassError, ClassFolder, ClassSettings, every_class
-from tutor.classroom.store import ClassStore, StoreError
+from tutor.classroom.store import AnyStore, StoreError, open_store
 from tutor.lesson.catalogue import COURSE, installed_course
 
 if TYPE_CHECKING:
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 STOP_SECONDS = 30.0
 
 
-def new(name: str) -> int:
-    """Make a class; returns the exit status."""
+def new(name: str, url: str = "") -> int:
+    """Make a class, or take part in one that another computer keeps in a store; returns the exit status."""
     try:
+        if url:
+            open_store(Path(), url, name).close()  # it is there, and its version will do
         folder = ClassFolder.create(name)
-    except ClassError as error:
+        if url:
+            folder.keep_store(url)
+    except (ClassError, StoreError) as error:
         return _fail(error)
     print(f"The class {name} is in {folder.path}. Its settings are in class.yaml there.")
     print(f"Begin with: redis-tutor class serve {name}")
@@ -40,11 +44,10 @@ def print_classes() -> int:
         running = folder.running()
         where = f"served at {running['addresses'][0]}" if running.get("addresses") else "not served"
         try:
-            store = ClassStore(folder.store) if folder.store.exists() else None
-            count = len(store.learners().result()) if store is not None else 0
-            if store is not None:
-                store.close()
-        except StoreError as error:
+            store = store_of(folder, folder.settings())
+            count = len(store.learners().result())
+            store.close()
+        except (StoreError, ClassError) as error:
             print(f"{folder.name}: {error}")
             continue
         print(f"{folder.name}: {count} {'learner' if count == 1 else 'learners'}, {where}")
@@ -80,7 +83,7 @@ def link(name: str) -> int:
         folder = ClassFolder.find(name)
         addresses = folder.running().get("addresses")
         token = new_token()
-        store = ClassStore(folder.store)
+        store = store_of(folder, folder.settings())
         store.revoke_all(["link", "teacher"]).result()
         if addresses:
             store.add_token(token_digest(token), "link", None, time.time() + TEACHER_HOURS * 3600).result()
@@ -109,7 +112,9 @@ def serve(name: str, options: dict[str, Any]) -> int:
         use_course(folder, settings)
         for problem in installed_course().problems:
             print(problem, file=sys.stderr)  # the other lessons can be taken all the same
-        store = ClassStore(folder.store)
+        store = store_of(folder, settings)
+        for notice in getattr(store, "notices", []):
+            print(f"redis-tutor: {notice}", file=sys.stderr)
         return asyncio.run(_serve(folder, settings, store))
     except (StoreError, ClassError) as error:
         return _fail(error)
@@ -125,7 +130,44 @@ def use_course(folder: ClassFolder, settings: ClassSettings) -> None:
         os.environ[COURSE] = str(folder.path / Path(settings.course).expanduser())
 
 
-async def _serve(folder: ClassFolder, settings: ClassSettings, store: ClassStore) -> int:
+def store_of(folder: ClassFolder, settings: ClassSettings) -> AnyStore:
+    """Open the store of a class. Raises StoreError."""
+    return open_store(folder.store, settings.store, folder.name)
+
+
+def migrate(name: str, to: str) -> int:
+    """Move a class into another store, `sqlite` or an address, and use that from now on; returns the exit status."""
+    try:
+        folder = ClassFolder.find(name)
+        url = "" if to == "sqlite" else to
+        settings = folder.settings()
+        if settings.store == url:
+            return _fail(f"the class {folder.name} is kept there already")
+        folder.lock()
+        source = store_of(folder, settings)
+        target = open_store(folder.store, url, folder.name)
+        try:
+            everything = source.everything().result()
+            target.fill(everything).result()
+            moved = target.everything().result()
+            if (len(moved.learners), len(moved.records)) != (len(everything.learners), len(everything.records)):
+                raise StoreError("not everything has arrived; the class stays where it is")
+            folder.keep_store(url)
+            source.clear().result()
+        finally:
+            source.close()
+            target.close()
+            folder.unlock()
+    except (ClassError, StoreError) as error:
+        return _fail(error)
+    learners, records = len(everything.learners), len(everything.records)
+    print(f"The class {folder.name} has been moved: {learners:,} learners, {records:,} records.")
+    if url:
+        print(f"To serve it from another computer as well: redis-tutor class new {folder.name} --store {url}")
+    return 0
+
+
+async def _serve(folder: ClassFolder, settings: ClassSettings, store: AnyStore) -> int:
     from tutor.classroom.hub import ClassRefusal, Hub
     from tutor.classroom.web import ClassServer
 
@@ -134,7 +176,11 @@ async def _serve(folder: ClassFolder, settings: ClassSettings, store: ClassStore
     except ClassRefusal as error:
         store.close()
         return _fail(error)
-    await hub.start()
+    try:
+        await hub.start()
+    except StoreError as error:
+        store.close()
+        return _fail(error)
     server = ClassServer(hub)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -183,7 +229,7 @@ def forget(learner: str, name: str) -> int:
     try:
         folder = ClassFolder.find(name)
         folder.lock()  # while a hub runs, its board does this
-        store = ClassStore(folder.store)
+        store = store_of(folder, folder.settings())
         found = [each for each in store.learners().result() if each.name == learner]
         for each in found:
             store.forget(each.id).result()
@@ -232,9 +278,9 @@ def export(name: str, form: str, folder: str) -> int:
         settings = found.settings()
         ends = settings.ends
         use_course(found, settings)
-        if not found.store.exists():
+        if not settings.store and not found.store.exists():
             raise ClassError(f"the class {found.name} has no learners")
-        store = ClassStore(found.store)
+        store = store_of(found, settings)
         names = {each.id: each.name for each in store.learners().result()}
         bodies: dict[int, list[dict[str, Any]]] = {}
         for record in store.records().result():

@@ -1,5 +1,7 @@
 """What a class keeps: its learners, their tokens, and the records of what they did. SQLite, in one file.
 
+For several hubs there is a store in Redis: `redis_store.py`.
+
 There is one writer: a thread of the store's own. A record is acknowledged only after its transaction is on disk
 (`synchronous=FULL`). It is identified by its learner, outbox and number, so one that arrives twice is stored once.
 
@@ -15,9 +17,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from tutor.classroom.redis_store import RedisStore
+
+AnyStore: TypeAlias = "ClassStore | RedisStore"
 
 VERSION = 1
 BUSY_SECONDS = 10.0
@@ -33,6 +40,7 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 T = TypeVar("T")
+Tokens = dict[str, tuple[str, int | None, float]]  # kind, learner and end, by digest
 
 
 class StoreError(Exception):
@@ -65,13 +73,26 @@ class StoreNews:
     """What a store holds, after another program has changed it. `records` are those that were not read before."""
 
     learners: list[Learner]
-    tokens: dict[str, tuple[str, int | None, float]]
+    tokens: Tokens
+    settings: dict[str, Any]
+    records: list[StoredRecord]
+    holders: dict[int, str] = field(default_factory=dict)  # by learner: the hub that has the learner's terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """A whole class, to be moved into another store. A learner is [id, name, code, roster, added, joined]."""
+
+    learners: list[list[Any]]
+    tokens: Tokens
     settings: dict[str, Any]
     records: list[StoredRecord]
 
 
 class ClassStore:
     """The store of one class. Every method returns a future of what the writer thread does."""
+
+    shared = False  # whether several hubs can use it
 
     def __init__(self, path: Path) -> None:
         """Open the store, which is made if it does not exist. Raises StoreError."""
@@ -208,7 +229,7 @@ class ClassStore:
 
         return self._do(add)
 
-    def tokens(self) -> "Future[dict[str, tuple[str, int | None, float]]]":
+    def tokens(self) -> "Future[Tokens]":
         """Return kind, learner and end of every token that is valid now, by its digest."""
         return self._do(_tokens)
 
@@ -261,12 +282,12 @@ class ClassStore:
 
         return self._do(look)
 
-    def last_numbers(self) -> "Future[dict[tuple[int, str], int]]":
-        """Return the number of the last record by learner and outbox. There are no gaps before it."""
+    def last_numbers(self, learner: int | None = None) -> "Future[dict[tuple[int, str], int]]":
+        """Return the number of the last record by learner and outbox, of one learner or all."""
+        query = "SELECT learner, source, MAX(n) FROM records GROUP BY learner, source"
         return self._do(
             lambda base: {
-                (row[0], row[1]): row[2]
-                for row in base.execute("SELECT learner, source, MAX(n) FROM records GROUP BY learner, source")
+                (row[0], row[1]): row[2] for row in base.execute(query) if learner is None or row[0] == learner
             }
         )
 
@@ -281,11 +302,94 @@ class ClassStore:
 
         return self._do(find)
 
-    def set(self, name: str, value: Any) -> "Future[None]":
-        """Keep a setting."""
+    def set(self, name: str, value: Any, first: bool = False) -> "Future[None]":
+        """Keep a setting; `first`: unless there is one."""
+        how = "INSERT OR IGNORE" if first else "REPLACE"
         return self._do(
-            lambda base: _nothing(base.execute("REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value))))
+            lambda base: _nothing(base.execute(f"{how} INTO settings VALUES (?, ?)", (name, json.dumps(value))))
         )
+
+    # -- several hubs: this store has one
+
+    def claim(self, learner: int, hub: str) -> "Future[str]":
+        """See `RedisStore`."""
+        return _done("")
+
+    def leave(self, learner: int) -> "Future[None]":
+        """See `RedisStore`."""
+        return _done(None)
+
+    def has_left(self, learner: int) -> "Future[bool]":
+        """See `RedisStore`."""
+        return _done(True)
+
+    def present(self, hub: str, learners: Sequence[int]) -> "Future[frozenset[int]]":
+        """See `RedisStore`."""
+        return _done(frozenset(learners))
+
+    def end_hub(self, hub: str) -> "Future[None]":
+        """See `RedisStore`."""
+        return _done(None)
+
+    # -- moving a class
+
+    def everything(self) -> "Future[Everything]":
+        """Return all that is kept."""
+
+        def read(base: sqlite3.Connection) -> Everything:
+            rows = base.execute("SELECT id, name, code, roster, added, joined FROM learners ORDER BY id")
+            learners = [[*row[:3], bool(row[3]), row[4], row[5] or 0.0] for row in rows]
+            tokens = {row[0]: (row[1], row[2], row[3]) for row in base.execute("SELECT * FROM tokens")}
+            settings = {name: json.loads(value) for name, value in base.execute("SELECT name, value FROM settings")}
+            return Everything(learners, tokens, settings, [record for _, record in _records(base, "id > ?", 0)])
+
+        return self._do(read)
+
+    def fill(self, everything: Everything) -> "Future[None]":
+        """Take a whole class into an empty store. The future raises StoreError if it is not empty."""
+
+        def fill(base: sqlite3.Connection) -> None:
+            if base.execute("SELECT COUNT(*) FROM learners").fetchone()[0]:
+                raise StoreError(f"{self.path} has learners already")
+            base.execute("DELETE FROM tokens")
+            base.executemany(
+                "INSERT INTO learners VALUES (?, ?, ?, ?, ?, ?)",
+                [[*each[:3], int(each[3]), each[4], each[5] or None] for each in everything.learners],
+            )
+            rows = [(digest, *each) for digest, each in everything.tokens.items()]
+            base.executemany("INSERT INTO tokens VALUES (?, ?, ?, ?)", rows)
+            settings = [(name, json.dumps(value)) for name, value in everything.settings.items()]
+            base.executemany("REPLACE INTO settings VALUES (?, ?)", settings)
+            records = [
+                (each.learner, each.source, each.n, each.at, json.dumps(each.body)) for each in everything.records
+            ]
+            base.executemany("INSERT INTO records (learner, source, n, at, body) VALUES (?, ?, ?, ?, ?)", records)
+
+        return self._do(fill)
+
+    def clear(self) -> "Future[None]":
+        """Remove the class from this store, which is closed by that; the file remains as `.moved`."""
+
+        def clear() -> None:
+            self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            os.replace(self.path, self.path.with_name(self.path.name + ".moved"))
+
+        return self._thread.submit(clear)
+
+
+def open_store(path: Path, url: str, name: str) -> "AnyStore":
+    """Open the store of a class: the one with an address, or the file. Raises StoreError."""
+    if not url:
+        return ClassStore(path)
+    from tutor.classroom.redis_store import RedisStore  # here: redis-py takes time to import
+
+    return RedisStore(url, name)
+
+
+def _done(value: T) -> "Future[T]":
+    future: Future[T] = Future()
+    future.set_result(value)
+    return future
 
 
 def _learners(base: sqlite3.Connection) -> list[Learner]:
@@ -293,7 +397,7 @@ def _learners(base: sqlite3.Connection) -> list[Learner]:
     return [Learner(row[0], row[1], bool(row[2]), row[3] or 0.0) for row in rows]
 
 
-def _tokens(base: sqlite3.Connection) -> dict[str, tuple[str, int | None, float]]:
+def _tokens(base: sqlite3.Connection) -> Tokens:
     rows = base.execute("SELECT digest, kind, learner, ends FROM tokens WHERE ends >= ?", (time.time(),))
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 

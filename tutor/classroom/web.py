@@ -50,7 +50,9 @@ class ClassServer:
         self.hub = hub
         self.hosts: set[str] = set()
         self.scheme = "https" if hub.settings.cert else "http"
-        self._cookie = f"redis-tutor-{hashlib.sha256(str(hub.folder.path).encode()).hexdigest()[:8]}"
+        # Classes on one computer have cookies of their own, and the hubs of one class the same.
+        where = f"{hub.settings.store} {hub.folder.name}" if hub.store.shared else str(hub.folder.path)
+        self._cookie = f"redis-tutor-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
         self._runner: web.AppRunner | None = None
         self.port = 0
         self._streams: set[asyncio.Task[Any]] = set()
@@ -129,6 +131,8 @@ class ClassServer:
             upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
             if (request.method not in ("GET", "HEAD") or upgrade) and not self._is_own_origin(request):
                 return problem("The request comes from another website.", 403)
+            if self.hub.store.shared:
+                await self._hear_of(request)
             response = await handler(request)
         except ClassRefusal as reason:
             response = problem(str(reason), 403)
@@ -181,12 +185,15 @@ class ClassServer:
             secure=self.scheme == "https",
         )  # fmt: skip
 
+    async def _hear_of(self, request: web.Request) -> None:
+        """Look into the store if a token is not known here: another hub may have made it just now."""
+        tokens = [self._token(request, "learner"), self._token(request, "teacher"), bearer_of(request)]
+        if any(each and self.hub.who(each) is None for each in tokens):
+            await self.hub.hear_now()
+
     def _learner(self, request: web.Request) -> int:
         """Return the learner who asks. Raises HTTPUnauthorized."""
-        token = self._token(request, "learner")
-        if not token and (bearer := request.headers.get("Authorization", "")).startswith("Bearer "):
-            token = bearer.removeprefix("Bearer ")
-        found = self.hub.who(token)
+        found = self.hub.who(self._token(request, "learner") or bearer_of(request))
         if found is None or found.kind != "learner" or found.learner is None:
             raise web.HTTPUnauthorized(reason="Join the class first.")
         return found.learner
@@ -513,7 +520,7 @@ class ClassServer:
             case "say":
                 chosen = body.get("learners")
                 text = " ".join(str(body["text"]).split())[:MAX_TEXT]
-                self.hub.say(text, list(map(int, chosen)) if chosen else None)
+                await self.hub.say(text, list(map(int, chosen)) if chosen else None)
             case "open":
                 await self.hub.set_open(bool(body["open"]))
             case "new code":
@@ -539,7 +546,7 @@ class ClassServer:
             case "sign out others":
                 said = {"boards": await self.hub.sign_out_teachers(self._token(request, "teacher"))}
             case "helped" if learner:
-                self.hub.help_seen(learner)
+                await self.hub.help_seen(learner)
             case "forget" if learner:
                 await self.hub.forget(learner)
             case _:
@@ -556,7 +563,7 @@ class ClassServer:
         if not source.isalnum() or len(source) > 32:
             raise ClassRefusal("This is not the ID of an outbox.")
         self.hub.heard_of[learner] = time.monotonic()
-        saved = await self.hub.take(learner, source, records)
+        saved = await self.hub.take_from_afar(learner, source, records)
         heard = body.get("heard")
         lines = self.hub.lines
         news = [
@@ -604,6 +611,12 @@ async def read_body(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ValueError("not an object")
     return body
+
+
+def bearer_of(request: web.Request) -> str:
+    """Return the token in the headers of a program, or ""."""
+    header = request.headers.get("Authorization", "")
+    return header.removeprefix("Bearer ") if header.startswith("Bearer ") else ""
 
 
 def address_of(request: web.Request) -> str:
