@@ -399,7 +399,7 @@ def lab(
             context.exit(1)
         from tutor.app import run
 
-        context.exit(run(kept=kept))
+        context.exit(run(kept=kept, port=port if expose else None))
     if as_list or scenario is None:
         context.exit(play.print_list())
     if expose:

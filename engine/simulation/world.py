@@ -577,6 +577,8 @@ class World:
     def _check_open_client(self, action: actions.OpenClient | actions.OpenClientAt) -> None:
         if action.client in self.hosts:
             raise ActionError(f"{action.client} is a server")
+        if action.client in self.applications:
+            raise ActionError(f"{action.client} is a program, which has its own connection")
         if action.client in self.clients and self.clients[action.client].connection:
             raise ActionError(f"the client {action.client} is connected already")
 

@@ -205,7 +205,7 @@ def test_infos_and_configurations_of_one_deployment(tmp_path):
     (tmp_path / "b.info").write_text(SUB)
     (tmp_path / "b.conf").write_text(
         "# ours\nport 6379\nbind 127.0.0.1 10.0.0.2\ndir /srv\nrequirepass top\nmasterauth top\nmaxmemory 100mb\n"
-        'replica-priority 10\nsave ""\n'
+        'replica-priority 10\ndatabases 16\nsave ""\n'
     )
     (tmp_path / "sentinel.conf").write_text("sentinel monitor prod 10.0.0.1 6379 1\nsentinel auth-pass prod top\n")
     session = built(tmp_path)
@@ -221,6 +221,7 @@ def test_infos_and_configurations_of_one_deployment(tmp_path):
     assert (config.maxmemory, config.replica_priority) == (100 << 20, 10)
     assert config.requirepass == b"password1"
     assert b"top" not in session.encode()
+    assert not any("save-delay" in line or "databases" in line for line in session.spec.nodes["B"].config)
     assert "Passwords are replaced by password1" in session.spec.summary
 
 
@@ -242,6 +243,14 @@ def test_what_is_wrong_in_the_files_of_a_deployment(tmp_path, name, text, line, 
     with pytest.raises(Problem) as raised:
         built(tmp_path / name)
     assert (raised.value.line, told in raised.value.text) == (line, True), str(raised.value)
+
+
+def test_a_sentinel_knows_the_replicas(tmp_path):
+    (tmp_path / "sentinel.conf").write_text(
+        "port 26379\nsentinel monitor prod 10.0.0.1 6379 1\nsentinel known-replica prod 10.0.0.2 6379\n"
+        "sentinel known-sentinel prod 10.0.0.9 26379 aa\n"
+    )
+    assert follows(built(tmp_path)) == {"B": "A"}
 
 
 def test_a_folder_without_files(tmp_path):

@@ -207,6 +207,7 @@ def test_a_writer_of_a_cluster_follows_its_redirections():
         ("run writer W", "run writer NAME NODE"),
         ("run writer W X", "there is no node X"),
         ("run writer A A", "there is a machine A already"),
+        ("run writer app A", "there is a client app already"),
         ("run writer W A 0", "the rate is above 0"),
         ("run writer W A 1000", "the rate is above 0, and up to 100 times a second"),
         ("run writer W A 5 key", "key is too much"),

@@ -140,7 +140,10 @@ def line_work(history: History, text: str, clients: dict[str, str]) -> Work[None
             speak(history, words[0], (b"SET", b"load:%d" % (number % 1000), b"x" * size), clients)
         return
     if verb == "run":
-        history.do(programs.action_for(programs.parse(words), history.world))
+        program = programs.parse(words)
+        if program.name in clients:
+            raise ActionError(f"there is a client {program.name} already")
+        history.do(programs.action_for(program, history.world))
         return
     if verb == "configure":
         configure(history, words, clients)

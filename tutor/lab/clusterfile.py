@@ -7,7 +7,7 @@
     sentinels: {S1: {}, S2: {}, S3: {}}
     sentinel_config: ["sentinel monitor mymaster 172.16.6.18 6379 2"]
     links: [{between: [A, C], latency_ms: 40}]
-    do: ["run writer app A 10"]
+    do: ["run writer W A 10"]
 
 The fields are those of scenarios (`lessons/README.md`), and all but `nodes` can be left out; so can addresses. A
 scenario file is one, too: its nodes are put up, and its steps are left out.

@@ -35,6 +35,7 @@ _OF_THE_MACHINE = re.compile(
     r"cluster-config-file|oom-score-adj.*|.*_cpulist|.*-cpulist|io-threads.*|set-proc-title|proc-title-template|"
     r"always-show-logo|locale-collate|crash-.*|disable-thp|socket-mark-id|tcp-backlog|sentinel|rename-command)"
 )
+_DEFAULTS = Config()
 _SECRETS = ("requirepass", "masterauth")
 _OF_SENTINEL = ("down-after-milliseconds", "failover-timeout", "parallel-syncs", "monitor", "auth-pass")
 _FROM_INFO = {"slave_priority": ("replica-priority", "100"), "repl_backlog_size": ("repl-backlog-size", "1048576")}
@@ -234,8 +235,11 @@ def _planned(servers: list[_Server], sentinels: list[DeploymentFile]) -> Planned
         for replica in server.info.replicas if server.info is not None else ():
             follows.setdefault(replica, server.address)
     for file in sentinels:
-        for name in _monitored(file):
-            made.setdefault(name, None)
+        monitored = _monitored(file)
+        made |= {address: made.get(address) for address in monitored.values()}
+        for _, words in file.lines:
+            if words[:2] in (["sentinel", "known-replica"], ["sentinel", "known-slave"]) and words[2] in monitored:
+                follows.setdefault(f"{words[3]}:{words[4]}", monitored[words[2]])
     for replica, master in follows.items():
         made.setdefault(master, None)
         made.setdefault(replica, None)
@@ -370,13 +374,15 @@ def _configuration(server: _Server, secrets: dict[str, str]) -> Iterator[str]:
             words = [name, _secret(words[1], secrets)]
         line = " ".join([name, *(word if re.fullmatch(r"[^\s\"'\\]+", word) else f'"{word}"' for word in words[1:])])
         try:
-            parse(line.encode())
+            config = parse(line.encode())
         except FatalConfigError as error:
             why = error.text.decode("utf-8", "replace").strip().splitlines()[-1]
             raise Problem(
                 str(server.path if conf is None else conf.path), number, f"{shorten(line)}: {why}"
             ) from None
-        yield line
+        attribute = Config.DIRECTIVES[name].attribute if name in Config.DIRECTIVES else ""
+        if not attribute or getattr(config, attribute) != getattr(_DEFAULTS, attribute):
+            yield line
 
 
 def _share_passwords(found: dict[str, list[str]], follows: dict[str, str]) -> None:
@@ -394,13 +400,16 @@ def _secret(word: str, secrets: dict[str, str]) -> str:
     return secrets.setdefault(word, f"password{len(secrets) + 1}")
 
 
-def _monitored(file: DeploymentFile) -> Iterator[str]:
+def _monitored(file: DeploymentFile) -> dict[str, str]:
+    """Return the addresses of the masters that a Sentinel watches, by their names. Raises Problem."""
+    found = {}
     for _, words in file.lines:
         if words[:2] == ["sentinel", "monitor"]:
             if len(words) != 6 or not words[4].isdigit():
                 number = next(at for at, each in file.lines if each is words)
                 raise Problem(str(file.path), number, "sentinel monitor NAME IP PORT QUORUM")
-            yield f"{words[3]}:{words[4]}"
+            found[words[2]] = f"{words[3]}:{words[4]}"
+    return found
 
 
 def _of_sentinel(file: DeploymentFile, places: dict[str, str], secrets: dict[str, str]) -> tuple[str, ...]:
