@@ -276,7 +276,8 @@ async def test_a_lesson_goes_on_whatever_ends_its_server() -> None:
         await until(pilot, lambda: "there" in keys.plain_text, "live keys")
         screen.terminals.choose("bob")
         await pilot.press(*"BLPOP", "space", *"none", "space", "0", "enter")
-        await until(pilot, lambda: bob.busy, "the wait")
+        server = screen.controller._session.server
+        await until(pilot, lambda: b"blocked_clients:1" in server.inspect([b"INFO", b"clients"]).text, "the wait")
         kill(screen)
         await until(pilot, lambda: not bob.busy and AGAIN in text_of(bob), "the prompt after the wait")
         screen.terminals.choose("alice")

@@ -14,13 +14,13 @@ from tests.screens.driving import keys, screen_text, settle, type_line, until
 from tests.screens.fakes import FakeController, FakeCourse
 from tutor.app import TutorApp
 from tutor.lesson import messages as m
-from tutor.lesson.view import Question, SceneView
+from tutor.lesson.view import HintView, Question, SceneView
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
 from tutor.screens.map import MapScreen
 from tutor.screens.preferences import Preferences
 from tutor.widgets.terminal import Terminal
-from tutor.widgets.textpane import ExampleBlock, TextPane
+from tutor.widgets.textpane import ExampleBlock, HintBlock, TextPane
 
 pytestmark = pytest.mark.long
 
@@ -424,3 +424,31 @@ async def test_a_question_is_open_in_one_terminal_only() -> None:
         await settle(pilot)
         assert screen.terminals["left"].question is None and screen.terminals["right"].question == question
         assert screen.terminals.current == "right"
+
+
+async def test_a_function_key_pressed_while_the_lesson_opens_does_its_work_then() -> None:
+    app = program()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen, controller = await opened(pilot)
+        step, screen.step = screen.step, None  # as before the first news of the step
+        screen.refresh_bindings()
+        await pilot.press("f7")
+        await settle(pilot)
+        assert not controller.data
+        controller.post(m.StepShown(step, fresh=False))
+        await until(pilot, lambda: controller.data == {"tutorialspoint": "redis"}, "the example")
+
+
+async def test_what_is_said_about_a_command_goes_when_the_command_is_undone() -> None:
+    app = program()
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen, controller = await opened(pilot)
+        block = screen.query_one(HintBlock)
+        controller.post(m.HintShown(HintView("That wrote another key.", 0, 0, kind="other key")))
+        await until(pilot, lambda: block.has_class("-shown"), "the hint")
+        controller.post(m.Cleared("taken back"))
+        await until(pilot, lambda: not block.has_class("-shown"), "its end")
+        controller.post(m.HintShown(HintView("SET writes a key.", 1, 3)))
+        controller.post(m.Cleared("taken back"))
+        await settle(pilot)
+        assert block.has_class("-shown"), "a hint about the task stays"

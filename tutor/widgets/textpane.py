@@ -228,6 +228,8 @@ class HintBlock(Static):
     HintBlock.-shown { display: block; }
     """
 
+    _is_about_command = False  # rather than about the task
+
     @shows(m.HintShown)
     def hear(self, news: m.HintShown) -> None:
         """Show a hint, in sight, or nothing."""
@@ -235,8 +237,15 @@ class HintBlock(Static):
         if news.hint is not None:
             self.call_after_refresh(self.scroll_visible, animate=False)
 
+    @shows(m.Cleared)
+    def undone(self, _: m.Cleared) -> None:
+        """Take away what was said about a command that has been undone; a hint about the task stays."""
+        if self._is_about_command:
+            self.show(None)
+
     def show(self, hint: HintView | None) -> None:
         """Show a hint, or nothing."""
+        self._is_about_command = hint is not None and bool(hint.kind)
         self.set_class(hint is not None, "-shown")
         if hint is None:
             return

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import importlib
 
 from tutor.lesson.front_end import Controller
 from tutor.lesson.view import LessonSetup, SceneView
 from tutor.lesson_server.parent import HostError
 from tutor.screens.base import Program
 
+OPENING_S = 60.0  # a long history takes some seconds
 OWN = "@own"  # the choice of the learner's own servers; no scenario has such a name
 OWN_SUMMARY = (
     "Everything that has happened on your servers, whose time stands still meanwhile. Go back to any moment, and "
@@ -23,11 +25,12 @@ def offered(scenes: tuple[SceneView, ...], setup: LessonSetup | None) -> list[tu
 
 async def open_own(app: Program, controller: Controller, lesson: str) -> None:
     """Open the laboratory on the lesson's servers, with their whole history. Leaving it returns to the lesson."""
+    app.notify("Opening your servers in the laboratory …", timeout=OPENING_S, markup=False)
+    await asyncio.to_thread(importlib.import_module, "tutor.screens.laboratory")
     from engine.simulation.history import History, HistoryError
     from tutor.lab.runner import spec_of
     from tutor.screens.laboratory import LaboratoryScreen
 
-    app.notify("Opening your servers in the laboratory …", timeout=2, markup=False)
     try:
         data = await controller.recording()
         history = await asyncio.to_thread(History.decode, data or b"")
@@ -50,4 +53,5 @@ async def open_own(app: Program, controller: Controller, lesson: str) -> None:
     def closed(_: None) -> None:
         app.run_worker(go_on(), group="laboratory")
 
+    app.clear_notifications()
     app.push_screen(screen, closed)

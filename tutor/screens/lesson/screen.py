@@ -220,7 +220,7 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         self.step = news.step
         self.refresh_bindings()
         while self._then:
-            self.action_act(self._then.pop(0))
+            self._doing(self._then.pop(0))()
 
     @shows(m.Finished)
     def finished(self, news: m.Finished) -> None:
@@ -247,6 +247,9 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
 
     def action_act(self, action: str) -> None:
         """Have the controller do something: hint, show, undo, reset, next, back …"""
+        if self.step is None:  # the lesson is being opened
+            self._then.append(action)
+            return
         if action == "reset" and self.place == "sandbox":  # where it takes everything away
             self.action_reset_lesson()
             return
@@ -298,7 +301,7 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
 
     def action_run_example(self) -> None:
         """Run the next example of the text."""
-        self.terminals.act("run")
+        self.action_act("run")
 
     def _run_example(self) -> None:
         to_run = self.step.next_run if self.step else None
@@ -313,7 +316,10 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
         """Open the multi-line editor."""
         from tutor.screens.lesson.editor import EditorScreen
 
-        if self.setup is None or self._editor in self.app.screen_stack:
+        if self.setup is None or self.step is None:
+            self._then.append("edit")
+            return
+        if self._editor in self.app.screen_stack:
             return
 
         def closed(last_run: Sequence[Row] | None) -> None:
@@ -367,6 +373,8 @@ class LessonScreen(TutorScreen[LessonPlace | None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what would do something now."""
         step = self.step
+        if step is None and action in ("run_example", "act", "edit"):
+            return True  # it is done when the lesson is open
         match action, *parameters:
             case ["run_example"]:
                 return bool(step and step.next_run)
