@@ -501,6 +501,25 @@ class History:
         """Return a copy of the world as it was; what happens in it is not part of the history."""
         return self._load(snapshot)
 
+    def viewer(self, branch: str) -> "History":
+        """Return a history of one branch, at its end, which is moved apart from this one and only looked at.
+
+        Raises HistoryError.
+        """
+        if branch not in self.branches:
+            raise HistoryError(f"there is no branch {branch}")
+        viewer = History(self.seed, self.observed)
+        viewer.branches = {branch: self.branches[branch]}
+        viewer.switch(branch)
+        return viewer
+
+    def look_at(self, at_us: int) -> None:
+        """Go to a time, but never beyond the end of the branch."""
+        if at_us >= self.branch_now.places[-1].now_us:
+            self.end()
+        else:
+            self.goto_time(at_us)
+
     @staticmethod
     def drop(world: World) -> None:
         """Give a copy back: its memory is free at once."""

@@ -79,3 +79,39 @@ async def test_values_are_watched(size: tuple[int, int]) -> None:
         await typed(pilot, "unwatch all")
         assert "B role" not in screen_text(app).splitlines()[1]
         screen.session.worked = False
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_branches_step_by_step(size: tuple[int, int]) -> None:
+    app = program("failover-replica")
+    async with app.run_test(size=size, notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        for line in ("app> SET k1 one", "wait 2"):
+            await typed(pilot, line)
+        await pilot.press("escape", "pageup")
+        await typed(pilot, "B> REPLICAOF NO ONE")
+        await pilot.press("escape")
+        place = screen.session.history.place
+        await pilot.press("equals_sign", "home")
+        await settle(pilot)
+        assert "≠" not in screen_text(app)
+        parting = screen_text(app)
+        await pilot.press("right", "shift+right")
+        await settle(pilot)
+        assert screen_text(app) != parting
+        await pilot.press("left", "shift+left")
+        await settle(pilot)
+        assert screen_text(app) == parting
+        await pilot.press("d", "d", "d")
+        await settle(pilot)
+        assert "≠" in screen_text(app)
+        await pilot.press("end")
+        await settle(pilot)
+        assert "ends at" in screen_text(app)
+        await pilot.press("d")
+        await until(pilot, lambda: "stay the same" in screen_text(app), "that nothing else becomes different")
+        await pilot.press("escape")
+        assert app.screen is screen and screen.session.history.place == place
+        screen.session.worked = False

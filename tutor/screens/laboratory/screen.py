@@ -97,7 +97,8 @@ what comes from outside is recorded. Going back closes the ports first. `:run re
 
 **i** opens a console for the chosen node, as in redis-cli. In both prompts **Tab** completes, and **↑** recalls
 previous lines. **u** undoes your last action. If you go back and do something else, that starts a branch: **b** goes
-to the next branch, **=** compares two. You cannot break anything: go back.
+to the next branch, **=** compares two: **←** and **→** step through both at the same time, **d** goes to where other
+things are different. You cannot break anything: go back.
 """
 WHILE_WORKING = ("leave", "panes", "data", "app.help")  # what else can be done meanwhile
 ONE_BRANCH = "There is only one branch. To start another one, go back and do something else."
