@@ -367,6 +367,8 @@ def lab(
     if scenario == "new":
         options = {"sentinels": sentinels, "cluster": cluster, "replicas": replicas, "latency_ms": latency}
         wanted = {name: value for name, value in options.items() if value or value == 0}
+        if expose and cluster:
+            wanted["first_port"] = port
         if expose and not shown:
             context.exit(play.expose_new(words, wanted, port))
         made = play.new(words, wanted)

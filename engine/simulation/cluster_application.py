@@ -149,8 +149,9 @@ class ClusterApplication(ClientProgram):
         link = self.links[number] = _Link(address)
         self.by_address[address] = number
         link.waiting = data
-        ip, _, port = address.rpartition(":")
-        link.number = self.world.network.connect(self.name, number, ip, int(port)).number
+        host, _, port = address.rpartition(":")
+        ip, at = self.world.resolve(host, int(port), self)
+        link.number = self.world.network.connect(self.name, number, ip, at).number
 
     def _answered(self, reply: Any) -> None:
         awaited = self.awaited.pop(0) if self.awaited else ""

@@ -224,7 +224,7 @@ class World:
 
     # --- machines -----------------------------------------------------------------------------------------------
 
-    def resolve(self, name: str, port: int, source: Host) -> tuple[str, int]:
+    def resolve(self, name: str, port: int, source: Host | ClusterApplication) -> tuple[str, int]:
         """Return the address of a host name and port."""
         if name in self.machines:
             return self.machines[name].ip, port

@@ -1,10 +1,13 @@
 """Real connections on a history: what came from outside is recorded, and repeats itself without the outside."""
 
+import contextlib
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+import redis
 
 from engine.simulation import actions
 from engine.simulation.gateway import WAITING_BYTES_MAX
@@ -27,9 +30,9 @@ TURNS_MAX = 20_000
 class Live:
     """A session whose nodes are on real ports."""
 
-    def __init__(self, *words):
-        self.session = LabSession(*build(wanted_of(words)))
-        self.exposition = Exposition(self.session.history, 0, print)
+    def __init__(self, *words, port=0):
+        self.session = LabSession(*build(wanted_of(words, first_port=port)))
+        self.exposition = Exposition(self.session.history, port, print)
 
     def until(self, condition):
         for _ in range(TURNS_MAX):
@@ -192,6 +195,29 @@ def test_a_port_that_is_taken(live):
     session = LabSession(*build(wanted_of(["1"])))
     with pytest.raises(OSError, match=f"port {taken}, for A: Address already in use"):
         Exposition(session.history, taken, print)
+
+
+def test_a_real_cluster_client_follows_redirections():
+    for port in range(21000, 31000, 20):
+        with contextlib.suppress(OSError):  # one of them is taken
+            live = Live("6", "--cluster", port=port)
+            break
+
+    def work():
+        with redis.RedisCluster(host="127.0.0.1", port=port, socket_timeout=PATIENCE_S) as client:
+            for number in range(20):
+                client.set(f"k{number}", number)
+            return [int(client.get(f"k{number}")) for number in range(20)]
+
+    with closing(live.exposition), ThreadPoolExecutor(1) as pool:
+        result = pool.submit(work)
+        live.until(result.done)
+        assert result.result() == list(range(20))
+        live.session.execute("run writer W A 20")  # a simulated client is sent to the same ports
+        live.until(lambda: len(live.session.world.applications["W"].acknowledged) > 5)
+        live.end()
+    assert {len(data_of(live.session.world, name)) > 0 for name in "ABC"} == {True}
+    same(live.session)
 
 
 @pytest.mark.long

@@ -36,6 +36,9 @@ MASTER = "mymaster"
 YAML = (".yaml", ".yml")
 NODE_CONFIG = ("repl-diskless-sync-delay 0",)  # a snapshot begins at once, as in the scenarios
 CLUSTER_CONFIG = (*NODE_CONFIG, "cluster-enabled yes", "cluster-node-timeout 2000")
+# Real clients are redirected to the name, which is this machine, and to the port, which is the node's on both.
+REACHED = ("cluster-announce-hostname localhost", "cluster-preferred-endpoint-type hostname")
+PORT_MAX = 65535 - 10_000  # of a node whose bus needs another one
 FLAGS = {"--sentinels": "sentinels", "--replicas": "replicas", "--latency": "latency_ms", "--cluster": "cluster"}
 
 
@@ -48,6 +51,7 @@ class WantedCluster(NamedTuple):
     cluster: bool = False
     replicas: int = -1  # of each master of a cluster; -1: one, if there are enough nodes
     latency_ms: int = LATENCY_MS
+    first_port: int = 0  # on this machine, if a cluster is to be reached by real clients; 0: it is not
     files: tuple[str, ...] = ()
 
 
@@ -128,15 +132,17 @@ def _replicas(wanted: WantedCluster) -> int:
 # -- shapes
 
 
-def node_addresses(count: int) -> dict[str, str]:
-    """Return so many nodes with their addresses, those of the scenarios first."""
+def node_addresses(count: int, first_port: int = 0) -> dict[str, str]:
+    """Return so many nodes with their addresses, those of the scenarios first; on one port or on consecutive ones."""
     ips = [18, *range(57, 57 + count)]
-    return {name: f"172.16.6.{ip}:6379" for name, ip in zip(node_names(count), ips, strict=False)}
+    ports = range(first_port, first_port + count) if first_port else [6379] * count
+    return {name: f"172.16.6.{ip}:{port}" for name, ip, port in zip(node_names(count), ips, ports, strict=False)}
 
 
 def planned(wanted: WantedCluster) -> PlannedCluster:
     """Return the plan of so many nodes in a shape."""
-    addresses = node_addresses(wanted.nodes)
+    is_reached = wanted.cluster and 0 < wanted.first_port <= PORT_MAX - wanted.nodes
+    addresses = node_addresses(wanted.nodes, wanted.first_port if is_reached else 0)
     names = list(addresses)
     follows = {} if wanted.cluster else _follows(wanted, names)
     nodes = {}
@@ -161,7 +167,7 @@ def planned(wanted: WantedCluster) -> PlannedCluster:
         summary=summary,
         nodes=nodes,
         steps=(),
-        node_config=CLUSTER_CONFIG if wanted.cluster else NODE_CONFIG,
+        node_config=(*CLUSTER_CONFIG, *(REACHED if is_reached else ())) if wanted.cluster else NODE_CONFIG,
         sentinels=sentinels,
         sentinel_config=(
             f"sentinel monitor {MASTER} {addresses['A'].replace(':', ' ')} {quorum}",

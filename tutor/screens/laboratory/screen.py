@@ -100,6 +100,8 @@ previous lines. **u** undoes your last action. If you go back and do something e
 to the next branch, **=** compares two: **←** and **→** step through both at the same time, **d** goes to where other
 things are different. You cannot break anything: go back.
 """
+AS_THE_CLOCK = "While the ports are open, time runs as the clock does."
+FORWARD = ("forward", "event_after", "step_after", "last")
 WHILE_WORKING = ("leave", "panes", "data", "app.help")  # what else can be done meanwhile
 ONE_BRANCH = "There is only one branch. To start another one, go back and do something else."
 IDLE_S = 0.05  # without a key, after which the next step back is prepared
@@ -404,18 +406,20 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def action_player(self, method: str, *arguments: int) -> None:
         """Let time run, or otherwise than it does."""
-        if self.live is not None and method != "toggle":
-            self.notify("While the ports are open, time runs as the clock does.", timeout=3)
-            return
-        self._in_another_time(partial(self._let_run, method, *arguments))
-
-    def _let_run(self, method: str, *arguments: int) -> None:
-        getattr(self.player, method)(*arguments)
-        self.draw()
+        if self.live is not None and method == "toggle":
+            self.end_live()  # time stands still then
+        elif self.live is not None:
+            self.notify(AS_THE_CLOCK, timeout=3)
+        else:
+            getattr(self.player, method)(*arguments)
+            self.draw()
 
     def action_travel(self, how: str) -> None:
         """Go through time, as a method of the session does."""
-        self._in_another_time(partial(self._travel, how))
+        if self.live is not None and how in FORWARD and not self.session.history.in_past:
+            self.notify(AS_THE_CLOCK, timeout=3)
+        else:
+            self._in_another_time(partial(self._travel, how))
 
     def _travel(self, how: str) -> None:
         try:
