@@ -19,13 +19,24 @@ VERSION := import sys; print(sys.version_info[:2])
 # Two tests at a time for each processor: many wait for real servers.
 WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))' 2>/dev/null || echo auto)
 
-.PHONY: tutor test lint types verify bench pictures clean FORCE
+.PHONY: tutor test test-compiled lint types verify bench wheel pictures clean FORCE
 
 tutor: $(VENV)/ready
 	@$(BIN)/python -m tutor
 
 test: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# The tests of replies and histories on the compiled modules: what runs from its source must do the same.
+test-compiled: $(VENV)/ready-to-test
+	$(BIN)/python hatch_build.py build/compiled
+	cd build/compiled && $(abspath $(BIN))/python -m pytest -n $(WORKERS) --dist worksteal $(COMPILED_TESTS)
+
+COMPILED_TESTS := tests/differential tests/simulation tests/commands tests/keyspace tests/protocol tests/values
+
+wheel: $(VENV)/ready-to-test
+	HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 lint: $(VENV)/ready-to-test
 	$(BIN)/python -m ruff check .

@@ -14,7 +14,7 @@ from engine.keyspace.databases import EXPIRE_HIDE, TOUCH_NOT
 from engine.node import Node
 from engine.protocol.errors import ReplyError, wrong_arity
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.declarations import READONLY
 
 

@@ -3,6 +3,7 @@
 import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from engine.protocol.version import VERSION
@@ -18,6 +19,13 @@ def version_of(name: str) -> str:
         return "not installed"
 
 
+def server_runs_as() -> str:
+    """Return whether the server runs from its source, or compiled (see `hatch_build.py`)."""
+    spec = find_spec("engine.execution.dispatch")
+    interpreted = spec is None or spec.origin is None or spec.origin.endswith(".py")
+    return "interpreted" if interpreted else "compiled"
+
+
 def facts() -> dict[str, str]:
     """Return everything that `info` prints, by name."""
     from tutor.paths import cache_dir, config_dir, data_dir
@@ -25,6 +33,7 @@ def facts() -> dict[str, str]:
     return {
         "redis-tutor": version_of("redis-tutor"),
         "compatible with": f"Redis {VERSION}",
+        "server": server_runs_as(),
         "Python": platform.python_version(),
         **{name: version_of(name) for name in _LIBRARIES},
         "progress": str(data_dir() / "progress.json"),

@@ -40,12 +40,11 @@ class Sink(Protocol):
         """Receive a command. A sink that does not read changes may count it."""
 
 
-class StreamOffsets:
+class StreamOffsets(Protocol):
     """Offsets in the stream of changes, in bytes."""
 
-    def __init__(self) -> None:
-        self.offset = 0
-        self.fsynced_offset = 0  # of the data that is durable in the append-only file
+    offset: int
+    fsynced_offset: int  # of the data that is durable in the append-only file
 
 
 class Propagation:

@@ -16,7 +16,7 @@ from engine.effects import Read as ReadFile
 from engine.execution.dispatch import find_command
 from engine.protocol.errors import ReplyError, c_text, subcommand_syntax
 from engine.protocol.resp import OK, Argv, Reply, SetReply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import ACL_CATEGORIES, ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from engine.table.help import help_reply

@@ -13,7 +13,7 @@ from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_STRING
 from engine.protocol.errors import NOT_AN_INTEGER, SYNTAX, ReplyError
 from engine.protocol.numbers import INT64_MAX, parse_integer
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.table.getkeys import bitfield_keys

@@ -10,7 +10,8 @@ from engine.commands.connection import INVALID_NAME, valid_attribute
 from engine.protocol.errors import SYNTAX, ReplyError, c_text, subcommand_syntax
 from engine.protocol.numbers import INT64_MAX, parse_integer
 from engine.protocol.resp import NO_REPLY, OK, Argv, RawReply, Reply, SetReply, Verbatim, encode2
-from engine.server import Context, Server
+from engine.server import Server
+from engine.server.context import Context
 from engine.table.arguments import integer, timeout
 from engine.table.declarations import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from engine.table.help import help_reply

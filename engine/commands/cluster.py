@@ -14,7 +14,7 @@ from engine.keyspace.slots import SLOTS, key_slot
 from engine.protocol.errors import SYNTAX, ReplyError, subcommand_syntax, wrong_arity
 from engine.protocol.numbers import parse_integer
 from engine.protocol.resp import OK, Argv, Reply, Status, Verbatim
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import (
     ADMIN,

@@ -8,7 +8,7 @@ from engine.config import SENSITIVE
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.glob import glob_match
 from engine.protocol.resp import OK, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.declarations import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from engine.table.help import help_reply
 

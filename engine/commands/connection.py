@@ -8,7 +8,7 @@ from engine.protocol.errors import SYNTAX, ReplyError, c_text, wrong_arity
 from engine.protocol.numbers import parse_integer
 from engine.protocol.resp import NO_REPLY, OK, PONG, Argv, Push, Reply, Status
 from engine.protocol.version import VERSION
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import int32
 from engine.table.declarations import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, command
 

@@ -5,7 +5,7 @@ https://redis.io/docs/latest/commands/?group=server
 
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.resp import OK, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import FAST, READONLY, WRITE, command
 

@@ -37,7 +37,7 @@ from engine.protocol.resp import (
     Verbatim,
 )
 from engine.protocol.version import VERSION
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer, positive
 from engine.table.declarations import ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, command
 from engine.table.help import help_reply

@@ -8,7 +8,7 @@ from engine.keyspace.databases import EXPIRE_DELETE, NOTIFY_GENERIC
 from engine.protocol.errors import ReplyError, c_text
 from engine.protocol.numbers import INT64_MAX
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import FAST, READONLY, WRITE, command
 

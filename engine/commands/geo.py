@@ -12,7 +12,7 @@ from operator import itemgetter
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_ZSET
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.resp import NULL_ARRAY, Argv, RawReply, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer, real, syntax_error
 from engine.table.declarations import DENYOOM, READONLY, WRITE, command
 from engine.values import geohash

@@ -11,7 +11,7 @@ from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_HASH
 from engine.protocol.errors import NOT_A_FLOAT, ReplyError, wrong_arity
 from engine.protocol.numbers import INT64_MAX, INT64_MIN, LongDouble, parse_integer, parse_long_double
 from engine.protocol.resp import OK, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.hash import LISTPACK, HashValue

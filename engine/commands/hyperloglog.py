@@ -10,7 +10,7 @@ from math import ceil
 from engine.keyspace.databases import NOTIFY_STRING, STRING_TYPES
 from engine.protocol.errors import WRONGTYPE, ReplyError, c_text
 from engine.protocol.resp import OK, Argv, Reply, Status
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.declarations import ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, WRITE, command
 from engine.values import hyperloglog as hll
 

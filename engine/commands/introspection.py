@@ -8,7 +8,7 @@ from collections.abc import Callable
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.glob import glob_match
 from engine.protocol.resp import Argv, MapReply, Reply, SetReply, Status
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.declarations import (
     ACL_CATEGORIES,
     FLAG_NAMES,

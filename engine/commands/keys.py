@@ -13,7 +13,7 @@ from engine.protocol.glob import compile_glob
 from engine.protocol.numbers import INT64_MAX
 from engine.protocol.resp import OK, Argv, Reply, Status
 from engine.replication import NO_LOCAL_AOF
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import int32, integer, positive
 from engine.table.declarations import (
     DENYOOM,

@@ -8,7 +8,7 @@ from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_LIST
 from engine.protocol.errors import NO_SUCH_KEY, NOT_AN_INTEGER, OUT_OF_RANGE, SYNTAX, ReplyError, wrong_arity
 from engine.protocol.numbers import INT64_MAX, as_int, parse_integer
 from engine.protocol.resp import NULL_ARRAY, OK, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer, timeout
 from engine.table.declarations import BLOCKING, DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.list import LISTPACK, QUICKLIST, ListValue

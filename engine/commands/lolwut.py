@@ -8,7 +8,7 @@ import math
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.resp import Argv, Reply, Verbatim
 from engine.protocol.version import VERSION
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import FAST, READONLY, command
 from engine.values.rng import Rng

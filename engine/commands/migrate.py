@@ -9,7 +9,7 @@ from engine.persistence.rdb.dump import dump
 from engine.protocol.conversation import Conversation, take_line
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.resp import OK, Argv, Reply, Status
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import WRITE, command
 from engine.table.getkeys import migrate_keys

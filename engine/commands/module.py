@@ -5,7 +5,7 @@ https://redis.io/docs/latest/commands/module-list/
 
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.declarations import ADMIN, LOADING, NO_ASYNC_LOADING, NOSCRIPT, PROTECTED, STALE, command, container
 from engine.table.help import help_reply
 

@@ -6,7 +6,7 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 from engine.clients.client import DENY_BLOCKING
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.resp import OK, Argv, Reply, Status
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.declarations import ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
 
 GROUP = "server"

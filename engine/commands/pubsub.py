@@ -7,7 +7,7 @@ from engine.clients import client as flags
 from engine.protocol.errors import ReplyError, subcommand_syntax
 from engine.protocol.glob import glob_match
 from engine.protocol.resp import NO_REPLY, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.declarations import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE, command, container
 from engine.table.help import help_reply
 

@@ -13,7 +13,7 @@ from engine.protocol.numbers import parse_integer
 from engine.protocol.resp import NO_REPLY, OK, Argv, Reply, Status, split_args
 from engine.replication.peer import shown
 from engine.replication.replica import REPL_STATE_CONNECTED
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.numbers import INT64_MAX, INT64_MIN
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 
 T = TypeVar("T")

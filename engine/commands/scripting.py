@@ -16,7 +16,7 @@ from engine.protocol.numbers import parse_integer
 from engine.protocol.resp import OK, Argv, Reply, SetReply, Status
 from engine.scripting import debugger
 from engine.scripting.runtime import BUSY_SCRIPT
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import (
     ALLOW_BUSY,

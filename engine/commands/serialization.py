@@ -10,7 +10,7 @@ from engine.persistence.rdb.errors import CorruptRdbError
 from engine.persistence.rdb.objects import RdbLimits
 from engine.protocol.errors import BUSY_KEY, NOT_AN_INTEGER, ReplyError
 from engine.protocol.resp import OK, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer, syntax_error
 from engine.table.declarations import ASKING, DENYOOM, READONLY, WRITE, command
 

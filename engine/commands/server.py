@@ -13,7 +13,7 @@ from engine.protocol.resp import NO_REPLY, OK, Argv, Reply, Status, Verbatim
 from engine.report import doctor
 from engine.report.info import highest_equivalent, info
 from engine.report.replication import role as describe_role
-from engine.server import Context
+from engine.server.context import Context
 from engine.server.shutdown import FAILED
 from engine.table.arguments import integer
 from engine.table.declarations import (

@@ -10,7 +10,7 @@ from engine.commands.scanning import scan_cursor, scan_options
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_SET
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.resp import Argv, Reply, SetReply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.set import HASHTABLE, INTSET, LISTPACK, SetLimits, SetValue

@@ -7,7 +7,7 @@ from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_LIST
 from engine.protocol.errors import SYNTAX, WRONGTYPE, ReplyError
 from engine.protocol.numbers import parse_float
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, READONLY, WRITE, command
 from engine.table.getkeys import sort_keys, sort_ro_keys

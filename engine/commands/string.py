@@ -9,7 +9,7 @@ from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_STRING, string_of
 from engine.protocol.errors import NOT_A_FLOAT, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX, ReplyError, wrong_arity
 from engine.protocol.numbers import INT64_MAX, INT64_MIN, parse_integer, parse_long_double
 from engine.protocol.resp import OK, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.table.getkeys import set_keys
@@ -423,7 +423,7 @@ def _substring(ctx: Context, argv: Argv) -> bytes:
         return b""
     start = max(0, start + size if start < 0 else start)
     stop = max(0, stop + size if stop < 0 else stop)
-    return bytes(value[start : stop + 1])
+    return bytes(value[start : stop + 1]) if start <= stop else b""
 
 
 @command(

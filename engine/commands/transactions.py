@@ -7,7 +7,7 @@ from engine.clients import client as flags
 from engine.clients.acl import DENIED_CMD, DENIED_KEY
 from engine.protocol.errors import EXECABORT, ReplyError
 from engine.protocol.resp import NULL_ARRAY, OK, Argv, NoReply, RawReply, Reply, encode2, encode3
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.declarations import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, command
 
 

@@ -88,7 +88,6 @@ class Checks:
     scripts: Scripts
     disk: PersistenceStatus
     replicas: Replicas
-    routes: Routes | None = None  # in a cluster
 
     def __init__(
         self,
@@ -100,6 +99,7 @@ class Checks:
         pauses: Pauses,
         eviction: Eviction,
     ) -> None:
+        self.routes: Routes | None = None  # in a cluster
         self.config = config
         self.conditions = conditions
         self.execution = execution

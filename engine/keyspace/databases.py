@@ -268,12 +268,12 @@ class Database(Indexed):
 
     def read_string(self, key: bytes) -> bytes | int | bytearray | None:
         """`lookup_read` for strings, in their stored form; raises WRONGTYPE for another type."""
-        value = self.lookup_read(key)
+        value: Value = self.lookup_read(key)
         return value if value is None else string_of(value)
 
     def write_string(self, key: bytes) -> bytes | int | bytearray | None:
         """`lookup_write` for strings."""
-        value = self.lookup_write(key)
+        value: Value = self.lookup_write(key)
         return value if value is None else string_of(value)
 
     def find(self, key: bytes) -> Value | None:
@@ -549,7 +549,7 @@ class Database(Indexed):
         """Return a random key that has not expired; None if the database is empty."""
         tries = 0
         while self.positions:
-            key = self.members[self.random_position(self.space.rng)]
+            key: bytes = self.members[self.random_position(self.space.rng)]
             if not (self.expires and self._expired(key)):
                 return key
             tries += 1

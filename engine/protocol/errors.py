@@ -8,14 +8,12 @@ may quote input of the client. They are identical to Redis 7.2's: clients and te
 class ReplyError(Exception):
     """An error reply. `text` starts with its code, for example `b"ERR syntax error"`."""
 
-    line_ends = False  # True if line breaks in the text are sent unchanged, as in Redis
-    counted = False  # True if already counted: the error of a command that a script passes on
-
-    redirects = False  # True if another node of a cluster must be asked, or none can answer: EXEC gets it as it is
-
     def __init__(self, text: bytes) -> None:
         super().__init__(text)
         self.text = text
+        self.line_ends = False  # True if line breaks in the text are sent unchanged, as in Redis
+        self.counted = False  # True if already counted: the error of a command that a script passes on
+        self.redirects = False  # True if another node of a cluster must be asked, or none can answer: for EXEC
 
 
 WRONGTYPE = b"WRONGTYPE Operation against a key holding the wrong kind of value"

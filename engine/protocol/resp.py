@@ -2,7 +2,7 @@
 
 Replies. Handlers return plain values and are independent of the protocol version: `bytes` is a bulk string, `int` an
 integer, `None` null, `float` a double, `bool` a boolean, `list`/`tuple` an array, `dict` a map, `ReplyError` an
-error, and the small classes below represent the other types. RESP2 clients get Redis's flattened forms.
+error, and the small classes of `reply_types` represent the other types. RESP2 clients get Redis's flattened forms.
 
 Requests. Well-formed pipelines are parsed in C by hiredis, in whole batches. hiredis is made for replies, so it
 accepts more than Redis accepts from clients (`+x` as an argument) and trusts array lengths. Two checks prevent this:
@@ -23,88 +23,26 @@ import hiredis
 
 from engine.protocol.errors import ReplyError
 from engine.protocol.numbers import format_fraction
+from engine.protocol.reply_types import (
+    NO_REPLY,
+    NULL_ARRAY,
+    OK,
+    PONG,
+    QUEUED,
+    Attribute,
+    BigNumber,
+    MapReply,
+    NoReply,
+    NullArray,
+    Push,
+    RawReply,
+    Reply,
+    SetReply,
+    Status,
+    Verbatim,
+)
 
-Reply = Any
 Argv = list[bytes]
-
-
-class Status(bytes):
-    """A simple string, such as +OK."""
-
-    __slots__ = ()
-
-
-class Verbatim:
-    """A verbatim string: text with a three-letter format; a bulk string in RESP2."""
-
-    __slots__ = ("format", "text")
-
-    def __init__(self, text: bytes, format: bytes = b"txt") -> None:
-        self.text = text
-        self.format = format
-
-
-class SetReply(list[Any]):
-    """A set: an array in RESP2. (Not a Python set, whose order is not stable.)"""
-
-    __slots__ = ()
-
-
-class MapReply(list[Any]):
-    """A map as a flat list of keys and values, for maps with repeated or unhashable keys."""
-
-    __slots__ = ()
-
-
-class Push(list[Any]):
-    """An out-of-band message; an array in RESP2."""
-
-    __slots__ = ()
-
-
-class BigNumber(bytes):
-    """An integer of any size, in decimal; a bulk string in RESP2."""
-
-    __slots__ = ()
-
-
-class Attribute:
-    """A reply preceded by attributes (RESP3 only; omitted in RESP2)."""
-
-    __slots__ = ("attributes", "reply")
-
-    def __init__(self, attributes: dict[bytes, Reply], reply: Reply) -> None:
-        self.attributes = attributes
-        self.reply = reply
-
-
-class NullArray:
-    """The null array: `*-1` in RESP2, null in RESP3. Use the instance `NULL_ARRAY`."""
-
-    __slots__ = ()
-
-
-class NoReply:
-    """No reply now: the client was blocked, or everything has been sent already. Use `NO_REPLY`."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "NO_REPLY"
-
-
-class RawReply(bytes):
-    """Bytes that are already encoded in the client's protocol."""
-
-    __slots__ = ()
-
-
-OK = Status(b"OK")
-PONG = Status(b"PONG")
-QUEUED = Status(b"QUEUED")
-NULL_ARRAY = NullArray()
-NO_REPLY = NoReply()
-
 
 _EXACT = float(2**62)  # integral doubles up to here are formatted as integers
 
@@ -542,8 +480,8 @@ def _end_of_bulks(data: bytes) -> int:
     stop = request if request > 1 else len(data)
     mark = data.rfind(b"$", 0, stop)
     header = data.find(b"\r\n", mark, stop)
-    size = data[mark + 1 : header]
-    if header >= 0 and size.isdigit() and len(size) < 10 and header + int(size) + 4 <= stop:
+    size = data[mark + 1 : header] if header > mark else b""
+    if size.isdigit() and len(size) < 10 and header + int(size) + 4 <= stop:
         return header + int(size) + 4
     return max(0, mark)
 
@@ -669,3 +607,40 @@ _ARRAY_LENGTH = [None, *(b"*%d" % count for count in range(1, 64))]  # None: a r
 _BULK_LENGTH = [b"$%d" % size for size in range(1024)]
 _ARRAY_HEADER = _header_costs(4096, len(b"*\r\n"))  # overhead of a request without its arguments, by their number
 _BULK_HEADER = _header_costs(READ_AT_ONCE + 1, len(b"$\r\n\r\n"))  # overhead of an argument, by its size
+
+__all__ = [
+    "BIG_ARGUMENT_BYTES",
+    "ENCODERS",
+    "INLINE_MAX",
+    "NO_REPLY",
+    "NULL_ARRAY",
+    "OK",
+    "PONG",
+    "QUEUED",
+    "READ_AT_ONCE",
+    "Argv",
+    "Attribute",
+    "BatchParser",
+    "BigNumber",
+    "Encoder",
+    "MapReply",
+    "NoReply",
+    "NullArray",
+    "ProtocolError",
+    "Push",
+    "RawReply",
+    "Reply",
+    "Request",
+    "RequestLimits",
+    "SetReply",
+    "Status",
+    "Verbatim",
+    "big_argument",
+    "canonical_length",
+    "encode2",
+    "encode3",
+    "encode_command",
+    "format_double",
+    "split_args",
+    "whole_bulks",
+]

@@ -25,7 +25,7 @@ from engine.clients.blocking import Waiting
 from engine.clients.client import BLOCKED_WAIT, BLOCKED_WAITAOF, Blocking, Client
 from engine.clients.connections import Connections
 from engine.clients.ending import Ending
-from engine.clients.propagation import Propagation, StreamOffsets
+from engine.clients.propagation import Propagation
 from engine.clients.replica_link import ONLINE, ReplicaLink
 from engine.core import Core
 from engine.effects import SIGABRT, Exit
@@ -51,7 +51,7 @@ PROCESS_COMMAND = "server.c, processCommand()"
 NO_LOCAL_AOF = b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
 
 
-class Replication(StreamOffsets):
+class Replication:
     """The replication state of a node."""
 
     master: "MasterRole"
@@ -60,7 +60,8 @@ class Replication(StreamOffsets):
     def __init__(
         self, core: Core, propagation: Propagation, waiting: Waiting, connections: Connections, ending: Ending
     ) -> None:
-        super().__init__()
+        self.offset = 0  # of the stream of changes, in bytes
+        self.fsynced_offset = 0  # of the data that is durable in the append-only file
         self.config = core.config
         self.clock = core.clock
         self.rng = core.rng

@@ -31,7 +31,8 @@ from engine.sentinel.instances import (
 )
 from engine.sentinel.monitor import Monitor
 from engine.sentinel.settings import CRASH_AFTER_ELECTION, CRASH_AFTER_PROMOTION, HELLO_CHANNEL, Periods
-from engine.server import Context, Server
+from engine.server import Server
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import ADMIN, LOADING, SENTINEL, SERVER, STALE, command, container
 from engine.table.help import help_reply

@@ -50,6 +50,7 @@ from engine.replication.roles import Roles
 from engine.replication.stream import MasterStream
 from engine.replication.transfer import Transfer
 from engine.scripting.runtime import Scripting
+from engine.server.context import Context, MasterContext
 from engine.server.cron import Cron
 from engine.server.shutdown import Shutdown
 from engine.table.declarations import Command, CommandTable
@@ -62,25 +63,6 @@ class FactsSource(Protocol):
 
     def facts(self) -> ProcessFacts:
         """Return facts of the process: pid, rss, cpu times, uname …"""
-
-
-class Context(Client):
-    """A client as seen by the handlers of its commands."""
-
-    __slots__ = ("node",)
-
-    def __init__(self, node: "Server", client_id: int = 0, link: int = 0, peer: str = "", local: str = "") -> None:
-        super().__init__(node.shared, client_id, link, peer, local)
-        self.node = node
-
-
-class MasterContext(Context):
-    """The client that represents the master: it sends no replies."""
-
-    __slots__ = ()
-
-    def write(self, data: bytes) -> None:
-        """Drop a reply, a message or a line of MONITOR."""
 
 
 class Server:

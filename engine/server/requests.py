@@ -9,7 +9,7 @@ from engine.clients.client import QUERY_READ_BYTES, QUERY_ROOM_BYTES, usable_byt
 from engine.observe.events import ClientOpened
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import BIG_ARGUMENT_BYTES, READ_AT_ONCE, ProtocolError, Request, RequestLimits, big_argument
-from engine.server import Context
+from engine.server.context import Context
 
 
 class ClientLink(Context):

@@ -23,6 +23,7 @@ https://redis.io/docs/latest/develop/reference/key-specs/
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -260,37 +261,40 @@ def _loose_count(text: bytes) -> int:
     return as_int(min(max(int(digits[1] + digits[2]), -(1 << 63)), (1 << 63) - 1)) if digits else 0
 
 
+_ATTRIBUTES = (
+    "acl",
+    "arity",
+    "channel_patterns",
+    "channel_spec",
+    "complexity",
+    "first_key",
+    "flags",
+    "get_keys",
+    "group",
+    "handler",
+    "has_keys",
+    "is_container",
+    "key_ref",
+    "key_specs",
+    "key_step",
+    "last_key",
+    "name",
+    "only_key",
+    "parent",
+    "routed",
+    "since",
+    "special",
+    "subcommands",
+    "table",
+    "tips",
+    "usage",
+)
+
+
 class Command:
     """A command or subcommand: its properties, and the function that executes it."""
 
-    __slots__ = (
-        "acl",
-        "arity",
-        "channel_patterns",
-        "channel_spec",
-        "complexity",
-        "first_key",
-        "flags",
-        "get_keys",
-        "group",
-        "handler",
-        "has_keys",
-        "is_container",
-        "key_ref",
-        "key_specs",
-        "key_step",
-        "last_key",
-        "name",
-        "only_key",
-        "parent",
-        "routed",
-        "since",
-        "special",
-        "subcommands",
-        "table",
-        "tips",
-        "usage",
-    )
+    __slots__ = _ATTRIBUTES
 
     def __init__(
         self,
@@ -379,11 +383,11 @@ class Command:
 
     def for_table(self, table: "CommandTable", parent: "Command | None", handler: Handler | None) -> "Command":
         """Return a copy for another table."""
-        copy = Command.__new__(Command)
-        for slot in Command.__slots__:
-            setattr(copy, slot, getattr(self, slot))
-        copy.table, copy.parent, copy.handler = table, parent, handler or self.handler
-        return copy
+        other = Command.__new__(Command)  # `copy` would return the one in the table
+        for name in _ATTRIBUTES:
+            setattr(other, name, getattr(self, name))
+        other.table, other.parent, other.handler = table, parent, handler or self.handler
+        return other
 
     @property
     def declared_name(self) -> str:
@@ -489,6 +493,11 @@ def _find(role: str, name: bytes) -> Command:
     return TABLES[role].find(name)
 
 
+def _group_of(module: str) -> str:
+    """Return the group of a module, which is named after it; a group of several modules sets GROUP in each."""
+    return str(getattr(sys.modules[module], "GROUP", "") or module.rsplit(".", 1)[-1])
+
+
 def command(
     usage: str,
     *flags: int,
@@ -531,8 +540,7 @@ def command(
             arity=arity if arity is not None else arity_of(usage),
             acl=acl,
             keys=keys,
-            # A group's module is named after it; a group of several modules sets GROUP in each.
-            group=chosen or handler.__globals__.get("GROUP") or handler.__module__.rsplit(".", 1)[-1],
+            group=chosen or _group_of(handler.__module__),
             since=since,
             complexity=complexity,
             tips=tips,

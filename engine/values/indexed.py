@@ -19,12 +19,12 @@ https://redis.io/docs/latest/commands/scan/
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from engine.values.compact import compact
 from engine.values.rng import Rng
 
-HOLE: Final = cast(bytes, None)  # typed as a member, because a member's position always contains a member
+HOLE: Final = None
 HOLES_PER_MEMBER = 7  # with more, the members are moved together
 FEW_HOLES = 256  # up to this number, holes stay: they cost less than moving members
 SCANNED_PER_MEMBER = 10  # positions visited by one step of a scan, per requested member (dictScan's empty buckets)
@@ -37,7 +37,7 @@ class Indexed:
 
     def __init__(self) -> None:
         self.positions: dict[bytes, int] = {}
-        self.members: list[bytes] = []
+        self.members: list[Any] = []  # bytes or HOLE; a member's position always contains a member
         self.free: list[int] = []  # positions of the holes
 
     def __len__(self) -> int:

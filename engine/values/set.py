@@ -241,7 +241,8 @@ class SetValue(Indexed):
         """Return a random member; O(1)."""
         if self.encoding == INTSET:
             return b"%d" % self.ints[rng.below(len(self.ints))]
-        return self.members[self.random_position(rng)]
+        member: bytes = self.members[self.random_position(rng)]
+        return member
 
     def pop(self, rng: Rng) -> bytes:
         """Remove a random member and return it."""

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOP = {
     ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "docs", "engine",
-    "lessons", "pyproject.toml", "requirements-test.lock", "requirements.lock", "tests", "tutor",
+    "hatch_build.py", "lessons", "pyproject.toml", "requirements-test.lock", "requirements.lock", "tests", "tutor",
 }  # fmt: skip
 
 

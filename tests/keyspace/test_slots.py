@@ -89,6 +89,7 @@ def test_the_index_follows_keys_that_are_moved_together_and_swapped() -> None:
     other.check()
 
 
+@pytest.mark.interpreted
 def test_the_index_takes_at_most_35_bytes_a_key() -> None:
     def size_bytes() -> int:
         return sum(sys.getsizeof(getattr(database.slots, name)) for name in database.slots.__slots__)

@@ -52,6 +52,7 @@ def test_a_batch_holds_what_its_bytes_say(data, draw):
     assert batch + (carefully(data[used:]) if used < len(data) else []) == carefully(data)
 
 
+@pytest.mark.interpreted
 def test_pieces_of_a_long_pipeline_are_parsed_in_batches(monkeypatch):
     """However a pipeline is cut, only the requests at the cuts go through the careful parser."""
     careful = []
@@ -68,6 +69,7 @@ def test_pieces_of_a_long_pipeline_are_parsed_in_batches(monkeypatch):
     assert node.run(1, b"GET", b"key:1999") == [b"$" + b"x" * (1999 % 50)]
 
 
+@pytest.mark.interpreted
 def test_much_at_once_is_parsed_piece_by_piece(monkeypatch):
     """A reader of hiredis moves what it holds again and again: eight megabytes took it ten times as long."""
     requests = [encode_command([b"SET", b"key:%d" % i, b"x" * (i % 50)]) for i in range(6000)]
@@ -144,6 +146,7 @@ def test_a_request_of_many_arguments_is_parsed_in_batches_as_it_would_be_one_by_
         assert batched == in_pieces(data, size)
 
 
+@pytest.mark.interpreted
 def test_pieces_of_a_long_request_are_looked_at_once(monkeypatch):
     """However many arguments come in however many pieces, none is parsed by itself but those at the cuts."""
     careful = []

@@ -64,6 +64,7 @@ def test_every_planted_bug_is_in_the_table():
     assert len(PLANTED) >= 20
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_bug_is_found(name):
     kind = PLANTED[name][0]

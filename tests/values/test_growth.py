@@ -8,7 +8,7 @@ import pytest
 from tests.benchmarks.growth import BATCH, TYPES, grow, steps, words
 from tests.inprocess import InProcess
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.interpreted]
 
 SMALL, LARGE = BATCH, 12 * BATCH
 LARGE_STREAM = 4 * BATCH

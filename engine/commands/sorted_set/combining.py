@@ -6,7 +6,7 @@ https://redis.io/docs/latest/commands/?group=sorted-set
 from engine.commands.sorted_set.shared import scored_reply, store
 from engine.protocol.errors import SYNTAX, WRONGTYPE, ReplyError
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer, real
 from engine.table.declarations import DENYOOM, READONLY, WRITE, command
 from engine.values.set import SetValue

@@ -8,7 +8,7 @@ from engine.keyspace.databases import NOTIFY_ZSET
 from engine.protocol.errors import SYNTAX, ReplyError, wrong_arity
 from engine.protocol.numbers import parse_float
 from engine.protocol.resp import NULL_ARRAY, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import real
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.zset import ZSetValue

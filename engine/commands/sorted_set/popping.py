@@ -12,7 +12,7 @@ from engine.commands.sorted_set.shared import Pairs, report_removed, scored_repl
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.numbers import INT64_MAX
 from engine.protocol.resp import NULL_ARRAY, Argv, Reply, format_double
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer, timeout
 from engine.table.declarations import BLOCKING, FAST, READONLY, WRITE, command
 from engine.values.zset import LISTPACK, ZSetValue

@@ -7,7 +7,7 @@ from engine.commands.sorted_set.shared import Pairs, report_removed, scored_repl
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.numbers import strtod
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.zset import LISTPACK, SKIPLIST, LexRange, ScoreRange, ZSetValue

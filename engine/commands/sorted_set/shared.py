@@ -5,7 +5,7 @@ https://redis.io/docs/latest/commands/?group=sorted-set
 
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_ZSET
 from engine.protocol.resp import Reply, format_double
-from engine.server import Context
+from engine.server.context import Context
 from engine.values.zset import ZSetValue
 
 Pairs = list[tuple[float, bytes]]  # scores and members, in the form of sorted sets

@@ -14,7 +14,7 @@ from engine.commands.stream.shared import (
 from engine.keyspace.databases import NOTIFY_STREAM
 from engine.protocol.errors import NO_SUCH_KEY, SYNTAX, ReplyError, wrong_arity
 from engine.protocol.resp import NULL_ARRAY, OK, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.pending import Id

@@ -16,7 +16,7 @@ from engine.commands.stream.shared import (
 from engine.protocol.errors import SYNTAX, WRONGTYPE, ReplyError, c_text, subcommand_syntax
 from engine.protocol.numbers import INT64_MAX
 from engine.protocol.resp import NULL_ARRAY, OK, Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, LOADING, READONLY, STALE, WRITE, command, container
 from engine.table.help import help_reply

@@ -8,7 +8,7 @@ from itertools import islice
 from engine.commands.stream.shared import entries_reply, no_such_group
 from engine.protocol.errors import NO_SUCH_KEY, ReplyError, subcommand_syntax
 from engine.protocol.resp import Argv, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import LOADING, READONLY, STALE, command, container
 from engine.table.help import help_reply

@@ -15,7 +15,7 @@ from engine.clients.client import BLOCKED_STREAM
 from engine.commands.stream.shared import changed, entries_reply, strict_id
 from engine.protocol.errors import SYNTAX, ReplyError, c_text
 from engine.protocol.resp import NULL_ARRAY, Argv, MapReply, Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.table.arguments import integer, timeout
 from engine.table.declarations import BLOCKING, READONLY, WRITE, command
 from engine.values.pending import Consumer, Group, Id, Nack

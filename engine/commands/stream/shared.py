@@ -8,7 +8,7 @@ import re
 from engine.keyspace.databases import NOTIFY_STREAM
 from engine.protocol.errors import ReplyError, c_text
 from engine.protocol.resp import Reply
-from engine.server import Context
+from engine.server.context import Context
 from engine.values.pending import Id
 from engine.values.stream import MAX_ID, MIN_ID, Row, next_id, previous_id
 
