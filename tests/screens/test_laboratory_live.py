@@ -104,7 +104,7 @@ async def test_a_real_client_is_shown_and_recorded(size: tuple[int, int]) -> Non
         await shown(pilot, "GET k")
         assert screen.session.ledger.acknowledged(screen.session.history.place) == 1
         await pilot.press("right", "end")
-        await shown(pilot, "time runs as the clock does")
+        await shown(pilot, "While the ports are open")
         assert screen.live is not None
         await pilot.press("left")  # nobody is connected: no question
         await until(pilot, lambda: screen.live is None, "closed ports")
