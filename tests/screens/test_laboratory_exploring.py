@@ -111,7 +111,7 @@ async def test_branches_step_by_step(size: tuple[int, int]) -> None:
         await settle(pilot)
         assert "ends at" in screen_text(app)
         await pilot.press("d")
-        await until(pilot, lambda: "stay the same" in screen_text(app), "that nothing else becomes different")
+        await until(pilot, lambda: "After this" in screen_text(app), "that nothing else becomes different")
         await pilot.press("escape")
         assert app.screen is screen and screen.session.history.place == place
         screen.session.worked = False
