@@ -33,16 +33,18 @@ _RAW = {"ignore_unknown_options": True, "help_option_names": [], "allow_interspe
     "--ascii/--unicode", "is_ascii", default=None, help="Draw with ASCII characters only, or with all symbols."
 )
 @click.option(
-    "--course",
-    metavar="FOLDER",
-    type=click.Path(exists=True, file_okay=False),
-    help="Add this folder's lessons.",
+    "--course", metavar="WHERE", help="Add the lessons of this folder, zip file or Git repository (by its address)."
 )
 @click.pass_context
 def cli(context: click.Context, is_ascii: bool | None, course: str | None) -> None:
     """Learn Redis by using it: a course, and a Redis 7.2 compatible server."""
     if course:
-        os.environ["REDIS_TUTOR_COURSE"] = os.path.abspath(course)
+        from tutor.lesson.own_course import NoCourse, course_folder
+
+        try:
+            os.environ["REDIS_TUTOR_COURSE"] = str(course_folder(course))
+        except NoCourse as problem:
+            raise click.UsageError(str(problem)) from problem
     _choose_symbols(is_ascii, context.invoked_subcommand or "")
     if context.invoked_subcommand is None:
         from tutor.app import run
@@ -260,17 +262,50 @@ def journal(context: click.Context, lesson: str, save: str) -> None:
 @cli.command()
 @click.argument("lessons", nargs=-1)
 @click.option("--mutations", is_flag=True, help="Instead, try mistakes and other correct solutions in every task.")
+@click.option("--write", "is_written", is_flag=True, help="First fill in the replies of examples, where they differ.")
+@click.option("--watch", "is_watched", is_flag=True, help="Again whenever a file is saved, until Ctrl-C.")
 @click.pass_context
-def verify(context: click.Context, lessons: tuple[str, ...], mutations: bool) -> None:
+def verify(
+    context: click.Context, lessons: tuple[str, ...], mutations: bool, is_written: bool, is_watched: bool
+) -> None:
     """Check lessons: transcripts, tasks, hints, links. The exit status is 1 if anything in them is wrong.
 
     With --mutations, every solution is typed with mistakes, of which the tutor must name at least 90 %, and in other
     correct forms, all of which it must accept.
+
+    A scenario of the laboratory (a YAML file) is played, and what it expects is compared.
     """
     from tutor.verify import main as verify_main
     from tutor.verify import mutate
 
-    context.exit((mutate if mutations else verify_main)(list(lessons)))
+    names = list(lessons)
+    if not (is_written or is_watched):
+        context.exit((mutate if mutations else verify_main)(names))
+    from tutor.watching import watch, write_replies
+
+    if not names or not all(map(os.path.exists, names)):
+        raise click.UsageError("--write and --watch take files and folders of your own")
+
+    def check() -> int:
+        if is_written:
+            write_replies(names)
+        return (mutate if mutations else verify_main)(names)
+
+    context.exit(watch(names, check) if is_watched else check())
+
+
+@cli.command("new")
+@click.argument("kind", type=click.Choice(["lesson", "two-servers", "scenario"]))
+@click.argument("file")
+@click.pass_context
+def new_command(context: click.Context, kind: str, file: str) -> None:
+    """Begin a lesson or a scenario of your own: write a whole one, with comments, into FILE.
+
+    It works as it is: take it, check it, and change it into yours, one part at a time.
+    """
+    from tutor.templates import new
+
+    context.exit(new(kind, file))
 
 
 @cli.command()
@@ -483,7 +518,7 @@ def class_list(context: click.Context) -> None:
 @click.option("--bind", metavar="ADDRESS", help="Listen there; 0.0.0.0 lets other computers in [127.0.0.1].")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0: any free one [8765].")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name by which browsers may address the hub.")
-@click.option("--course", metavar="FOLDER", help="Add the lessons of this folder to those of the class.")
+@click.option("--course", metavar="WHERE", help="Add the lessons of this folder, zip file or Git repository.")
 @click.option("--store", metavar="URL", help="Where the class is kept, if not in a file: redis://host:6379.")
 @click.option("--cert", metavar="FILE", help="The certificate for TLS, in a PEM file.")
 @click.option("--key", metavar="FILE", help="Its key, in a PEM file.")

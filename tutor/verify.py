@@ -68,7 +68,7 @@ class Proof:
     wrong: int = 0
 
 
-class _LessonWalk:
+class LessonWalk:
     """One lesson, from its first step to its last, on one server."""
 
     def __init__(self, lesson: Lesson, server: SessionServer, where: str, goes_back: bool) -> None:
@@ -79,9 +79,12 @@ class _LessonWalk:
         self.waiting: dict[str, str] = dict.fromkeys(lesson.terminals, "")
 
     def wrong(self, line: int, text: str) -> None:
+        """Note a problem."""
         self.proof.problems.append(Problem(self.lesson.path, line, f"{text} [{self.where}]"))
 
     def differs(self, line: int, what: str, expected: str, came: str) -> None:
+        """Note that something else came."""
+
         def block(name: str, text: str) -> str:
             first, *rest = text.splitlines() or ["(nothing)"]
             return "\n".join([f"    {name}  {first}", *(f"              {each}" for each in rest)])
@@ -89,6 +92,7 @@ class _LessonWalk:
         self.wrong(line, f"{what}\n{block('expected', expected)}\n{block('came    ', came)}\n   ")
 
     def walk(self) -> Proof:
+        """Go through the lesson."""
         for index, step in enumerate(self.lesson.steps):
             try:
                 self.took(self.session.open() if index == 0 else self.session.next())
@@ -117,6 +121,7 @@ class _LessonWalk:
         return text
 
     def example(self, example: Example) -> None:
+        """Type an example."""
         if example.setup:
             return
         for exchange in example.exchanges:
@@ -135,11 +140,15 @@ class _LessonWalk:
                     self.differs(exchange.line, f"`{exchange.command}` was to wait", "", text)
                 continue
             text = self.looked_again(example, exchange, text)
-            if not self.as_written(example, exchange.expected, text):
-                self.differs(exchange.line, f"`{exchange.command}` gives another reply", exchange.expected, text)
+            self.reply(example, exchange, text)
             for event in events:
                 if isinstance(event, TaskDone):
                     self.wrong(event.task.line, f"the task is done by the example at line {example.line} already")
+
+    def reply(self, example: Example, exchange: TranscriptCommand, came: str) -> None:
+        """Compare a reply with what the lesson says."""
+        if not self.as_written(example, exchange.expected, came):
+            self.differs(exchange.line, f"`{exchange.command}` gives another reply", exchange.expected, came)
 
     def as_written(self, example: Example, expected: str, came: str) -> bool:
         """Return whether a reply is what the lesson says of servers of this version."""
@@ -157,6 +166,7 @@ class _LessonWalk:
         return text
 
     def arrival(self, example: Example, expected: str, line: int) -> None:
+        """Wait for what arrives unasked."""
         until = time.monotonic() + (MACHINES_SECONDS if self.lesson.on_machines else ARRIVAL_SECONDS)
         name = example.terminal
         while not transcript.matches(expected, self.waiting[name], example.unordered) and time.monotonic() < until:
@@ -166,6 +176,7 @@ class _LessonWalk:
         self.waiting[name] = ""
 
     def task(self, task: Task) -> None:
+        """Try the wrong attempts of a task, and its solution."""
         session = self.session
         self.proof.tasks += 1
         if session.task_done(task):
@@ -191,6 +202,7 @@ class _LessonWalk:
             self.wrong(task.spec_line, f"the solution does not satisfy the check: {finding.missing} ({typed})")
 
     def wrong_attempt(self, task: Task, lines: Sequence[str], hint: str) -> None:
+        """Try a wrong attempt, which must fail and get its hint."""
         session = self.session
         self.proof.wrong += 1
         place, state = self.server.mark(), session.state
@@ -486,27 +498,31 @@ def copied(lesson: Lesson) -> list[Task]:
 
 def prove_on(server: SessionServer, lesson: Lesson, where: str, goes_back: bool = False) -> Proof:
     """Prove a lesson's transcripts and checks on a server; where that `goes_back`, its wrong attempts as well."""
-    return _LessonWalk(lesson, server, where, goes_back).walk()
+    return LessonWalk(lesson, server, where, goes_back).walk()
 
 
 def prove_on_engine(lesson: Lesson) -> Proof:
     """Prove a lesson's transcripts, checks and wrong attempts on this engine."""
-    with _ours(lesson) as server:
+    with engine_for(lesson) as server:
         return prove_on(server, lesson, "this engine", goes_back=True)
 
 
 @contextlib.contextmanager
-def _ours(lesson: Lesson) -> Iterator[SessionServer]:
+def engine_for(lesson: Lesson, seed: int = SEED) -> Iterator[SessionServer]:
     """Give a fresh server of ours, or the machines that the lesson needs."""
-    if not lesson.on_machines:
+    if not lesson.on_machines and seed == SEED:
         with _engine(lesson) as server:
             yield server
         return
-    machines = MachinesServer(lesson, seed=SEED)
+    own: SessionServer = (
+        MachinesServer(lesson, seed=seed)
+        if lesson.on_machines
+        else EngineServer(lesson.terminals, lesson.arguments, seed=seed)
+    )
     try:
-        yield machines
+        yield own
     finally:
-        machines.close()
+        own.close()
 
 
 _kept: list[EngineServer] = []
@@ -628,6 +644,39 @@ def _choose(course: Catalogue, names: Sequence[str]) -> tuple[list[Lesson], list
     return [*lessons, *files], [*problems, *consistency(course, files)]
 
 
+def with_scenarios(names: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Return the names that are not scenarios, and the files of scenarios, those in folders included."""
+    others, scenarios = [], []
+    for name in names:
+        path = Path(name)
+        if path.suffix == ".yaml" and path.name != "chapters.yaml":
+            scenarios.append(path)
+            continue
+        others.append(name)
+        if path.is_dir():
+            scenarios += sorted(each for each in path.rglob("*.yaml") if each.parent.name == "scenarios")
+    return others, scenarios
+
+
+def prove_scenario(path: Path) -> list[Problem]:
+    """Play a scenario; returns what is wrong with it, or not as it says."""
+    from tutor.lab.loader import parse_scenario
+    from tutor.lab.play import Wrong, story
+    from tutor.lab.session import LabSession
+    from tutor.lesson.sources import UnreadableSource, read_text
+
+    try:
+        spec = parse_scenario(read_text(path), str(path))
+    except UnreadableSource as error:
+        return [Problem(str(path), error.line, str(error))]
+    except Problem as problem:
+        return [problem]
+    wrong: list[Wrong] = []
+    for _ in story(LabSession(spec).runner, wrong):
+        pass
+    return [Problem(str(path), 1, f"{each.text} (event {each.place})") for each in wrong]
+
+
 NAMED = 0.9  # of the mistakes in solutions
 
 
@@ -668,7 +717,12 @@ def mutate(argv: list[str], write: Callable[[str], object] = print) -> int:
 def main(argv: list[str], write: Callable[[str], object] = print, at_once: int = 0) -> int:
     """Prove the lessons named (ids or files), or all, so many at once. Returns the exit status: 1 if any fails."""
     started = time.monotonic()
-    lessons, problems = _choose(installed_course(), argv)
+    names, scenarios = with_scenarios(argv)
+    lessons: list[Lesson] = []
+    problems: list[Problem] = []
+    if names or not scenarios:
+        lessons, problems = _choose(installed_course(), names)
+    problems += [problem for path in scenarios for problem in prove_scenario(path)]
     for problem in problems:
         write(str(problem))
     found_wrong = len(problems)
@@ -695,8 +749,9 @@ def main(argv: list[str], write: Callable[[str], object] = print, at_once: int =
     if not programs:
         servers += " (no real server found to compare with)"
     verdict = count(found_wrong, "problem") if found_wrong else "all hold"
+    played = f"{count(len(scenarios), 'scenario')}, " if scenarios else ""
     write(
-        f"{count(len(lessons), 'lesson')}, {count(replies, 'reply', 'replies')}, {count(tasks, 'task')}, "
+        f"{played}{count(len(lessons), 'lesson')}, {count(replies, 'reply', 'replies')}, {count(tasks, 'task')}, "
         f"{count(wrong, 'wrong attempt')} on {servers}: "
         f"{verdict} ({time.monotonic() - started:.1f} s)"
     )

@@ -76,6 +76,8 @@ TUTOR_ROOMS = [
     "standard_streams",
     "plain",
     "verify",
+    "watching",
+    "templates",
     "classroom",
     "theme",
     "widgets",

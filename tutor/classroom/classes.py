@@ -159,8 +159,6 @@ class ClassFolder:
             raise ClassError(f"{path}: {' '.join(str(error).split())}") from error
         except (OSError, UnicodeDecodeError, msgspec.ValidationError) as error:
             raise ClassError(f"{path}: {error}") from error
-        if settings.course and not (path.parent / Path(settings.course).expanduser()).is_dir():
-            raise ClassError(f"course: there is no folder {settings.course}")
         settings.ends  # noqa: B018 - raises
         if bool(settings.cert) != bool(settings.key):
             raise ClassError("TLS needs both a certificate and a key: --cert FILE --key FILE")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tutor.classroom.classes import ClassError, ClassFolder, ClassSettings, every_class
 from tutor.classroom.store import AnyStore, StoreError, open_store
 from tutor.lesson.catalogue import COURSE, installed_course
+from tutor.lesson.own_course import NoCourse, course_folder
 
 if TYPE_CHECKING:
     from tutor.classroom.grading import JournalRuns
@@ -100,7 +101,7 @@ def link(name: str) -> int:
 
 def serve(name: str, options: dict[str, Any]) -> int:
     """Serve a class until a signal; returns the exit status."""
-    if options.get("course"):
+    if options.get("course") and os.path.exists(options["course"]):
         options["course"] = os.path.abspath(options["course"])
     try:
         folder = ClassFolder.find(name)
@@ -125,9 +126,13 @@ def serve(name: str, options: dict[str, Any]) -> int:
 
 
 def use_course(folder: ClassFolder, settings: ClassSettings) -> None:
-    """Have the course include the lessons of the class's own folder, in this process and those that it starts."""
+    """Add the class's own lessons to the course of this process and those that it starts. Raises ClassError."""
     if settings.course:
-        os.environ[COURSE] = str(folder.path / Path(settings.course).expanduser())
+        beside = folder.path / Path(settings.course).expanduser()
+        try:
+            os.environ[COURSE] = str(course_folder(str(beside) if beside.exists() else settings.course))
+        except NoCourse as problem:
+            raise ClassError(f"course: {problem}") from problem
 
 
 def store_of(folder: ClassFolder, settings: ClassSettings) -> AnyStore:

@@ -13,6 +13,7 @@ from tutor.lab.clusters import ID, groups, wrong_expectation
 from tutor.lab.model import NOT_REAL, ScenarioSpec
 from tutor.lab.programs import SENTINELS
 from tutor.lab.programs import parse as parse_program
+from tutor.lesson.catalogue import COURSE
 from tutor.lesson.diagnosis.model import nearest
 from tutor.lesson.model import Problem
 from tutor.lesson.sources import Document, UnreadableSource, clean, read_text
@@ -29,19 +30,28 @@ def folder() -> Path:
     return Path(__file__).resolve().parent.parent.parent / "lessons" / "scenarios"
 
 
+def files() -> dict[str, Path]:
+    """Return the installed scenarios by name, in the order of their files, and those of one's own course."""
+    found = {path.stem.partition("-")[2]: path for path in sorted(folder().glob("*" + SUFFIX))}
+    if own := os.environ.get(COURSE):
+        for path in sorted(Path(own, "scenarios").glob("*" + SUFFIX)):
+            number, _, rest = path.stem.partition("-")
+            found.setdefault(rest if number.isdigit() and rest else path.stem, path)
+    return found
+
+
 @cache
 def names() -> tuple[str, ...]:
-    """Return the installed scenarios, in their order: files begin with a number."""
-    return tuple(path.stem.partition("-")[2] for path in sorted(folder().glob("*" + SUFFIX)))
+    """Return the names of all scenarios, in their order."""
+    return tuple(files())
 
 
 def find(name: str) -> Path:
     """Return the file of a scenario, by its name or a path. Raises LookupError."""
     if name.endswith(SUFFIX) and os.path.isfile(name):
         return Path(name)
-    for path in sorted(folder().glob("*" + SUFFIX)):
-        if path.stem.partition("-")[2] == name:
-            return path
+    if (path := files().get(name)) is not None:
+        return path
     near = nearest(name, names())
     rather = f"did you mean {near}?" if near else "`redis-tutor lab --list` names them"
     raise LookupError(f"there is no scenario {shorten(name)!r}: {rather}")

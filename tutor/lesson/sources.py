@@ -42,7 +42,10 @@ _CURES = {
     "got `bool`": '; write "yes", "no" or the value that is meant in quotes',
     "Expected `str`, got `int`": "; put it in quotes",
     "Expected `str`, got `float`": "; put it in quotes",
-    "Expected `int`": "; write a whole number",
+    "Expected `str | null`, got `int`": "; put it in quotes",
+    "Expected `int": "; write a whole number",
+    "Expected `float": "; write a number",
+    "Expected `bool": "; write true or false",
     "array`": "; write a list: [a, b], or lines that begin with `- `",
     "Expected `object`": "; write fields: `name: value`",
 }
