@@ -402,7 +402,7 @@ def lab(
     if scenario == "new":
         options = {"sentinels": sentinels, "cluster": cluster, "replicas": replicas, "latency_ms": latency}
         wanted = {name: value for name, value in options.items() if value or value == 0}
-        if expose and cluster:
+        if expose:
             wanted["first_port"] = port
         if expose and not shown:
             context.exit(play.expose_new(words, wanted, port))

@@ -148,6 +148,15 @@ def node_views(world: World) -> dict[str, NodeView]:
     return {name: _node(world, name) for name in world.hosts}
 
 
+def inside(world: World, address: str) -> str:
+    """Return the address of the node that a port of the outside means, as nodes understand it; others unchanged."""
+    host, _, port = address.rpartition(":")
+    if world.gateway is None or host not in ("127.0.0.1", "localhost") or not port.isdigit():
+        return address
+    ip, at = world.gateway.find(int(port))
+    return f"{ip}:{at}"
+
+
 def _node(world: World, name: str) -> NodeView:
     host = world.hosts[name]
     node = host.node
@@ -161,13 +170,13 @@ def _node(world: World, name: str) -> NodeView:
     if node.config.is_replica:
         role = "replica"
         link = "up" if node.replica.state == REPL_STATE_CONNECTED else node.replica.link_state
-        master = node.replica.master
+        master = inside(world, node.replica.master)
     backlog = None
     if mine.backlog is not None:
         backlog = mine.backlog.first_offset, mine.backlog.end - 1, mine.backlog.size_bytes
     replicas = tuple(
         ReplicaView(
-            f"{seen.announced_ip or client.peer.rpartition(':')[0]}:{seen.listening_port}",
+            inside(world, f"{seen.announced_ip or client.peer.rpartition(':')[0]}:{seen.listening_port}"),
             seen.state,
             seen.ack_offset,
         )
@@ -192,7 +201,7 @@ def resync_views(world: World) -> list[ResyncView]:
         node = host.node
         if node is None or isinstance(node, SentinelNode) or not node.config.is_replica:
             continue
-        above = by_address.get(node.replica.master, "")
+        above = by_address.get(inside(world, node.replica.master), "")
         master = world.hosts[above].node if above else None
         if master is None or isinstance(master, SentinelNode):
             continue
@@ -206,17 +215,17 @@ def resync_views(world: World) -> list[ResyncView]:
 def belief_views(world: World) -> list[BeliefView]:
     """Return what each Sentinel that runs believes of each master, in the order of the machines."""
     return [
-        _belief(name, host.node, master)
+        _belief(world, name, host.node, master)
         for name, host in world.hosts.items()
         if isinstance(host.node, SentinelNode)
         for master in host.node.monitor.watched.masters.values()
     ]
 
 
-def _belief(name: str, node: SentinelNode, master: Master) -> BeliefView:
+def _belief(world: World, name: str, node: SentinelNode, master: Master) -> BeliefView:
     settings, addresses = node.monitor.settings, node.monitor.watched.addresses
     members = [
-        MemberView(each.kind, each.name, addresses.name(each.address), each.describe_flags())
+        MemberView(each.kind, each.name, inside(world, addresses.name(each.address)), each.describe_flags())
         for each in master.replicas.values()
     ]
     members += [
@@ -228,7 +237,8 @@ def _belief(name: str, node: SentinelNode, master: Master) -> BeliefView:
     ]  # fmt: skip
     agree = bool(master.flags & S_DOWN) + sum(member.says_down for member in members)
     return BeliefView(
-        name, settings.my_id, master.name, addresses.name(master.current_address), master.describe_flags(),
+        name, settings.my_id, master.name, inside(world, addresses.name(master.current_address)),
+        master.describe_flags(),
         master.quorum, agree, len(master.sentinels) + 1, settings.current_epoch, master.config_epoch,
         master.leader, master.leader_epoch, master.failover_state, master.failover_epoch,
         tuple(members), settings.tilt,

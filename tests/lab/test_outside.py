@@ -8,11 +8,12 @@ from contextlib import closing
 
 import pytest
 import redis
+from redis.sentinel import Sentinel
 
 from engine.simulation import actions
 from engine.simulation.gateway import WAITING_BYTES_MAX
 from engine.simulation.history import History
-from engine.simulation.state import data_of, node_views
+from engine.simulation.state import belief_views, data_of, node_views
 from engine.simulation.trace import Acted, Sent
 from tests.real import find_servers, missing
 from tests.replication.servers import Server
@@ -138,6 +139,14 @@ def test_a_node_reaches_a_port_that_nobody_listens_on(live):
         assert did(live.session, actions.OutsideAnswers)[0].link == 0
         live.ask(sock, b"REPLICAOF 127.0.0.1 %d" % live.exposition.ports["A"])
         live.until(lambda: node_views(live.session.world)["B"].link == "up")  # the port means A
+        assert node_views(live.session.world)["B"].master == live.session.world.hosts["A"].address
+        live.session.execute("A> SET k v")
+        live.session.execute("cut A B silent")
+        live.session.execute("A> SET k2 v")
+        live.session.execute("B> REPLICAOF NO ONE")
+        live.session.execute("remove A")
+        (loss,) = live.session.losses  # the ledger knows that B followed A
+        assert (len(loss.writes), loss.total) == (1, 2)
     live.end()
     same(live.session)
 
@@ -197,11 +206,47 @@ def test_a_port_that_is_taken(live):
         Exposition(session.history, taken, print)
 
 
-def test_a_real_cluster_client_follows_redirections():
+def reached(*words):
+    """Return a laboratory on the first consecutive ports that are free, which its machines know."""
     for port in range(21000, 31000, 20):
         with contextlib.suppress(OSError):  # one of them is taken
-            live = Live("6", "--cluster", port=port)
-            break
+            return Live(*words, port=port), port
+    raise AssertionError("there are no free ports")
+
+
+def test_a_real_client_finds_the_master_through_sentinels():
+    live, port = reached("2", "--sentinels", "3")
+
+    def work():
+        sentinel = Sentinel([("127.0.0.1", port + 2)], socket_timeout=PATIENCE_S)
+        found = sentinel.discover_master("mymaster")
+        master = sentinel.master_for("mymaster")
+        return found, master.incr("n")
+
+    def asked():
+        result = pool.submit(work)
+        live.until(result.done)
+        return result.result()
+
+    session = live.session
+    with closing(live.exposition), ThreadPoolExecutor(1) as pool:
+        assert asked() == (("localhost", port), 1)
+        assert {belief.address for belief in belief_views(session.world)} == {session.world.hosts["A"].address}
+        session.execute("crash A")
+        session.execute("wait 10")
+        live.exposition.synchronize()
+        assert node_views(session.world)["B"].role == "master"
+        assert asked() == (("localhost", port + 1), 2)
+        session.execute("start A")
+        session.execute("wait 20")
+        live.exposition.synchronize()
+        assert node_views(session.world)["A"].master == session.world.hosts["B"].address
+        live.end()
+    same(session)
+
+
+def test_a_real_cluster_client_follows_redirections():
+    live, port = reached("6", "--cluster")
 
     def work():
         with redis.RedisCluster(host="127.0.0.1", port=port, socket_timeout=PATIENCE_S) as client:

@@ -22,6 +22,7 @@ from tutor.lab.clusterfile import PlannedCluster, read_cluster_file
 from tutor.lab.deployment import read_deployment
 from tutor.lab.model import Expect, LinkSpec, NodeSpec, ScenarioSpec, SentinelSpec, StepSpec
 from tutor.lab.naming import node_names
+from tutor.lab.runner import ScenarioRunner
 from tutor.lab.session import LabSession
 from tutor.lab.work import Work, finish
 from tutor.lesson.diagnosis.model import nearest
@@ -37,6 +38,7 @@ YAML = (".yaml", ".yml")
 NODE_CONFIG = ("repl-diskless-sync-delay 0",)  # a snapshot begins at once, as in the scenarios
 CLUSTER_CONFIG = (*NODE_CONFIG, "cluster-enabled yes", "cluster-node-timeout 2000")
 # Real clients are redirected to the name, which is this machine, and to the port, which is the node's on both.
+REACHED_BY_SENTINELS = ("sentinel resolve-hostnames yes", "sentinel announce-hostnames yes")
 REACHED = ("cluster-announce-hostname localhost", "cluster-preferred-endpoint-type hostname")
 PORT_MAX = 65535 - 10_000  # of a node whose bus needs another one
 FLAGS = {"--sentinels": "sentinels", "--replicas": "replicas", "--latency": "latency_ms", "--cluster": "cluster"}
@@ -141,18 +143,22 @@ def node_addresses(count: int, first_port: int = 0) -> dict[str, str]:
 
 def planned(wanted: WantedCluster) -> PlannedCluster:
     """Return the plan of so many nodes in a shape."""
-    is_reached = wanted.cluster and 0 < wanted.first_port <= PORT_MAX - wanted.nodes
+    is_reached = 0 < wanted.first_port <= PORT_MAX - wanted.nodes and (wanted.cluster or wanted.sentinels > 0)
     addresses = node_addresses(wanted.nodes, wanted.first_port if is_reached else 0)
     names = list(addresses)
     follows = {} if wanted.cluster else _follows(wanted, names)
     nodes = {}
     for name, address in addresses.items():
-        lines = (f"replicaof {addresses[follows[name]].replace(':', ' ')}",) if name in follows else ()
+        lines: tuple[str, ...] = ()
+        if is_reached and not wanted.cluster:
+            lines = ("replica-announce-ip localhost", f"replica-announce-port {address.rpartition(':')[2]}")
+        if name in follows:
+            lines = (*lines, f"replicaof {_reached_at(addresses[follows[name]], is_reached)}")
         nodes[name] = NodeSpec(address=address, config=lines)
-    sentinels = {
-        f"S{number}": SentinelSpec(address=f"172.16.6.{100 + number}:26379")
-        for number in range(1, wanted.sentinels + 1)
-    }
+    sentinels = {}
+    for number in range(1, wanted.sentinels + 1):
+        port = wanted.first_port + wanted.nodes + number - 1 if is_reached else 26379
+        sentinels[f"S{number}"] = SentinelSpec(address=f"172.16.6.{100 + number}:{port}")
     links, where = _links(wanted, [*names], [*sentinels])
     masters = wanted.nodes // (_replicas(wanted) + 1) if wanted.cluster else 1
     form = ""
@@ -170,7 +176,8 @@ def planned(wanted: WantedCluster) -> PlannedCluster:
         node_config=(*CLUSTER_CONFIG, *(REACHED if is_reached else ())) if wanted.cluster else NODE_CONFIG,
         sentinels=sentinels,
         sentinel_config=(
-            f"sentinel monitor {MASTER} {addresses['A'].replace(':', ' ')} {quorum}",
+            *(REACHED_BY_SENTINELS if is_reached else ()),
+            f"sentinel monitor {MASTER} {_reached_at(addresses['A'], is_reached)} {quorum}",
             f"sentinel down-after-milliseconds {MASTER} 2000",
             f"sentinel failover-timeout {MASTER} 10000",
         )
@@ -180,6 +187,12 @@ def planned(wanted: WantedCluster) -> PlannedCluster:
         links=links,
     )
     return PlannedCluster(spec, (form,) if form else ())
+
+
+def _reached_at(address: str, by_name: bool) -> str:
+    """Return where a server is, as a configuration has it; by name it is this machine, for real clients too."""
+    ip, _, port = address.rpartition(":")
+    return f"{'localhost' if by_name else ip} {port}"
 
 
 def _follows(wanted: WantedCluster, names: list[str]) -> dict[str, str]:
@@ -273,7 +286,8 @@ def begun(wanted: WantedCluster) -> tuple[ScenarioSpec, StepSpec]:
 def build_work(wanted: WantedCluster) -> Work[LabSession]:
     """Put up what is wanted, in slices (`tutor.lab.work`). Raises ActionError or Problem."""
     spec, step = begun(wanted)
-    session = LabSession(spec)
+    runner = ScenarioRunner(spec, first_port=wanted.first_port)
+    session = LabSession(spec, runner.history)
     yield from session.runner.perform(step)
     session.history.about = session.about()
     return session

@@ -73,15 +73,15 @@ class Present:
         return world.trace[before:]
 
 
-def played(spec: ScenarioSpec, steps: int, now_us: int) -> ScenarioRunner:
+def played(spec: ScenarioSpec, steps: int, now_us: int, first_port: int = 0) -> ScenarioRunner:
     """Return the runner of a scenario after so many steps, which have lasted until now."""
     beginning_us = now_us
     if steps:
-        rehearsal = ScenarioRunner(spec, history=Present(spec.seed))
+        rehearsal = ScenarioRunner(spec, history=Present(spec.seed), first_port=first_port)
         for _ in range(steps):
             rehearsal.step()
         beginning_us -= rehearsal.history.world.now_us - BEGINNING_US
-    runner = ScenarioRunner(spec, history=Present(spec.seed, beginning_us))
+    runner = ScenarioRunner(spec, history=Present(spec.seed, beginning_us), first_port=first_port)
     for _ in range(steps):
         runner.step()
     return runner
@@ -152,6 +152,7 @@ class Exposition:
         self.synchronize()
         for port, name in gateway.ports.items() if gateway is not None else ():
             self.ports[name] = port  # the history knows it already
+            self.next_port = max(self.next_port, port + 1) if first_port else 0
         try:
             for name, host in self.world.hosts.items():
                 if host.state != DOWN or isinstance(history, Present):
@@ -444,15 +445,18 @@ class ExposedInText:
                 self.tell(f"{target} < {data.decode('utf-8', 'replace').strip()}")
 
 
-def expose(spec: ScenarioSpec, steps: int, first_port: int) -> int:
-    """Show a scenario's nodes on real ports until Ctrl-C; returns the exit status."""
+def expose(spec: ScenarioSpec, steps: int, first_port: int, reached: bool = False) -> int:
+    """Show a scenario's nodes on real ports until Ctrl-C; returns the exit status.
+
+    With `reached`, its nodes know these ports from the beginning, and tell clients of each other by them.
+    """
     if not check_steps(spec, steps):
         return 1
 
     def tell(text: str) -> None:
         print(text, flush=True)
 
-    runner = played(spec, steps, time.time_ns() // 1000)
+    runner = played(spec, steps, time.time_ns() // 1000, first_port if reached else 0)
     try:
         shown = ExposedInText(runner, first_port, tell)
     except OSError as error:

@@ -146,6 +146,8 @@ class EventFormatter:
         match action:
             case actions.AddHost(name=name, address=address):
                 self.names[address] = name
+            case actions.Expose(host=host, port=port):
+                self.names |= {f"127.0.0.1:{port}": host}
             case actions.AddSentinel(name=name, address=address):
                 self.names[address] = name
                 self.routine.busy[name] = None

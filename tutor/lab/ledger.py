@@ -202,6 +202,8 @@ class Ledger:
                 if host in self.machines:
                     self.machines[host].address = address
                     self._by_address[address] = host
+            case actions.Expose(host=host, port=port):
+                self._by_address |= dict.fromkeys((f"127.0.0.1:{port}", f"localhost:{port}"), host)
             case actions.Wipe(host=host):
                 if host in self.machines:
                     self.machines[host].files.wipe()

@@ -198,7 +198,7 @@ def expose_new(words: Sequence[str], options: Mapping[str, int], port: int) -> i
     except (ActionError, Problem) as error:
         print(f"redis-tutor: {error}", file=sys.stderr)
         return 1
-    return expose(msgspec.structs.replace(spec, steps=(step,)), 1, port)
+    return expose(msgspec.structs.replace(spec, steps=(step,)), 1, port, reached=True)
 
 
 def put(made: tuple[ScenarioSpec, History], save: str | None, export: str | None, actions: bool) -> int:

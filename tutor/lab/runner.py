@@ -50,22 +50,27 @@ class ScenarioRunner:
     """A scenario that is being played."""
 
     def __init__(
-        self, spec: ScenarioSpec, seed: int | None = None, history: Any = None, resumed: bool = False
+        self,
+        spec: ScenarioSpec,
+        seed: int | None = None,
+        history: Any = None,
+        resumed: bool = False,
+        first_port: int = 0,
     ) -> None:
         self.spec = spec
         self.history: History = history or History(spec.seed if seed is None else seed)
         self._spans: dict[str, list[StepSpan]] = {}  # by branch: where its steps began and ended
         if not resumed:
-            self.begin()
+            self.begin(first_port)
 
-    def begin(self) -> None:
+    def begin(self, first_port: int = 0) -> None:
         """Put the nodes up and start them."""
-        for action in self.beginning(self.spec):
+        for action in self.beginning(self.spec, first_port):
             self.history.do(action)
 
     @staticmethod
-    def beginning(spec: ScenarioSpec) -> Iterator[actions.Action]:
-        """Yield what is done before the first step of a scenario."""
+    def beginning(spec: ScenarioSpec, first_port: int = 0) -> Iterator[actions.Action]:
+        """Yield what is done before the first step of a scenario, whose machines are on real ports from one on."""
         for name, node in spec.nodes.items():
             yield actions.AddHost(name, node.address, (*spec.node_config, *node.config))
         for name, sentinel in spec.sentinels.items():
@@ -89,6 +94,9 @@ class ScenarioRunner:
             )
         for link in spec.links:
             yield actions.SetLink(*link.between, link.latency_ms * 1000, link.bytes_per_s)
+        if first_port:
+            for number, name in enumerate((*spec.nodes, *spec.sentinels)):
+                yield actions.Expose(name, first_port + number)
         running = [name for name, node in spec.nodes.items() if node.started]
         running += [name for name, sentinel in spec.sentinels.items() if sentinel.started]
         for name in running:
