@@ -22,7 +22,7 @@ from engine.values.rng import Rng
 from tutor.lab.actions import describe
 from tutor.lab.ledger import Ledger
 from tutor.lab.moves import Move, MoveMaker, perform
-from tutor.lab.probes import BROKEN, CATCH_UP_US, Probe, Sought, sought
+from tutor.lab.probes import BROKEN, CATCH_UP_US, TWO_MASTERS, Probe, Sought, sought
 from tutor.lab.work import Work, WorkProgress, WorkSlice
 
 SECONDS = 60.0
@@ -35,6 +35,7 @@ LENGTHS = ((1, 32), (2, 64), (3, 128), (4, 128), (6, 96), (8, 64), (12, 48), (16
 TAIL_US = (100_000, 900_000, 2_000_000)
 TAIL_OF_SENTINELS_US = (*TAIL_US, 5_000_000, 10_000_000)
 CATCH_UP_LOOKS = 60
+ANSWERED_US = 200_000  # by then a write has been answered
 NAME_LENGTH = 40
 
 
@@ -132,6 +133,18 @@ class _Trial:
                 if self.sentence:
                     return
         yield from self._tail()
+        if self.search.sought.name == TWO_MASTERS and not self.sentence:
+            yield from self._last_writes(maker)
+
+    def _last_writes(self, maker: MoveMaker) -> Iterator[None]:
+        """Write to every node that is a master now, after all that time."""
+        wait_us = sum(self.search.tail)
+        for move in maker.one_write_each(self.world):
+            if perform(self.world, move, self.inputs):
+                self.moves.append(move._replace(wait_us=wait_us))
+                wait_us = 0
+        yield from self._pass(ANSWERED_US)
+        self._look()
 
     def _tail(self) -> Iterator[None]:
         long = len(self.search.tail)

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 WAITS_US = (1_000, 20_000, 150_000, 150_000, 700_000, 1_500_000)
 WAITS_OF_SENTINELS_US = (*WAITS_US, 5_000_000, 12_000_000)
+MASTERS_PERCENT = 40  # of the faults of a machine, that are aimed at a master
 FUSE_MAX = 25  # effects after which the power may fail, in the middle of what a process does
 
 KINDS = {
@@ -106,14 +107,25 @@ class MoveMaker:
 
     def writes(self, world: World) -> Iterator[Move]:
         """Yield some writes to nodes that take themselves for masters."""
-        if cluster_views(world):
-            return  # applications write there
-        masters = [name for name, view in node_views(world).items() if view.state == "up" and view.role == "master"]
-        for name in masters:
+        for name in self._masters(world):
             for _ in range(self.rng.below(3)):
-                self.written += 1
-                for argv in self.write(self.rng, self.written):
-                    yield Move(0, host=name, argv=tuple(argv))
+                yield from self._write(name)
+
+    def one_write_each(self, world: World) -> Iterator[Move]:
+        """Yield a write to each node that takes itself for a master."""
+        for name in self._masters(world):
+            yield from self._write(name)
+
+    @staticmethod
+    def _masters(world: World) -> list[str]:
+        if cluster_views(world):
+            return []  # applications write there
+        return [name for name, view in node_views(world).items() if view.state == "up" and view.role == "master"]
+
+    def _write(self, name: str) -> Iterator[Move]:
+        self.written += 1
+        for argv in self.write(self.rng, self.written):
+            yield Move(0, host=name, argv=tuple(argv))
 
     def faults(self, world: World) -> list[Move]:
         """Return a fault or a change of roles, if one of the kind that was drawn is possible."""
@@ -125,7 +137,7 @@ class MoveMaker:
 
     def _isolation(self, world: World) -> list[Move]:
         """Return the cuts of all links of one machine, or what heals them."""
-        name = self.pick(list(world.hosts))
+        name = self._victim(list(world.hosts), node_views(world))
         others = [other for other in world.hosts if other != name]
         cut = [other for other in others if world.network.path(name, other).state != UP]
         if len(cut) == len(others) or (cut and self.chance(50)):
@@ -154,6 +166,11 @@ class MoveMaker:
             )
         return self._process(kind, running, views)
 
+    def _victim(self, names: list[str], views: dict[str, NodeView]) -> str:
+        """Return one of some machines: often a master, whose loss changes most."""
+        masters = [name for name in names if views[name].role == "master"]
+        return self.pick(masters if masters and self.chance(MASTERS_PERCENT) else names)
+
     def _process(self, kind: str, running: list[str], views: dict[str, NodeView]) -> Move | None:
         """Return a move that ends, stops or starts a process."""
         down = [name for name, view in views.items() if view.state == "down"]
@@ -161,12 +178,12 @@ class MoveMaker:
         if kind == "pause":
             if paused and (not running or self.chance(50)):
                 return Move(0, actions.Continue(self.pick(paused)))
-            return Move(0, actions.Pause(self.pick(running))) if running else None
+            return Move(0, actions.Pause(self._victim(running, views))) if running else None
         if down and (not running or self.chance(50)):
             return Move(0, actions.Start(self.pick(down)))
         if not running:
             return None
-        name = self.pick(running)
+        name = self._victim(running, views)
         if kind == "plug":
             fuse = 1 + self.rng.below(FUSE_MAX) if self.chance(40) else 0
             return Move(0, actions.PullPlug(name, self.chance(50), fuse))
