@@ -82,6 +82,7 @@ class Plain:
         self.over = False
         self.leaves_for: LessonPlace | None = None  # once it is over, a bookmark in another lesson
         self._told: set[str] = set()  # the blocks of the step that were told
+        self._farewell = ""  # what to say of a complete step once all of its text has been told
         self._skipped: set[str] = set()  # questions that :run asks again, and nothing else
         self._complete = False
         self._waiting: frozenset[str] = frozenset()  # terminals whose command waits
@@ -341,16 +342,23 @@ class Plain:
     def tell_heading(self) -> None:
         """Begin to print the step."""
         assert self.view is not None
-        self._told = set()
+        self._told, self._farewell = set(), ""
         self.write()
         marked = " (bookmarked)" if self.view.bookmarked else ""
         self.write(f"Step {self.view.number} of {self.view.of}{marked}: {to_plain(self.view.title)}")
 
     def read_on(self) -> None:
-        """Tell what of the step has not been told yet. Predictions are asked in their place."""
+        """Tell what of the step has not been told yet. Predictions are asked in their place.
+
+        What is to be run or answered after an open task waits for it, as F7 does on the full screen.
+        """
         while not self.over and self.view is not None:
-            block = next((block for block in self.view.blocks if not self._told.issuperset(_names(block))), None)
+            blocks = self.view.blocks_to_read
+            block = next((block for block in blocks if not self._told.issuperset(_names(block))), None)
             if block is None:
+                if len(blocks) < len(self.view.blocks):
+                    self._wait_for_task(blocks[-1])
+                    return
                 break
             before = set(self._told)
             self._told.update(_names(block))
@@ -364,6 +372,18 @@ class Plain:
             self.write()
             if not self.view.tasks:
                 self.write("This step has no task: try things out. :run types the examples, :next goes on.")
+        if self._farewell and not self.over:
+            self.write(self._farewell)
+            self._farewell = ""
+
+    def _wait_for_task(self, tasks: Block) -> None:
+        """Say, once for each task, that the text goes on after it."""
+        assert isinstance(tasks, Tasks)
+        name = f"waits for {next(task.id for task in tasks.tasks if not task.done)}"
+        if name not in self._told:
+            self._told.add(name)
+            self.write("(The text goes on when the task is done.)")
+            self.write()
 
     def reach(self, prediction: PredictionView) -> None:
         """Ask a prediction, once what was shown before it has happened."""
@@ -535,8 +555,8 @@ class Plain:
         self._complete = view.complete
 
     def step_done(self, text: str) -> None:
-        """Tell that the step is complete."""
-        self.write(text)
+        """Note that the step is complete: the rest of its text comes first."""
+        self._farewell = text
 
     def tell_hint(self, hint: HintView) -> None:
         """Tell a hint."""

@@ -13,10 +13,12 @@ import pytest
 from tests.lessons.conversing import converse
 from tests.lessons.test_machines import LESSON as MACHINES
 from tests.lessons.test_session import LESSON
+from tests.lessons.test_session import TEXT as LESSON_TEXT
 from tests.waiting import PATIENCE_S, wait_until
 from tutor.lesson.actions import unknown
 from tutor.lesson.catalogue import installed_course
 from tutor.lesson.progress import Progress
+from tutor.lesson.reading import parse_lesson
 from tutor.plain import run
 from tutor.prompt.markdown import to_paragraphs, to_plain
 from tutor.standard_streams import print_wrapped
@@ -86,6 +88,11 @@ def test_a_message_is_told_where_it_arrives():
     assert 'In the terminal bob arrives:\n1) "message"\n2) "ch"\n3) "hello"' in text
 
 
+def test_a_connection_that_ends_by_itself_is_told_where_it_ended():
+    text = converse(LESSON, "", ":terminal bob", "PING", ":terminal alice", "CLIENT KILL TYPE normal", ":quit")
+    assert "In the terminal bob arrives:\nError: Server closed the connection" in text
+
+
 def test_a_command_that_waits_is_answered_when_something_comes():
     text = converse(LESSON, "", "BLPOP q 0", ":terminal bob", "RPUSH q x", ":terminal alice", "BLPOP q 0", "PING")
     assert "BLPOP" not in text
@@ -111,6 +118,61 @@ def test_run_asks_a_prediction_before_its_example_is_run():
     assert "alice 127.0.0.1:6379> GET b\n(nil)" in after
     assert "Right.\nNothing." in after
     assert "There is nothing to run before the task." in after
+
+
+WAITS = LESSON_TEXT.replace(
+    "## Two",
+    """The text after it.
+
+```redis
+127.0.0.1:6379> SET user:1 Eve
+OK
+```
+
+> **Predict.** What does `GETRANGE user:1 0 -1` say?
+
+<details><summary>x</summary>
+
+**Answer: "Eve".** It was replaced.
+
+```redis
+127.0.0.1:6379> GETRANGE user:1 0 -1
+"Eve"
+```
+
+</details>
+
+Before the next step.
+
+## Two""",
+)
+
+
+def test_what_comes_after_an_open_task_waits_for_it():
+    lesson = parse_lesson(WAITS, "waits.md")
+    opened = converse(lesson, "")
+    assert "Your turn: Let Bob read it." in opened and "The text goes on when the task is done." in opened
+    assert "The text after it." not in opened and "Eve" not in opened
+    run_early = converse(lesson, "2", ":run", ":run")
+    assert "There is nothing to run before the task." in run_early
+    assert "Eve" not in run_early
+
+    text = converse(lesson, "2", ":show", "PING", ":show", "Eve", ":next")
+    half, rest = text.split("PONG")
+    assert "The text after it." not in half, "the second task is still open"
+    parts = (
+        "Done: Let Bob read it.", "The text after it.", "SET user:1 Eve\nOK", "Predict: What does GETRANGE",
+        "Right.", "Before the next step.", "This step is done. :next goes on.", "Step 2 of 2",
+    )  # fmt: skip
+    at = [rest.index(part) for part in parts]
+    assert at == sorted(at), "in the order of the text, and the end of the step last"
+    assert text.count("The text goes on when the task is done.") == 2, "once for each task"
+
+
+def test_text_alone_does_not_wait_for_the_task():
+    lesson = parse_lesson(LESSON_TEXT.replace("## Two", "That is all of it.\n\n## Two"), "all.md")
+    text = converse(lesson, "")
+    assert "That is all of it." in text and "The text goes on" not in text
 
 
 @pytest.mark.parametrize("end", ["SHUTDOWN", "SHUTDOWN NOSAVE", "kill"])

@@ -154,6 +154,7 @@ class Link:
         self.shows_answers: Callable[[str | None], bool] = lambda example: False
         self.muted = False  # while the course does something in here that the learner is not to see
         self.busy = False
+        self._in_line = False  # whether a line is being carried out that was typed
         self._left = 0  # lines that have not been carried out
         self._lock = threading.Lock()
         self.monitors = False
@@ -282,7 +283,7 @@ class Link:
         comes_back = self._line.connection is not None and error is not None and self._comes_back(error)
         self._line.close()
         if error is not None and not comes_back:
-            self._output([row(f"Error: {error}", "error")])
+            self._output([row(f"Error: {error}", "error")], unasked=not self._in_line)
         return comes_back
 
     def _output(self, rows: list[Row], unasked: bool = False) -> None:
@@ -299,6 +300,7 @@ class Link:
                 if self._closing:
                     return
                 comes_back = self._lost(None if self._interrupted else error)
+                self._in_line = False
                 if self._interrupted or comes_back:
                     self._interrupted = False
                     self._open()  # which waits for a server that starts again
@@ -320,7 +322,7 @@ class Link:
                 item = self._lines.get()
                 if item is None:
                     return
-                self.busy = True
+                self.busy, self._in_line = True, isinstance(item, tuple)
                 self._abandoned = False
                 try:
                     if isinstance(item, _Quiet):
@@ -335,6 +337,7 @@ class Link:
                     with self._lock:
                         self._left -= isinstance(item, tuple)
                         self.busy = self._left > 0
+                self._in_line = False
                 self._changed()
                 connection = self._line.connection
 

@@ -216,6 +216,15 @@ class StepView:
         return tuple(block for block in self.blocks if isinstance(block, SceneView))
 
     @property
+    def blocks_to_read(self) -> tuple[Block, ...]:
+        """The blocks to read one after the other: what runs or is asked after an open task waits for it."""
+        for at, block in enumerate(self.blocks):
+            if isinstance(block, Tasks) and not all(task.done for task in block.tasks):
+                waits = any(isinstance(each, ExampleView | PredictionView) for each in self.blocks[at + 1 :])
+                return self.blocks[: at + 1] if waits else self.blocks
+        return self.blocks
+
+    @property
     def next_run(self) -> "ExampleView | PredictionView | None":
         """What F7 does next: the first transcript not run yet, or prediction not made, before the task to be done."""
         for block in self.blocks:
