@@ -391,8 +391,12 @@ class Output:
 
     def log(self, level: str, text: str) -> None:
         """Write a line to the log: level `.` debug, `-` verbose, `*` notice, `#` warning."""
-        if ".-*#".index(level) >= _LOG_LEVELS[self._config.loglevel]:
+        if self.is_logged(level):
             self.effects.append(Log(level, text))
+
+    def is_logged(self, level: str) -> bool:
+        """Return whether lines of a level are written: to be asked where a line takes long to make."""
+        return ".-*#".index(level) >= _LOG_LEVELS[self._config.loglevel]
 
     def run_now(self, effect: Effect) -> Any:
         """Execute an effect on files (or `Listen`) now, where Redis makes a blocking system call.

@@ -48,6 +48,7 @@ class ReplySender:
             if client.flags & flags.CLOSE_AFTER_REPLY:
                 self.connections.hang_up(client, flush=not client.flags & flags.REPLICA)
         stats.net_output_bytes += sent
+        stats.writes_processed += len(outbox.clients)
         outbox.clients = []
         outbox.replied_bytes = 0
 

@@ -105,6 +105,9 @@ def _take_back(node: Server, change: ConfigChange, applied: list[Apply]) -> None
     node.configured()
 
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 def rewrite_config(
     node: Server,
     force: bool = False,
@@ -124,13 +127,20 @@ def rewrite_config(
     users = None if node.config.aclfile else node.acl.describe_all()
     text = rewrite(old_text, node.config, users, force, more, without)
     temporary = f"{path}.tmp-{node.facts()['pid']}-{node.clock.now_ms}"
+    problem = "Could not create tmp config file"
     try:
         node.output.run_now(Write(temporary, text))
+        problem = "Could not sync tmp config file to disk"
         node.output.run_now(Sync(temporary))
+        problem = "Could not rename tmp config file"
         node.output.run_now(Rename(temporary, path))
-    except OSError:
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            problem = "Failed after writing (0) bytes to tmp config file"
+        node.output.log("#", f"{problem} ({error.strerror or error})")
         node.output.effects.append(Unlink(temporary))
         raise
+    node.output.log(".", f"Rewritten config file ({path}) successfully")
 
 
 def load_modules(config: Config) -> list[str]:

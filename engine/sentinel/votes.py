@@ -77,7 +77,9 @@ class Votes:
         if master.leader_epoch < epoch:
             conditions.append(Condition(True, f"no vote has been given in epoch {epoch}", VOTE))
         else:
-            voted = f"the vote of epoch {master.leader_epoch} went to {self.who(master, master.leader)}"
+            # After a restart only the epoch is known: the file does not hold for whom the vote was.
+            whom = self.who(master, master.leader) if master.leader else "a candidate that the file does not name"
+            voted = f"the vote of epoch {master.leader_epoch} went to {whom}"
             conditions.append(Condition(False, voted, VOTE))
         answer = f"votes for {who}" if grants else "refuses"
         self.notices.decided(f"Vote for {who} in epoch {epoch}?", conditions, answer)
@@ -108,10 +110,9 @@ class Votes:
         votes = sum(condition.holds for condition in conditions)
         voters = len(master.sentinels) + 1
         majority = voters // 2 + 1
-        conditions.append(
-            Condition(votes >= majority, f"{votes} votes; the majority of {voters} is {majority}", LEADER)
-        )
-        conditions.append(Condition(votes >= master.quorum, f"{votes} votes; the quorum is {master.quorum}", LEADER))
+        count = f"{votes} vote{'s' * (votes != 1)}"
+        conditions.append(Condition(votes >= majority, f"{count}; the majority of {voters} is {majority}", LEADER))
+        conditions.append(Condition(votes >= master.quorum, f"{count}; the quorum is {master.quorum}", LEADER))
         self.notices.decided(f"Does it lead the failover of {master.name} in epoch {epoch}?", conditions, answer)
 
     def leader(self, master: Master, epoch: int) -> str:

@@ -6,6 +6,7 @@ clients, use the strict parser of `engine.protocol.resp`.
 
 from engine.clients import client as flags
 from engine.clients.client import QUERY_READ_BYTES, QUERY_ROOM_BYTES, usable_bytes
+from engine.clients.describe import describe
 from engine.observe.events import ClientOpened
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import BIG_ARGUMENT_BYTES, READ_AT_ONCE, ProtocolError, Request, RequestLimits, big_argument
@@ -23,6 +24,9 @@ class ClientLink(Context):
         self.local = local
         if self.kind == "unix":
             self.flags |= flags.UNIX_SOCKET
+            node.output.log("-", f"Accepted connection to {node.config.unixsocket}")
+        else:
+            node.output.log("-", f"Accepted {peer}")
         node.clients[self.id] = self
         node.stats.connections_received += 1
         node.acl.welcome(self)
@@ -38,6 +42,7 @@ class ClientLink(Context):
         size = len(data)
         stats = node.stats
         stats.net_input_bytes += size
+        stats.reads_processed += 1
         if not stats.round_began_us:
             stats.round_began_us = began_us
         if self.query_room < QUERY_READ_BYTES:
@@ -89,6 +94,9 @@ class ClientLink(Context):
 
     def closed(self) -> None:
         """The client disconnected."""
+        output = self.node.output
+        if output.is_logged("-"):
+            output.log("-", f"Client closed connection {describe(self).decode('utf-8', 'surrogateescape')}")
         self.node.connections.free(self)
 
     def refused(self, error: str) -> None:

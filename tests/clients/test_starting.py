@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine.live.snapshots import SnapshotError, write_file
-from tests.clients.ours import ROOT
+from tests.clients.ours import ROOT, serve
 from tests.real import free_port
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
+from tutor.client import Connection
 
 _STAMP = re.compile(r"^\d+:[CMS] \d+ \w+ \d{4} [\d:.]+ ")
 
@@ -149,3 +151,17 @@ def test_what_the_log_says_of_a_full_disk(tmp_path):
         write_file(str(tmp_path / "dump.rdb"), "rdb", iter([b"x"]))
     assert error.value.told == "Write error while saving DB to the disk(rdbSaveRio): No space left on device"
     assert os.listdir(tmp_path) == []
+
+
+def test_a_verbose_log_names_clients_that_come_and_go() -> None:
+    with serve("--loglevel", "verbose") as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as client:
+            client.sendall(b"PING\r\n")
+            assert client.recv(100) == b"+PONG\r\n"
+            address = "{}:{}".format(*client.getsockname())
+        wait_until(lambda: any("Client closed connection" in line for line in served.log), "the end of the client")
+        assert any(line.endswith(f" - Accepted {address}\n") for line in served.log)
+        (end,) = (line for line in served.log if "Client closed connection" in line)
+        assert re.search(rf" - Client closed connection id=\d+ addr={address} laddr=.* cmd=ping ", end)
+        info = Connection.tcp("127.0.0.1", served.port, timeout=PATIENCE_S).call("INFO", "stats")
+        assert b"total_reads_processed:2" in info and b"total_writes_processed:1" in info

@@ -156,6 +156,10 @@ def test_rewrite(config):
     config.machine.full = True
     assert config("config", "rewrite") == "ERR Rewriting config file: No space left on device"
     assert config.machine.files == before
+    assert config.machine.log[-2:] == [
+        "#Failed after writing (0) bytes to tmp config file (No space left on device)",
+        "#CONFIG REWRITE failed: No space left on device",
+    ]
     config.node.config.config_file = ""
     assert config("config", "rewrite") == "ERR The server is running without a config file"
 

@@ -116,6 +116,15 @@ def test_votes_that_are_refused_and_elections_that_are_lost_have_reasons():
     shown = texts(played("sentinel-vote"))
     refused = shown.index("  → refuses")
     assert shown[refused - 1].startswith("  ✗ the vote of epoch 1 went to ")
+    assert not any(text.endswith("went to …") for text in shown), "of a candidate that the file does not name"
+
+
+def test_a_change_of_role_is_shown_whole(failover):
+    shown = [text.split("  ")[0] for text in texts(failover)]
+    at = shown.index("MULTI")
+    assert shown[at : at + 6] == [
+        "MULTI", "SLAVEOF NO ONE", "CONFIG REWRITE", "CLIENT KILL TYPE normal", "CLIENT KILL TYPE pubsub", "EXEC"
+    ]  # fmt: skip
 
 
 def test_nothing_is_told_twice_that_sentinels_say_all_the_time(failover):

@@ -17,6 +17,9 @@ _PROGRESS = re.compile(rb"(?:offset|lag)=\d+")
 _ANSWER = re.compile(rb"\*3\r\n:([01])\r\n\$\d+\r\n([0-9a-f]{40}|\*)\r\n:(\d+)\r\n")
 HELLO_PARTS = 8
 WRITES = ("RPUSH", "LPUSH", "LREM", "SET", "INCR", "EVAL")  # of programs, with a new value every time
+WITH_SUBCOMMANDS = ("SENTINEL", "CLIENT", "CONFIG")
+INTRODUCTIONS = ("AUTH", "CLIENT SETNAME", "CLIENT SETINFO")  # of a connection
+TRANSACTION = ("MULTI", "SLAVEOF", "CONFIG REWRITE", "CLIENT KILL", "EXEC")
 TAKES = ("LINDEX", "LMOVE")  # whose replies are values
 _HELLO = b"__sentinel__:hello"
 
@@ -49,7 +52,7 @@ class Routine:
     def __init__(self) -> None:
         self.busy: dict[str, None] = {}  # Sentinels and applications
         self.keys: dict[str, None] = {}  # that applications write
-        self.links: dict[int, str] = {}  # of them, and who dialled
+        self.links: dict[int, str] = {}  # of them, and who opened them
         self.asked: dict[int, deque[str]] = {}  # commands that have no reply yet
         self.last: dict[tuple[object, ...], object] = {}
 
@@ -87,10 +90,14 @@ class Routine:
 
     def _asks(self, sent: Sent, part: Part) -> bool:
         words = [word.decode("utf-8", "replace") for word in words_of(part.data)]
-        name = " ".join(words[:2]).upper() if words[:1] == ["SENTINEL"] else words[0].upper() if words else ""
+        name = words[0].upper() if words else ""
+        if name in WITH_SUBCOMMANDS:
+            name = " ".join(words[:2]).upper()
         self.asked[sent.link].append(name)
-        if name in ("CLIENT", "AUTH", "MULTI", "EXEC", "CONFIG"):
+        if name in INTRODUCTIONS:
             return False
+        if name in TRANSACTION:  # with which a Sentinel changes a server's role: it says each of them seldom
+            return True
         what = tuple(words[1:])
         if name in WRITES:
             what = ()
@@ -109,7 +116,7 @@ class Routine:
             what = b":"
         elif name in TAKES:
             what = data[:1] if data[:2] != b"$-" else data
-        if name in ("CLIENT", "AUTH", "MULTI", "EXEC", "CONFIG") and not data.startswith(b"-"):
+        if (name in INTRODUCTIONS or (data == b"+OK\r\n" and name in TRANSACTION)) and not data.startswith(b"-"):
             return False
         if data == b"+QUEUED\r\n":
             return False
