@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that no command loads anothe
 
 import io
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -415,6 +416,10 @@ def lab(
             context.exit(seek(condition, None, made=made, seconds=seconds, histories=histories, save=save))
         if is_played or actions or save is not None or export is not None:
             context.exit(play.put(made, save, export, actions))
+        if not shown:
+            told = shlex.join(["redis-tutor", *sys.argv[1:], "--play"])
+            click.echo(f"redis-tutor: the full screen needs a terminal; try `{told}`", err=True)
+            context.exit(1)
         from tutor.app import run
 
         context.exit(run(kept=made, port=port if expose else None))

@@ -105,6 +105,7 @@ def test_it_is_the_same_every_time_and_opens_again():
         (["6", "--replicas", "1"], "--replicas belongs to --cluster"),
         (["4", "5"], "new NODES [star | chain | two-dc]"),
         ([], "new NODES [star | chain | two-dc]"),
+        ([""], "there is no shape or file"),
         (["prod/a.yaml", "chain"], "a file describes the whole of it"),
     ],
 )
@@ -123,6 +124,10 @@ def test_the_command():
     result = run("new", "500", "--play")
     assert (result.exit_code, result.output) == (1, "redis-tutor: a laboratory has 1 to 40 nodes, not 500\n")
     assert "only `lab new` takes" in run("chain", "6").output
+    result = run("new", "3", "--expose", "--port", "65534", "--play")
+    assert (result.exit_code, "the last machine would be on port 65536" in result.output) == (1, True)
+    result = run("new", "3")
+    assert (result.exit_code, "try `redis-tutor " in result.output and " --play`" in result.output) == (1, True)
 
 
 # -- a YAML file
@@ -230,7 +235,7 @@ def test_infos_and_configurations_of_one_deployment(tmp_path):
     [
         ("m.info", "role:master\nconnected_slaves:0\n", 1, "this master names no replica"),
         ("s.info", "# Replication\nrole:slave\n", 2, "master_host is missing"),
-        ("s.info", "role:boss\n", 1, "role is master or slave, not boss"),
+        ("s.info", "role:boss\nconnected_slaves:0\n", 1, "role is master or slave, not boss"),
         ("x.txt", "hello world\n", 1, "neither an output of INFO replication (no `role:` line) nor a redis.conf"),
         ("x.conf", "port 1\nmaxmemry 1\n", 2, "maxmemry is no directive of Redis 7.2: did you mean maxmemory?"),
         ("x.conf", "port 1\n\nmaxmemory x\n", 3, "argument must be a memory value"),
@@ -253,8 +258,16 @@ def test_a_sentinel_knows_the_replicas(tmp_path):
     assert follows(built(tmp_path)) == {"B": "A"}
 
 
+def test_other_files_in_a_folder_are_left_out(tmp_path):
+    (tmp_path / "m.info").write_bytes(MASTER.encode())
+    (tmp_path / "notes.txt").write_text("We moved it in May.\nport 6379 is ours\nAsk Ann.\n")
+    (tmp_path / "dump.rdb").write_bytes(b"REDIS0011\xfa\x00\xff")
+    assert follows(built(tmp_path)) == {"B": "A", "C": "A"}
+    assert wanted_of([str(tmp_path)], first_port=7001).files == (str(tmp_path),)
+
+
 def test_a_folder_without_files(tmp_path):
-    with pytest.raises(Problem, match="there is no file in this folder"):
+    with pytest.raises(Problem, match="there is no output of INFO and no configuration in this folder"):
         built(tmp_path)
 
 

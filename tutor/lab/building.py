@@ -40,7 +40,8 @@ CLUSTER_CONFIG = (*NODE_CONFIG, "cluster-enabled yes", "cluster-node-timeout 200
 # Real clients are redirected to the name, which is this machine, and to the port, which is the node's on both.
 REACHED_BY_SENTINELS = ("sentinel resolve-hostnames yes", "sentinel announce-hostnames yes")
 REACHED = ("cluster-announce-hostname localhost", "cluster-preferred-endpoint-type hostname")
-PORT_MAX = 65535 - 10_000  # of a node whose bus needs another one
+LAST_PORT = 65535
+PORT_MAX = LAST_PORT - 10_000  # of a node whose bus needs another one
 FLAGS = {"--sentinels": "sentinels", "--replicas": "replicas", "--latency": "latency_ms", "--cluster": "cluster"}
 
 
@@ -85,9 +86,9 @@ def wanted_of(words: Sequence[str], **options: int | bool | None) -> WantedClust
         else:
             files.append(word)
     if files and not numbers and all(_is_path(name) for name in files):
-        if shapes or wanted != WantedCluster():
+        if shapes or wanted != WantedCluster(first_port=wanted.first_port):
             raise ActionError("a file describes the whole of it: leave out the shape and the options")
-        return WantedCluster(files=tuple(files))
+        return wanted._replace(files=tuple(files))
     if files:
         near = nearest(files[0], SHAPES)
         told = f"there is no shape or file {shorten(files[0])}"
@@ -100,7 +101,7 @@ def wanted_of(words: Sequence[str], **options: int | bool | None) -> WantedClust
 
 
 def _is_path(name: str) -> bool:
-    return name.endswith(YAML) or "/" in name or Path(name).exists()
+    return name.endswith(YAML) or "/" in name or bool(name and Path(name).exists())
 
 
 def _check(wanted: WantedCluster, chosen: bool) -> None:
@@ -279,6 +280,9 @@ def settled(spec: ScenarioSpec, done: Sequence[str]) -> dict[str, Expect]:
 def begun(wanted: WantedCluster) -> tuple[ScenarioSpec, StepSpec]:
     """Return what is wanted as a scenario, and the step after which it works. Raises ActionError or Problem."""
     made = plan(wanted)
+    last = wanted.first_port + len(made.spec.nodes) + len(made.spec.sentinels) - 1
+    if wanted.first_port and last > LAST_PORT:
+        raise ActionError(f"the last machine would be on port {last}, which does not exist: begin with a lower one")
     step = StepSpec(say="", do=made.do, until=settled(made.spec, made.do), within=SETTLED_WITHIN_S)
     return made.spec, step
 

@@ -9,6 +9,7 @@ Nodes keep their addresses. Of a configuration, what belongs to the machine is l
 passwords are replaced: the same by the same, so that who could log in still can. No data is copied.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -111,9 +112,11 @@ class _Server:
 
 def read_deployment(paths: Iterable[Path]) -> PlannedCluster:
     """Read the files of a deployment; of a folder, all files in it. Raises Problem."""
+    paths = list(paths)
     files = [file for path in paths for file in _files(path)]
     if not files:
-        raise Problem(str(next(iter(paths), "")), 1, "there is no file in this folder")
+        first = str(next(iter(paths), ""))
+        raise Problem(first, 1, "there is no output of INFO and no configuration in this folder")
     servers = [_Server(group) for group in _grouped([file for file in files if file.kind != SENTINEL])]
     sentinels = [file for file in files if file.kind == SENTINEL]
     if not servers and not sentinels:
@@ -125,19 +128,27 @@ def _files(path: Path) -> Iterator[DeploymentFile]:
     if path.is_dir():
         for each in sorted(path.rglob("*")):
             if each.is_file() and not any(part.startswith(".") for part in each.relative_to(path).parts):
-                yield from _files(each)
+                with contextlib.suppress(UnreadableSource, _NeitherError):  # it is something else
+                    yield _parsed(each, read_text(each))
         return
     try:
         text = read_text(path)
     except UnreadableSource as problem:
         raise Problem(str(path), problem.line, str(problem)) from problem
-    yield _parsed(path, text)
+    try:
+        yield _parsed(path, text)
+    except _NeitherError as problem:
+        raise Problem(*problem.args) from None
+
+
+class _NeitherError(Exception):
+    """A file is neither an output of INFO nor a configuration; the arguments are those of the problem."""
 
 
 def _parsed(path: Path, text: str) -> DeploymentFile:
     rows = [row.strip() for row in text.splitlines()]
     fields = dict(row.split(":", 1) for row in rows if re.match(r"[a-z0-9_]+:", row))
-    if "role" in fields:
+    if fields.get("role") in ("master", "slave") or {"role", "connected_slaves"} <= fields.keys():
         if fields["role"] not in ("master", "slave"):
             raise Problem(
                 str(path), _line_of(rows, "role:"), f"role is master or slave, not {shorten(fields['role'])}"
@@ -149,7 +160,9 @@ def _parsed(path: Path, text: str) -> DeploymentFile:
         return DeploymentFile(path, INFO, fields, [])
     lines = [(at, words) for at, row in enumerate(rows, 1) if row and row[0] != "#" and (words := _words(row))]
     if not lines:
-        raise Problem(str(path), 1, "there is no `role:` line of INFO replication, and no directive of a redis.conf")
+        raise _NeitherError(
+            str(path), 1, "there is no `role:` line of INFO replication, and no directive of a redis.conf"
+        )
     is_sentinel = any(words[:2] == ["sentinel", "monitor"] for _, words in lines)
     known = {
         *Config.DIRECTIVES,
@@ -165,11 +178,10 @@ def _parsed(path: Path, text: str) -> DeploymentFile:
     if number and not is_sentinel:
         near = nearest(first[0].lower(), known)
         more = f": did you mean {near}?" if near else ""
-        what = f"{shorten(first[0])} is no directive of Redis 7.2"
-        if not any(words[0].lower() in known for _, words in lines):
+        if sum(words[0].lower() in known for _, words in lines) * 2 < len(lines):
             what = "this is neither an output of INFO replication (no `role:` line) nor a redis.conf"
-            more = ""
-        raise Problem(str(path), number, what + more)
+            raise _NeitherError(str(path), number, what)
+        raise Problem(str(path), number, f"{shorten(first[0])} is no directive of Redis 7.2{more}")
     return DeploymentFile(path, SENTINEL if is_sentinel else CONF, {}, lines)
 
 
