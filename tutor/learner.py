@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from tutor.lesson.controller import LessonController
 from tutor.lesson.free_play import FreePlay
 from tutor.lesson_server import processes  # noqa: F401
 from tutor.lesson_server.parent import fork_servers_here
+from tutor.plain_learner import PlainLearner
 from tutor.screens import bookmarks, compare, dialogs, find, help, map, questions, reference, scenarios  # noqa: F401
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.lesson import LessonScreen
@@ -133,6 +135,10 @@ def main(arguments: list[str]) -> int:
     fork_servers_here()
     outbox = LearnerOutbox(home / "class" / "outbox.jsonl")
     course = ReportingCourse(outbox, tuple(options["lessons"]))
+    if options.get("plain"):
+        status = _take_plainly(PlainLearner(course, outbox, home / "class" / "lesson"), outbox)
+        os.close(lock)
+        return status
     app = LearnerApp(course, outbox, home / "class" / "lesson")
     uplink = Uplink(socket.socket(fileno=CHANNEL), outbox, app.hear, lambda: _end(app))
     uplink.start()
@@ -143,6 +149,17 @@ def main(arguments: list[str]) -> int:
         uplink.close()
     os.close(lock)
     return app.return_code or 0
+
+
+def _take_plainly(learner: PlainLearner, outbox: LearnerOutbox) -> int:
+    """Run the tutor line by line; returns the exit status."""
+    uplink = Uplink(socket.socket(fileno=CHANNEL), outbox, learner.hear, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    uplink.start()
+    try:
+        return learner.run()
+    finally:
+        uplink.wait_saved(END_SECONDS)
+        uplink.close()
 
 
 def join(address: str, cafile: str = "", again: bool = False) -> int:

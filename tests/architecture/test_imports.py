@@ -83,6 +83,7 @@ TUTOR_ROOMS = [
     "widgets",
     "screens",
     "app",
+    "plain_learner",
     "learner",
     "commandline",
     "__main__",

@@ -189,7 +189,7 @@ def test_a_learner_whose_processes_use_too_much_is_told_why(own_class: ServedCla
             await open_first(page)
             await page.type("SETRANGE k 300000000 x\r")
             await page.until(
-                lambda: "closed" in page.told or "restarted" in page.text(),
+                lambda: "stopped" in page.told or "restarted" in page.text(),
                 "the tutor or its server is ended",
             )
 

@@ -355,12 +355,18 @@ class Hub:
 
     # -- terminals
 
-    async def terminal(self, learner: int) -> ClassTerminal:
-        """Return the terminal of a learner, which is started if there is none. Raises ClassRefusal."""
-        if (terminal := self.terminals.get(learner)) is not None:
+    async def terminal(self, learner: int, plain: bool = False) -> ClassTerminal:
+        """Return the terminal of a learner, which is started if there is none. Raises ClassRefusal.
+
+        A plain one is line by line. A learner has one at a time: the other kind is closed, and the lesson resumes.
+        """
+        terminal = self.terminals.get(learner)
+        if terminal is not None and terminal.is_plain == plain:
             return terminal
+        if terminal is not None:
+            await self._stop(terminal, "Your tutor is open on another page of yours.")
         if (starting := self._starting.get(learner)) is None:
-            starting = self._starting[learner] = asyncio.ensure_future(self._start(learner))
+            starting = self._starting[learner] = asyncio.ensure_future(self._start(learner, plain))
             starting.add_done_callback(lambda _: self._starting.pop(learner, None))
         return await asyncio.shield(starting)
 
@@ -378,7 +384,7 @@ class Hub:
         """The memory that the learners use, with what those are expected to use who have just come."""
         return sum(self._used_mb.get(number, FIRST_MB) for number in (*self.terminals, *self._starting))
 
-    async def _start(self, learner: int) -> ClassTerminal:
+    async def _start(self, learner: int, plain: bool) -> ClassTerminal:
         if self._cap_mb and self.used_mb > self._cap_mb:
             raise ClassRefusal(
                 f"The computer of the class is full: {len(self.terminals)} learners use the {self._cap_mb:,} MB that "
@@ -398,6 +404,7 @@ class Hub:
             "disk_mb": self.settings.disk_mb,
             "python": self.settings.python,
             "lessons": self.settings.lessons,
+            "plain": plain,
         }
         environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "TZ") if name in os.environ}
         environment |= {
@@ -414,6 +421,9 @@ class Hub:
             lambda its, source, records: self._take(learner, its, source, records),
             lambda its: self._terminal_ended(learner, its),
         )
+        terminal.is_plain = plain
+        if plain:
+            environment |= {"TERM": "dumb", "NO_COLOR": "1"}
         try:
             if self.groups is not None:
                 name = f"{learner}-{terminal.id}"
@@ -448,7 +458,7 @@ class Hub:
             self._used_mb.pop(learner, None)
         if terminal.group is not None and terminal.group.was_out_of_memory():
             terminal.tell_viewers(
-                {"closed": f"Your tutor used more than {self.settings.learner_mb} MB and was ended."}
+                {"stopped": f"Your tutor used more than {self.settings.learner_mb} MB and was ended."}
             )
         terminal.tell_viewers({"ended": True})
         task = asyncio.create_task(self._clear(learner, terminal))  # it may have left its terminal and not ended
@@ -574,6 +584,10 @@ class Hub:
                 if not viewer.types:
                     viewer.close()
         self.news()
+
+    async def ask_for_help(self, learner: int) -> None:
+        """Take a learner's call for help, from a page that has no key for it. Raises StoreError."""
+        await self._note(learner, help=True)
 
     async def help_seen(self, learner: int) -> None:
         """Take a learner's call for help as answered. Raises StoreError."""
@@ -791,7 +805,7 @@ class Hub:
 
     @staticmethod
     async def _stop(terminal: ClassTerminal, why: str) -> None:
-        terminal.tell_viewers({"closed": why})
+        terminal.tell_viewers({"stopped": why})
         await terminal.stop()
 
 

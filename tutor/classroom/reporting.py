@@ -135,6 +135,11 @@ class ReportingCourse(InstalledCourse):
 
     _chosen: "Catalogue | None" = None
 
+    @property
+    def progress(self) -> Progress:
+        """What the learner has done."""
+        return self._progress()
+
     def has(self, lesson: str) -> bool:
         """Return whether the class has this lesson."""
         return any(each.id == lesson for each in self._course().lessons)

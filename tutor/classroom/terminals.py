@@ -30,6 +30,7 @@ COLUMNS, ROWS = 100, 30  # before a browser says what it has
 MOST_COLUMNS, MOST_ROWS = 500, 200
 BACKLOG_BYTES = 1 << 18  # for a browser; then its picture is drawn anew
 INPUT_BYTES = 1 << 16  # that wait for the program
+MOST_PRINTED = 1 << 17  # of what a plain terminal keeps for browsers that come later
 KILL_SECONDS = 8.0
 MOST_LINE = 64 << 20  # of the tutor's channel
 _MODE = re.compile(rb"\x1b\[\?([0-9;]+)([hl])")
@@ -110,6 +111,8 @@ class ClassTerminal:
         self.started = self.used = time.monotonic()
         self.process: ForkedProcess | None = None
         self.over = False
+        self.is_plain = False  # line by line: what was printed is what the page shows
+        self.printed = bytearray()
         self.group: LearnerGroup | None = None  # of its processes
         self.taken: dict[str, int] = {}  # by page: the number of the last input that was taken
         self._master = -1
@@ -165,7 +168,12 @@ class ClassTerminal:
             self._loop.remove_reader(self._master)
             self._end()
             return
-        self.modes.feed(data)
+        if self.is_plain:
+            self.printed += data
+            if len(self.printed) > MOST_PRINTED:
+                del self.printed[: self.printed.index(b"\n", len(self.printed) - MOST_PRINTED // 2) + 1]
+        else:
+            self.modes.feed(data)
         for viewer in self.viewers:
             viewer.feed(data)
 
@@ -179,6 +187,9 @@ class ClassTerminal:
     def draw_for(self, viewer: Viewer) -> None:
         """Send a browser the whole picture."""
         viewer.is_behind = False
+        if self.is_plain:
+            viewer.feed(bytes(self.printed))
+            return
         viewer.feed(self.modes.sequence() + _CLEAR)
         self.tell({"repaint": True})
 

@@ -78,6 +78,8 @@ class ClassServer:
                 web.post("/leave", self._leave),
                 web.get("/work", self._work),
                 web.get("/socket", self._socket),
+                web.get("/plain", self._plain_page),
+                web.get("/plain/socket", self._plain_socket),
                 web.get("/teacher", self._page("teacher.html")),
                 web.post("/teacher/enter", self._enter),
                 web.post("/teacher/leave", self._leave_board),
@@ -296,12 +298,21 @@ class ClassServer:
         self._teacher(request)
         return page("own.html")
 
-    async def _own_terminal(self, request: web.Request, learner: int) -> web.StreamResponse:
+    async def _plain_page(self, request: web.Request) -> web.StreamResponse:
+        if self.hub.who(self._token(request, "learner")) is None:
+            return redirect("/")
+        return page("plain.html")
+
+    async def _plain_socket(self, request: web.Request) -> web.StreamResponse:
+        """Serve a learner's own terminal line by line."""
+        return await self._own_terminal(request, self._learner(request), plain=True)
+
+    async def _own_terminal(self, request: web.Request, learner: int, plain: bool = False) -> web.StreamResponse:
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=LARGEST_MESSAGE, compress=False)
         self._add_headers(request, socket)
         await socket.prepare(request)
         try:
-            terminal = await self.hub.terminal(learner)
+            terminal = await self.hub.terminal(learner, plain)
             if sum(viewer.types for viewer in terminal.viewers) >= SOCKETS_MAX:
                 raise ClassRefusal("This learner's tutor is shown in too many windows.")
         except ClassRefusal as reason:
@@ -379,6 +390,8 @@ class ClassServer:
                     if got < number:
                         break  # the program does not read; the page sends it again when it has connected again
                     viewer.tell({"got": got})
+                elif "help" in said:
+                    await self.hub.ask_for_help(learner)
                 elif "question" in said:
                     await self.hub.answer(learner, int(said["question"]), int(said["option"]))
                 elif "size" in said:

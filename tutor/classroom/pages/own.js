@@ -13,7 +13,7 @@ terminal.on.cover = cover;
 terminal.on.signed_out = () => cover("This browser has been signed out as the teacher's. `redis-tutor class link` prints a new link.");
 terminal.on.hello = () => terminal.term.focus();
 let closed = "";
-terminal.on.closed = (why) => {
+terminal.on.stopped = (why) => {
   closed = why;
   cover(`${why} Press Enter to resume.`);
 };

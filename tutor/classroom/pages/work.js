@@ -62,7 +62,7 @@ terminal.on.signed_out = (why) => {
 };
 let closed = "";  // why the hub has ended the tutor, told before its end
 terminal.on.ended = () => closed ? (closed = "") : cover("The tutor has ended. Press Enter to open it again: it resumes where it was.");
-terminal.on.closed = (why) => {
+terminal.on.stopped = (why) => {
   closed = why;
   cover(`${why} Press Enter to resume.`);
 };
