@@ -18,6 +18,7 @@ Redis 7.2 elects a replica that has just moved to another master and has not had
 a replica was elected for is gone, and what it held before stays. Keys are not looked at where that has happened.
 """
 
+import functools
 from collections import deque
 
 from engine.cluster import state as st
@@ -47,8 +48,9 @@ from tests.seeds import cut_some_off
 LOOK_S = 0.1
 SETTLE_S = 90
 RECENTLY_US = (2 * TIMEOUT_MS + 3000) * 1000  # for which reports count, and their way
-STATIC_KEYS = 60
-MOVES = 6  # slots of a resharding
+MOVES = 6  # slots of a resharding: the first of a master, which have keys
+KEYED = 2 * MOVES  # slots with keys that are never changed, for each master
+LOGGED = 4  # and slots with keys in which the application writes
 
 
 # What a replica logs.
@@ -59,6 +61,21 @@ FOLLOWS_ANOTHER = (
 )
 IS_IN_STEP = ("MASTER <-> REPLICA sync: Finished with success", "Successful partial resynchronization")
 TAKES_OVER = ("Failover election won", "Taking over the master")
+
+
+@functools.cache
+def _tags() -> dict[int, str]:
+    found: dict[int, str] = {}
+    number = 0
+    while len(found) < SLOTS:
+        found.setdefault(key_slot(b"%d" % number), str(number))
+        number += 1
+    return found
+
+
+def tag_of(slot: int) -> str:
+    """Return a hash tag of a slot."""
+    return _tags()[slot]
 
 
 class BrokenError(AssertionError):
@@ -147,14 +164,17 @@ class Plan:
         self.world = self.cluster.world
         self.names = self.cluster.names
         self.invariants = Invariants(self.cluster)
-        self.static = [f"static:{{{number}}}:{number}".encode() for number in range(STATIC_KEYS)]
+        firsts = [SLOTS // masters * number for number in range(masters)]
+        tags = [tag_of(first + at) for first in firsts for at in range(KEYED)]
+        self.static = [f"static:{{{tag}}}:{number}".encode() for tag in tags for number in range(2)]
         self.acknowledged: list[tuple[int, str, int]] = []  # number, address of who did, when
         self.seen = 0
         self.wiped = self.lost_id = ""
         self.lost_master = False
         self.faults_left = 0  # of a migration: commands until a fault
         addresses = tuple(self.world.hosts[name].address for name in self.names)
-        keys = tuple(f"log:{number}" for number in range(24))
+        moving = [tag_of(first + at) for first in firsts for at in range(0, KEYED, KEYED // LOGGED)]
+        keys = tuple(f"log:{number}" for number in (*(f"{{{tag}}}" for tag in moving), *range(12)))
         self.world.do(AddClusterApplication("app", addresses, keys, "map", 50_000))
         app = self.world.applications["app"]
         assert isinstance(app, ClusterApplication)
