@@ -4,7 +4,9 @@ import threading
 
 import pytest
 
+from tests.lessons.conversing import converse
 from tests.waiting import PATIENCE_S
+from tutor.lesson.catalogue import installed_course
 from tutor.lesson.multi_server import MachinesServer
 from tutor.lesson.reading import parse_lesson
 from tutor.lesson.session import Session, TaskDone, only_looks
@@ -128,3 +130,19 @@ def test_a_shell_is_idle_when_its_last_line_is_done_whatever_was_asked_of_it_mea
     read.result(PATIENCE_S)
     assert changed.is_set() and not link.busy
     link.close()
+
+
+def test_a_reset_without_a_master_is_named_whatever_is_typed_after_it():
+    lesson = installed_course().open("sentinel-challenge")
+    typed = [":run"] * 4 + [":terminal sentinel1", "SENTINEL SET mymaster quorum 1", "sentinel reset mymaster"]
+    text = converse(lesson, *typed, ":terminal shell2", "systemctl start redis-sentinel", "sleep 5", ":why")
+    assert "The quorum only decides when the master counts as down." in text
+    assert "Hint: This Sentinel has forgotten redis02." in text
+    end = text.rpartition("sleep 5 did not fail")[2]
+    assert "sentinel1 has forgotten redis02 and cannot find it" in end and "give the Sentinels" not in end
+
+
+def test_a_hint_says_that_the_task_names_something_only_if_it_does():
+    text = converse(installed_course().open("setting-up-sentinel"), "1", "SENTINEL MASTER master")
+    hint = text.rpartition("Hint: ")[2]
+    assert "master" in hint and "task names" not in hint

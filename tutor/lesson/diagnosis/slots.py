@@ -210,7 +210,7 @@ def sentence(goal: Goal, wanted: Wanted, found: Difference) -> Diagnosis:
         role = "a word"
     shows = goal.shows(found.want)
     have = code(found.have)
-    given = code(found.want) if shows else "what the task names"
+    given = code(found.want) if shows else "what the task needs"
     match found.how:
         case "case":
             text = (
@@ -228,7 +228,7 @@ def sentence(goal: Goal, wanted: Wanted, found: Difference) -> Diagnosis:
             text = f"{code(extra)} is now part of {role}, {have}: Redis treats it like any other character"
         case "near":
             text = f"Look at {role} again: you typed {have}"
-            text += f", but the task names {given}" if shows else ", which is not quite what the task names"
+            text += f", but the task names {given}" if shows else ": the task needs something similar"
         case "number":
             other = "another number" if is_number(found.have) else "another one"
             text = f"Right command, but look at {role}: you typed {have}, but the task needs {other}"
