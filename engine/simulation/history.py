@@ -652,7 +652,11 @@ class History:
                 different[name] = None
                 history.warning = (
                     f"This history is {'damaged' if head.get('version') == BUILD_ID else 'of another version'}: "
-                    f"{name} is equal up to place {history.place}, and opened as far as that."
+                    + (
+                        f"{name} is equal up to place {history.place}, and opened as far as that."
+                        if name in history.branches
+                        else f"{name} begins at a place that is not the same here, and is left out."
+                    )
                 )
             except (HistoryError, ActionError) as error:
                 reason = f"line {number}: {error}"
@@ -692,7 +696,12 @@ class History:
             different[name] = None  # its parent could not be replayed that far
             return
         self.branches[name] = origin.copy_until(name, fork)
-        self.switch(name)
+        try:
+            self.switch(name)
+        except HistoryError:  # at that place its parent is not what it was when it was recorded
+            del self.branches[name]
+            self.switch(parent)
+            raise _DifferentError from None
 
     def again(self, line: dict[str, Any]) -> None:
         """Perform the action of a line in a file at its time. Raises HistoryError."""

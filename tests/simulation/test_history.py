@@ -172,3 +172,21 @@ def test_any_time_is_reached_to_the_microsecond(told):
     assert (history.world.now_us, history.digest()) == (end_us, digest)
     history.goto_time(at_us)
     assert history.step() == [] or history.world.now_us > end_us
+
+
+def test_a_branch_whose_place_is_not_the_same_is_left_out(told):
+    history = opened(told)
+    history.goto(history.place // 2)
+    history.do(SendCommand("c", (b"SET", b"k", b"v")))
+    history.run(history.world.now_us + SECOND)
+    lines = history.encode().splitlines()
+    head = json.loads(lines[0]) | {"version": "of another build"}
+    changed = []
+    for line in lines[1:]:
+        read = json.loads(line)
+        if read.get("parent"):
+            read["fork"][1] += 50  # the step at which it began
+        changed.append(json.dumps(read).encode())
+    again = History.decode(b"\n".join([json.dumps(head).encode(), *changed]))
+    assert "branch 2 begins at a place that is not the same here, and is left out" in again.warning
+    assert list(again.branches) == ["main"] and again.digest() == told[1]
