@@ -12,6 +12,7 @@ The nodes are put up, and time runs until their links are up: that is where the 
 are as in the scenarios.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -101,7 +102,7 @@ def wanted_of(words: Sequence[str], **options: int | bool | None) -> WantedClust
 
 
 def _is_path(name: str) -> bool:
-    return name.endswith(YAML) or "/" in name or bool(name and Path(name).exists())
+    return name.endswith(YAML) or "/" in name or os.path.exists(name)
 
 
 def _check(wanted: WantedCluster, chosen: bool) -> None:

@@ -10,6 +10,7 @@ passwords are replaced: the same by the same, so that who could log in still can
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -125,7 +126,7 @@ def read_deployment(paths: Iterable[Path]) -> PlannedCluster:
 
 
 def _files(path: Path) -> Iterator[DeploymentFile]:
-    if path.is_dir():
+    if os.path.isdir(path):
         for each in sorted(path.rglob("*")):
             if each.is_file() and not any(part.startswith(".") for part in each.relative_to(path).parts):
                 with contextlib.suppress(UnreadableSource, _NeitherError):  # it is something else
