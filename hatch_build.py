@@ -22,6 +22,7 @@ COMPILED = (
     "engine/protocol",
     "engine/values",
     "engine/keyspace",
+    "engine/observe/stats.py",
     "engine/timers.py",
     "engine/links.py",
     "engine/table",

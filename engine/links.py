@@ -6,12 +6,12 @@ accepts its connections. A component that connects to a server is the handler of
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from engine.effects import Dial, Hangup, Output, Send
 
 _new = tuple.__new__  # creates a named tuple in half the time
-FIRST_DIALLED = 1 << 40  # the node itself numbers outgoing links, starting above all numbers of the world
+FIRST_DIALLED: Final = 1 << 40  # the node itself numbers outgoing links, starting above all numbers of the world
 
 
 class LinkHandler(Protocol):

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from functools import cache
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-NEVER_US = 1 << 62
+NEVER_US: Final = 1 << 62
 _new = tuple.__new__  # creates a named tuple in half the time
-CLEAR_AT = 64  # canceled timers in the heap, in addition to as many as there are live ones
+CLEAR_AT: Final = 64  # canceled timers in the heap, in addition to as many as there are live ones
 
 
 class Clock:

@@ -11,7 +11,7 @@ blocked, after each command or, in a transaction, after EXEC.
 https://redis.io/docs/latest/commands/blpop/
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from engine.clients import client as flags
 from engine.clients.client import (
@@ -27,7 +27,7 @@ from engine.core import Core
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import NULL_ARRAY, Reply
 
-_KEY_KINDS = (BLOCKED_LIST, BLOCKED_ZSET, BLOCKED_STREAM)
+_KEY_KINDS: Final = (BLOCKED_LIST, BLOCKED_ZSET, BLOCKED_STREAM)
 
 
 class Acknowledgements(Protocol):

@@ -6,7 +6,7 @@ append-only file being loaded, the master's stream.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import NO_REPLY, Argv, BatchParser, Reply, Request, canonical_length, encode2, encode3
@@ -22,49 +22,49 @@ if TYPE_CHECKING:
     from engine.table.declarations import Command
 
 # Client flags, with the letters that CLIENT LIST shows.
-MASTER = 1 << 0  # M: the node is this client's replica
-REPLICA = 1 << 1  # S
-MONITOR = 1 << 2  # O
-MULTI = 1 << 3  # x
-BLOCKED = 1 << 4  # b
-DIRTY_CAS = 1 << 5  # d: a watched key changed
-DIRTY_EXEC = 1 << 6  # a command could not be queued
-CLOSE_AFTER_REPLY = 1 << 7  # c
-CLOSE_ASAP = 1 << 8  # A
-UNBLOCKED = 1 << 9  # u
-PUBSUB = 1 << 10  # P
-DENY_BLOCKING = 1 << 11  # inside EXEC or a script: blocking commands reply immediately
-REPLY_OFF = 1 << 12
-REPLY_SKIP_NEXT = 1 << 13
-REPLY_SKIP = 1 << 14
-TRACKING = 1 << 15  # t
-TRACKING_BROKEN_REDIR = 1 << 16  # R
-TRACKING_BCAST = 1 << 17  # B
-TRACKING_OPTIN = 1 << 18
-TRACKING_OPTOUT = 1 << 19
-TRACKING_CACHING = 1 << 20
-TRACKING_NOLOOP = 1 << 21
-NO_EVICT = 1 << 22  # e
-NO_TOUCH = 1 << 23  # T
-READONLY = 1 << 24  # r: cluster replica reads
-UNIX_SOCKET = 1 << 25  # U
-SCRIPT = 1 << 26  # the client that a script's redis.call runs as
-REEXECUTING = 1 << 27  # a blocked command is running again
-PROTECTED = 1 << 28  # must not be freed now: used by a running command
-PAUSED = 1 << 29  # postponed by CLIENT PAUSE
-INTERNAL = 1 << 30  # not a connection: AOF loading, inspection
-ASKING = 1 << 31
-PUSHING = 1 << 32  # replies are sent inside a push
-LUA_DEBUG = 1 << 33  # scripts of this client run in the debugger
-LUA_DEBUG_SYNC = 1 << 34  # ... in this process, and their changes persist
+MASTER: Final = 1 << 0  # M: the node is this client's replica
+REPLICA: Final = 1 << 1  # S
+MONITOR: Final = 1 << 2  # O
+MULTI: Final = 1 << 3  # x
+BLOCKED: Final = 1 << 4  # b
+DIRTY_CAS: Final = 1 << 5  # d: a watched key changed
+DIRTY_EXEC: Final = 1 << 6  # a command could not be queued
+CLOSE_AFTER_REPLY: Final = 1 << 7  # c
+CLOSE_ASAP: Final = 1 << 8  # A
+UNBLOCKED: Final = 1 << 9  # u
+PUBSUB: Final = 1 << 10  # P
+DENY_BLOCKING: Final = 1 << 11  # inside EXEC or a script: blocking commands reply immediately
+REPLY_OFF: Final = 1 << 12
+REPLY_SKIP_NEXT: Final = 1 << 13
+REPLY_SKIP: Final = 1 << 14
+TRACKING: Final = 1 << 15  # t
+TRACKING_BROKEN_REDIR: Final = 1 << 16  # R
+TRACKING_BCAST: Final = 1 << 17  # B
+TRACKING_OPTIN: Final = 1 << 18
+TRACKING_OPTOUT: Final = 1 << 19
+TRACKING_CACHING: Final = 1 << 20
+TRACKING_NOLOOP: Final = 1 << 21
+NO_EVICT: Final = 1 << 22  # e
+NO_TOUCH: Final = 1 << 23  # T
+READONLY: Final = 1 << 24  # r: cluster replica reads
+UNIX_SOCKET: Final = 1 << 25  # U
+SCRIPT: Final = 1 << 26  # the client that a script's redis.call runs as
+REEXECUTING: Final = 1 << 27  # a blocked command is running again
+PROTECTED: Final = 1 << 28  # must not be freed now: used by a running command
+PAUSED: Final = 1 << 29  # postponed by CLIENT PAUSE
+INTERNAL: Final = 1 << 30  # not a connection: AOF loading, inspection
+ASKING: Final = 1 << 31
+PUSHING: Final = 1 << 32  # replies are sent inside a push
+LUA_DEBUG: Final = 1 << 33  # scripts of this client run in the debugger
+LUA_DEBUG_SYNC: Final = 1 << 34  # ... in this process, and their changes persist
 
 # Where the changes of a command are sent.
-PROPAGATE_AOF = 1
-PROPAGATE_REPLICAS = 2
-PROPAGATE_ALL = PROPAGATE_AOF | PROPAGATE_REPLICAS
+PROPAGATE_AOF: Final = 1
+PROPAGATE_REPLICAS: Final = 2
+PROPAGATE_ALL: Final = PROPAGATE_AOF | PROPAGATE_REPLICAS
 
 # Flags that require checks before commands; without them and without conditions of the node, checks are skipped.
-CHECKED = (
+CHECKED: Final = (
     MASTER
     | REPLICA
     | MULTI
@@ -91,18 +91,18 @@ def usable_bytes(size: int) -> int:
     return -(-around // step) * step - (around - size)
 
 
-QUERY_READ_BYTES = 16 * 1024  # Redis allocates a buffer of this size before it reads
-QUERY_ROOM_BYTES = usable_bytes(QUERY_READ_BYTES)
-REPLY_CHUNK_BYTES = 16 * 1024  # size of a reply buffer in Redis, which sizes in CLIENT LIST depend on
+QUERY_READ_BYTES: Final = 16 * 1024  # Redis allocates a buffer of this size before it reads
+QUERY_ROOM_BYTES: Final = usable_bytes(QUERY_READ_BYTES)
+REPLY_CHUNK_BYTES: Final = 16 * 1024  # size of a reply buffer in Redis, which sizes in CLIENT LIST depend on
 
 # Reasons for blocking a client.
-BLOCKED_LIST = "list"
-BLOCKED_ZSET = "zset"
-BLOCKED_STREAM = "stream"
-BLOCKED_WAIT = "wait"
-BLOCKED_WAITAOF = "waitaof"
-BLOCKED_POSTPONE = "postpone"
-BLOCKED_SHUTDOWN = "shutdown"
+BLOCKED_LIST: Final = "list"
+BLOCKED_ZSET: Final = "zset"
+BLOCKED_STREAM: Final = "stream"
+BLOCKED_WAIT: Final = "wait"
+BLOCKED_WAITAOF: Final = "waitaof"
+BLOCKED_POSTPONE: Final = "postpone"
+BLOCKED_SHUTDOWN: Final = "shutdown"
 
 
 class Blocking:

@@ -3,12 +3,12 @@
 Each component sets its own condition and then calls `update`.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from engine.core import Core
 from engine.table.declarations import MAY_REPLICATE, WRITE
 
-ALL_COMMANDS = -1
+ALL_COMMANDS: Final = -1
 
 
 class Load(Protocol):

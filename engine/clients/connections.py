@@ -1,7 +1,7 @@
 """Closing connections: removing the state of a client, and closing its link."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from engine.clients import client as flags
 from engine.clients.blocking import Waiting
@@ -11,7 +11,7 @@ from engine.effects import Hangup
 from engine.links import LinkHandler
 from engine.observe.events import ClientClosed
 
-FIRST_CLIENT_ID = 3  # Redis itself uses two, for the clients that run the commands of scripts and functions
+FIRST_CLIENT_ID: Final = 3  # Redis itself uses two, for the clients that run the commands of scripts and functions
 
 
 class MasterLink(Protocol):

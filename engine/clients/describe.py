@@ -3,11 +3,13 @@
 https://redis.io/docs/latest/commands/client-list/
 """
 
+from typing import Final
+
 from engine.clients import client as flags
 from engine.clients.client import Client
 
 # The letters of `flags=` in CLIENT LIST, in Redis's order.
-_LETTERS = (
+_LETTERS: Final = (
     (flags.MASTER, "M"),
     (flags.PUBSUB, "P"),
     (flags.MULTI, "x"),

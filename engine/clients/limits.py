@@ -5,6 +5,8 @@ Output is checked when it is sent, at the end of a round (`ReplySender.send`), a
 https://redis.io/docs/latest/develop/reference/clients/
 """
 
+from typing import Final
+
 from engine.clients import client as flags
 from engine.clients.client import QUERY_ROOM_BYTES, Client, Outbox
 from engine.clients.connections import Connections
@@ -13,11 +15,11 @@ from engine.config import OutputLimit
 from engine.core import Core
 from engine.protocol.resp import BIG_ARGUMENT_BYTES
 
-QUERY_WASTE_BYTES = 4 * 1024  # unused buffer space that may be kept
-IDLE_S = 2  # a client idle for longer has its buffers freed
-NO_LIMIT = 1 << 62
-LEAST_REPLY_BYTES = 1024
-PEAK_LASTS_MS = 5000
+QUERY_WASTE_BYTES: Final = 4 * 1024  # unused buffer space that may be kept
+IDLE_S: Final = 2  # a client idle for longer has its buffers freed
+NO_LIMIT: Final = 1 << 62
+LEAST_REPLY_BYTES: Final = 1024
+PEAK_LASTS_MS: Final = 5000
 
 
 class ClientLimits:

@@ -5,16 +5,16 @@ Keys and values are counted as they change (`Keyspace.used`); the rest is the si
 https://redis.io/docs/latest/commands/memory-stats/
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from engine.clients import client as flags
 from engine.clients.client import Client, Outbox
 from engine.core import Core
 from engine.keyspace.databases import ENTRY_BYTES, Keyspace
 
-STARTUP_BYTES = 956_816  # allocated by an empty 7.2 server
-DICT_ENTRY_BYTES = 24
-EXPIRE_BYTES = 32
+STARTUP_BYTES: Final = 956_816  # allocated by an empty 7.2 server
+DICT_ENTRY_BYTES: Final = 24
+EXPIRE_BYTES: Final = 32
 
 
 class Buffer(Protocol):

@@ -7,7 +7,7 @@ the stream.
 
 import contextlib
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from engine.clients.client import PROPAGATE_ALL
 from engine.clients.execution import Execution
@@ -22,8 +22,8 @@ class Change(NamedTuple):
     targets: int
 
 
-MULTI = Change(-1, [b"MULTI"], PROPAGATE_ALL)
-EXEC = Change(-1, [b"EXEC"], PROPAGATE_ALL)
+MULTI: Final = Change(-1, [b"MULTI"], PROPAGATE_ALL)
+EXEC: Final = Change(-1, [b"EXEC"], PROPAGATE_ALL)
 _new = tuple.__new__
 
 

@@ -10,6 +10,8 @@ Messages are RESP3 pushes, or are redirected to another connection: pushes in RE
 https://redis.io/docs/latest/develop/reference/client-side-caching/
 """
 
+from typing import Final
+
 from engine.clients import client as flags
 from engine.clients.client import Client, TrackingState
 from engine.clients.conditions import Conditions
@@ -19,8 +21,8 @@ from engine.protocol.errors import ReplyError
 from engine.protocol.resp import Argv, Push, RawReply
 from engine.table.declarations import PUBSUB, Command, keys_of
 
-CHANNEL = b"__redis__:invalidate"
-OPTIONS = (
+CHANNEL: Final = b"__redis__:invalidate"
+OPTIONS: Final = (
     flags.TRACKING_BROKEN_REDIR
     | flags.TRACKING_BCAST
     | flags.TRACKING_OPTIN

@@ -7,7 +7,7 @@ https://redis.io/docs/latest/commands/?group=bitmap
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_STRING
 from engine.protocol.errors import NOT_AN_INTEGER, SYNTAX, ReplyError
@@ -19,8 +19,8 @@ from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.table.getkeys import bitfield_keys
 from engine.values.string import mutable
 
-NOT_A_BIT_OFFSET = b"ERR bit offset is not an integer or out of range"
-NOT_A_BIT = b"ERR bit is not an integer or out of range"
+NOT_A_BIT_OFFSET: Final = b"ERR bit offset is not an integer or out of range"
+NOT_A_BIT: Final = b"ERR bit is not an integer or out of range"
 
 
 def _bit_offset(ctx: Context, arg: bytes, width: int = 0) -> int:
@@ -225,7 +225,7 @@ def bitop(ctx: Context, argv: Argv) -> Reply:
 
 # --- bit fields -------------------------------------------------------------------------------------------------
 
-BAD_TYPE = b"ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+BAD_TYPE: Final = b"ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
 
 
 class _Step:
@@ -242,7 +242,7 @@ class _Step:
         self.overflow = overflow
 
 
-_OPERANDS = {b"get": 2, b"set": 3, b"incrby": 3}
+_OPERANDS: Final = {b"get": 2, b"set": 3, b"incrby": 3}
 
 
 def _field_type(arg: bytes) -> tuple[bool, int]:

@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/?group=connection
 """
 
+from typing import Final
+
 from engine.clients import client as flags
 from engine.protocol.errors import SYNTAX, ReplyError, c_text, wrong_arity
 from engine.protocol.numbers import parse_integer
@@ -110,7 +112,7 @@ def valid_attribute(value: bytes) -> bool:
     return all(33 <= byte <= 126 for byte in value.partition(b"\0")[0])
 
 
-INVALID_NAME = b"ERR Client names cannot contain spaces, newlines or special characters."
+INVALID_NAME: Final = b"ERR Client names cannot contain spaces, newlines or special characters."
 
 
 @command(

@@ -3,13 +3,15 @@
 https://redis.io/docs/latest/commands/?group=server
 """
 
+from typing import Final
+
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.resp import OK, Argv, Reply
 from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import FAST, READONLY, WRITE, command
 
-GROUP = "server"
+GROUP: Final = "server"
 
 
 @command(

@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/expire/
 """
 
+from typing import Final
+
 from engine.commands.keys import look
 from engine.keyspace.databases import EXPIRE_DELETE, NOTIFY_GENERIC
 from engine.protocol.errors import ReplyError, c_text
@@ -12,7 +14,7 @@ from engine.server.context import Context
 from engine.table.arguments import integer
 from engine.table.declarations import FAST, READONLY, WRITE, command
 
-GROUP = "generic"
+GROUP: Final = "generic"
 
 
 class _Condition:

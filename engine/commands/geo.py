@@ -8,6 +8,7 @@ https://redis.io/docs/latest/commands/?group=geo
 
 from itertools import chain
 from operator import itemgetter
+from typing import Final
 
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_ZSET
 from engine.protocol.errors import SYNTAX, ReplyError
@@ -19,7 +20,7 @@ from engine.values import geohash
 from engine.values.geohash import Found, Shape
 from engine.values.zset import ZSetValue
 
-_NO_MEMBER = b"ERR could not decode requested zset member"
+_NO_MEMBER: Final = b"ERR could not decode requested zset member"
 
 
 # --- arguments --------------------------------------------------------------------------------------------------

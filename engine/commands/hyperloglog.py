@@ -6,6 +6,7 @@ https://redis.io/docs/latest/commands/?group=hyperloglog
 """
 
 from math import ceil
+from typing import Final
 
 from engine.keyspace.databases import NOTIFY_STRING, STRING_TYPES
 from engine.protocol.errors import WRONGTYPE, ReplyError, c_text
@@ -14,8 +15,8 @@ from engine.server.context import Context
 from engine.table.declarations import ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, WRITE, command
 from engine.values import hyperloglog as hll
 
-_NOT_AN_HLL = b"WRONGTYPE Key is not a valid HyperLogLog string value."
-_CORRUPTED = b"INVALIDOBJ Corrupted HLL object detected"
+_NOT_AN_HLL: Final = b"WRONGTYPE Key is not a valid HyperLogLog string value."
+_CORRUPTED: Final = b"INVALIDOBJ Corrupted HLL object detected"
 
 
 def _checked(value: object) -> bytes | bytearray | None:

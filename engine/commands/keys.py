@@ -3,7 +3,7 @@
 https://redis.io/docs/latest/commands/?group=generic
 """
 
-from typing import Any
+from typing import Any, Final
 
 from engine.clients.client import BLOCKED_WAIT, BLOCKED_WAITAOF
 from engine.commands.scanning import scan_cursor, scan_options
@@ -35,10 +35,10 @@ from engine.values.stream import StreamValue
 from engine.values.string import encoding_of
 from engine.values.zset import ZSetValue
 
-GROUP = "generic"
+GROUP: Final = "generic"
 
 
-LAZY_EFFORT = 64  # Redis frees values with more parts than that in a thread
+LAZY_EFFORT: Final = 64  # Redis frees values with more parts than that in a thread
 
 
 def free_effort(value: Any) -> int:
@@ -384,7 +384,7 @@ def reference_count(ctx: Context, value: Value) -> int:
     return 1
 
 
-_ADJUST = (
+_ADJUST: Final = (
     b" Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
 )
 
@@ -505,7 +505,7 @@ def object_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, OBJECT_HELP)
 
 
-OBJECT_HELP = """\
+OBJECT_HELP: Final = """\
 ENCODING <key>
     Return the kind of internal representation used in order to store the value
     associated with a <key>.

@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/?group=list
 """
 
+from typing import Final
+
 from engine.clients.client import BLOCKED_LIST
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_LIST
 from engine.protocol.errors import NO_SUCH_KEY, NOT_AN_INTEGER, OUT_OF_RANGE, SYNTAX, ReplyError, wrong_arity
@@ -15,7 +17,7 @@ from engine.values.list import LISTPACK, QUICKLIST, ListValue
 
 HEAD, TAIL = True, False
 
-NOT_POSITIVE = b"ERR value is out of range, must be positive"
+NOT_POSITIVE: Final = b"ERR value is out of range, must be positive"
 
 
 @command(

@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/?group=pubsub
 """
 
+from typing import Final
+
 from engine.clients import client as flags
 from engine.protocol.errors import ReplyError, subcommand_syntax
 from engine.protocol.glob import glob_match
@@ -234,7 +236,7 @@ def pubsub_help(ctx: Context, argv: Argv) -> Reply:
     return help_reply(argv, PUBSUB_HELP)
 
 
-PUBSUB_HELP = """\
+PUBSUB_HELP: Final = """\
 CHANNELS [<pattern>]
     Return the currently active channels matching a <pattern> (default: '*').
 NUMPAT

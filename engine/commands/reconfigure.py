@@ -186,16 +186,12 @@ def load_users(node: Server) -> list[str]:
 
 def reset_statistics(node: Server) -> None:
     """Reset the counters that CONFIG RESETSTAT resets."""
-    kept = {name: value for name, value in vars(node.stats).items() if name.startswith(_KEPT_STATISTICS)}
     node.stats.reset()
-    vars(node.stats).update(kept)
     node.stats.commands.clear()
     space = node.space
     space.hits = space.misses = space.expired_keys = 0
     node.stats.rates.reset()
 
-
-_KEPT_STATISTICS = ("acl_access_denied", "peak_memory", "output_limit", "query_limit")
 
 # --- applying changes -----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ https://redis.io/docs/latest/commands/hrandfield/
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.numbers import INT64_MAX, INT64_MIN
@@ -13,8 +13,8 @@ from engine.server.context import Context
 from engine.table.arguments import integer
 
 T = TypeVar("T")
-DRAWN_AT_ONCE = 10_000
-ELEMENT_BYTES_MIN = len(b"$0\r\n\r\n")
+DRAWN_AT_ONCE: Final = 10_000
+ELEMENT_BYTES_MIN: Final = len(b"$0\r\n\r\n")
 
 
 def random_count(arg: bytes) -> int:

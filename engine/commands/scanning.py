@@ -4,15 +4,15 @@ https://redis.io/docs/latest/commands/scan/
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.glob import compile_glob
 from engine.protocol.resp import Argv
 from engine.table.arguments import integer
 
-INVALID_CURSOR = b"ERR invalid cursor"
-_CURSOR = re.compile(rb"[+-]?[0-9]+\Z")
+INVALID_CURSOR: Final = b"ERR invalid cursor"
+_CURSOR: Final = re.compile(rb"[+-]?[0-9]+\Z")
 
 
 class ScanOptions(NamedTuple):

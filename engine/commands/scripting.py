@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/develop/interact/programmability/
 """
 
+from typing import Final
+
 from engine.clients.client import LUA_DEBUG, LUA_DEBUG_SYNC, MASTER
 from engine.persistence.rdb.compression import crc64
 from engine.persistence.rdb.dump import RDB_VERSION, WrongPayloadError, verify
@@ -34,12 +36,12 @@ from engine.table.declarations import (
 )
 from engine.table.help import help_reply
 
-GROUP = "scripting"
-NO_DEBUGGER = (
+GROUP: Final = "scripting"
+NO_DEBUGGER: Final = (
     b"ERR Scripts cannot be debugged here: a debugging session stops or forks its server, which has to be a process "
     b"of its own on a port of its own"
 )
-_FOOTER_BYTES = 10
+_FOOTER_BYTES: Final = 10
 
 
 def _split(argv: Argv, count: int) -> tuple[Argv, Argv]:

@@ -4,6 +4,7 @@ https://redis.io/docs/latest/commands/?group=set
 """
 
 from functools import partial
+from typing import Final
 
 from engine.commands.sampling import draw, random_count
 from engine.commands.scanning import scan_cursor, scan_options
@@ -16,10 +17,10 @@ from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.set import HASHTABLE, INTSET, LISTPACK, SetLimits, SetValue
 
 # The maximum number of members of an SREM that replaces an SPOP in propagation.
-_PROPAGATED_AT_ONCE = 1024
+_PROPAGATED_AT_ONCE: Final = 1024
 
 # SPOP moves the remaining members to a new set if it pops at least this many for each of them.
-_MOVE_STRATEGY = 5
+_MOVE_STRATEGY: Final = 5
 
 
 def set_limits(ctx: Context) -> SetLimits:
@@ -28,7 +29,7 @@ def set_limits(ctx: Context) -> SetLimits:
     return SetLimits(config.set_max_intset_entries, config.set_max_listpack_entries, config.set_max_listpack_value)
 
 
-_ANY = SetLimits(0, 0, 0)  # for hash tables, which have no limits
+_ANY: Final = SetLimits(0, 0, 0)  # for hash tables, which have no limits
 
 
 @command(

@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/sort/
 """
 
+from typing import Final
+
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_LIST
 from engine.protocol.errors import SYNTAX, WRONGTYPE, ReplyError
 from engine.protocol.numbers import parse_float
@@ -17,8 +19,8 @@ from engine.values.set import SetValue
 from engine.values.string import as_bytes
 from engine.values.zset import SKIPLIST, ZSetValue
 
-GROUP = "generic"
-NOT_A_DOUBLE = b"ERR One or more scores can't be converted into double"
+GROUP: Final = "generic"
+NOT_A_DOUBLE: Final = b"ERR One or more scores can't be converted into double"
 
 
 class _SortOptions:

@@ -4,6 +4,7 @@ https://redis.io/docs/latest/commands/?group=string
 """
 
 from array import array
+from typing import Final
 
 from engine.keyspace.databases import NOTIFY_GENERIC, NOTIFY_STRING, string_of
 from engine.protocol.errors import NOT_A_FLOAT, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX, ReplyError, wrong_arity
@@ -65,7 +66,7 @@ class _SetOptions:
         return expire_at(ctx, self.expire, self.unit_ms, self.absolute, name)
 
 
-_UNITS = {b"ex": (1000, False), b"px": (1, False), b"exat": (1000, True), b"pxat": (1, True)}
+_UNITS: Final = {b"ex": (1000, False), b"px": (1, False), b"exat": (1000, True), b"pxat": (1, True)}
 
 
 def expire_at(ctx: Context, arg: bytes, unit_ms: int, absolute: bool, name: bytes) -> int:
@@ -269,7 +270,7 @@ def msetnx(ctx: Context, argv: Argv) -> Reply:
 # --- counters ---------------------------------------------------------------------------------------------------
 
 
-INCREMENT_OVERFLOW = b"ERR increment or decrement would overflow"
+INCREMENT_OVERFLOW: Final = b"ERR increment or decrement would overflow"
 
 
 def _increment(ctx: Context, key: bytes, by: int) -> int:

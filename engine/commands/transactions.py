@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/develop/interact/transactions/
 """
 
+from typing import Final
+
 from engine.clients import client as flags
 from engine.clients.acl import DENIED_CMD, DENIED_KEY
 from engine.protocol.errors import EXECABORT, ReplyError
@@ -38,11 +40,11 @@ def discard(ctx: Context, argv: Argv) -> Reply:
     return OK
 
 
-_REASONS = {
+_REASONS: Final = {
     DENIED_CMD: b"no permission to execute the command or subcommand",
     DENIED_KEY: b"no permission to touch the specified keys",
 }
-_DENIED_CHANNEL = b"no permission to access one of the channels used as arguments to the command"
+_DENIED_CHANNEL: Final = b"no permission to access one of the channels used as arguments to the command"
 
 
 @command(

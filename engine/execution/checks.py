@@ -1,6 +1,6 @@
 """The checks before a command: `passes` reads as the list of reasons for not running it now."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from engine.clients import client as flags
 from engine.clients.acl import Acl
@@ -28,7 +28,7 @@ from engine.table.declarations import (
 from engine.table.declarations import LOADING as ALLOWED_WHILE_LOADING
 from engine.table.declarations import READONLY as READONLY_COMMAND
 
-_SUBSCRIBED_COMMANDS = frozenset(
+_SUBSCRIBED_COMMANDS: Final = frozenset(
     (
         b"ping",
         b"subscribe",
@@ -41,10 +41,10 @@ _SUBSCRIBED_COMMANDS = frozenset(
         b"reset",
     )
 )
-_CHANGES = WRITE | MAY_REPLICATE
-_KEYSPACE = _CHANGES | READONLY_COMMAND
-_SCRIPT_RUNNERS = frozenset((b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro"))
-_NEVER_QUEUED = frozenset((b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"))
+_CHANGES: Final = WRITE | MAY_REPLICATE
+_KEYSPACE: Final = _CHANGES | READONLY_COMMAND
+_SCRIPT_RUNNERS: Final = frozenset((b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro"))
+_NEVER_QUEUED: Final = frozenset((b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"))
 
 
 class Scripts(Protocol):

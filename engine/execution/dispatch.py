@@ -11,7 +11,7 @@ and a whole pipeline runs in one loop.
 
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from engine.clients import client as flags
 from engine.clients.acl import Acl
@@ -40,7 +40,7 @@ from engine.table.declarations import (
 )
 from engine.table.declarations import READONLY as READONLY_COMMAND
 
-NEVER_SLOW = 1 << 62
+NEVER_SLOW: Final = 1 << 62
 
 
 def find_command(commands: dict[bytes, Command], argv: Argv) -> Command:

@@ -7,13 +7,15 @@ or TTL order, without storing that order.
 https://redis.io/docs/latest/develop/reference/eviction/
 """
 
+from typing import Final
+
 from engine.clients.conditions import Conditions
 from engine.clients.memory import MemoryUse
 from engine.clients.propagation import Propagation
 from engine.core import Core
 from engine.keyspace.databases import NOTIFY_EVICTED, Database
 
-POOL_SIZE = 16
+POOL_SIZE: Final = 16
 
 
 class Candidate:

@@ -22,7 +22,7 @@ https://redis.io/docs/latest/develop/use/keyspace/
 from array import array
 from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from engine.protocol.errors import WRONGTYPE, ReplyError
 from engine.values.compact import MOST, compact
@@ -30,22 +30,22 @@ from engine.values.indexed import HOLE, Indexed
 from engine.values.rng import Rng
 
 # Classes of keyspace notifications, as in notify-keyspace-events.
-NOTIFY_KEYSPACE = 1 << 0  # K
-NOTIFY_KEYEVENT = 1 << 1  # E
-NOTIFY_GENERIC = 1 << 2  # g
-NOTIFY_STRING = 1 << 3  # $
-NOTIFY_LIST = 1 << 4  # l
-NOTIFY_SET = 1 << 5  # s
-NOTIFY_HASH = 1 << 6  # h
-NOTIFY_ZSET = 1 << 7  # z
-NOTIFY_EXPIRED = 1 << 8  # x
-NOTIFY_EVICTED = 1 << 9  # e
-NOTIFY_STREAM = 1 << 10  # t
-NOTIFY_KEY_MISS = 1 << 11  # m
-NOTIFY_LOADED = 1 << 12
-NOTIFY_MODULE = 1 << 13  # d
-NOTIFY_NEW = 1 << 14  # n
-NOTIFY_ALL = (
+NOTIFY_KEYSPACE: Final = 1 << 0  # K
+NOTIFY_KEYEVENT: Final = 1 << 1  # E
+NOTIFY_GENERIC: Final = 1 << 2  # g
+NOTIFY_STRING: Final = 1 << 3  # $
+NOTIFY_LIST: Final = 1 << 4  # l
+NOTIFY_SET: Final = 1 << 5  # s
+NOTIFY_HASH: Final = 1 << 6  # h
+NOTIFY_ZSET: Final = 1 << 7  # z
+NOTIFY_EXPIRED: Final = 1 << 8  # x
+NOTIFY_EVICTED: Final = 1 << 9  # e
+NOTIFY_STREAM: Final = 1 << 10  # t
+NOTIFY_KEY_MISS: Final = 1 << 11  # m
+NOTIFY_LOADED: Final = 1 << 12
+NOTIFY_MODULE: Final = 1 << 13  # d
+NOTIFY_NEW: Final = 1 << 14  # n
+NOTIFY_ALL: Final = (
     NOTIFY_GENERIC
     | NOTIFY_STRING
     | NOTIFY_LIST
@@ -59,19 +59,19 @@ NOTIFY_ALL = (
 )  # A
 
 # How a lookup marks an entry as used.
-TOUCH_NOT = 0
-TOUCH_LRU = 1
-TOUCH_LFU = 2
+TOUCH_NOT: Final = 0
+TOUCH_LRU: Final = 1
+TOUCH_LFU: Final = 2
 
 # What happens to an expired key when a client accesses it.
-EXPIRE_DELETE = 0  # a master deletes it and propagates the deletion to its replicas
-EXPIRE_HIDE = 1  # a replica or a paused server hides it until the master's DEL arrives
-EXPIRE_IGNORE = 2  # visible to the master's commands on a replica, and while loading
+EXPIRE_DELETE: Final = 0  # a master deletes it and propagates the deletion to its replicas
+EXPIRE_HIDE: Final = 1  # a replica or a paused server hides it until the master's DEL arrives
+EXPIRE_IGNORE: Final = 2  # visible to the master's commands on a replica, and while loading
 
 Value = Any  # int | bytes | bytearray | a class of engine.values
 T = TypeVar("T")
 
-STRING_TYPES = frozenset((bytes, int, bytearray))
+STRING_TYPES: Final = frozenset((bytes, int, bytearray))
 
 
 def string_of(value: Value) -> bytes | int | bytearray:
@@ -82,9 +82,9 @@ def string_of(value: Value) -> bytes | int | bytearray:
     return held
 
 
-ENTRY_BYTES = 56  # overhead of a key in a real server: dictEntry, robj and string headers
-LFU_INIT_VAL = 5
-LRU_CLOCK_MAX = (1 << 32) - 1  # seconds; an access clock is 32 bits wide
+ENTRY_BYTES: Final = 56  # overhead of a key in a real server: dictEntry, robj and string headers
+LFU_INIT_VAL: Final = 5
+LRU_CLOCK_MAX: Final = (1 << 32) - 1  # seconds; an access clock is 32 bits wide
 
 
 class KeyspaceObserver(Protocol):

@@ -7,6 +7,7 @@ after the other (`mix`), unordered parts are combined by XOR.
 import hashlib
 from collections.abc import Iterable
 from math import copysign, isinf
+from typing import Final
 
 from engine.keyspace.databases import STRING_TYPES, Database, Keyspace, Value
 from engine.protocol.numbers import format_fraction
@@ -15,8 +16,8 @@ from engine.values.list import ListValue
 from engine.values.set import SetValue
 from engine.values.zset import ZSetValue
 
-_ZERO = 0
-_TYPES = {ListValue: 1, SetValue: 2, ZSetValue: 3, HashValue: 4}
+_ZERO: Final = 0
+_TYPES: Final = {ListValue: 1, SetValue: 2, ZSetValue: 3, HashValue: 4}
 
 
 def _sha1(data: bytes) -> int:

@@ -10,12 +10,12 @@ https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-d
 from array import array
 from binascii import crc_hqx
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from engine.keyspace.databases import Database, Keyspace, Value
 
-SLOTS = 16384
-NONE = (1 << 32) - 1  # no position
+SLOTS: Final = 16384
+NONE: Final = (1 << 32) - 1  # no position
 
 
 def key_slot(key: bytes) -> int:

@@ -68,10 +68,18 @@ class Stats:
         self.rates = Rates()
         self.round_began_us = 0  # time of the first input of the round; 0 if there was none yet
         self.round_requests = 0
+        # Not reset by CONFIG RESETSTAT.
+        self.acl_access_denied_auth = 0
+        self.acl_access_denied_cmd = 0
+        self.acl_access_denied_key = 0
+        self.acl_access_denied_channel = 0
+        self.peak_memory_bytes = 0
+        self.output_limit_disconnections = 0
+        self.query_limit_disconnections = 0
         self.reset()
 
     def reset(self) -> None:
-        """Set every counter to zero."""
+        """Set the counters to zero that CONFIG RESETSTAT resets."""
         self.connections_received = 0
         self.rejected_connections = 0
         self.net_input_bytes = 0
@@ -86,15 +94,9 @@ class Stats:
         self.sync_full = 0
         self.sync_partial_ok = 0
         self.sync_partial_err = 0
-        self.acl_access_denied_auth = 0
-        self.acl_access_denied_cmd = 0
-        self.acl_access_denied_key = 0
-        self.acl_access_denied_channel = 0
         self.forks = 0
         self.reads_processed = 0
         self.writes_processed = 0
-        self.output_limit_disconnections = 0
-        self.query_limit_disconnections = 0
         self.reply_buffer_shrinks = 0
         self.reply_buffer_expands = 0
         self.active_time_us = 0
@@ -103,7 +105,6 @@ class Stats:
         self.cron_time_us = 0
         self.calls_per_round_max = 0
         self.dump_payload_sanitizations = 0
-        self.peak_memory_bytes = 0
         self.lazyfreed_objects = 0
         self.expire_cycle_us = 0
         self.latest_fork_us = 0

@@ -4,6 +4,8 @@ A `ReplyError` is raised by a handler or a check and is sent as `-CODE text`. Te
 may quote input of the client. They are identical to Redis 7.2's: clients and tests match on them.
 """
 
+from typing import Final
+
 
 class ReplyError(Exception):
     """An error reply. `text` starts with its code, for example `b"ERR syntax error"`."""
@@ -16,22 +18,22 @@ class ReplyError(Exception):
         self.redirects = False  # True if another node of a cluster must be asked, or none can answer: for EXEC
 
 
-WRONGTYPE = b"WRONGTYPE Operation against a key holding the wrong kind of value"
-SYNTAX = b"ERR syntax error"
-NO_SUCH_KEY = b"ERR no such key"
-NOT_AN_INTEGER = b"ERR value is not an integer or out of range"
-NOT_A_FLOAT = b"ERR value is not a valid float"
-OUT_OF_RANGE = b"ERR index out of range"
-SAME_OBJECT = b"ERR source and destination objects are the same"
-NOAUTH = b"NOAUTH Authentication required."
-OOM = b"OOM command not allowed when used memory > 'maxmemory'."
-NOREPLICAS = b"NOREPLICAS Not enough good replicas to write."
-NOSCRIPT = b"NOSCRIPT No matching script. Please use EVAL."
-LOADING = b"LOADING Redis is loading the dataset in memory"
-READONLY = b"READONLY You can't write against a read only replica."
-EXECABORT = b"EXECABORT Transaction discarded because of previous errors."
-BUSY_KEY = b"BUSYKEY Target key name already exists."
-STRING_TOO_LONG = b"ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+WRONGTYPE: Final = b"WRONGTYPE Operation against a key holding the wrong kind of value"
+SYNTAX: Final = b"ERR syntax error"
+NO_SUCH_KEY: Final = b"ERR no such key"
+NOT_AN_INTEGER: Final = b"ERR value is not an integer or out of range"
+NOT_A_FLOAT: Final = b"ERR value is not a valid float"
+OUT_OF_RANGE: Final = b"ERR index out of range"
+SAME_OBJECT: Final = b"ERR source and destination objects are the same"
+NOAUTH: Final = b"NOAUTH Authentication required."
+OOM: Final = b"OOM command not allowed when used memory > 'maxmemory'."
+NOREPLICAS: Final = b"NOREPLICAS Not enough good replicas to write."
+NOSCRIPT: Final = b"NOSCRIPT No matching script. Please use EVAL."
+LOADING: Final = b"LOADING Redis is loading the dataset in memory"
+READONLY: Final = b"READONLY You can't write against a read only replica."
+EXECABORT: Final = b"EXECABORT Transaction discarded because of previous errors."
+BUSY_KEY: Final = b"BUSYKEY Target key name already exists."
+STRING_TOO_LONG: Final = b"ERR string exceeds maximum allowed size (proto-max-bulk-len)"
 
 
 def redirection(text: bytes) -> ReplyError:
@@ -59,7 +61,7 @@ def wrong_arity(name: bytes) -> ReplyError:
     return ReplyError(b"ERR wrong number of arguments for '%b' command" % name)
 
 
-PROTECTED_MODE = (
+PROTECTED_MODE: Final = (
     b"DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the "
     b"default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
     b"from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode "
@@ -72,7 +74,7 @@ PROTECTED_MODE = (
     b"things in order for the server to start accepting connections from the outside."
 )
 
-_SHARED = frozenset((SYNTAX, NO_SUCH_KEY, SAME_OBJECT, OUT_OF_RANGE))
+_SHARED: Final = frozenset((SYNTAX, NO_SUCH_KEY, SAME_OBJECT, OUT_OF_RANGE))
 
 
 def as_logged(error: ReplyError) -> str:

@@ -17,22 +17,23 @@ import re
 from functools import lru_cache
 from math import inf
 from struct import pack, unpack
+from typing import Final
 
 from engine.protocol.caches import cleared_when_idle
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-_INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,18})\Z")
-_LEADING_INTEGER = re.compile(rb"[ \t\n\v\f\r]*([+-]?)0*([0-9]+)")
-_FLOAT = re.compile(
+_INTEGER: Final = re.compile(rb"(?:0|-?[1-9][0-9]{0,18})\Z")
+_LEADING_INTEGER: Final = re.compile(rb"[ \t\n\v\f\r]*([+-]?)0*([0-9]+)")
+_FLOAT: Final = re.compile(
     rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*"
     rb"|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?)\Z",
     re.IGNORECASE,
 )
-_NOT_ZERO = re.compile(rb"[+-]?(?:0[xX][0.]*[1-9a-fA-F]|[0.]*[1-9])")
+_NOT_ZERO: Final = re.compile(rb"[+-]?(?:0[xX][0.]*[1-9a-fA-F]|[0.]*[1-9])")
 
 
 # The most frequent integers in requests: a lookup takes a fifth of the time of parsing.
-SMALL_INTEGERS = {b"%d" % number: number for number in range(-128, 1025)}
+SMALL_INTEGERS: Final = {b"%d" % number: number for number in range(-128, 1025)}
 
 
 def parse_integer(text: bytes) -> int | None:
@@ -99,16 +100,16 @@ def strtod(text: bytes) -> float | None:
         return -inf if text[:1] == b"-" else inf
 
 
-_MANTISSA_BITS = 64
-_MAX_EXPONENT = 16384 - 64  # of the integer mantissa of the largest numbers
-_MIN_EXPONENT = -16445  # of the smallest (denormal) number
-_MAX_CHARS = 5 * 1024
+_MANTISSA_BITS: Final = 64
+_MAX_EXPONENT: Final = 16384 - 64  # of the integer mantissa of the largest numbers
+_MIN_EXPONENT: Final = -16445  # of the smallest (denormal) number
+_MAX_CHARS: Final = 5 * 1024
 
-_DECIMAL = re.compile(rb"([+-]?)(?:([0-9]+)\.?([0-9]*)|\.([0-9]+))(?:[eE]([+-]?[0-9]+))?\Z")
-_HEXADECIMAL = re.compile(
+_DECIMAL: Final = re.compile(rb"([+-]?)(?:([0-9]+)\.?([0-9]*)|\.([0-9]+))(?:[eE]([+-]?[0-9]+))?\Z")
+_HEXADECIMAL: Final = re.compile(
     rb"([+-]?)0[xX](?:([0-9a-fA-F]+)\.?([0-9a-fA-F]*)|\.([0-9a-fA-F]+))(?:[pP]([+-]?[0-9]+))?\Z"
 )
-_INFINITE = re.compile(rb"([+-]?)inf(?:inity)?\Z", re.IGNORECASE)
+_INFINITE: Final = re.compile(rb"([+-]?)inf(?:inity)?\Z", re.IGNORECASE)
 
 
 class LongDouble:
@@ -145,7 +146,7 @@ class LongDouble:
         return b"-" + text if self.mantissa < 0 and text != b"0" else text
 
 
-_LIMIT = 10**4000  # Python converts at most 4,300 digits at a time
+_LIMIT: Final = 10**4000  # Python converts at most 4,300 digits at a time
 
 
 def _decimal(value: int) -> bytes:
@@ -250,8 +251,8 @@ def _cached_powers() -> list[tuple[int, int, int]]:
     return powers
 
 
-_POWERS = _cached_powers()
-_MASK64 = (1 << 64) - 1
+_POWERS: Final = _cached_powers()
+_MASK64: Final = (1 << 64) - 1
 
 
 def _multiplied(a: int, b: int) -> int:

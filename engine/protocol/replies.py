@@ -10,15 +10,15 @@ hostile: exceeding the limits of a reply raises ProtocolError before memory is a
 https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
-from typing import Any
+from typing import Any, Final
 
 from engine.protocol.errors import ReplyError
 from engine.protocol.resp import NULL_ARRAY, ProtocolError, Status
 
-SIZE_MAX_BYTES = 1 << 20
-DEPTH_MAX = 7
-LINE_MAX_BYTES = 64 * 1024
-NUMBER_MAX_DIGITS = 20
+SIZE_MAX_BYTES: Final = 1 << 20
+DEPTH_MAX: Final = 7
+LINE_MAX_BYTES: Final = 64 * 1024
+NUMBER_MAX_DIGITS: Final = 20
 
 
 class ReplyReader:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable
 from itertools import islice
 from math import copysign, inf
-from typing import Any
+from typing import Any, Final
 
 import hiredis
 
@@ -44,7 +44,7 @@ from engine.protocol.reply_types import (
 
 Argv = list[bytes]
 
-_EXACT = float(2**62)  # integral doubles up to here are formatted as integers
+_EXACT: Final = float(2**62)  # integral doubles up to here are formatted as integers
 
 
 def format_double(value: float) -> bytes:
@@ -67,7 +67,7 @@ def _encode_error(value: ReplyError) -> bytes:
 
 
 # Headers of bulk strings by length, preceded by the end of the previous line.
-_HEADERS = [b"\r\n$%d\r\n" % size for size in range(1024)]
+_HEADERS: Final = [b"\r\n$%d\r\n" % size for size in range(1024)]
 _header_of = _HEADERS.__getitem__
 
 
@@ -210,14 +210,14 @@ def canonical_length(argv: Argv) -> int:
 
 # --- requests ---------------------------------------------------------------------------------------------------
 
-_MANY = 16  # a batch pays off if at least this many arguments are missing and bytes available
-_MANY_BYTES = 512
-BIG_ARGUMENT_BYTES = 32 * 1024  # Redis reads an argument of at least this size into a separate buffer
-INLINE_MAX = 64 * 1024
-_MULTIBULK_MAX = 2**31 - 1
-READ_AT_ONCE = 64 * 1024  # bytes; longer requests are parsed more slowly, in pieces
-_LONG_COUNT = re.compile(rb"\*[0-9]{6}")
-_OTHER_MARKER = re.compile(rb"\n[=~>](?!\r)")  # a verbatim string, set or push; a lone marker is an argument
+_MANY: Final = 16  # a batch pays off if at least this many arguments are missing and bytes available
+_MANY_BYTES: Final = 512
+BIG_ARGUMENT_BYTES: Final = 32 * 1024  # Redis reads an argument of at least this size into a separate buffer
+INLINE_MAX: Final = 64 * 1024
+_MULTIBULK_MAX: Final = 2**31 - 1
+READ_AT_ONCE: Final = 64 * 1024  # bytes; longer requests are parsed more slowly, in pieces
+_LONG_COUNT: Final = re.compile(rb"\*[0-9]{6}")
+_OTHER_MARKER: Final = re.compile(rb"\n[=~>](?!\r)")  # a verbatim string, set or push; a lone marker is an argument
 
 
 class ProtocolError(Exception):
@@ -373,9 +373,9 @@ def _strict_integer(text: bytes) -> int | None:
     return value if -(2**63) <= value < 2**63 else None
 
 
-_ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
-_SPACE = frozenset(b" \n\r\t\v\f\0")
-_HEX = frozenset(b"0123456789abcdefABCDEF")
+_ESCAPES: Final = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
+_SPACE: Final = frozenset(b" \n\r\t\v\f\0")
+_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
 def split_args(line: bytes) -> Argv | None:
@@ -602,11 +602,14 @@ def _header_costs(sizes: int, around: int) -> list[int]:
     return costs[:sizes]
 
 
-_ARGUMENTS = slice(2, None, 2)  # of the lines of a request
-_ARRAY_LENGTH = [None, *(b"*%d" % count for count in range(1, 64))]  # None: a request has at least one argument
-_BULK_LENGTH = [b"$%d" % size for size in range(1024)]
-_ARRAY_HEADER = _header_costs(4096, len(b"*\r\n"))  # overhead of a request without its arguments, by their number
-_BULK_HEADER = _header_costs(READ_AT_ONCE + 1, len(b"$\r\n\r\n"))  # overhead of an argument, by its size
+_ARGUMENTS: Final = slice(2, None, 2)  # of the lines of a request
+_ARRAY_LENGTH: Final = [
+    None,
+    *(b"*%d" % count for count in range(1, 64)),
+]  # a request has an argument
+_BULK_LENGTH: Final = [b"$%d" % size for size in range(1024)]
+_ARRAY_HEADER: Final = _header_costs(4096, len(b"*\r\n"))  # overhead of a request, by its arguments
+_BULK_HEADER: Final = _header_costs(READ_AT_ONCE + 1, len(b"$\r\n\r\n"))  # overhead of an argument, by its size
 
 __all__ = [
     "BIG_ARGUMENT_BYTES",

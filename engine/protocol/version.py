@@ -3,14 +3,16 @@
 Clients select features by `redis_version`, so it is the version of Redis, not of this project.
 """
 
-VERSION = "7.2.4"
-VERSION_NUMBER = 0x00070204
-RDB_VERSION = 11
-GIT_SHA1 = "00000000"
-GIT_DIRTY = 0
-BUILD_ID = "d61a83d2609e2661"
-ALLOCATOR = "libc"
-ARCH_BITS = 64
+from typing import Final
+
+VERSION: Final = "7.2.4"
+VERSION_NUMBER: Final = 0x00070204
+RDB_VERSION: Final = 11
+GIT_SHA1: Final = "00000000"
+GIT_DIRTY: Final = 0
+BUILD_ID: Final = "d61a83d2609e2661"
+ALLOCATOR: Final = "libc"
+ARCH_BITS: Final = 64
 
 
 def version_line() -> str:

@@ -25,7 +25,7 @@ https://redis.io/docs/latest/develop/reference/key-specs/
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from engine.protocol.errors import ReplyError
 from engine.protocol.numbers import as_int
@@ -35,28 +35,28 @@ Handler = Callable[[Any, Argv], Any]  # of the client (engine.clients), which th
 F = Callable[[Handler], Handler]
 
 # Flags of commands. Plain integers, because every command execution tests them.
-WRITE = 1 << 0
-READONLY = 1 << 1
-DENYOOM = 1 << 2
-ADMIN = 1 << 3
-PUBSUB = 1 << 4
-NOSCRIPT = 1 << 5
-BLOCKING = 1 << 6
-LOADING = 1 << 7
-STALE = 1 << 8
-SKIP_MONITOR = 1 << 9
-SKIP_SLOWLOG = 1 << 10
-ASKING = 1 << 11
-FAST = 1 << 12
-NO_AUTH = 1 << 13
-MAY_REPLICATE = 1 << 14
-NO_MANDATORY_KEYS = 1 << 15
-PROTECTED = 1 << 16
-NO_ASYNC_LOADING = 1 << 17
-NO_MULTI = 1 << 18
-ALLOW_BUSY = 1 << 19
-TOUCHES_ARBITRARY_KEYS = 1 << 20
-MOVABLEKEYS = 1 << 21  # derived from the key specifications
+WRITE: Final = 1 << 0
+READONLY: Final = 1 << 1
+DENYOOM: Final = 1 << 2
+ADMIN: Final = 1 << 3
+PUBSUB: Final = 1 << 4
+NOSCRIPT: Final = 1 << 5
+BLOCKING: Final = 1 << 6
+LOADING: Final = 1 << 7
+STALE: Final = 1 << 8
+SKIP_MONITOR: Final = 1 << 9
+SKIP_SLOWLOG: Final = 1 << 10
+ASKING: Final = 1 << 11
+FAST: Final = 1 << 12
+NO_AUTH: Final = 1 << 13
+MAY_REPLICATE: Final = 1 << 14
+NO_MANDATORY_KEYS: Final = 1 << 15
+PROTECTED: Final = 1 << 16
+NO_ASYNC_LOADING: Final = 1 << 17
+NO_MULTI: Final = 1 << 18
+ALLOW_BUSY: Final = 1 << 19
+TOUCHES_ARBITRARY_KEYS: Final = 1 << 20
+MOVABLEKEYS: Final = 1 << 21  # derived from the key specifications
 
 # Names as COMMAND INFO shows them, in its order.
 FLAG_NAMES: dict[int, bytes] = {
@@ -84,11 +84,11 @@ FLAG_NAMES: dict[int, bytes] = {
     TOUCHES_ARBITRARY_KEYS: b"TOUCHES_ARBITRARY_KEYS",
 }
 
-HIDDEN_FLAGS = MAY_REPLICATE | PROTECTED | TOUCHES_ARBITRARY_KEYS
+HIDDEN_FLAGS: Final = MAY_REPLICATE | PROTECTED | TOUCHES_ARBITRARY_KEYS
 """Flags that COMMAND INFO does not show."""
 
 # ACL categories in Redis's order; the categories of a command are a bit mask.
-ACL_CATEGORIES = (
+ACL_CATEGORIES: Final = (
     b"keyspace",
     b"read",
     b"write",
@@ -111,9 +111,9 @@ ACL_CATEGORIES = (
     b"transaction",
     b"scripting",
 )
-_CATEGORY = {name: 1 << i for i, name in enumerate(ACL_CATEGORIES)}
+_CATEGORY: Final = {name: 1 << i for i, name in enumerate(ACL_CATEGORIES)}
 
-_GROUP_CATEGORY = {
+_GROUP_CATEGORY: Final = {
     "bitmap": b"bitmap",
     "connection": b"connection",
     "generic": b"keyspace",
@@ -130,17 +130,17 @@ _GROUP_CATEGORY = {
 }
 
 # How a command accesses a key.
-KEY_RO = 1 << 0
-KEY_RW = 1 << 1
-KEY_OW = 1 << 2
-KEY_RM = 1 << 3
-KEY_ACCESS = 1 << 4
-KEY_UPDATE = 1 << 5
-KEY_INSERT = 1 << 6
-KEY_DELETE = 1 << 7
-KEY_NOT_KEY = 1 << 8
-KEY_INCOMPLETE = 1 << 9
-KEY_VARIABLE_FLAGS = 1 << 10
+KEY_RO: Final = 1 << 0
+KEY_RW: Final = 1 << 1
+KEY_OW: Final = 1 << 2
+KEY_RM: Final = 1 << 3
+KEY_ACCESS: Final = 1 << 4
+KEY_UPDATE: Final = 1 << 5
+KEY_INSERT: Final = 1 << 6
+KEY_DELETE: Final = 1 << 7
+KEY_NOT_KEY: Final = 1 << 8
+KEY_INCOMPLETE: Final = 1 << 9
+KEY_VARIABLE_FLAGS: Final = 1 << 10
 KEY_FLAG_NAMES: dict[int, bytes] = {
     KEY_RO: b"RO",
     KEY_RW: b"RW",
@@ -154,7 +154,7 @@ KEY_FLAG_NAMES: dict[int, bytes] = {
     KEY_INCOMPLETE: b"incomplete",
     KEY_VARIABLE_FLAGS: b"variable_flags",
 }
-_KEY_FLAGS = {name.decode(): flag for flag, name in KEY_FLAG_NAMES.items()}
+_KEY_FLAGS: Final = {name.decode(): flag for flag, name in KEY_FLAG_NAMES.items()}
 
 
 class KeyRef(NamedTuple):
@@ -166,7 +166,7 @@ class KeyRef(NamedTuple):
 
 GetKeys = Callable[[Argv], list[KeyRef]]
 
-_SPEC = re.compile(
+_SPEC: Final = re.compile(
     r"(?:(?P<unknown>\?)|(?P<keyword>[A-Z]+)@(?P<start>-?\d+)|(?P<index>\d+))"
     r"(?:(?P<number>#)|\.\.(?P<last>-?\d+)(?:/(?P<step>\d+))?(?:%(?P<limit>\d+))?)?(?: |$)"
 )
@@ -252,7 +252,7 @@ def _count(text: bytes) -> int | None:
     return as_int(int(text))
 
 
-_DIGITS = re.compile(rb"[ \t\n\v\f\r]*([-+]?)0*(\d{1,20})")
+_DIGITS: Final = re.compile(rb"[ \t\n\v\f\r]*([-+]?)0*(\d{1,20})")
 
 
 def _loose_count(text: bytes) -> int:
@@ -261,7 +261,7 @@ def _loose_count(text: bytes) -> int:
     return as_int(min(max(int(digits[1] + digits[2]), -(1 << 63)), (1 << 63) - 1)) if digits else 0
 
 
-_ATTRIBUTES = (
+_ATTRIBUTES: Final = (
     "acl",
     "arity",
     "channel_patterns",
@@ -480,9 +480,9 @@ class CommandTable(Mapping[bytes, Command]):
             yield from (command.subcommands or {}).values()
 
 
-SERVER = CommandTable("server")
-SENTINEL = CommandTable("sentinel")  # filled by engine.sentinel.commands
-TABLES = {table.role: table for table in (SERVER, SENTINEL)}
+SERVER: Final = CommandTable("server")
+SENTINEL: Final = CommandTable("sentinel")  # filled by engine.sentinel.commands
+TABLES: Final = {table.role: table for table in (SERVER, SENTINEL)}
 
 
 def _table(role: str) -> CommandTable:
@@ -659,7 +659,7 @@ def _legacy_range(specs: tuple[KeySpec, ...]) -> tuple[int, int, int, bool]:
     return first, last, 1, movable
 
 
-INVALID_KEYS = b"ERR Invalid arguments specified for command"
+INVALID_KEYS: Final = b"ERR Invalid arguments specified for command"
 
 
 def keys_of(command: Command, argv: Argv, *, include_not_keys: bool = False) -> list[KeyRef]:

@@ -6,11 +6,13 @@ errors in the arguments.
 https://redis.io/docs/latest/commands/command-getkeys/
 """
 
+from typing import Final
+
 from engine.table.declarations import KEY_ACCESS, KEY_DELETE, KEY_OW, KEY_RO, KEY_RW, KEY_UPDATE, Argv, KeyRef
 
-_READ = KEY_RO | KEY_ACCESS
-_OVERWRITE = KEY_OW | KEY_UPDATE
-_CHANGE = KEY_RW | KEY_ACCESS | KEY_UPDATE
+_READ: Final = KEY_RO | KEY_ACCESS
+_OVERWRITE: Final = KEY_OW | KEY_UPDATE
+_CHANGE: Final = KEY_RW | KEY_ACCESS | KEY_UPDATE
 
 
 def set_keys(argv: Argv) -> list[KeyRef]:
@@ -39,7 +41,7 @@ def sort_ro_keys(argv: Argv) -> list[KeyRef]:
     return [KeyRef(1, _READ)]
 
 
-_SORT_OPTIONS = {b"limit": 2, b"get": 1, b"by": 1}
+_SORT_OPTIONS: Final = {b"limit": 2, b"get": 1, b"by": 1}
 
 
 def sort_keys(argv: Argv) -> list[KeyRef]:
@@ -57,7 +59,7 @@ def sort_keys(argv: Argv) -> list[KeyRef]:
     return refs
 
 
-_MIGRATE_OPTIONS = {b"auth": 1, b"auth2": 2}
+_MIGRATE_OPTIONS: Final = {b"auth": 1, b"auth2": 2}
 
 
 def migrate_keys(argv: Argv) -> list[KeyRef]:

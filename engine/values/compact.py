@@ -6,13 +6,13 @@ grows to twice the storage that a new one has. It also keeps its storage when al
 """
 
 import sys
-from typing import Any
+from typing import Any, Final
 
-MOST = 1 << 20  # entries; for more the server would stand still for longer than a tenth of a second
+MOST: Final = 1 << 20  # entries; for more the server would stand still for longer than a tenth of a second
 
-_HEADER_BYTES = 96  # of a dictionary and of its storage
-_ENTRY_BYTES = 24
-_LEAST_SLOTS_BITS = 3
+_HEADER_BYTES: Final = 96  # of a dictionary and of its storage
+_ENTRY_BYTES: Final = 24
+_LEAST_SLOTS_BITS: Final = 3
 
 
 def compact(table: dict[Any, Any]) -> bool:

@@ -17,24 +17,24 @@ https://redis.io/docs/latest/develop/data-types/geospatial/
 from collections.abc import Iterable
 from functools import lru_cache
 from math import asin, cos, inf, nan, pi, sin, sqrt
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from engine.protocol.caches import cleared_when_idle
 
 LON_MIN, LON_MAX = -180.0, 180.0
 LAT_MIN, LAT_MAX = -85.05112878, 85.05112878
-STEP_MAX = 26
-EARTH_RADIUS_M = 6372797.560856
-MERCATOR_MAX_M = 20037726.37
-UNITS = {b"m": 1.0, b"km": 1000.0, b"ft": 0.3048, b"mi": 1609.34}
+STEP_MAX: Final = 26
+EARTH_RADIUS_M: Final = 6372797.560856
+MERCATOR_MAX_M: Final = 20037726.37
+UNITS: Final = {b"m": 1.0, b"km": 1000.0, b"ft": 0.3048, b"mi": 1609.34}
 
-DECODED_MAX = 1 << 16  # decoded places to cache: searches meet the same places repeatedly
-_RADIANS = pi / 180.0
-_METRES_PER_DEGREE = EARTH_RADIUS_M * _RADIANS
-_MARGIN = 1 + 1e-9  # larger than any rounding error
-_MASK64 = 2**64 - 1
-_EVEN = 0x5555555555555555
-_ALPHABET = b"0123456789bcdefghjkmnpqrstuvwxyz"
+DECODED_MAX: Final = 1 << 16  # decoded places to cache: searches meet the same places repeatedly
+_RADIANS: Final = pi / 180.0
+_METRES_PER_DEGREE: Final = EARTH_RADIUS_M * _RADIANS
+_MARGIN: Final = 1 + 1e-9  # larger than any rounding error
+_MASK64: Final = 2**64 - 1
+_EVEN: Final = 0x5555555555555555
+_ALPHABET: Final = b"0123456789bcdefghjkmnpqrstuvwxyz"
 
 
 class Cell(NamedTuple):
@@ -233,7 +233,7 @@ class _Grid:
         )
 
 
-_NEIGHBORS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))  # in Redis's order
+_NEIGHBORS: Final = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))  # in Redis's order
 
 
 def cells(shape: Shape) -> list[Cell]:

@@ -9,16 +9,16 @@ https://redis.io/docs/latest/develop/data-types/hashes/
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from engine.values.indexed import HOLE, Indexed
 from engine.values.rng import Rng
 
-LISTPACK = b"listpack"
-HASHTABLE = b"hashtable"
+LISTPACK: Final = b"listpack"
+HASHTABLE: Final = b"hashtable"
 
-_LISTPACK_PAIR_BYTES = 4  # headers of a field and a value
-_HASHTABLE_PAIR_BYTES = 56  # entry, bucket and string headers
+_LISTPACK_PAIR_BYTES: Final = 4  # headers of a field and a value
+_HASHTABLE_PAIR_BYTES: Final = 56  # entry, bucket and string headers
 
 
 class HashValue(Indexed):

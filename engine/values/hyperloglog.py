@@ -34,22 +34,22 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 from math import inf, sqrt
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from engine.protocol.caches import clears_when_idle
 
-REGISTERS = 16384
-HEADER_BYTES = 16
-DENSE_BYTES = HEADER_BYTES + REGISTERS * 6 // 8
+REGISTERS: Final = 16384
+HEADER_BYTES: Final = 16
+DENSE_BYTES: Final = HEADER_BYTES + REGISTERS * 6 // 8
 DENSE, SPARSE = 0, 1
-REGISTER_BITS = 14
-MAX_COUNT = 64 - REGISTER_BITS + 1  # the longest run of zeros that the hash can show, plus one
+REGISTER_BITS: Final = 14
+MAX_COUNT: Final = 64 - REGISTER_BITS + 1  # the longest run of zeros that the hash can show, plus one
 
-_SPARSE_VAL_MAX = 32
-_ALPHA_INF = 0.721347520444481703680  # 0.5 / ln 2
-_SEED = 0xADC83B19
-_M = 0xC6A4A7935BD1E995
-_MASK64 = 2**64 - 1
+_SPARSE_VAL_MAX: Final = 32
+_ALPHA_INF: Final = 0.721347520444481703680  # 0.5 / ln 2
+_SEED: Final = 0xADC83B19
+_M: Final = 0xC6A4A7935BD1E995
+_MASK64: Final = 2**64 - 1
 
 
 class CorruptedHllError(Exception):
@@ -147,13 +147,13 @@ def _dense_set(hll: bytearray, index: int, count: int) -> bool:
 
 
 # Registers that a one-byte opcode covers; 0 for the first byte of an XZERO.
-_SPAN = bytes([op + 1 if op < 64 else 0 if op < 128 else (op & 3) + 1 for op in range(256)])
-_CODES = [bytes((op,)) for op in range(256)]
-_RECENT_MAX = 16  # parsed HLLs to cache
-_JOINED = 5  # opcodes checked for neighbors to merge after a change: no more can be affected
+_SPAN: Final = bytes([op + 1 if op < 64 else 0 if op < 128 else (op & 3) + 1 for op in range(256)])
+_CODES: Final = [bytes((op,)) for op in range(256)]
+_RECENT_MAX: Final = 16  # parsed HLLs to cache
+_JOINED: Final = 5  # opcodes checked for neighbors to merge after a change: no more can be affected
 
 
-_OPCODE = re.compile(rb"[\x40-\x7f].|[^\x40-\x7f]", re.DOTALL)
+_OPCODE: Final = re.compile(rb"[\x40-\x7f].|[^\x40-\x7f]", re.DOTALL)
 
 
 class _Spans(dict[bytes, int]):
@@ -164,7 +164,7 @@ class _Spans(dict[bytes, int]):
         return span
 
 
-_SPANS = _Spans({code: span for code, span in zip(_CODES, _SPAN, strict=True) if span})
+_SPANS: Final = _Spans({code: span for code, span in zip(_CODES, _SPAN, strict=True) if span})
 
 
 def _val(count: int, length: int) -> bytes:
@@ -282,9 +282,9 @@ def _raise(hll: bytearray, places: list[tuple[int, int]], sparse_max_bytes: int)
 
 # --- registers --------------------------------------------------------------------------------------------------
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_FROM_BASE64 = bytes(_BASE64.find(c) & 255 for c in range(256))
-_TO_BASE64 = bytes(_BASE64[i & 63] for i in range(256))
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_FROM_BASE64: Final = bytes(_BASE64.find(c) & 255 for c in range(256))
+_TO_BASE64: Final = bytes(_BASE64[i & 63] for i in range(256))
 
 
 @clears_when_idle
@@ -299,7 +299,7 @@ def _dense_letters(hll: bytes | bytearray) -> bytes:
     return b2a_base64(hll[: HEADER_BYTES - 1 : -1], newline=False)
 
 
-_RUNS = [bytes(op + 1) if op < 64 else bytes([(op >> 2 & 31) + 1]) * ((op & 3) + 1) for op in range(256)]
+_RUNS: Final = [bytes(op + 1) if op < 64 else bytes([(op >> 2 & 31) + 1]) * ((op & 3) + 1) for op in range(256)]
 
 
 def registers(hll: bytes | bytearray) -> bytes:
@@ -345,7 +345,7 @@ def to_dense(hll: bytearray) -> bool:
     return True
 
 
-_HIGH = int.from_bytes(b"\x80" * REGISTERS, "little")
+_HIGH: Final = int.from_bytes(b"\x80" * REGISTERS, "little")
 
 
 def union(one: bytes, other: bytes) -> bytes:
@@ -395,7 +395,7 @@ def histogram(hll: bytes | bytearray) -> list[int]:
     return histo
 
 
-_EACH = [bytes((value,)) for value in range(64)]
+_EACH: Final = [bytes((value,)) for value in range(64)]
 
 
 def _histogram_of(values: bytes) -> list[int]:

@@ -25,9 +25,9 @@ from engine.values.compact import compact
 from engine.values.rng import Rng
 
 HOLE: Final = None
-HOLES_PER_MEMBER = 7  # with more, the members are moved together
-FEW_HOLES = 256  # up to this number, holes stay: they cost less than moving members
-SCANNED_PER_MEMBER = 10  # positions visited by one step of a scan, per requested member (dictScan's empty buckets)
+HOLES_PER_MEMBER: Final = 7  # with more, the members are moved together
+FEW_HOLES: Final = 256  # up to this number, holes stay: they cost less than moving members
+SCANNED_PER_MEMBER: Final = 10  # positions that a step of a scan visits (dictScan's empty buckets)
 
 
 class Indexed:

@@ -19,18 +19,18 @@ https://redis.io/docs/latest/develop/data-types/lists/
 from collections import deque
 from collections.abc import Iterable, Iterator, MutableSequence
 from itertools import islice
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from engine.values.listpack import HEADER_BYTES, entry_size
 
-LISTPACK = b"listpack"
-QUICKLIST = b"quicklist"
+LISTPACK: Final = b"listpack"
+QUICKLIST: Final = b"quicklist"
 
-NODE_BYTES = 32  # overhead of a quicklist node, without its listpack
-_SIZES = (0, 4096, 8192, 16384, 32768, 65536)  # by -fill
-_SAFE_SIZE = 8192  # limit in bytes of a node that is limited by its element count
-_ESTIMATE = 8  # what Redis adds to an element's length when it checks whether it fits in a node
-_NO_LIMIT = 1 << 62
+NODE_BYTES: Final = 32  # overhead of a quicklist node, without its listpack
+_SIZES: Final = (0, 4096, 8192, 16384, 32768, 65536)  # by -fill
+_SAFE_SIZE: Final = 8192  # limit in bytes of a node that is limited by its element count
+_ESTIMATE: Final = 8  # what Redis adds to an element's length when it checks whether it fits in a node
+_NO_LIMIT: Final = 1 << 62
 
 
 def node_limits(fill: int) -> tuple[int, int]:

@@ -11,10 +11,12 @@ iteration.
 https://github.com/antirez/listpack/blob/master/listpack.md
 """
 
+from typing import Final
+
 from engine.protocol.numbers import parse_integer
 
-HEADER_BYTES = 7  # total size, element count, end marker
-MAX_BYTES = 1 << 30  # no listpack may grow beyond this
+HEADER_BYTES: Final = 7  # total size, element count, end marker
+MAX_BYTES: Final = 1 << 30  # no listpack may grow beyond this
 
 
 def integer_size(value: int) -> int:

@@ -11,11 +11,12 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from itertools import chain, islice, pairwise
 from operator import itemgetter
+from typing import Final
 
 Id = tuple[int, int]  # milliseconds and sequence number
 
-BLOCK = 512  # IDs in a block filled by appending; insertions may double it
-UNKNOWN_ENTRIES_READ = -1
+BLOCK: Final = 512  # IDs in a block filled by appending; insertions may double it
+UNKNOWN_ENTRIES_READ: Final = -1
 
 _first = itemgetter(0)
 

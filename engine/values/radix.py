@@ -16,11 +16,12 @@ https://redis.io/docs/latest/commands/xinfo-stream/
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
 Id = tuple[int, int]
 
-_KEY_BYTES = 16
-_MASK64 = 2**64 - 1
+_KEY_BYTES: Final = 16
+_MASK64: Final = 2**64 - 1
 
 
 def _shared(a: Id, b: Id) -> int:

@@ -7,9 +7,10 @@ not.
 
 import hashlib
 import hmac
+from typing import Final
 
-_MASK = (1 << 64) - 1
-_HEX = b"0123456789abcdef"
+_MASK: Final = (1 << 64) - 1
+_HEX: Final = b"0123456789abcdef"
 
 
 class Rng:

@@ -13,21 +13,21 @@ https://redis.io/docs/latest/develop/data-types/sets/
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from engine.protocol.numbers import parse_integer
 from engine.values.indexed import Indexed, sample_below
 from engine.values.listpack import HEADER_BYTES
 from engine.values.rng import Rng
 
-INTSET = b"intset"
-LISTPACK = b"listpack"
-HASHTABLE = b"hashtable"
+INTSET: Final = b"intset"
+LISTPACK: Final = b"listpack"
+HASHTABLE: Final = b"hashtable"
 
-_INTSET_HEADER_BYTES = 8
-_LISTPACK_MEMBER_BYTES = 2
-_HASHTABLE_MEMBER_BYTES = 40
-_INTSET_LIMIT = 1 << 30
+_INTSET_HEADER_BYTES: Final = 8
+_LISTPACK_MEMBER_BYTES: Final = 2
+_HASHTABLE_MEMBER_BYTES: Final = 40
+_INTSET_LIMIT: Final = 1 << 30
 
 
 class SetLimits(NamedTuple):

@@ -19,7 +19,7 @@ https://redis.io/docs/latest/develop/data-types/streams/
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import chain, islice, pairwise
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from engine.values.compact import compact
 from engine.values.listpack import HEADER_BYTES, entry_size, integer_size
@@ -30,13 +30,13 @@ Row = tuple[bytes, ...]
 
 MIN_ID: Id = (0, 0)
 MAX_ID: Id = (2**64 - 1, 2**64 - 1)
-MAX_NODE_BYTES = 1 << 30
+MAX_NODE_BYTES: Final = 1 << 30
 
-_MASK64 = 2**64 - 1
-_NODE_BYTES = 64  # overhead of a node, without its listpack
-_GROUP_BYTES = 160
-_CONSUMER_BYTES = 96
-_NACK_BYTES = 72  # including its nodes in the trees of group and consumer
+_MASK64: Final = 2**64 - 1
+_NODE_BYTES: Final = 64  # overhead of a node, without its listpack
+_GROUP_BYTES: Final = 160
+_CONSUMER_BYTES: Final = 96
+_NACK_BYTES: Final = 72  # including its nodes in the trees of group and consumer
 
 
 def format_id(id: Id) -> bytes:

@@ -7,8 +7,10 @@
 A bytearray never leaves the keyspace: a reply may be encoded after the next change (EXEC).
 """
 
-EMBSTR_MAX = 44
-_INT64_MAX = 2**63 - 1
+from typing import Final
+
+EMBSTR_MAX: Final = 44
+_INT64_MAX: Final = 2**63 - 1
 
 StringValue = int | bytes | bytearray
 

@@ -13,7 +13,7 @@ https://redis.io/docs/latest/develop/data-types/sorted-sets/
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from math import inf, nextafter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from sortedcontainers import SortedList
 
@@ -21,11 +21,11 @@ from engine.values.indexed import HOLE, Indexed
 from engine.values.listpack import HEADER_BYTES
 from engine.values.rng import Rng
 
-LISTPACK = b"listpack"
-SKIPLIST = b"skiplist"
+LISTPACK: Final = b"listpack"
+SKIPLIST: Final = b"skiplist"
 
-_LISTPACK_PAIR_BYTES = 6
-_SKIPLIST_PAIR_BYTES = 88  # skiplist node, dictionary entry and string header
+_LISTPACK_PAIR_BYTES: Final = 6
+_SKIPLIST_PAIR_BYTES: Final = 88  # skiplist node, dictionary entry and string header
 
 
 class ScoreRange(NamedTuple):

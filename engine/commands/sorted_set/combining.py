@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
+from typing import Final
+
 from engine.commands.sorted_set.shared import scored_reply, store
 from engine.protocol.errors import SYNTAX, WRONGTYPE, ReplyError
 from engine.protocol.resp import Argv, Reply
@@ -12,7 +14,7 @@ from engine.table.declarations import DENYOOM, READONLY, WRITE, command
 from engine.values.set import SetValue
 from engine.values.zset import ZSetValue
 
-GROUP = "sorted_set"
+GROUP: Final = "sorted_set"
 
 Source = ZSetValue | SetValue | None
 

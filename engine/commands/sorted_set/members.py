@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
+from typing import Final
+
 from engine.commands.sorted_set.shared import report_removed
 from engine.keyspace.databases import NOTIFY_ZSET
 from engine.protocol.errors import SYNTAX, ReplyError, wrong_arity
@@ -13,11 +15,11 @@ from engine.table.arguments import real
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.zset import ZSetValue
 
-GROUP = "sorted_set"
+GROUP: Final = "sorted_set"
 
-NOT_A_NUMBER = b"ERR resulting score is not a number (NaN)"
+NOT_A_NUMBER: Final = b"ERR resulting score is not a number (NaN)"
 
-_ZADD_OPTIONS = frozenset((b"nx", b"xx", b"ch", b"incr", b"gt", b"lt"))
+_ZADD_OPTIONS: Final = frozenset((b"nx", b"xx", b"ch", b"incr", b"gt", b"lt"))
 
 
 @command(

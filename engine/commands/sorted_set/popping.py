@@ -4,6 +4,7 @@ https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
 from functools import partial
+from typing import Final
 
 from engine.clients.client import BLOCKED_ZSET
 from engine.commands.sampling import draw, pairs_reply, random_arguments
@@ -17,9 +18,9 @@ from engine.table.arguments import integer, timeout
 from engine.table.declarations import BLOCKING, FAST, READONLY, WRITE, command
 from engine.values.zset import LISTPACK, ZSetValue
 
-GROUP = "sorted_set"
+GROUP: Final = "sorted_set"
 
-NOT_POSITIVE = b"ERR value is out of range, must be positive"
+NOT_POSITIVE: Final = b"ERR value is out of range, must be positive"
 
 
 def _pop(ctx: Context, key: bytes, value: ZSetValue, last: bool, count: int) -> Pairs:

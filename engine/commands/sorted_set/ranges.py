@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/?group=sorted-set
 """
 
+from typing import Final
+
 from engine.commands.sorted_set.shared import Pairs, report_removed, scored_reply, store
 from engine.protocol.errors import SYNTAX, ReplyError
 from engine.protocol.numbers import strtod
@@ -12,10 +14,10 @@ from engine.table.arguments import integer
 from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.zset import LISTPACK, SKIPLIST, LexRange, ScoreRange, ZSetValue
 
-GROUP = "sorted_set"
+GROUP: Final = "sorted_set"
 
-BAD_SCORE_RANGE = b"ERR min or max is not a float"
-BAD_LEX_RANGE = b"ERR min or max not valid string range item"
+BAD_SCORE_RANGE: Final = b"ERR min or max is not a float"
+BAD_LEX_RANGE: Final = b"ERR min or max not valid string range item"
 
 
 def _score_bound(arg: bytes) -> tuple[float, bool]:

@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/commands/xadd/
 """
 
+from typing import Final
+
 from engine.clients.client import INTERNAL, MASTER
 from engine.commands.stream.shared import (
     changed,
@@ -20,10 +22,10 @@ from engine.table.declarations import DENYOOM, FAST, READONLY, WRITE, command
 from engine.values.pending import Id
 from engine.values.stream import MAX_ID, MAX_NODE_BYTES, MIN_ID, StreamValue, format_id
 
-GROUP = "stream"
+GROUP: Final = "stream"
 
-_TWO_STRATEGIES = b"ERR syntax error, MAXLEN and MINID options at the same time are not compatible"
-_MAX_NODES_TRIMMED = 100
+_TWO_STRATEGIES: Final = b"ERR syntax error, MAXLEN and MINID options at the same time are not compatible"
+_MAX_NODES_TRIMMED: Final = 100
 
 
 class Trimming:

@@ -3,6 +3,8 @@
 https://redis.io/docs/latest/develop/data-types/streams/#consumer-groups
 """
 
+from typing import Final
+
 from engine.commands.stream.reading import propagate_claim, propagate_last_id
 from engine.commands.stream.shared import (
     changed,
@@ -23,15 +25,15 @@ from engine.table.help import help_reply
 from engine.values.pending import UNKNOWN_ENTRIES_READ, Consumer, Group, Id
 from engine.values.stream import MIN_ID, StreamValue, format_id
 
-GROUP = "stream"
+GROUP: Final = "stream"
 
-_KEY_REQUIRED = (
+_KEY_REQUIRED: Final = (
     b"ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM "
     b"option to create an empty stream automatically."
 )
-_ATTEMPTS_PER_ENTRY = 10
-_ALLOCATABLE_BYTES = 2**47  # the address space of a process
-_ID_BYTES = 16
+_ATTEMPTS_PER_ENTRY: Final = 10
+_ALLOCATABLE_BYTES: Final = 2**47  # the address space of a process
+_ID_BYTES: Final = 16
 
 container("XGROUP", since="5.0.0", group="stream")
 

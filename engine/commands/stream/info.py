@@ -4,6 +4,7 @@ https://redis.io/docs/latest/commands/xinfo-stream/
 """
 
 from itertools import islice
+from typing import Final
 
 from engine.commands.stream.shared import entries_reply, no_such_group
 from engine.protocol.errors import NO_SUCH_KEY, ReplyError, subcommand_syntax
@@ -15,9 +16,9 @@ from engine.table.help import help_reply
 from engine.values.pending import UNKNOWN_ENTRIES_READ, Consumer, Group, Id, Nack, Pending
 from engine.values.stream import MAX_ID, MIN_ID, StreamValue, format_id
 
-GROUP = "stream"
+GROUP: Final = "stream"
 
-_FULL_COUNT = 10
+_FULL_COUNT: Final = 10
 
 container("XINFO", since="5.0.0", group="stream")
 

@@ -9,7 +9,7 @@ and count, or, if nothing becomes pending (NOACK), the creation of the consumer 
 https://redis.io/docs/latest/commands/xreadgroup/
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from engine.clients.client import BLOCKED_STREAM
 from engine.commands.stream.shared import changed, entries_reply, strict_id
@@ -21,9 +21,9 @@ from engine.table.declarations import BLOCKING, READONLY, WRITE, command
 from engine.values.pending import Consumer, Group, Id, Nack
 from engine.values.stream import MAX_ID, MIN_ID, StreamValue, format_id, next_id
 
-GROUP = "stream"
+GROUP: Final = "stream"
 
-_NEW = MAX_ID  # the ID for `>`: no entry comes after it
+_NEW: Final = MAX_ID  # the ID for `>`: no entry comes after it
 
 
 class ReadOptions(NamedTuple):

@@ -4,6 +4,7 @@ https://redis.io/docs/latest/commands/?group=stream
 """
 
 import re
+from typing import Final
 
 from engine.keyspace.databases import NOTIFY_STREAM
 from engine.protocol.errors import ReplyError, c_text
@@ -12,11 +13,11 @@ from engine.server.context import Context
 from engine.values.pending import Id
 from engine.values.stream import MAX_ID, MIN_ID, Row, next_id, previous_id
 
-INVALID_ID = b"ERR Invalid stream ID specified as stream command argument"
+INVALID_ID: Final = b"ERR Invalid stream ID specified as stream command argument"
 
-_UINT64_MAX = 2**64 - 1
-_STRTOULL = re.compile(rb"[ \t\n\v\f\r]*([+-]?)([0-9]+)\Z")
-_ID_BYTES = 127
+_UINT64_MAX: Final = 2**64 - 1
+_STRTOULL: Final = re.compile(rb"[ \t\n\v\f\r]*([+-]?)([0-9]+)\Z")
+_ID_BYTES: Final = 127
 
 
 def _unsigned(text: bytes) -> int | None:
