@@ -105,6 +105,8 @@ def test_what_is_typed_while_the_hub_is_dead_is_told_and_not_typed_elsewhere(own
                 "document.getElementById('cover').textContent.endsWith('was not taken: SET lost 1\u23ce')"
             )
             await tab.show("6379>")
+            await tab.show("A server that answers")
+            assert not await tab.js("document.getElementById('cover').hidden"), "until the next key"
             await tab.type("GET lost\r")
             await tab.show("(nil)")
             assert await tab.js("document.getElementById('cover').hidden")

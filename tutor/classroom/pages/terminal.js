@@ -32,6 +32,8 @@ class ClassTerminal {
     if (types) {
       this.term.onData((data) => this.type(data));
       this.term.onBinary((data) => this.type(data));
+      this.term.onKey(() => this.say("typed"));  // not what the terminal itself answers to the program
+      this.term.textarea.addEventListener("input", () => this.say("typed"));
       new ResizeObserver(() => this.resize()).observe(place);
     }
     this.connect();
@@ -120,7 +122,6 @@ class ClassTerminal {
       }
       return;
     }
-    this.say("typed", data);
     const message = {i: ++this.sent, d: data};
     this.waiting.push(message);
     this.tell(message);
