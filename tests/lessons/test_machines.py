@@ -116,6 +116,30 @@ def test_the_shell_reaches_nothing_outside(server, line, said):
     assert said in Shell(server.machines, "redis01").run(line)
 
 
+def test_options_of_the_shell_do_what_they_say_or_are_refused(server):
+    shell = Shell(server.machines, "redis01")
+    shell.run("echo saved one > notes; echo Saved two >> notes; echo three a.c >> notes; echo none > more")
+    for line, printed in [
+        ("grep -v saved notes", "Saved two\nthree a.c\n"),
+        ("grep -iv saved notes", "three a.c\n"),
+        ("grep saved notes -i -n", "1:saved one\n2:Saved two\n"),
+        ("cat notes | grep -vc saved", "2\n"),
+        ("grep -n '^Saved' notes", "2:Saved two\n"),
+        ("grep -F a.c notes", "three a.c\n"),
+        ("grep -F '.*' notes", ""),
+        ("grep o notes more", "notes:saved one\nnotes:Saved two\nmore:none\n"),
+        ("grep -- -v notes", ""),
+        ("grep '[' notes", "grep: unterminated character set at position 0\n"),
+        ("grep -w one notes", "grep: this small shell does not take -w: grep [-cinvF] TEXT FILE\n"),
+        ("wc -w notes", "6 notes\n"),
+        ("wc -L notes", "wc: this small shell does not take -L: wc -c|-l|-w FILE\n"),
+        ("tail -f notes", "tail: this small shell does not take -f: tail -n N FILE\n"),
+        ("cat -n notes", "cat: this small shell does not take -n: cat FILE\n"),
+    ]:
+        assert shell.run(line) == printed, line
+    shell.run("rm notes more")
+
+
 def test_the_shell_knows_files(server):
     shell = Shell(server.machines, "redis01")
     shell.run("echo hello world > note")

@@ -146,3 +146,14 @@ def test_a_hint_says_that_the_task_names_something_only_if_it_does():
     text = converse(installed_course().open("setting-up-sentinel"), "1", "SENTINEL MASTER master")
     hint = text.rpartition("Hint: ")[2]
     assert "master" in hint and "task names" not in hint
+
+
+def test_the_picture_of_a_sentinel_is_of_the_servers_and_follows_a_failover():
+    typed = ["INFO", ":picture", "SENTINEL FAILOVER mymaster", ":terminal shell", "sleep 5", "sleep 5", ":picture"]
+    text = converse(LESSON, *typed)
+    first, second = text.split("replication · 2 servers")[1:]
+    assert "noeviction" not in text and "0 keys" not in text
+    assert "redis01 master" in first and "redis02 replica" in first
+    assert "redis02 master" in second, "it was promoted while the shell slept"
+    pinned = converse(LESSON, ":picture memory", ":quit")
+    assert "A Sentinel stores no keys." in pinned

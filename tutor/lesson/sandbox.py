@@ -703,6 +703,8 @@ class Sandbox:
 
     async def _picture(self, name: str, done: Done) -> None:
         """Say what a line changed, and draw it."""
+        if not self._is_prompt(name) and self._watcher.shows_machines:
+            await self._show_picture(self._watcher.again)  # time has passed, a server was stopped, and the like
         if not done.argv or not self._is_prompt(name):
             return
         async with self._pictures:

@@ -63,7 +63,7 @@ CLI_FLAGS = (
 SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
 HELP = """\
 This is the lesson's small shell, on a machine of the lesson. It knows:
-  ls [-l] [FOLDER]  cat FILE  head -n N FILE  tail -n N FILE  wc -c FILE  xxd FILE  grep TEXT FILE
+  ls [-l] [FOLDER]  cat FILE  head -n N FILE  tail -n N FILE  wc -c FILE  xxd FILE  grep [-cinv] TEXT FILE
   cp [-r] A B  mv A B  rm [-r] A  scp FILE HOST:[FILE]  echo TEXT >> FILE  truncate -s SIZE FILE
   sed -i 's/OLD/NEW/' FILE  sed -i '/TEXT/d' FILE     (change a line of a file, and delete one)
   systemctl start|stop|restart|status redis-server      pkill -9 redis-server      pull-the-plug
@@ -297,9 +297,10 @@ class Shell:
         return "".join(f"{row}\n" for row in rows)
 
     def _cat(self, words: list[str], given: str | None) -> str:
-        if not words:
+        _, names = _options("cat", words, "", "cat FILE")
+        if not names:
             return given or ""
-        return "".join(_text(self._read(word, "cat")) for word in words)
+        return "".join(_text(self._read(name, "cat")) for name in names)
 
     def _some(self, words: list[str], given: str | None, command: str) -> tuple[int, str]:
         count, names = 10, []
@@ -310,6 +311,8 @@ class Shell:
                 count = int(word) if word.isdigit() else 10
             elif re.fullmatch(r"-n?\d+", word):
                 count = int(word.lstrip("-n"))
+            elif word.startswith("-") and word != "-":
+                raise _Failed(f"{command}: this small shell does not take {word}: {command} -n N FILE")
             else:
                 names.append(word)
         text = "".join(_text(self._read(name, command)) for name in names) if names else given or ""
@@ -324,9 +327,9 @@ class Shell:
         return "".join(text.splitlines(keepends=True)[-count:])
 
     def _wc(self, words: list[str], given: str | None) -> str:
-        names = [word for word in words if not word.startswith("-")]
+        flags, names = _options("wc", words, "clw", "wc -c|-l|-w FILE")
         data = self._read(names[0], "wc") if names else (given or "").encode(errors="surrogateescape")
-        number = data.count(b"\n") if "-l" in words else len(data)
+        number = data.count(b"\n") if "l" in flags else len(data.split()) if "w" in flags else len(data)
         return f"{number} {names[0]}\n" if names else f"{number}\n"
 
     def _xxd(self, words: list[str], given: str | None) -> str:
@@ -343,17 +346,31 @@ class Shell:
         return "".join(rows)
 
     def _grep(self, words: list[str], given: str | None) -> str:
-        flags = {word for word in words if re.fullmatch(r"-[icE]+", word)}
-        rest = [word for word in words if word not in flags]
+        usage = "grep [-cinvF] TEXT FILE"
+        flags, rest = _options("grep", words, "cinvF", usage)
         if not rest:
-            raise _Failed("grep: grep TEXT FILE")
+            raise _Failed(f"grep: {usage}")
         pattern, *names = rest
-        text = "".join(_text(self._read(name, "grep")) for name in names) if names else given or ""
-        folded = any("i" in flag for flag in flags)
-        rows = [
-            row for row in text.splitlines() if (pattern.casefold() in row.casefold() if folded else pattern in row)
-        ]
-        return f"{len(rows)}\n" if any("c" in flag for flag in flags) else "".join(f"{row}\n" for row in rows)
+        # In a basic expression these are themselves, and a star at the beginning as well.
+        pattern = re.sub(r"([+?(){}|]|^\*)", r"\\\1", pattern) if "F" not in flags else re.escape(pattern)
+        try:
+            found = re.compile(pattern, re.I if "i" in flags else 0)
+        except re.error as error:
+            raise _Failed(f"grep: {error}") from error
+        texts = [(name, _text(self._read(name, "grep"))) for name in names] or [("", given or "")]
+        rows: list[str] = []
+        for name, text in texts:
+            where = f"{name}:" if len(names) > 1 else ""
+            chosen = [
+                (number, row)
+                for number, row in enumerate(text.splitlines(), 1)
+                if (found.search(row) is None) == ("v" in flags)
+            ]
+            if "c" in flags:
+                rows.append(f"{where}{len(chosen)}\n")
+            else:
+                rows += [f"{where}{f'{number}:' if 'n' in flags else ''}{row}\n" for number, row in chosen]
+        return "".join(rows)
 
     def _cp(self, words: list[str], given: str | None) -> str:
         self._copy("cp", words)
@@ -722,6 +739,21 @@ def _connected(place: Place) -> Connection:
     if isinstance(place, str):
         return Connection.unix(place, timeout=CLI_SECONDS)
     return Connection.tcp(*place, timeout=CLI_SECONDS)
+
+
+def _options(command: str, words: list[str], known: str, usage: str) -> tuple[str, list[str]]:
+    """Return the letters of options and the other words. An option that is not known is refused, not ignored."""
+    letters, rest = "", list[str]()
+    for at, word in enumerate(words):
+        if word == "--":
+            return letters, [*rest, *words[at + 1 :]]
+        if word == "-" or not word.startswith("-"):
+            rest.append(word)
+        elif set(word[1:]) <= set(known):
+            letters += word[1:]
+        else:
+            raise _Failed(f"{command}: this small shell does not take {word}: {usage}")
+    return letters, rest
 
 
 def _within(folder: str, name: str) -> str:

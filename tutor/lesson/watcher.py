@@ -26,7 +26,7 @@ from tutor.pictures.letters import Letters
 from tutor.pictures.memory import draw_memory, read_memory
 from tutor.pictures.persistence import Layers, draw_layers, read_layers
 from tutor.pictures.picture import Picture, PictureView
-from tutor.pictures.readings import Argv, Inspections, Key, StringExcerpt, read_key
+from tutor.pictures.readings import Argv, Inspections, Key, StringExcerpt, is_sentinel, read_key
 from tutor.pictures.replication import draw_replication, read_machine
 from tutor.pictures.scripts import Call, draw_script
 from tutor.pictures.sets import draw_sets, operands, read_sets
@@ -157,6 +157,11 @@ class Watcher:
             self._kept.scenes.update(scenes)
             return self._after(argv, replies[-1] if replies else None, db, client)
 
+    @property
+    def shows_machines(self) -> bool:
+        """Whether the picture is of all machines, which change by themselves."""
+        return self._shown[0] == subjects.REPLICATION
+
     def again(self, db: int, client: int) -> PictureView | None:
         """Return a new picture if what it shows has changed."""
         with self._lock:
@@ -228,6 +233,8 @@ class Watcher:
     def _subject(self, argv: Argv, client: int) -> str:
         command = declared(argv[0].lower())
         subject = subject_of(argv, command.group if command is not None else "")
+        if subject in (subjects.MEMORY, subjects.PERSISTENCE) and is_sentinel(self._inspect_all):
+            return subjects.REPLICATION  # it has neither keys nor snapshots
         may_wait = subject in (KEY, subjects.SETS, subjects.SCRIPT)
         if may_wait and read_transaction(self._inspect_all, client).state not in ("none", "watching"):
             return subjects.TRANSACTION  # the command is queued

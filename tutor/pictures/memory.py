@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tutor.pictures.canvas import WIDE, Line, bar, cells, count, duration, fit, fit_right, line, shown
 from tutor.pictures.picture import Picture, heading, made
-from tutor.pictures.readings import Argv, Inspections, info
+from tutor.pictures.readings import Argv, Inspections, info, is_sentinel
 from tutor.prompt.rows import Span
 
 KEYS = 32  # that are looked at
@@ -37,10 +37,13 @@ class Memory:
     keys: int = 0
     samples: int = 5
     candidates: tuple[RankedKey, ...] = ()
+    sentinel: bool = False  # of a Sentinel, which has neither keys nor a limit
 
 
 def read_memory(inspect_all: Inspections, db: int) -> Memory:
     """Read memory, limit and some of the keys."""
+    if is_sentinel(inspect_all):
+        return Memory(sentinel=True)
     memory, stats, size, setting, scanned = inspect_all(
         [
             ((b"INFO", b"memory"), db),
@@ -110,6 +113,9 @@ def size_text(size: int) -> str:
 def draw_memory(before: Memory | None, now: Memory, width: int, cause: Argv = ()) -> Picture:
     """Draw memory used against its limit, and who goes next."""
     wide = width >= WIDE
+    if now.sentinel:
+        told = line(("  A Sentinel stores no keys.", "dim"))
+        return made([heading([("memory", "strong")], cause, width), told], width, "")
     title: list[Span] = [
         ("memory", "strong"),
         (f" · {now.policy} · {count(now.keys, 'key')}" if wide else f" {now.policy}", "dim"),

@@ -206,6 +206,12 @@ def info(reply: Any) -> dict[str, str]:
     return {name: value for name, colon, value in pairs if colon and not name.startswith("#")}
 
 
+def is_sentinel(inspect_all: Inspections) -> bool:
+    """Return whether a server is a Sentinel."""
+    (reply,) = inspect_all([((b"INFO", b"server"), 0)])
+    return info(reply).get("redis_mode") == "sentinel"
+
+
 def _whole(reply: Any, default: int = 0) -> int:
     return reply if isinstance(reply, int) else default
 
