@@ -653,7 +653,7 @@ def with_scenarios(names: Sequence[str]) -> tuple[list[str], list[Path]]:
             scenarios.append(path)
             continue
         others.append(name)
-        if path.is_dir():
+        if os.path.isdir(path):  # also of a name that is too long for a file
             scenarios += sorted(each for each in path.rglob("*.yaml") if each.parent.name == "scenarios")
     return others, scenarios
 
