@@ -155,6 +155,38 @@ async def test_who_is_connected_is_disconnected_only_after_a_question() -> None:
         assert await asked(pilot, "A", lambda again: again.get("k")) is None
 
 
+async def test_ports_that_open_at_a_moment_with_clients_begin_without_them() -> None:
+    app = live_program("2")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        with socket.create_server(("127.0.0.1", 0)) as real:  # a master, as far as B knows
+            assert await asked(
+                pilot, "B", lambda b: b.execute_command("REPLICAOF", "127.0.0.1", real.getsockname()[1])
+            )
+            assert screen.live is not None
+            with redis.Redis(port=screen.live.exposition.ports["A"], socket_timeout=PATIENCE_S) as client:
+                await asyncio.to_thread(client.ping)
+                await shown(pilot, "connected: 1 to A, 1 to B")
+                await pilot.press("left")
+                await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
+                assert screen.live.who == "2 connections from outside (1 to A, 1 to B)"
+                await pilot.press("down", "enter")
+                await until(pilot, lambda: screen.live is None, "closed ports")
+                await settle(pilot)
+        gateway = screen.session.world.gateway
+        assert gateway is not None and gateway.connections  # so it was at that moment
+        await typed(pilot, "live 0")
+        await until(pilot, lambda: screen.live is not None, "open ports")
+        clients = await asked(pilot, "A", lambda again: again.client_list())
+        assert [each["cmd"] for each in clients if each["flags"] == "N"] == ["client|list"]
+        links = await asked(pilot, "B", lambda again: again.info("replication")["master_link_status"])
+        assert links == "down"
+        assert screen.session.history.branch_name == "branch 2"
+        again = History.decode(screen.session.encode())
+        again.end()
+        assert (again.warning, again.digest()) == ("", screen.session.history.digest())
+
+
 async def test_a_port_that_is_taken_is_told() -> None:
     app = live_program("2", port=None)
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,6 +1,6 @@
 """What the laboratory shows of the ports of this machine on which its nodes are, and of who is connected to them."""
 
-from engine.simulation.gateway import IP
+from engine.simulation.gateway import IP, NAME
 from engine.simulation.world import World
 from tutor.lab.drawing import Text
 
@@ -13,12 +13,16 @@ def rows(world: World) -> list[Text]:
     title = "On this machine" if gateway.sockets is not None else "On this machine at that time"
     ports = [f"{name} {port}" for port, name in gateway.ports.items() if name in world.hosts]
     drawn: list[Text] = [[(title, "strong")], [(f" {IP}  ", "dim"), ("   ".join(ports), "accent")]]
-    ends: dict[str, int] = {}
-    for connection in gateway.connections.values():
-        ends[connection.other(gateway.name)] = ends.get(connection.other(gateway.name), 0) + 1
-    told = ", ".join(f"{count} to {name}" for name, count in ends.items())
+    told = connected(world)
     drawn.append([(f" connected: {told}" if told else " nobody is connected", "" if told else "dim")])
     return drawn
 
 
-__all__ = ["rows"]
+def connected(world: World) -> str:
+    """Return how many connections each node has with the outside, as `1 to A, 2 to C`; "" if there are none."""
+    gateway = world.gateway
+    ends = [each.other(NAME) for each in gateway.connections.values()] if gateway is not None else []
+    return ", ".join(f"{ends.count(name)} to {name}" for name in world.hosts if name in ends)
+
+
+__all__ = ["connected", "rows"]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from engine.simulation import actions
 from engine.simulation.actions import ActionError
+from tutor.lab import outside
 from tutor.lab.expose import Exposition, clock_actions
 from tutor.lab.session import LabSession
 from tutor.screens.laboratory.player import BREATH_S, BUSY_S, TICK_S
@@ -25,6 +26,7 @@ class LivePorts:
 
     def __init__(self, session: LabSession, first_port: int, tell: Callable[[str], None]) -> None:
         self.session = session
+        session.let_outside_go()  # who was connected at this moment is not there any more
         world = session.world
         wall_us = time.time_ns() // 1000
         for action in clock_actions(world, wall_us):
@@ -44,6 +46,13 @@ class LivePorts:
     def state(self) -> str:
         """How many connections there are, as the header shows it."""
         return f"● live, {self.exposition.outsiders} outside"
+
+    @property
+    def who(self) -> str:
+        """Who is connected, in the words of the cluster's pane."""
+        count, told = self.exposition.outsiders, outside.connected(self.session.world)
+        number = "One connection" if count == 1 else f"{count} connections"
+        return f"{number} from outside ({told})" if told else f"{number} from outside"
 
     async def serve(self, changed: Callable[[], None], waits: Callable[[], bool]) -> None:
         """Let time run until this is canceled; `waits` tells whether something else changes the history meanwhile."""
