@@ -135,8 +135,10 @@ class TutorApp(Program):
             self.action_sandbox(*self._sandbox)
         if self._kept is not None:
             from tutor.screens.laboratory import LaboratoryScreen
+            from tutor.screens.laboratory.keeper import offer_to_restore
 
-            self.push_screen(LaboratoryScreen(*self._kept, port=self._port))
+            screen = LaboratoryScreen(*self._kept, port=self._port)
+            offer_to_restore(self, lambda: self.push_screen(screen))
 
     async def run_async(self, **options: Any) -> None:
         """Run the program; see `App`."""

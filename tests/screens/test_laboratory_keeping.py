@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -12,7 +13,9 @@ from tests.screens.driving import keys, screen_text, settle, until
 from tests.screens.fakes import FakeCourse
 from tests.screens.test_laboratory import opened, program
 from tutor.app import TutorApp
+from tutor.commandline import cli
 from tutor.lab import keeping
+from tutor.lab.building import build, wanted_of
 from tutor.lab.journal import left_behind
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.laboratory.sheet import Sheet
@@ -161,6 +164,18 @@ async def test_the_last_session_is_restored() -> None:
     assert list(left_behind()) == []
 
 
+@pytest.mark.parametrize("port", [None, 0])
+async def test_the_last_session_is_offered_before_a_laboratory_of_ones_own(port: int | None) -> None:
+    await left_by_a_crash()
+    app = TutorApp(None, FakeCourse(), Preferences(), kept=build(wanted_of(("2",))), port=port)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shown(pilot, "Restore the last session?")
+        await pilot.press("down", "enter")
+        screen = await opened(pilot)
+        assert screen.session.spec.title == "A star of 2 nodes"
+        assert await until(pilot, lambda: (screen.live is None) == (port is None), "the ports, if they were wanted")
+
+
 async def test_what_is_restored_and_left_without_saving_is_not_offered_again() -> None:
     await left_by_a_crash()
     app: App[None] = program("chain")
@@ -177,6 +192,7 @@ async def test_what_is_restored_and_left_without_saving_is_not_offered_again() -
 
 async def test_the_last_session_is_left_for_later_or_deleted() -> None:
     await left_by_a_crash()
+    assert "“A reset, partial resync” ended before it was left" in CliRunner().invoke(cli, ["lab", "--list"]).output
     for moves, left in ((["down", "enter"], 1), (["down", "down", "enter"], 0)):
         app = program("chain")
         async with app.run_test(size=(80, 24), notifications=True) as pilot:

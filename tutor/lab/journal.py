@@ -130,6 +130,11 @@ class Left:
             self.at_s = os.fstat(file).st_mtime
         self.place = now.get("place", 0)
 
+    @property
+    def what(self) -> str:
+        """What it is called."""
+        return self.title or self.scenario or "A history"
+
     def data(self) -> bytes:
         """Return it as a saved history."""
         return as_history(self._data)

@@ -18,6 +18,7 @@ from engine.simulation.state import application_views, belief_views, node_views
 from tutor.lab import keeping
 from tutor.lab.data import lines as written
 from tutor.lab.format import EventFormatter, application_line, belief_line, line_of, node_line
+from tutor.lab.journal import left_behind
 from tutor.lab.keeping import CannotKeepError, write_whole
 from tutor.lab.ledger import Ledger
 from tutor.lab.loader import find, names, read_scenario
@@ -49,6 +50,10 @@ def print_list() -> int:
     width = max((len(name) for name, _ in specs), default=0)
     for name, title in specs:
         print(f"{name:<{width}}  {title}")
+    if (left := next(left_behind(), None)) is not None:
+        left.release()
+        told = f"“{left.what}” ended before it was left: the next laboratory that you open offers to restore it"
+        print(f"redis-tutor: {told}", file=sys.stderr)
     return 0
 
 

@@ -152,9 +152,8 @@ def offer_to_restore(app: Program, otherwise: Callable[[], object]) -> None:
         left.release()
         otherwise()
 
-    what = left.title or left.scenario or "A history"
     text = (
-        f"“{what}” of {datetime.fromtimestamp(left.at_s):%Y-%m-%d %H:%M}: the program ended before you left the "
+        f"“{left.what}” of {datetime.fromtimestamp(left.at_s):%Y-%m-%d %H:%M}: the program ended before you left the "
         "laboratory, and what you did there was not saved."
     )
     choices = [("restore", "Restore it"), ("later", "Not now"), ("delete", "Delete it")]
