@@ -269,6 +269,25 @@ async def test_branches_side_by_side(snapshot: Snapshot) -> None:
             screen.session.worked = False  # the next program need not offer to restore it
 
 
+async def test_a_reply_is_shown_whatever_pane_is_in_sight() -> None:
+    app = program("sentinel-failover")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "colon", *keys("A> GET k"), "enter")
+        await settle(pilot)
+        await until(pilot, lambda: "A replies" in screen_text(app), "the toast")
+        assert "(nil)" in screen_text(app) and screen.panes.current == "cluster"
+        await pilot.press(*keys("GET"), "enter")
+        await until(pilot, lambda: "wrong number of arguments" in screen_text(app), "the error")
+        await pilot.press("escape", "colon", *keys("S3> SENTINEL MASTER mymaster"), "enter")
+        await settle(pilot)
+        assert "Console of S3" in screen_text(app) and '"parallel-syncs"' in screen_text(app)
+        await pilot.press("escape", "tab", *["tab"] * 4, "colon", *keys("A> INFO persistence"), "enter")
+        await settle(pilot)
+        assert "aof_last_cow_size:0" in screen_text(app)
+        screen.session.worked = False
+
+
 async def test_a_console_follows_the_chosen_node(snapshot: Snapshot) -> None:
     app = program("partial-resync")
     async with app.run_test(size=(80, 24)) as pilot:

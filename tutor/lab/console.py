@@ -41,6 +41,13 @@ def transcript(history: History, name: str, shown_as: str) -> list[Text]:
     return rows[-LINES_MAX:]
 
 
+def last_reply(history: History, name: str) -> list[str]:
+    """Return the lines of what came after the last command at a node or of a client; none if nothing did."""
+    rows = transcript(history, name, name)
+    asked = max((at for at, row in enumerate(rows) if row[0] == (f"{name}> ", "accent")), default=-1)
+    return ["".join(text for text, _ in row) for row in rows[asked + 1 :]]
+
+
 class _Conversation:
     """One connection: which reply belongs to which command, and which output is unsolicited."""
 

@@ -13,13 +13,14 @@ from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.events import Event, Key, Paste
+from textual.notifications import SeverityLevel
 from textual.timer import Timer
 from textual.widgets import Input
 from textual.worker import Worker
 
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History, HistoryError
-from tutor.lab.console import transcript
+from tutor.lab.console import last_reply
 from tutor.lab.controls import CONTROLS, fill
 from tutor.lab.exploring import Exploration
 from tutor.lab.expose import FIRST_PORT
@@ -367,15 +368,18 @@ class LaboratoryScreen(TutorScreen[None]):
 
     @on(Prompt.Executed)
     def _executed(self) -> None:
-        """Show another place, and an error that no pane in sight shows."""
+        """Show another place, and the reply if no pane in sight shows it: a long one in the console."""
         self.changed()
         talking, chosen = self.prompt.talking, self.panes.current
-        if talking and self.has_class("-narrow") and chosen not in ("detail", "messages"):
-            rows = transcript(self.session.history, talking, talking)
-            reply = "".join(text for text, _ in rows[-1]) if rows else ""
-            if reply.startswith("(error)"):
-                told = reply.removeprefix("(error)").strip()
-                self.notify(shorten(told, LINE), title=f"{talking} replies", severity="warning", markup=False)
+        if not talking or not self.has_class("-narrow") or chosen == "detail":
+            return
+        reply = last_reply(self.session.history, talking)
+        if len(reply) > 1 or len("".join(reply)) > LINE:
+            self.panes.choose_pane("detail")
+        elif reply and chosen != "messages":
+            told = reply[0].removeprefix("(error)").strip()
+            severity: SeverityLevel = "information" if told == reply[0] else "warning"
+            self.notify(told, title=f"{talking} replies; Esc leaves", severity=severity, markup=False)
 
     @on(Player.Moved)
     def changed(self) -> None:
@@ -728,10 +732,8 @@ class LaboratoryScreen(TutorScreen[None]):
                 self._close_ports()
                 then()
 
-        count = live.exposition.outsiders
-        who = "One connection" if count == 1 else f"{count} connections"
-        text = f"{who} from outside will be closed: the outside cannot go back. What it did stays in the history."
-        choices = [("stay", "Stay"), ("close", "Disconnect it, and close the ports")]
+        text = f"{live.who} will be closed: the outside cannot go back. What it did stays in the history."
+        choices = [("stay", "Stay"), ("close", "Disconnect, and close the ports")]
         self.app.push_screen(ChoiceDialog("Disconnect the outside?", text, choices), chosen)
 
     def _close_ports(self) -> None:
