@@ -5,7 +5,7 @@ from typing import NamedTuple
 from engine.sentinel.process import SentinelNode
 from engine.simulation.application import Application
 from engine.simulation.connection import RUNNING
-from engine.simulation.programs import JobConsumer, JobProducer, Locker, Reader
+from engine.simulation.programs import JobConsumer, JobProducer, Locker, Reader, all_programs
 from engine.simulation.world import World
 from engine.values.list import ListValue
 
@@ -81,7 +81,7 @@ def _fate(world: World, queue: str) -> tuple[set[bytes], set[bytes]]:
     """Return the jobs that were done, and those that a node has, in the queue or in a consumer's hand."""
     done: set[bytes] = set()
     waiting: set[bytes] = set()
-    for each in world.applications.values():
+    for each in all_programs(world):
         if isinstance(each, JobConsumer) and each.queue == queue:
             done.update(each.jobs)
             waiting.add(each.job)

@@ -34,6 +34,12 @@ RELEASE = b"if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 TTL_MS, WORK_MS = 3000, 1000
 
 
+def all_programs(world: Any) -> Iterator[Any]:
+    """Yield the programs of a world: first those that were removed, since what they did remains true."""
+    yield from world.retired
+    yield from world.applications.values()
+
+
 class Reader(Application):
     """A program that reads the last number that a writer wrote, and compares it with what was acknowledged."""
 
@@ -51,9 +57,9 @@ class Reader(Application):
 
     def act(self) -> None:
         """Read."""
-        writer = self.world.applications.get(self.of)
-        if isinstance(writer, Application) and writer.acknowledged:
-            self.expected, self.expected_us = writer.acknowledged[-1], writer.acknowledged_us
+        for writer in all_programs(self.world):
+            if writer.name == self.of and isinstance(writer, Application) and writer.acknowledged:
+                self.expected, self.expected_us = writer.acknowledged[-1], writer.acknowledged_us
         self.ask(b"LINDEX", self.of.encode(), b"-1")
 
     def took(self, reply: Any) -> None:
@@ -123,14 +129,12 @@ class JobConsumer(Application):
 
     def _do(self) -> None:
         others = [
-            each
-            for each in self.world.applications.values()
-            if isinstance(each, JobConsumer) and self.job in each.jobs
+            each for each in all_programs(self.world) if isinstance(each, JobConsumer) and self.job in each.jobs
         ]
         name = self.job.decode("utf-8", "replace")
         if others:
             self.twice += 1
-            who = "itself" if others[0] is self else others[0].name
+            who = "itself" if others[0].name == self.name else others[0].name
             self.notice("twice", f"does {name} again, which {who} had done")
         self.jobs[self.job] = None
 
@@ -166,8 +170,8 @@ class Locker(Application):
         self.seen = 0  # as the storage: the highest token of this locker's lock (see `_storage`)
 
     def _lockers(self) -> Iterator["Locker"]:
-        """Yield the lockers of the same lock."""
-        for each in self.world.applications.values():
+        """Yield the lockers of the same lock; a removed one has no lock, but the storage has seen its token."""
+        for each in all_programs(self.world):
             if isinstance(each, Locker) and each.lock == self.lock:
                 yield each
 
@@ -249,4 +253,5 @@ __all__ = [
     "JobProducer",
     "Locker",
     "Reader",
+    "all_programs",
 ]

@@ -63,6 +63,7 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.clients: dict[str, ClientHost] = {}
         self.applications: dict[str, Application | ClusterApplication] = {}  # client programs
+        self.retired: list[Application | ClusterApplication] = []  # removed programs: what they did is still known
         self.removed: dict[str, int] = {}  # machines that were taken off the network; the last incarnation of each
         self.machines: dict[str, Machine] = {}
         self.gateway: Gateway | None = None  # the access to real connections, if there is one
@@ -334,6 +335,8 @@ class World:
     def _check_add_application(self, action: actions.AddApplication) -> None:
         if action.name in self.machines:
             raise ActionError(f"there is a host {action.name} already")
+        if action.period_us <= 0:
+            raise ActionError(f"the period of {action.name} is above 0 µs, not {action.period_us}")
         for address in action.sentinels or (action.address,):
             _, _, port = address.rpartition(":")
             if not port.isdigit() or not 0 < int(port) < 65536:
@@ -373,6 +376,9 @@ class World:
         return next(ip for number in numbers if (ip := f"172.16.9.{number}") not in taken)
 
     def _add_program(self, made: Application | ClusterApplication) -> None:
+        for former in self.retired:
+            if former.name == made.name and isinstance(former, Application) and isinstance(made, Application):
+                made.written = max(made.written, former.written)  # what it numbers has other names than before
         self.removed.pop(made.name, None)
         self.applications[made.name] = self.machines[made.name] = made
         made.serial = self.queued
@@ -406,6 +412,7 @@ class World:
                 if program.state != DOWN:
                     program.kill("removed")
                 del self.applications[program.name]
+                self.retired.append(program)
                 self._take_off(program.name, 0)
 
     def _do_remove(self, action: actions.Remove) -> None:

@@ -114,6 +114,50 @@ def test_a_consumer_that_is_killed_after_its_work_does_it_again():
     assert "again, which itself had done" in noticed(session, "twice")[0]
 
 
+def test_what_a_removed_consumer_did_stays_done():
+    session = built(1)
+    do(session, "run producer P A 5 jobs", "run consumer Q A 5 jobs", "wait 3", "remove Q", "wait 2")
+    assert counts(session, "P")["jobs queued"] > 20
+    assert counts(session, "P")["lost"] == 0
+    do(session, "run consumer Q A 20 jobs", "run consumer R A 20 jobs", "wait 3")
+    assert counts(session, "P")["lost"] == 0
+    assert counts(session, "Q")["jobs done"] > 3
+    assert noticed(session, "twice") == []
+
+
+def test_a_job_that_a_removed_consumer_did_is_done_again():
+    session = built(1)
+    do(session, "run producer P A 5 jobs", "run consumer Q A 5 jobs", "wait 2")
+    done = next(iter(session.world.applications["Q"].jobs)).decode()
+    do(session, "remove Q", f"app> RPUSH jobs {done}", "run consumer R A 5 jobs", "wait 1")
+    assert noticed(session, "twice") == [f"does {done} again, which Q had done"]
+
+
+def test_a_program_of_the_same_name_goes_on_counting():
+    session = built(1)
+    do(session, "run writer W A 10", "run reader R A 10 of=W", "run producer P A 5", "wait 2")
+    do(session, "remove W", "remove P", "wait 1", "run writer W A 10", "run producer P A 5")
+    do(session, "run consumer C A 20", "wait 3")
+    assert counts(session, "R")["reads"] > 40
+    assert counts(session, "R")["stale"] == counts(session, "R")["back in time"] == 0
+    assert noticed(session, "twice") == []
+    numbers = [int(each) for each in data_of(session.world, "A")[b"W"]]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_reader_remembers_a_removed_writer():
+    session = built(2)
+    do(session, "cut A B silent", "run writer W A 10", "run reader R B 10 of=W", "wait 1", "remove W", "wait 1")
+    assert counts(session, "R")["stale"] > 10
+
+
+def test_the_storage_remembers_the_token_of_a_removed_locker():
+    session = built(2)
+    do(session, "run locker L A 4 lock work=500", "wait 5", "remove L", "app> DEL lock:fence", "app> DEL lock")
+    do(session, "run locker M A 4 lock work=500", "wait 1.5")
+    assert noticed(session, "refused")
+
+
 def test_a_failover_loses_jobs_and_repeats_others():
     session = built(2)
     do(session, "run producer P A 20", "run consumer C A 5", "wait 2", "cut A B silent", "wait 2", "plug A")
