@@ -5,6 +5,7 @@ import subprocess
 import pytest
 from click.testing import CliRunner
 
+from engine.simulation import actions
 from engine.simulation.actions import ActionError
 from engine.simulation.cluster_state import cluster_views
 from engine.simulation.history import History
@@ -14,6 +15,7 @@ from tests.replication.servers import Server, wait_for
 from tutor.commandline import cli
 from tutor.lab.building import build, settled, wanted_of
 from tutor.lab.clusterfile import read_cluster_file
+from tutor.lab.loader import parse_scenario
 from tutor.lab.recipe import read_recipe
 from tutor.lab.runner import differences
 from tutor.lab.session import LabSession
@@ -182,6 +184,80 @@ def test_what_is_wrong_in_a_file(tmp_path, before, after, line, told):
     with pytest.raises(Problem) as raised:
         read_cluster_file(path)
     assert (raised.value.line, told in raised.value.text) == (line, True), str(raised.value)
+
+
+NUMBERS = """\
+nodes:
+  A: {address: "172.16.6.18:6379"}
+  B: {}
+applications:
+  W:
+    writes_to: A
+    period_ms: 100
+links:
+  - between: [A, B]
+    latency_ms: 40
+    bytes_per_s: 1000
+seed: 7
+do:
+  - wait 1
+  - write A 10 20
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "told"),
+    [
+        ("period_ms: 100", "period_ms: 0", 7, "period_ms is 10 to 3600000 milliseconds, not 0"),
+        ("period_ms: 100", "period_ms: -5", 7, "period_ms is 10 to 3600000 milliseconds, not -5"),
+        ("latency_ms: 40", "latency_ms: -1", 10, "latency_ms is 0 to 60000 milliseconds, not -1"),
+        ("bytes_per_s: 1000", "bytes_per_s: -1", 11, "bytes_per_s is 0 to"),
+        ("seed: 7", "seed: -7", 12, "seed is 0 to"),
+        ("wait 1", "wait 1000000000", 14, "SECONDS is 0 to 86400"),
+        ("wait 1", "wait ²", 14, "wait SECONDS"),
+        ("write A 10", "write A ten", 15, "write NAME COUNT [BYTES]"),
+        ("write A 10", "write A 10000000000", 15, "COUNT is 0 to 1000000, not"),
+        ("18:6379", "18:63790", 0, ""),
+        ("18:6379", "18:99999", 2, "the port is 1 to 65535, not 99999"),
+        ("18:6379", "18:0", 2, "the port is 1 to 65535, not 0"),
+    ],
+)
+def test_numbers_that_no_history_survives(tmp_path, before, after, line, told):
+    path = yaml(tmp_path, NUMBERS.replace(before, after, 1))
+    if not line:
+        assert read_cluster_file(path).spec.seed == 7
+        return
+    with pytest.raises(Problem) as raised:
+        read_cluster_file(path)
+    assert (raised.value.line, told in raised.value.text) == (line, True), str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("run: .inf", "YAML reads `.inf` as a number"),
+        ("run: 86401", "run is 0 to 86400 seconds, not 86401"),
+        ("run: -1", "run is 0 to 86400 seconds, not -1"),
+        ("within: 90000.5", "within is 0 to 86400 seconds, not 90000.5"),
+    ],
+)
+def test_numbers_of_a_scenario(field, told):
+    text = "id: x\ntitle: T\nsummary: S\nnodes: {A: {address: '172.16.6.18:6379'}}\nsteps:\n  - say: hello\n    "
+    with pytest.raises(Problem) as raised:
+        parse_scenario(f"{text}{field}\n", "x.yaml")
+    assert (raised.value.line, told in raised.value.text) == (7, True), str(raised.value)
+
+
+def test_no_action_begins_a_program_without_a_period():
+    session = built(1)
+    address = session.world.hosts["A"].address
+    for action in (
+        actions.AddApplication("W", (), "", address, 0),
+        actions.AddClusterApplication("W", (address,), ("k",), "map", -1),
+        actions.AddProgram("P", "producer", (), "", address, 0, "jobs"),
+    ):
+        with pytest.raises(ActionError, match=r"the period of [WP] is above 0"):
+            session.history.do(action)
 
 
 # -- a real deployment

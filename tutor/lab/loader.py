@@ -2,9 +2,10 @@
 
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.simulation.actions import ActionError
 from engine.simulation.cluster_application import FOLLOWS
@@ -22,6 +23,15 @@ from tutor.prompt.words import shorten, split_args
 SUFFIX = ".yaml"
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}:\d{1,5}")
+# The numbers that the fields of a scenario take, with their units; within these limits every history comes to an end.
+DAY_S = 86_400
+PERIODS_MS = 10, 3_600_000
+LATENCIES_MS = 0, 60_000
+SPEEDS_MAX = 10**12
+SEEDS_MAX = 10**18 - 1
+WRITES_MAX = 1_000_000
+VALUE_MAX = 512 << 20
+PORT_MAX = 65_535
 _STATES = {"state": ("up", "down", "paused"), "role": ("master", "replica"), "link": ("up", "down")}
 
 
@@ -90,6 +100,9 @@ def check_scenario(spec: ScenarioSpec, path: str, lines: dict[tuple[Any, ...], i
 
     if not _ID.fullmatch(spec.id):
         raise wrong(f"the id {spec.id!r} is not lower-case words joined by -", "id")
+    for number, span, place in _numbers(spec):
+        if unfit := span.wrong(number):
+            raise wrong(unfit, *place)
     known = dict.fromkeys(spec.nodes)
     for name, node in spec.nodes.items():
         if not name.isalnum():
@@ -163,6 +176,42 @@ def check_scenario(spec: ScenarioSpec, path: str, lines: dict[tuple[Any, ...], i
                 raise wrong(f"there is no node {name}", *here, "logged", name)
 
 
+class NumberRange(NamedTuple):
+    """The numbers that a field takes."""
+
+    name: str
+    least: float
+    most: float
+    unit: str = ""
+
+    def wrong(self, number: float) -> str:
+        """Return what is wrong with a number, or ""."""
+        if self.least <= number <= self.most:
+            return ""
+        return f"{self.name} is {self.least} to {self.most}{self.unit}, not {number}"
+
+
+def _numbers(spec: ScenarioSpec) -> Iterator[tuple[float, NumberRange, tuple[Any, ...]]]:
+    """Yield the numbers of a scenario on which time depends, what they may be, and where they are."""
+    yield spec.seed, NumberRange("seed", 0, SEEDS_MAX), ("seed",)
+    for name, application in spec.applications.items():
+        period = NumberRange("period_ms", *PERIODS_MS, " milliseconds")
+        yield application.period_ms, period, ("applications", name, "period_ms")
+    for number, link in enumerate(spec.links):
+        latency = NumberRange("latency_ms", *LATENCIES_MS, " milliseconds")
+        yield link.latency_ms, latency, ("links", number, "latency_ms")
+        speed = NumberRange("bytes_per_s", 0, SPEEDS_MAX, " (0: no limit)")
+        yield link.bytes_per_s, speed, ("links", number, "bytes_per_s")
+    for number, step in enumerate(spec.steps):
+        yield step.run, NumberRange("run", 0, DAY_S, " seconds"), ("steps", number, "run")
+        yield step.within, NumberRange("within", 0, DAY_S, " seconds"), ("steps", number, "within")
+    for kind, machines in (("nodes", spec.nodes), ("sentinels", spec.sentinels)):
+        for name, machine in machines.items():
+            port = machine.address.rpartition(":")[2]
+            if port.isascii() and port.isdigit():
+                yield int(port[:6]), NumberRange("the port", 1, PORT_MAX), (kind, name, "address")
+
+
 def _wrong_words(line: str, known: dict[str, None], clients: dict[str, str], machines: dict[str, None]) -> str:
     """Return what is wrong with an action, or nothing; an added node is known from there on."""
     name, prompt, command = line.partition(">")
@@ -177,7 +226,14 @@ def _wrong_words(line: str, known: dict[str, None], clients: dict[str, str], mac
     if not words or words[0] not in NAMES:
         return f"the actions are {', '.join(NAMES)}, and NAME> COMMAND"
     if words[0] == "write":
-        return "" if len(words) in (3, 4) and words[1] in (*known, *clients) else "write NAME COUNT [BYTES]"
+        if len(words) not in (3, 4) or words[1] not in (*known, *clients):
+            return USAGE["write"]
+        for word, (name, most) in zip(words[2:], (("COUNT", WRITES_MAX), ("BYTES", VALUE_MAX)), strict=False):
+            if not word.isascii() or not word.isdigit():
+                return USAGE["write"]
+            if unfit := NumberRange(name, 0, most).wrong(int(word[:18])):
+                return unfit
+        return ""
     if words[0] == "form":
         try:
             masters, replicas = groups(words[1:])
@@ -197,7 +253,9 @@ def _wrong_words(line: str, known: dict[str, None], clients: dict[str, str], mac
         known[program.name] = machines[program.name] = None
         return ""
     if words[0] == "wait":
-        return "" if len(words) == 2 and words[1].replace(".", "", 1).isdigit() else "wait SECONDS"
+        if len(words) != 2 or not words[1].isascii() or not words[1].replace(".", "", 1).isdigit():
+            return USAGE["wait"]
+        return NumberRange("SECONDS", 0, DAY_S).wrong(float(words[1]))
     try:
         action = action_of(words[0], words[1:])
     except ActionError as error:
