@@ -4,6 +4,7 @@ import pytest
 
 from engine.simulation.state import value_views
 from tutor.lab import data
+from tutor.lab.building import build, wanted_of
 from tutor.lab.loader import find, read_scenario
 from tutor.lab.runner import ScenarioRunner
 from tutor.lab.session import LabSession
@@ -70,6 +71,63 @@ def test_two_masters_and_what_each_lacks() -> None:
     assert " A and B are masters: A lacks 2, B lacks 1" in rows(session)
     session.next_step()
     assert [loss.sentence for loss in session.losses] == ["Making A a replica of B lost 1 of 3 acknowledged writes."]
+
+
+def own(*lines: str, file: str = "") -> LabSession:
+    session = LabSession(*build(wanted_of([file or "3"])))
+    for line in lines:
+        session.execute(line)
+    session.history.run(session.world.now_us + 1_000_000)
+    return session
+
+
+def sentences(session: LabSession) -> list[str]:
+    return [loss.sentence for loss in session.losses]
+
+
+def test_the_shutdown_of_a_master_that_saves_loses_nothing() -> None:
+    session = own("A> SET find:1 1", "wait 1", "B> REPLICAOF NO ONE", "A> SET find:2 2", "wait 1", "stop A")
+    assert sentences(session) == []
+    assert any("and none is lost" in row for row in rows(session))
+    session.execute("start A")
+    session.history.run(session.world.now_us + 3_000_000)
+    assert sentences(session) == []
+    session.execute("crash A")
+    assert sentences(session) == []  # it would start with its file again
+    session.execute("wipe A")
+    assert sentences(session) == []  # C has it, and follows A
+    session.execute("crash C")
+    assert sentences(session) == ["The crash of C lost 1 of 2 acknowledged writes."]  # B has the first one
+
+
+def test_a_disk_that_is_wiped_loses_what_only_its_file_had() -> None:
+    session = own("B> REPLICAOF NO ONE", "C> REPLICAOF NO ONE", "wait 1", "A> SET k v", "wait 1", "stop A")
+    assert sentences(session) == []
+    session.execute("wipe A")
+    assert sentences(session) == ["Wiping the disk of A lost 1 of 1 acknowledged write."]
+
+
+def test_a_crash_without_a_file_loses_what_only_replicas_have_when_it_restarts() -> None:
+    session = own("write A 43", "wait 1", "crash A")
+    assert sentences(session) == []
+    session.execute("start A")
+    session.history.run(session.world.now_us + 1_000_000)
+    assert sentences(session) == ["The restart of A lost 43 of 43 acknowledged writes."]
+
+
+def test_a_promotion_after_the_end_of_the_master_loses_what_is_only_in_its_file() -> None:
+    session = own("cut A B silent", "cut A C silent", "A> SET k v", "wait 1", "A> SAVE", "stop A", "wait 12")
+    assert session.ledger.masters(session.history.place) == [] and sentences(session) == []
+    session.execute("B> REPLICAOF NO ONE")
+    session.history.run(session.world.now_us + 1_000_000)
+    assert sentences(session) == ["The failover to B lost 1 of 1 acknowledged write."]
+
+
+def test_a_replica_that_turns_away_from_a_lost_master_loses_what_only_it_has() -> None:
+    session = own("B> REPLICAOF NO ONE", "wait 1", "A> SET k v", "wait 1", "crash A")
+    assert sentences(session) == []
+    session.execute("C> REPLICAOF 172.16.6.57 6379")
+    assert sentences(session) == ["Making C a replica of B lost 1 of 1 acknowledged write."]
 
 
 def test_what_a_promotion_would_lose() -> None:

@@ -166,15 +166,18 @@ def compare(ledger, history, spec=None):
     data = {name: elements(world, name) for name in servers(world)}
     masters = [name for name in data if views[name].state != "down" and views[name].role == "master"]
     assert ledger.masters(place) == masters
-    lost = set()
+    files, disks = after_restart(world, Crash), after_restart(world, PullPlug)
+    awaited, lost = ledger.awaited(place), set()
     for group in groups(spec, world):
         mine = [name for name in masters if name in group]
         written = {each for each, write in by_element.items() if write.host in group}
         if mine:
-            lost |= written - set().union(*(data[name] for name in mine))
+            had = [
+                data[name] if awaited.get(name, True) else files[name] for name in (*mine, *awaited) if name in group
+            ]
+            lost |= written - set().union(*had)
     told = {write_of(write) for loss in ledger.losses(place) for write in loss.writes}
     assert told == lost
-    files, disks = after_restart(world, Crash), after_restart(world, PullPlug)
     for each, write in by_element.items():
         for name, holder in ledger.holders(write, place).items():
             assert (holder.in_memory, holder.in_files, holder.on_disk) == (

@@ -297,3 +297,27 @@ def test_a_real_replica_and_a_real_master_are_recorded(live):
     text = "\n".join(retold(live.session))
     assert "why full, for 127.0.0.1:" in text
     same(live.session)
+
+
+@pytest.mark.long
+def test_a_replica_of_a_real_master_has_none_of_the_acknowledged_writes():
+    found = find_servers()
+    if not found:
+        missing("a real server")
+    live, real = Live("3"), Server(found[0])
+    try:
+        session = live.session
+        for number in range(5):
+            session.execute(f"A> SET k{number} v")
+        real.client.set("theirs", "1")
+        session.execute(f"C> REPLICAOF 127.0.0.1 {real.port}")
+        live.until(lambda: b"theirs" in data_of(session.world, "C"))
+        place = session.history.place
+        assert list(data_of(session.world, "C")) == [b"theirs"]
+        costs = session.ledger.promotion_costs(place)
+        assert {cost.host: cost.lacks for cost in costs} == {"B": 0, "C": 5}
+        assert session.losses == []
+        live.end()
+    finally:
+        live.exposition.close()
+        real.close()

@@ -3,7 +3,8 @@
 It follows the trace once, beyond the present place too, and answers for any place. A write is *acknowledged* when its
 reply has reached the client. It is *lost* when no master of its group has it in its lineage (`tutor.lab.lineage`): an
 overwritten write is not lost. A group is the nodes that ever followed each other. While none of them is a master,
-nothing is lost yet: any node may become one.
+nothing is lost yet: any node may become one. A master that has gone down, and that no promotion has replaced since,
+is *awaited*: what is in its files, or what its replicas have, is not lost yet, although another node is a master too.
 """
 
 import pickle
@@ -99,6 +100,10 @@ class _LedgerNode:
         self.address = address
         self.run: object = object()  # its process
         self.role = ValueHistory(DOWN)
+        self.last_role = ValueHistory("")  # MASTER or REPLICA; it stays while the node is down or starts
+        self.promoted: list[int] = []  # the events by which it became a master after it had been a replica
+        self.fell: list[int] = []  # the events by which it went down as a master
+        self.master = ValueHistory("")  # the address that it follows, also while it is down
         self.position = ValueHistory(NOTHING)
         self.local = ValueHistory(NOTHING)  # what a writable replica has executed itself
         self.files = SavedFiles()
@@ -109,6 +114,14 @@ class _LedgerNode:
         self.started = -1
         self.clients: dict[int, int] = {}  # the connection of each client
         self.unplaced: list[LedgerWrite] = []  # whose offset is not known yet
+
+    def becomes(self, number: int, role: str, master: str = "") -> None:
+        """It is a master from now on, or a replica of a master."""
+        if role == MASTER and self.last_role.last == REPLICA:
+            self.promoted.append(number)
+        self.role.put(number, role)
+        self.last_role.put(number, role)
+        self.master.put(number, master)
 
     def has(self, write: LedgerWrite, place: int) -> bool:
         """Return whether its process has a write at a place."""
@@ -194,6 +207,7 @@ class Ledger:
                 self._acted(action)
 
     def _acted(self, action: actions.Action) -> None:
+        number = len(self._taken) - 1
         match action:
             case actions.AddHost(name=name, address=address):
                 self.machines[name] = _LedgerNode(name, address)
@@ -207,11 +221,17 @@ class Ledger:
             case actions.Wipe(host=host):
                 if host in self.machines:
                     self.machines[host].files.wipe()
-                    self._note_files(self.machines[host], len(self._taken) - 1)
+                    self._note_files(self.machines[host], number)
+                    self.changes.append(LineageChange(number, host, f"Wiping the disk of {host}"))
             case actions.RemoveFile(host=host, path=path):
                 if host in self.machines:
                     self.machines[host].files.remove(path)
-                    self._note_files(self.machines[host], len(self._taken) - 1)
+                    self._note_files(self.machines[host], number)
+                    self.changes.append(LineageChange(number, host, f"Deleting a file of {host}"))
+            case actions.Remove(host=host):
+                if host in self.machines:
+                    self.machines[host].files.wipe()
+                    self._note_files(self.machines[host], number)
 
     def _started(self, machine: _LedgerNode, number: int) -> None:
         machine.run = object()
@@ -225,6 +245,8 @@ class Ledger:
         machine.role.put(number, STARTING)
 
     def _ended(self, machine: _LedgerNode, number: int, status: int, reason: str) -> None:
+        if machine.role.last == MASTER:
+            machine.fell.append(number)
         machine.role.put(number, DOWN)
         machine.position.put(number, NOTHING)
         machine.local.put(number, NOTHING)
@@ -233,7 +255,7 @@ class Ledger:
 
     def _logged(self, machine: _LedgerNode, number: int, text: str) -> None:
         if text.startswith("Ready to accept connections") and machine.role.last == STARTING:
-            machine.role.put(number, REPLICA if machine.follows else MASTER)
+            machine.becomes(number, REPLICA if machine.follows else MASTER, machine.follows)
             self.changes.append(LineageChange(number, machine.name, f"The restart of {machine.name}"))
         elif text.startswith("Background saving started"):
             machine.files.forks(number, False, machine.position.last)
@@ -273,13 +295,14 @@ class Ledger:
                     machine.unplaced = []
             case events.ClientOpened(client_id=client, peer=peer):
                 machine.clients[client] = self._link_of(happened, peer)
-            case events.ReplicationIdChanged(replid=replid, offset=offset):
-                self._new_id(machine, number, replid, offset)
+            case events.ReplicationIdChanged(replid=replid, replid2=former, offset=offset):
+                self._new_id(machine, number, replid, former, offset)
             case events.RoleChanged(role=role, master=master):
                 self._new_role(machine, number, role, master)
             case events.LinkStateChanged(master=master):
                 if master:
                     machine.follows = master
+                    machine.master.put(number, master)
                     self._relate(number, machine.name, master)
 
     def _link_of(self, happened: trace.NodeEvent, peer: str) -> int:
@@ -315,14 +338,21 @@ class Ledger:
         if not waiting:
             del self._waiting[arrived.link]
 
-    def _new_id(self, machine: _LedgerNode, number: int, replid: str, offset: int) -> None:
+    def _new_id(self, machine: _LedgerNode, number: int, replid: str, former: str, offset: int) -> None:
         machine.replid = replid
         if replid not in self._lineages.streams:
-            position = self._lineages.begin(replid, machine.position.last, machine.run, offset)
+            # A full resynchronization (no former ID) with a master that is not in the laboratory replaces the data.
+            is_foreign = machine.role.last == REPLICA and not former and machine.follows not in self._by_address
+            parent = NOTHING if is_foreign else machine.position.last
+            position = self._lineages.begin(replid, parent, machine.run, offset)
             assert position.segment is not None
             self._segments[position.segment] = machine.name
             machine.unplaced = []
             machine.position.put(number, position)
+            if is_foreign:
+                machine.local.put(number, NOTHING)
+                machine.files.arrived(position)
+                self._note_files(machine, number)
             return
         machine.position.put(number, self._lineages.reached(replid, offset))
         machine.local.put(number, NOTHING)
@@ -333,15 +363,15 @@ class Ledger:
         name = machine.name
         if role == "master":
             machine.follows = ""
-            machine.role.put(number, MASTER)
+            machine.becomes(number, MASTER)
             self.changes.append(LineageChange(number, name, f"The failover to {name}"))
             return
         machine.follows = master
         self._relate(number, name, master)
-        if machine.role.last == MASTER:
+        if machine.role.last == MASTER or machine.master.last not in ("", master):
             of = self._by_address.get(master, master)
             self.changes.append(LineageChange(number, name, f"Making {name} a replica of {of}"))
-        machine.role.put(number, REPLICA)
+        machine.becomes(number, REPLICA, master)
 
     def _relate(self, number: int, replica: str, master: str) -> None:
         other = self._by_address.get(master, "")
@@ -373,6 +403,36 @@ class Ledger:
     def masters(self, place: int) -> list[str]:
         """Return the nodes that are masters at a place."""
         return [name for name, machine in self.machines.items() if machine.role.at(place) == MASTER]
+
+    def awaited(self, place: int) -> dict[str, bool]:
+        """Return the masters that are down and were not replaced, and the replicas that still follow them.
+
+        The value is whether what a node has is in its memory; otherwise it is in its files.
+        """
+        groups = self._groups(place)
+        found: dict[str, bool] = {}
+        for name in dict.fromkeys(groups.values()):
+            found |= self._awaited([each for each, first in groups.items() if first == name], place)
+        return found
+
+    def _awaited(self, group: list[str], place: int) -> dict[str, bool]:
+        nodes = [self.machines[name] for name in group]
+        promoted = max((number for node in nodes for number in node.promoted if number < place), default=-1)
+        found: dict[str, bool] = {}
+        for node in nodes:
+            was_master = node.role.at(place) in (DOWN, STARTING) and node.last_role.at(place) == MASTER
+            if was_master and node.fell[bisect_left(node.fell, place) - 1] > promoted:
+                found[node.name] = False
+        waiting = list(found)
+        while waiting:
+            above = waiting.pop()
+            for node in nodes:
+                if node.name in found or node.last_role.at(place) != REPLICA:
+                    continue
+                if self._by_address.get(node.master.at(place)) == above:
+                    found[node.name] = node.role.at(place) == REPLICA
+                    waiting.append(node.name)
+        return found
 
     def _groups(self, place: int) -> dict[str, str]:
         """Return for each node the first one of its group."""
@@ -430,14 +490,17 @@ class Ledger:
                         yield write, since[min(number, later) - 1][0]
 
     def _had(self, group: list[str], place: int) -> dict[LineageSegment, int] | None:
-        """Return how many writes of each segment the masters of a group have; None: there is no master."""
+        """Return how many writes of each segment its masters have, awaited ones included; None: no master runs."""
         most: dict[LineageSegment, int] = {}
-        masters = [self.machines[name] for name in group if self.machines[name].role.at(place) == MASTER]
-        for machine in masters:
-            for held in (machine.position.at(place), machine.local.at(place)):
-                for segment, length in held.lengths().items():
+        having = {name: True for name in group if self.machines[name].role.at(place) == MASTER}
+        if not having:
+            return None
+        for name, in_memory in (having | self._awaited(group, place)).items():
+            machine = self.machines[name]
+            for held in (machine.position, machine.local) if in_memory else (machine.written,):
+                for segment, length in held.at(place).lengths().items():
                     most[segment] = max(most.get(segment, 0), length)
-        return most if masters else None
+        return most
 
     def _lacks(self, name: str, place: int) -> int:
         """Return how many acknowledged writes of its group a node lacks, of those that are not lost."""

@@ -1,6 +1,7 @@
 """What `find` looks for: conditions of a history, watched in every world that an exploration tries.
 
-lost write                  an acknowledged write is lost: no master of its group has it (`tutor.lab.ledger`)
+lost write                  an acknowledged write is lost: no master of its group has it, nor one that is down
+                            and was not replaced, nor a replica of that (`tutor.lab.ledger`)
 lost write after WAIT 2     it is, although WAIT had told its client that so many replicas have it
 two masters                 two masters of one group accept writes at the same time
 full resync                 a master begins a full resynchronization
