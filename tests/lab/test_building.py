@@ -342,6 +342,50 @@ def test_other_files_in_a_folder_are_left_out(tmp_path):
     assert wanted_of([str(tmp_path)], first_port=7001).files == (str(tmp_path),)
 
 
+def one_host(tmp_path, *infos):
+    """Write the files of a master and two replicas of one machine: `infos` are the servers whose INFO there is."""
+    told = {
+        "n1": "# Server\ntcp_port:7011\nrole:master\nconnected_slaves:2\n"
+        "slave0:ip=127.0.0.1,port=7012,state=online,offset=9,lag=0\n"
+        "slave1:ip=127.0.0.1,port=7013,state=online,offset=9,lag=0\n",
+        **{
+            f"n{number}": f"tcp_port:701{number}\nrole:slave\nmaster_host:127.0.0.1\nmaster_port:7011\n"
+            "connected_slaves:0\n"
+            for number in (2, 3)
+        },
+    }
+    for name in infos:
+        (tmp_path / f"{name}.info").write_text(told[name])
+    (tmp_path / "m.conf").write_text("port 7011\nrequirepass top\nmasterauth top\nmaxmemory 100mb\n")
+    for name, port in (("r", 7012), ("s", 7013)):
+        (tmp_path / f"{name}.conf").write_text(f"port {port}\nreplicaof 127.0.0.1 7011\nmasterauth top\n")
+    return [*(tmp_path / f"{name}.info" for name in infos), *(tmp_path / f"{name}.conf" for name in "mrs")]
+
+
+@pytest.mark.parametrize("infos", [("n1",), ("n2",), ("n1", "n2", "n3"), ()])
+def test_info_and_configuration_of_one_port_of_a_machine_are_one_server(tmp_path, infos):
+    session = built(*one_host(tmp_path, *infos))
+    assert [host.port for host in session.world.hosts.values()] == [7011, 7012, 7013]
+    assert follows(session) == {"B": "A", "C": "A"}
+    assert session.world.hosts["A"].node.config.maxmemory == 100 << 20
+
+
+def test_the_same_port_on_other_hosts_is_another_server(tmp_path):
+    (tmp_path / "m.info").write_bytes(MASTER.encode())
+    for number in (2, 5):
+        (tmp_path / f"r{number}.conf").write_text("port 6379\nreplicaof 10.0.0.1 6379\n")
+    (tmp_path / "n.info").write_text(SUB.replace("role", "tcp_port:6379\nrole", 1))
+    assert len(built(tmp_path).world.hosts) == 6
+
+
+def test_replicas_that_only_their_master_names_have_its_password(tmp_path):
+    (tmp_path / "m.info").write_bytes(MASTER.encode())
+    (tmp_path / "10.0.0.3-6380.conf").write_text("port 6380\nreplicaof 10.0.0.1 6379\nmasterauth top\n")
+    session = built(tmp_path)
+    assert session.world.hosts["A"].node.config.requirepass == b"password1"
+    assert follows(session) == {"B": "A", "C": "A"}
+
+
 def test_a_folder_without_files(tmp_path):
     with pytest.raises(Problem, match="there is no output of INFO and no configuration in this folder"):
         built(tmp_path)

@@ -212,6 +212,8 @@ def _grouped(files: list[DeploymentFile]) -> Iterator[list[DeploymentFile]]:
     for folder, found in folders.items():
         whole = [group for group in groups.values() if group[0].path.parent == folder]
         if len(found) == len(whole) == 2 and {found[0][0].kind, found[1][0].kind} == {INFO, CONF}:
+            if _own(_Server([found[0][0], found[1][0]])) in (*found[0][0].replicas, *found[1][0].replicas):
+                continue  # the configuration is that of a replica
             found[0].append(found[1][0])
             joined.append(found[1])
     yield from (group for group in groups.values() if group not in joined)
@@ -224,6 +226,7 @@ def _planned(servers: list[_Server], sentinels: list[DeploymentFile]) -> Planned
     follows: dict[str, str] = {}  # by address
     for server in servers:
         server.address = _own(server)
+    servers = _merged(servers)
     _identify(servers)
     made: dict[str, _Server | None] = {}
     taken = [server.address for server in servers if server.address]
@@ -303,6 +306,40 @@ def _own(server: _Server) -> str:
         if re.fullmatch(r"\d+(\.\d+){3}", word) and not word.startswith(("127.", "0.")):
             return f"{word}:{port}"
     return ""
+
+
+def _merged(servers: list[_Server]) -> list[_Server]:
+    """Return the servers, each once: an INFO and a redis.conf with other names may be of the same one."""
+    named = {each.master for each in servers} | {
+        each for server in servers if server.info is not None for each in server.info.replicas
+    }
+    only_conf = [server for server in servers if server.info is None]
+    only_info = [server for server in servers if server.conf is None]
+    for server in only_info:
+        same = [other for other in only_conf if _is_same(server, other, named)]
+        if len(same) == 1 and sum(_is_same(other, same[0], named) for other in only_info) == 1:
+            server.files += same[0].files
+            server.address = server.address or same[0].address
+            servers = [each for each in servers if each is not same[0]]
+    return servers
+
+
+def _is_same(server: _Server, other: _Server, named: set[str]) -> bool:
+    """Return whether an INFO and a redis.conf are of one server.
+
+    They are if they have the same address; or if they have the same port and master, and only one address with that
+    port can be theirs: on one host the port says which server it is, but on several it may be the same everywhere.
+    """
+    if server.address and other.address:
+        return server.address == other.address
+    port = server.port
+    if not port or port != (other.port or str(PORT)) or server.master != other.master:
+        return False
+    theirs = {each for each in named if each.endswith(f":{port}") and each != server.master}
+    known = server.address or other.address
+    if known:
+        return theirs == {known}
+    return len(theirs) == 1 or (not theirs and server.master.startswith(("127.", "localhost:")))
 
 
 def _identify(servers: list[_Server]) -> None:
@@ -400,12 +437,15 @@ def _configuration(server: _Server, secrets: dict[str, str]) -> Iterator[str]:
 
 def _share_passwords(found: dict[str, list[str]], follows: dict[str, str]) -> None:
     """Let nodes whose configuration is not known have the passwords that their masters and replicas use with them."""
+
+    def line_of(address: str, name: str) -> str:
+        return next((line for line in found[address] if line.startswith(f"{name} ")), "")
+
     for replica, master in follows.items():
-        mine = next((line for line in found[replica] if line.startswith("masterauth ")), "")
-        theirs = next((line for line in found[master] if line.startswith("requirepass ")), "")
-        if mine and not theirs:
+        if (mine := line_of(replica, "masterauth")) and not line_of(master, "requirepass"):
             found[master].append(mine.replace("masterauth", "requirepass", 1))
-        elif theirs and not mine:
+    for replica, master in follows.items():  # those of a master that has its password from another replica, too
+        if (theirs := line_of(master, "requirepass")) and not line_of(replica, "masterauth"):
             found[replica].append(theirs.replace("requirepass", "masterauth", 1))
 
 
