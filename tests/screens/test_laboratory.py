@@ -288,6 +288,28 @@ async def test_a_reply_is_shown_whatever_pane_is_in_sight() -> None:
         screen.session.worked = False
 
 
+async def test_keys_that_come_in_one_burst_with_the_one_that_begins_the_line_are_kept() -> None:
+    app = program("sentinel-failover")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        for burst, line in (
+            ("/abc def", "search abc def"),
+            ("imasters", "masters"),
+            (":cut A B", "cut A B"),
+            ("tno jest", "note no jest"),
+        ):
+            for key in keys(burst):
+                name = "slash" if key == "/" else key
+                app.post_message(
+                    Key(name, burst[0] if name == "slash" else {"space": " ", "colon": ":"}.get(key, key))
+                )
+            await until(pilot, lambda line=line: " ".join(screen.prompt.line.value.split()) == line, line)  # type: ignore[misc]
+            await pilot.press("escape")
+            await settle(pilot)
+
+
 async def test_a_console_follows_the_chosen_node(snapshot: Snapshot) -> None:
     app = program("partial-resync")
     async with app.run_test(size=(80, 24)) as pilot:

@@ -6,8 +6,9 @@ from textual.pilot import Pilot
 from engine.simulation.world import BEGINNING_US
 from tests.screens.driving import keys, screen_text, settle, until
 from tests.screens.test_laboratory import opened, program
-from tutor.screens.laboratory import LaboratoryScreen
-from tutor.screens.laboratory.panes import DetailPane
+from tutor.lab.session import LabSession
+from tutor.screens.laboratory import LaboratoryScreen, player
+from tutor.screens.laboratory.panes import DetailPane, fitted
 from tutor.widgets.drawn import Drawn
 
 pytestmark = pytest.mark.long
@@ -53,7 +54,46 @@ async def test_find_goes_on_and_back_and_to_the_cause() -> None:
         await until(pilot, lambda: "nothing cannot be sought" in screen_text(app), "what can be sought")
 
 
-async def test_time_runs_to_what_has_not_happened_yet() -> None:
+async def test_what_is_not_there_is_sought_no_longer_than_said() -> None:
+    app = program("partial-resync")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        began_us = screen.session.world.now_us
+        assert "Space play" in screen_text(app)
+        await typed(pilot, "search no such words")
+        await until(pilot, lambda: screen.player.playing is None or "Space stop" in screen_text(app), "what stops it")
+        await until(pilot, lambda: "in the next 120 s" in screen_text(app), "that there is none")
+        assert screen.session.world.now_us == began_us + 120_000_000
+        assert "Space play" in screen_text(app)
+
+
+async def test_that_no_history_was_found_is_shown_until_a_key_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = LabSession.find_work
+    monkeypatch.setattr(LabSession, "find_work", lambda session, text: whole(session, text, histories=3))
+    app = program("chain")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        await typed(pilot, "find A> GET nothing = 1")
+        await until(pilot, lambda: "press any key" in screen_text(app), "the end")
+        assert all(each.timeout > 3600 for each in app._notifications)
+        await pilot.press("tab")
+        await until(pilot, lambda: "Not found" not in screen_text(app), "no message")
+        screen.session.worked = False
+
+
+def test_a_caption_that_is_cut_says_so() -> None:
+    row = [("A is the master. ", "strong"), ("The others are its replicas, and follow it.", "")]
+    assert fitted(row, 80, 1) == row
+    cut = "".join(text for text, _ in fitted(row, 20, 2))
+    assert cut == "A is the master. The others are its …"
+    assert fitted(row, 0, 0) == row
+
+
+async def test_time_runs_to_what_has_not_happened_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     app = program("sentinel-failover")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         screen = await opened(pilot)
@@ -64,6 +104,7 @@ async def test_time_runs_to_what_has_not_happened_yet() -> None:
         await until(pilot, lambda: chosen(screen).startswith("+elected-leader"), "the election")
         assert screen.session.world.now_us > before
         assert screen.player.playing is None
+        monkeypatch.setattr(player, "SEEK_US", 10**12)
         await typed(pilot, "search never")
         assert screen.player.seeking
         await pilot.press("escape")  # stops it, and nothing else

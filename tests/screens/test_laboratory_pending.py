@@ -1,8 +1,9 @@
 """The list of what is pending, driven as a person would."""
 
 import pytest
+from textual.events import Key
 
-from tests.screens.driving import keys, screen_text, settle
+from tests.screens.driving import keys, screen_text, settle, until
 from tests.screens.test_laboratory import opened, program
 from tutor.screens.laboratory import LaboratoryScreen
 from tutor.screens.laboratory.pending import PendingDialog
@@ -43,6 +44,20 @@ async def test_messages_are_held_dropped_and_chosen(size: tuple[int, int]) -> No
         assert isinstance(app.screen, LaboratoryScreen)
         assert screen.session.history.place > place
         screen.session.worked = False
+
+
+async def test_a_line_is_begun_from_the_list() -> None:
+    app = program("command-stream")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("n", "j")
+        await settle(pilot)
+        place = screen.session.history.place
+        for character in ":drop 3":
+            app.post_message(Key({":": "colon", " ": "space"}.get(character, character), character))
+        await until(pilot, lambda: screen.prompt.line.value.startswith("drop"), "the line")
+        assert app.screen is screen and screen.prompt.line.has_focus
+        assert screen.session.history.place == place  # `d` dropped nothing
 
 
 async def test_without_a_process_nothing_is_pending() -> None:

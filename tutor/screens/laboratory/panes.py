@@ -1,5 +1,6 @@
 """The panes of the laboratory. Each draws its part of a `LabView`; a click on a row says what was chosen."""
 
+import textwrap
 from typing import ClassVar
 
 from textual import on
@@ -211,7 +212,21 @@ class Caption(Drawn):
 
     def show_view(self, view: LabView) -> None:
         """Draw it."""
-        self.draw(story(view)[:1])
+        size = self.content_size
+        self.draw([fitted(row, size.width, size.height) for row in story(view)[:1]])
+
+
+def fitted(row: Text, width: int, height: int) -> Text:
+    """Return a row that fits into so many lines; "…" stands for what does not."""
+    text = "".join(part for part, _ in row)
+    if not width or not height or len(textwrap.wrap(text, width)) <= height:
+        return row
+    left = len(" ".join(textwrap.wrap(text, width, max_lines=height, placeholder=" …"))) - 2
+    cut: Text = []
+    for part, style in row:
+        cut.append((part[: max(0, left)], style))
+        left -= len(part)
+    return [*cut, (" …", "dim")]
 
 
 def story(view: LabView) -> list[Text]:

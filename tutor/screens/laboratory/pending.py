@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
+from textual.events import Key
 from textual.widgets import Static
 
 from engine.simulation.actions import ActionError
@@ -28,8 +29,8 @@ ABOUT = (
 )
 
 
-class PendingDialog(TutorDialog[None]):
-    """The list, from which events are chosen one after the other."""
+class PendingDialog(TutorDialog[str]):
+    """The list, from which events are chosen one after the other; it returns the beginning of a line, after `:`."""
 
     BINDINGS: ClassVar = [
         Binding("enter", "act('choose')", "comes next"),
@@ -39,6 +40,7 @@ class PendingDialog(TutorDialog[None]):
         Binding("d", "act('drop')", "drop"),
         Binding("c", "act('duplicate')", "duplicate"),
         Binding("u", "undo", "undo"),
+        Binding("colon", "type", "type", key_display=":"),
         Binding("down", "move(1)", "move", key_display="↑↓"),
         Binding("up", "move(-1)", "move", show=False),
         Binding("pagedown", "move(8)", "move", show=False),
@@ -62,6 +64,7 @@ class PendingDialog(TutorDialog[None]):
         self._session, self._changed = session, changed
         self._rows: list[PendingRow] = []
         self._at = 0
+        self._begun: str | None = None  # what has been typed since `:`
 
     def compose(self) -> ComposeResult:
         """Lay out the list."""
@@ -116,6 +119,26 @@ class PendingDialog(TutorDialog[None]):
         here = (at for at, row in enumerate(self._rows) if row.event.key == key)
         self._at = next(here, 0)  # where the same event is now
         self._draw()
+
+    def action_type(self) -> None:
+        """Close the list, and begin a line with what is typed until it is closed."""
+        if self._begun is None:
+            self._begun = ""
+            self.call_after_refresh(self._close)
+
+    def _close(self) -> None:
+        self.dismiss(self._begun)
+
+    def on_key(self, event: Key) -> None:
+        """Take `:` at once, and the keys that come in one burst with it."""
+        if self._begun is None and event.character != ":":
+            return
+        if self._begun is None:
+            self.action_type()
+        elif event.is_printable and event.character:
+            self._begun += event.character
+        event.stop()
+        event.prevent_default()
 
     def action_undo(self) -> None:
         """Take the last action back."""

@@ -27,7 +27,7 @@ BUSY_S = 0.01  # the longest that a key may wait (a checkpoint may come to it)
 SPEEDS = (0.001, 0.01, 0.1, 1, 10, 100)
 PACES = (1, 2, 5, 10, 20, 50)  # events a second
 HEARTBEAT_PACE, DECISION_PACE = 4, 1 / 3  # how much faster, or slower
-SEEK_US = 600_000_000  # of virtual time, in which something is sought that has not happened yet
+SEEK_US = 120_000_000  # of virtual time, in which something is sought that has not happened yet
 
 
 class Player(Timeline):
@@ -191,7 +191,8 @@ class Player(Timeline):
             self.post_message(self.Found())
         else:
             seconds = (session.world.now_us - began_us) // 1_000_000
-            self.notify(f"There is no {session.target.told} in the next {seconds} s.", markup=False)
+            told = f"There is no {session.target.told} in the next {seconds} s. ] goes on from here."
+            self.notify(told, title="Not found", timeout=10, markup=False)
             self.post_message(self.Moved())
 
     class Found(Message):

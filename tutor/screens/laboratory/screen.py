@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
+from textual.actions import parse
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.events import Event, Key, Paste
@@ -54,9 +55,10 @@ time; **+** and **-** make it faster and slower. The line below is the whole his
 
 **/** searches for the next event with some words (`PSYNC refused`, `vote denied`, or `/a pattern/`), and **]** and
 **[** go on to the one after and before. `:next decision`, `:next failure`, `:next message A B` and `:next offset
-1234` (where that byte was written) seek, too; if it has not happened yet, time runs until it does. **y** goes to the
-cause of the chosen event, **e** to an event by its number. `:filter A -S1 decisions key=user:*` shows only some
-events, `:filter` all of them. **z** plays events at a pace instead of time at a speed.
+1234` (where that byte was written) seek, too; if it has not happened yet, time runs until it does, for up to 120 s
+(**Space** stops it). **y** goes to the cause of the chosen event, **e** to an event by its number. `:filter A -S1
+decisions key=user:*` shows only some events, `:filter` all of them. **z** plays events at a pace instead of time at
+a speed.
 
 **j** lists what is pending. **Enter** lets an event come next, **h** holds a message, **r** releases it, **l**
 lets it arrive later, **d** drops it (TCP sends it again), and **c** sends a client's command twice; also
@@ -103,6 +105,8 @@ things are different. You cannot break anything: go back.
 """
 AS_THE_CLOCK = "While the ports are open, time runs as the clock does."
 FORWARD = ("forward", "event_after", "step_after", "last")
+STAYS_S = 86_400.0  # of a message that a key takes away
+BEGIN_A_LINE = ("prompt", "begin", "console", "begin_note", "save")  # actions after which is typed
 WHILE_WORKING = ("leave", "panes", "data", "app.help")  # what else can be done meanwhile
 ONE_BRANCH = "There is only one branch. To start another one, go back and do something else."
 IDLE_S = 0.05  # without a key, after which the next step back is prepared
@@ -125,6 +129,7 @@ class LaboratoryScreen(TutorScreen[None]):
         Binding("n", "next", "next", id="lab.next"),
         Binding("right", "travel('forward')", "step", id="lab.step"),
         Binding("left", "travel('back')", "back", id="lab.back"),
+        Binding("space", "stop", "stop"),
         Binding("space", "player('toggle')", "play", id="lab.play"),
         Binding("colon", "prompt('')", "type", key_display=":", id="lab.prompt"),
         Binding("i", "console", "console", id="lab.console"),
@@ -223,7 +228,8 @@ class LaboratoryScreen(TutorScreen[None]):
         self.lessons: tuple[tuple[str, str], ...] = ()  # ID and title of those that the scenario belongs to
         self._idle: Timer | None = None
         self._held: list[Event] = []  # keys, while the laboratory works
-        self._offered = False, False  # whether the key that goes to a loss is offered, and whether only few are
+        self._offered = False, False, False  # the key that goes to a loss, only few keys, the one that stops
+        self._stays = False  # a message that is shown until a key is pressed
 
     def compose(self) -> ComposeResult:
         """Lay out the laboratory."""
@@ -274,6 +280,8 @@ class LaboratoryScreen(TutorScreen[None]):
             return False
         if action == "player" and parameters[0] == "faster":
             return not isinstance(self.focused, Input)
+        if action == "stop":
+            return self.is_mounted and self.player.playing is not None
         if action == "next":
             return bool(self.session.spec.steps)
         if action == "loss":
@@ -353,7 +361,7 @@ class LaboratoryScreen(TutorScreen[None]):
         panes.show_view(view)
         if self._held and not self.player.working:
             self._take_held()
-        offered = bool(session.losses), self.player.working
+        offered = bool(session.losses), self.player.working, self.player.playing is not None
         if self._offered != offered:
             self._offered = offered
             self.refresh_bindings()
@@ -417,6 +425,10 @@ class LaboratoryScreen(TutorScreen[None]):
         else:
             getattr(self.player, method)(*arguments)
             self.draw()
+
+    def action_stop(self) -> None:
+        """Stop the time, or what is sought."""
+        self.action_player("toggle")
 
     def action_travel(self, how: str) -> None:
         """Go through time, as a method of the session does."""
@@ -519,7 +531,12 @@ class LaboratoryScreen(TutorScreen[None]):
 
     def _show_pending(self) -> None:
         self.player.stop()
-        self.app.push_screen(PendingDialog(self.session, self.changed))
+
+        def closed(line: str | None) -> None:
+            if line is not None:
+                self.action_prompt(line)
+
+        self.app.push_screen(PendingDialog(self.session, self.changed), closed)
 
     def _do_pending(self, _: str) -> None:
         self.action_pending()
@@ -532,11 +549,26 @@ class LaboratoryScreen(TutorScreen[None]):
         self.app.push_screen(CompareScreen(self.session.history, self.session.log.letters))
 
     def on_key(self, event: Key) -> None:
-        """Give the prompt the keys that it has not got by itself."""
+        """Give the prompt the keys that it has not got by itself.
+
+        A key that begins a line does so at once: as a binding it would come after those typed in one burst with it.
+        """
         self.prompt.take(event)
+        if self.focused is not None or self.prompt.active:
+            return
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            _, name, parameters = parse(binding.action)
+            if name in BEGIN_A_LINE and self.check_action(name, parameters):
+                getattr(self, f"action_{name}")(*parameters)
+                event.stop()
+                event.prevent_default()
+                return
 
     def _forward_event(self, event: Event) -> None:
         """Hold the keys that are typed while the laboratory works, except Esc: they are taken when it is done."""
+        if self._stays and isinstance(event, Key):
+            self._stays = False
+            self.app.clear_notifications()
         if self.is_mounted and self.player.working and self.player.any_key and isinstance(event, Key):
             self.action_leave()
         elif self.is_mounted and self.player.working and isinstance(event, Key | Paste) and not _stops(event):
@@ -586,7 +618,8 @@ class LaboratoryScreen(TutorScreen[None]):
         def done(found: Exploration) -> None:
             self.changed()
             if not found.branch:
-                self.notify(found.told, title="Not found", timeout=10, markup=False)
+                self.notify(found.told, title="Not found: press any key", timeout=STAYS_S, markup=False)
+                self._stays = True
                 return
             about = f"{found.told} :actions shows all of its actions, to be copied; u goes back."
             self.app.push_screen(Sheet(f"Found: {found.sought.text}", "\n".join(found.moves), about))
