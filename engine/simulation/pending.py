@@ -172,7 +172,10 @@ def _of_entry(world: "World", entry: Entry) -> PendingEvent | None:
             if connection is None
             else PendingEvent(key, due_us, PROCESS, connection.target, text=_PROCESSES[method])
         )
-    return PendingEvent(key, due_us, PROCESS, args[0], text=_PROCESSES.get(method, method))
+    text = _PROCESSES.get(method, method)
+    if method == "application" and (kind := getattr(world.applications.get(args[0]), "kind", "")):
+        text = f"the {kind}'s next turn"
+    return PendingEvent(key, due_us, PROCESS, args[0], text=text)
 
 
 # --- what can be done to it ---------------------------------------------------------------------------------------

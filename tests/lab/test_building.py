@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from engine.simulation import actions
 from engine.simulation.actions import ActionError
 from engine.simulation.cluster_state import cluster_views
-from engine.simulation.history import History
+from engine.simulation.history import History, HistoryError
 from engine.simulation.state import link_views, node_views
 from tests.real import client_program, find_servers, missing
 from tests.replication.servers import Server, wait_for
@@ -258,6 +258,28 @@ def test_no_action_begins_a_program_without_a_period():
     ):
         with pytest.raises(ActionError, match=r"the period of [WP] is above 0"):
             session.history.do(action)
+
+
+def test_a_latency_needs_two_data_centers():
+    for words, options in ((["3", "--latency", "50"], {}), (["3", "chain"], {"latency_ms": 50})):
+        with pytest.raises(ActionError, match="--latency is between two data centers: add two-dc"):
+            wanted_of(words, **options)
+    summary = built(2, "two-dc", latency_ms=50).spec.summary
+    assert "A is in one data center and B in the other: 50 ms each way" in summary
+
+
+def test_what_is_wrong_in_a_scenario_file_is_printed_with_its_line(tmp_path):
+    path = yaml(tmp_path, "nodes:\n  A: {}\n")
+    ended = CliRunner().invoke(cli, ["lab", str(path), "--play"])
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith(f"{path}:2: nodes.A: missing field `address`")
+
+
+def test_a_damaged_line_of_json_is_named():
+    with pytest.raises(
+        HistoryError, match="line 1: this line is not JSON, from column 7 on: it may have been cut off"
+    ):
+        read_recipe('{"do": \n')
 
 
 # -- a real deployment

@@ -4,6 +4,7 @@ import pytest
 
 from engine.simulation.actions import ActionError
 from engine.simulation.history import History
+from engine.simulation.pending import pending_events
 from engine.simulation.program_state import program_views
 from engine.simulation.state import application_views, data_of, node_views
 from engine.simulation.trace import Noticed
@@ -163,6 +164,15 @@ def test_a_failover_loses_jobs_and_repeats_others():
     do(session, "run producer P A 20", "run consumer C A 5", "wait 2", "cut A B silent", "wait 2", "plug A")
     do(session, "B> REPLICAOF NO ONE", "start A", "wait 1")
     assert counts(session, "P")["lost"] > 0  # A has come back without a file
+
+
+def test_a_pending_turn_is_called_by_the_kind_of_its_program():
+    session = built(1)
+    do(session, "run writer W A 1", "run consumer C A 1", "run locker L A 1")
+    told = {event.source: event.text for event in pending_events(session.world) if event.source in "WCL"}
+    assert told == {
+        "W": "the application's next write", "C": "the consumer's next turn", "L": "the locker's next turn",
+    }  # fmt: skip
 
 
 # -- locks

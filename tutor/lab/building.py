@@ -61,6 +61,7 @@ class WantedCluster(NamedTuple):
 
 def wanted_of(words: Sequence[str], **options: int | bool | None) -> WantedCluster:
     """Return what words and options ask for. Raises ActionError."""
+    chooses_latency = options.get("latency_ms") is not None
     wanted = WantedCluster(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     numbers: list[int] = []
     shapes: list[str] = []
@@ -75,6 +76,7 @@ def wanted_of(words: Sequence[str], **options: int | bool | None) -> WantedClust
             value = value if equals else waiting.pop(0) if waiting else ""
             if not value.isascii() or not value.isdigit():
                 raise ActionError(f"{flag} needs a number")
+            chooses_latency = chooses_latency or flag == "--latency"
             wanted = wanted._replace(**{FLAGS[flag]: int(value[:9])})  # type: ignore[arg-type]
         elif word.startswith("--"):
             raise ActionError(
@@ -97,6 +99,8 @@ def wanted_of(words: Sequence[str], **options: int | bool | None) -> WantedClust
     if len(numbers) != 1 or len(shapes) > 1:
         raise ActionError(USAGE)
     wanted = wanted._replace(nodes=numbers[0], shape=shapes[0] if shapes else "star")
+    if chooses_latency and wanted.shape != "two-dc":
+        raise ActionError("--latency is between two data centers: add two-dc, or use `slow A B MILLISECONDS` later")
     _check(wanted, chosen=bool(shapes))
     return wanted
 
@@ -214,7 +218,8 @@ def _links(wanted: WantedCluster, names: list[str], sentinels: list[str]) -> tup
         first, second = names[:half], names[half:]
     first, second = [*first, *sentinels[::2]], [*second, *sentinels[1::2]]
     links = tuple(LinkSpec(between=(a, b), latency_ms=wanted.latency_ms) for a in first for b in second)
-    return links, f"{' '.join(first)} are in one data center and {' '.join(second)} in the other"
+    verb = "is" if len(first) == 1 else "are"
+    return links, f"{' '.join(first)} {verb} in one data center and {' '.join(second)} in the other"
 
 
 def _told(wanted: WantedCluster, masters: int, where: str, sentinels: list[str]) -> tuple[str, str]:

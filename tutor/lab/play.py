@@ -62,7 +62,7 @@ def load(name: str) -> ScenarioSpec | None:
     try:
         return read_scenario(find(name))
     except (LookupError, Problem) as problem:
-        print(problem.args[0], file=sys.stderr)
+        print(problem if isinstance(problem, Problem) else problem.args[0], file=sys.stderr)
         return None
 
 

@@ -172,8 +172,8 @@ class _Reader:
 def _json(line: str) -> dict[str, Any]:
     try:
         read = json.loads(line)
-    except ValueError as error:
-        raise ActionError(str(error)) from None
+    except json.JSONDecodeError as error:
+        raise ActionError(f"this line is not JSON, from column {error.colno} on: it may have been cut off") from None
     if not isinstance(read, dict):
         raise ActionError("not an object")
     return read
@@ -195,7 +195,8 @@ def read_recipe(text: str) -> tuple[ScenarioSpec, History]:
         try:
             reader.take(line)
         except (HistoryError, ActionError, LookupError, Problem, KeyError, TypeError, ValueError) as error:
-            reason = str(error.args[0] if error.args else "") or "it is different here from what was recorded"
+            told = error if isinstance(error, Problem) or not error.args else error.args[0]
+            reason = str(told) or "it is different here from what was recorded"
             if reader.runner is None or not reader.runner.history.trace:
                 raise HistoryError(f"line {number}: {reason}") from None
             reader.runner.history.warning = f"Line {number}: {reason}. What comes before it is opened."
