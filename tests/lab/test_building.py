@@ -362,6 +362,13 @@ def test_other_files_in_a_folder_are_left_out(tmp_path):
     (tmp_path / "dump.rdb").write_bytes(b"REDIS0011\xfa\x00\xff")
     assert follows(built(tmp_path)) == {"B": "A", "C": "A"}
     assert wanted_of([str(tmp_path)], first_port=7001).files == (str(tmp_path),)
+    (tmp_path / "m.pid").write_text("1234\n")
+    assert built(tmp_path).spec.summary.endswith(" Not read: dump.rdb, m.pid, notes.txt.")
+    session = built(tmp_path / "m.info", tmp_path / "m.pid", tmp_path / "dump.rdb")
+    assert session.spec.summary.endswith(" Not read: m.pid, dump.rdb.")
+    for number in range(5):
+        (tmp_path / f"n{number}.log").write_text("1234\n")
+    assert "and 3 other files." in built(tmp_path).spec.summary
 
 
 def one_host(tmp_path, *infos):

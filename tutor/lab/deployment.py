@@ -9,7 +9,6 @@ Nodes keep their addresses. Of a configuration, what belongs to the machine is l
 passwords are replaced: the same by the same, so that who could log in still can. No data is copied.
 """
 
-import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -27,6 +26,8 @@ from tutor.lesson.sources import UnreadableSource, read_text
 from tutor.prompt.words import shorten, split_args
 
 PORT, SENTINEL_PORT = 6379, 26379
+OTHERS = (".pid", ".rdb", ".log", ".aof", ".manifest")  # of files that a server writes, and that say nothing here
+LEFT_MAX = 5  # names of files that are not read
 INFO, CONF, SENTINEL = "INFO", "redis.conf", "sentinel.conf"
 _IN_NAME = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?:[-_:](\d{1,5}))?(?![\d])")
 _SLAVE = re.compile(r"slave\d+")
@@ -114,7 +115,8 @@ class _Server:
 def read_deployment(paths: Iterable[Path]) -> PlannedCluster:
     """Read the files of a deployment; of a folder, all files in it. Raises Problem."""
     paths = list(paths)
-    files = [file for path in paths for file in _files(path)]
+    left: list[str] = []  # names of what is neither
+    files = [file for path in paths for file in _files(path, left)]
     if not files:
         first = str(next(iter(paths), ""))
         raise Problem(first, 1, "there is no output of INFO and no configuration in this folder")
@@ -122,15 +124,20 @@ def read_deployment(paths: Iterable[Path]) -> PlannedCluster:
     sentinels = [file for file in files if file.kind == SENTINEL]
     if not servers and not sentinels:
         raise Problem(str(files[0].path), 1, "this is neither an output of INFO nor a configuration")
-    return _planned(servers, sentinels)
+    return _planned(servers, sentinels, left)
 
 
-def _files(path: Path) -> Iterator[DeploymentFile]:
+def _files(path: Path, left: list[str]) -> Iterator[DeploymentFile]:
     if os.path.isdir(path):
         for each in sorted(path.rglob("*")):
             if each.is_file() and not any(part.startswith(".") for part in each.relative_to(path).parts):
-                with contextlib.suppress(UnreadableSource, _NeitherError):  # it is something else
+                try:
                     yield _parsed(each, read_text(each))
+                except (UnreadableSource, _NeitherError):  # it is something else
+                    left.append(each.name)
+        return
+    if path.suffix in OTHERS and path.is_file():
+        left.append(path.name)
         return
     try:
         text = read_text(path)
@@ -222,7 +229,7 @@ def _grouped(files: list[DeploymentFile]) -> Iterator[list[DeploymentFile]]:
 # -- who is who
 
 
-def _planned(servers: list[_Server], sentinels: list[DeploymentFile]) -> PlannedCluster:
+def _planned(servers: list[_Server], sentinels: list[DeploymentFile], left: list[str]) -> PlannedCluster:
     follows: dict[str, str] = {}  # by address
     for server in servers:
         server.address = _own(server)
@@ -277,7 +284,7 @@ def _planned(servers: list[_Server], sentinels: list[DeploymentFile]) -> Planned
         nodes[name] = NodeSpec(address=places[address], config=tuple(lines))
     spec = ScenarioSpec(
         id="", title=f"A deployment of {len(nodes)} node{'s' * (len(nodes) > 1)}",
-        summary=_told(names, secrets, sentinels), nodes=nodes, steps=(),
+        summary=_told(names, secrets, sentinels, left), nodes=nodes, steps=(),
         sentinels={
             f"S{number}": SentinelSpec(
                 address=f"172.16.6.{100 + number}:{SENTINEL_PORT}", config=_of_sentinel(file, places, secrets)
@@ -478,13 +485,16 @@ def _of_sentinel(file: DeploymentFile, places: dict[str, str], secrets: dict[str
     return tuple(sorted(lines, key=lambda line: not line.startswith("sentinel monitor")))
 
 
-def _told(names: dict[str, str], secrets: dict[str, str], sentinels: list[DeploymentFile]) -> str:
+def _told(names: dict[str, str], secrets: dict[str, str], sentinels: list[DeploymentFile], left: list[str]) -> str:
     told = ", ".join(f"{name} is {address}" for address, name in names.items())
     told = f"{told}. No data was copied."
     if sentinels:
         told += f" {len(sentinels)} Sentinel{'s watch' if len(sentinels) > 1 else ' watches'} it."
     if secrets:
         told += f" Passwords are replaced by {', '.join(secrets.values())}."
+    if left:
+        more = f" and {len(left) - LEFT_MAX} other files" if len(left) > LEFT_MAX else ""
+        told += f" Not read: {', '.join(shorten(name) for name in left[:LEFT_MAX])}{more}."
     return told
 
 
