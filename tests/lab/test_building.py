@@ -260,6 +260,13 @@ def test_no_action_begins_a_program_without_a_period():
             session.history.do(action)
 
 
+def test_steps_that_are_left_out_are_told(tmp_path):
+    path = yaml(tmp_path, "id: x\ntitle: T\nsummary: S\nnodes: {A: {}}\nsteps: [{say: hello}]\n")
+    ended = CliRunner().invoke(cli, ["lab", "new", str(path), "--play"])
+    assert ended.exit_code == 0
+    assert f"`lab new` leaves out the steps of {path}: `redis-tutor lab {path}` has them" in ended.stderr
+
+
 def test_a_latency_needs_two_data_centers():
     for words, options in ((["3", "--latency", "50"], {}), (["3", "chain"], {"latency_ms": 50})):
         with pytest.raises(ActionError, match="--latency is between two data centers: add two-dc"):

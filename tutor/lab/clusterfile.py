@@ -33,6 +33,7 @@ class PlannedCluster(NamedTuple):
 
     spec: ScenarioSpec
     do: tuple[str, ...] = ()
+    left_out: int = 0  # steps of a scenario
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -135,7 +136,7 @@ def parse_cluster(text: str, path: str) -> PlannedCluster:
     )
     of_steps = {("steps", 0, *place): line for place, line in document.lines.items() if place[:1] == ("do",)}
     check_scenario(spec, path, document.lines | of_steps)
-    return PlannedCluster(msgspec.structs.replace(spec, id="", steps=(), simulated_only=""), read.do)
+    return PlannedCluster(msgspec.structs.replace(spec, id="", steps=(), simulated_only=""), read.do, len(read.steps))
 
 
 def _next(free: Iterator[str], port: int, taken: list[str]) -> str:

@@ -182,10 +182,17 @@ def print_actions(name: str) -> int:
 
 def new(words: Sequence[str], options: Mapping[str, int]) -> tuple[ScenarioSpec, History] | None:
     """Build a laboratory of one's own; None if it cannot be, which is told."""
-    from tutor.lab.building import build, wanted_of
+    from tutor.lab.building import YAML, build, wanted_of
+    from tutor.lab.clusterfile import read_cluster_file
 
     try:
-        return build(wanted_of(words, **options))
+        wanted = wanted_of(words, **options)
+        for name in wanted.files:
+            if name.endswith(YAML) and read_cluster_file(Path(name)).left_out:
+                file = shlex.quote(name)
+                told = f"`lab new` leaves out the steps of {file}: `redis-tutor lab {file}` has them"
+                print(f"redis-tutor: {told}", file=sys.stderr)
+        return build(wanted)
     except (ActionError, Problem) as error:
         print(f"redis-tutor: {error}", file=sys.stderr)
         return None
