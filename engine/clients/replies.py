@@ -41,6 +41,7 @@ class ReplySender:
                 client.out = []
                 if client.link:
                     effects.append(_new(Send, (client.link, data)))
+                    stats.writes_processed += 1
                     if client.flags & flags.REPLICA:
                         stats.net_repl_output_bytes += size
                     else:
@@ -48,7 +49,6 @@ class ReplySender:
             if client.flags & flags.CLOSE_AFTER_REPLY:
                 self.connections.hang_up(client, flush=not client.flags & flags.REPLICA)
         stats.net_output_bytes += sent
-        stats.writes_processed += len(outbox.clients)
         outbox.clients = []
         outbox.replied_bytes = 0
 

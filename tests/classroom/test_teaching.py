@@ -189,4 +189,7 @@ def test_a_course_of_the_teachers_own(own_class: ServedClass, tmp_path: Path) ->
     )
     (own_class.folder / "class.yaml").write_text("course: /nowhere\n")
     failed = own_class.run("class", "serve", "test")
-    assert (failed.returncode, failed.stderr) == (1, "redis-tutor: course: there is no folder /nowhere\n")
+    told = (
+        "redis-tutor: course: /nowhere is neither a folder nor a zip file, and not the address of a Git repository\n"
+    )
+    assert (failed.returncode, failed.stderr) == (1, told)

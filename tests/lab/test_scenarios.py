@@ -62,7 +62,7 @@ def test_equal_in_other_processes():
 def test_command_line(tmp_path):
     def run(*words):
         result = CliRunner().invoke(cli, ["lab", *words])
-        return result.exit_code, result.output
+        return result.exit_code, result.stdout
 
     assert [line.split()[0] for line in run("--list")[1].splitlines()] == list(names())
     status, text = run("partial-resync", "--play")

@@ -454,6 +454,7 @@ async def test_what_is_typed_or_pasted_early_is_kept() -> None:
         for key in "SET early 1":
             screen.post_message(events.Key("space" if key == " " else key, key))
         screen.post_message(events.Key("enter", "\r"))
+        await until(pilot, lambda: screen.terminals.now is not None, "the terminal")
         await until(pilot, lambda: "early is a new string" in screen.terminals.now.plain_text, "the early line")
         assert not terminals or len(terminals) == 1
         terminal = screen.query_one(Terminal)
