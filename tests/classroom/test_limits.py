@@ -12,10 +12,13 @@ import pytest
 
 from tests.classroom.conftest import ServedClass
 from tests.classroom.test_terminals import joined, open_first, processes
+from tests.share import EVERYTHING
 from tests.waiting import PATIENCE_S, wait_until
 from tutor.classroom.groups import ControlGroups, own_groups
 from tutor.classroom.usage import families, memory_kb
 from tutor.classroom.watch import Allowed, Watch, computing
+
+pytestmark = pytest.mark.long
 
 ALLOWED = Allowed(learner_mb=10_000, processes=64, busy_seconds=3600, total_mb=0)
 
@@ -144,6 +147,7 @@ def test_if_all_use_too_much_those_who_are_away_are_stopped_first() -> None:
 # -- a class
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
 @pytest.mark.long
 def test_an_endless_script_is_ended_and_its_learner_works_on(own_class: ServedClass) -> None:
     (own_class.folder / "class.yaml").write_text("busy_seconds: 10")

@@ -15,9 +15,12 @@ import redis
 from tests.classroom.conftest import ServedClass, made
 from tests.classroom.test_terminals import COURSE, joined, open_first
 from tests.real import Program, RealServer, find_servers, free_port, missing, start_server
+from tests.share import EVERYTHING
 from tests.waiting import PATIENCE_S, wait_until
 from tutor.classroom.redis_store import RedisStore, connector, without_password
 from tutor.classroom.store import AnyStore, ClassStore, StoredRecord, StoreError
+
+pytestmark = pytest.mark.long
 
 APPEND_ONLY = ("--appendonly", "yes", "--appendfsync", "everysec")
 
@@ -246,6 +249,7 @@ def test_by_way_of_sentinels_the_master_is_found_after_a_failover(tmp_path: Path
             watcher.wait(PATIENCE_S)
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
 def test_in_a_cluster_a_class_is_in_one_slot() -> None:
     cluster = ("--cluster-enabled", "yes", *APPEND_ONLY)
     with start_server(*cluster, program=program()) as one, start_server(*cluster, program=program()) as two:
@@ -320,6 +324,7 @@ def test_another_hub_resumes_a_learners_lesson(tmp_path: Path, url: str) -> None
         go(play())
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
 @pytest.mark.long
 def test_the_boards_of_two_hubs_show_one_class(tmp_path: Path, url: str) -> None:
     with two_hubs(tmp_path, url) as (one, two):
@@ -428,6 +433,7 @@ def test_while_the_store_is_away_results_wait_on_disk(tmp_path: Path) -> None:
         process.wait(PATIENCE_S)
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
 @pytest.mark.long
 def test_a_class_is_migrated_there_and_back(own_class: ServedClass, url: str) -> None:
     own_class.begin()

@@ -17,6 +17,7 @@ import pytest
 from tests.clients.packages import node_modules
 from tests.clients.test_sentinel import NOBODY, has_redis_rb
 from tests.cluster.test_mixed import IN_FLIGHT, MixedNode, nodes, redis_cli
+from tests.share import EVERYTHING
 from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.long
@@ -93,6 +94,7 @@ def session(client: str, kind: str) -> list[str]:
     return printed
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
 @pytest.mark.parametrize("client", ["redis-py", "ioredis", "node-redis", "redis-rb"])
 def test_client_uses_a_cluster(client: str) -> None:
     ours = session(client, "o")

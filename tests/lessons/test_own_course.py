@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.share import EVERYTHING
 from tests.waiting import PATIENCE_S, wait_until
 from tutor.lesson.model import Problem
 from tutor.templates import KINDS
@@ -38,6 +39,7 @@ def tutor(here: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_template_works_as_it_is(here: Path, kind: str) -> None:
@@ -89,6 +91,7 @@ def test_what_differs_between_two_runs_becomes_a_marker() -> None:
     assert marked("same 1", "same 1") == "same 1"
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
 @pytest.mark.long
 def test_files_are_checked_whenever_they_are_saved(here: Path) -> None:
     tutor(here, "new", "scenario", "watched")
