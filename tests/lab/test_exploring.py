@@ -7,7 +7,7 @@ from engine.simulation.actions import ActionError
 from engine.simulation.history import History
 from engine.simulation.state import node_views
 from tests.lab.finds import PROTECTED, Search, put_up, searches, seek
-from tests.share import share
+from tests.share import EVERYTHING, share
 from tests.simulation.planted import PLANTED, planted
 from tutor.commandline import cli
 from tutor.lab import probes
@@ -142,6 +142,7 @@ def test_only_the_kinds_of_faults_that_were_named() -> None:
     assert found.branch and "cut" not in told and "pause" not in told and "plug" not in told
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
 def test_nothing_is_lost_that_wait_has_confirmed_on_every_replica() -> None:
     found, _ = seek(Search(3, PROTECTED, "lost write after WAIT 2"), 3.0)
     assert not found.branch, found.moves
