@@ -35,6 +35,7 @@ async def open_own(app: Program, controller: Controller, lesson: str) -> None:
         data = await controller.recording()
         history = await asyncio.to_thread(History.decode, data or b"")
     except (HistoryError, HostError) as error:
+        app.clear_notifications()
         app.notify(str(error), title="The laboratory cannot be opened", severity="error", markup=False)
         with contextlib.suppress(HostError):
             await controller.resume()
