@@ -162,30 +162,24 @@ def _again(history: History, event: PendingEvent) -> Iterator[Action]:
 
 def described(action: Action) -> str:
     """Return an action on a pending event as you would type it, with what it is; "" for another action."""
-    match action:
-        case actions.DelayMessage(key, delay_us, what):
-            return f"delay @{key} {delay_us // 1000}  {what}"
-        case actions.ChooseNext(key, what) | actions.HoldMessage(key, what):
-            return f"{_verb(action)} @{key}  {what}"
-        case actions.ReleaseMessage(key, what) | actions.DropMessage(key, what):
-            return f"{_verb(action)} @{key}  {what}"
-    return ""
-
-
-def _verb(action: Action) -> str:
-    return next(verb for verb, kind in KINDS.items() if isinstance(action, kind))
+    line, what = _line(action)
+    return f"{line}  {what}" if line else ""
 
 
 def written(action: Action) -> str:
     """Return an action on a pending event as a recipe keeps it; "" for another action."""
-    match action:
-        case actions.DelayMessage(key, delay_us, what):
-            return f"delay @{key} {delay_us // 1000} {shlex.quote(what)}"
-        case actions.ChooseNext(key, what) | actions.HoldMessage(key, what):
-            return f"{_verb(action)} @{key} {shlex.quote(what)}"
-        case actions.ReleaseMessage(key, what) | actions.DropMessage(key, what):
-            return f"{_verb(action)} @{key} {shlex.quote(what)}"
-    return ""
+    line, what = _line(action)
+    return f"{line} {shlex.quote(what)}" if line else ""
+
+
+def _line(action: Action) -> tuple[str, str]:
+    """Return an action on a pending event as it is typed, and what the event is; ("", "") for another action."""
+    if isinstance(action, actions.DelayMessage):
+        return f"delay @{action.pending} {action.delay_us // 1000}", action.what
+    for verb, kind in KINDS.items():
+        if isinstance(action, kind):
+            return f"{verb} @{action.pending}", action.what
+    return "", ""
 
 
 def read(verb: str, words: list[str]) -> Action:
