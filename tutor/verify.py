@@ -660,15 +660,12 @@ def with_scenarios(names: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 def prove_scenario(path: Path) -> list[Problem]:
     """Play a scenario; returns what is wrong with it, or not as it says."""
-    from tutor.lab.loader import parse_scenario
+    from tutor.lab.loader import read_scenario
     from tutor.lab.play import Wrong, story
     from tutor.lab.session import LabSession
-    from tutor.lesson.sources import UnreadableSource, read_text
 
     try:
-        spec = parse_scenario(read_text(path), str(path))
-    except UnreadableSource as error:
-        return [Problem(str(path), error.line, str(error))]
+        spec = read_scenario(path)
     except Problem as problem:
         return [problem]
     wrong: list[Wrong] = []

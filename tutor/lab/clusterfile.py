@@ -19,11 +19,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from tutor.lab.loader import check_scenario
+from tutor.lab.loader import check_scenario, converted, read_source
 from tutor.lab.model import ApplicationSpec, LinkSpec, NodeSpec, ScenarioSpec, SentinelSpec, StepSpec
 from tutor.lab.naming import unknown
 from tutor.lesson.model import Problem
-from tutor.lesson.sources import Document, UnreadableSource, clean, read_text
 
 MACHINES_MAX = 49
 
@@ -78,23 +77,12 @@ class ClusterFile(_Part):
 
 def read_cluster_file(path: Path) -> PlannedCluster:
     """Read a file. Raises Problem."""
-    try:
-        return parse_cluster(read_text(path), str(path))
-    except UnreadableSource as problem:
-        raise Problem(str(path), problem.line, str(problem)) from problem
+    return parse_cluster(read_source(path), str(path))
 
 
 def parse_cluster(text: str, path: str) -> PlannedCluster:
     """Return the cluster that a text describes. Raises Problem, the first one."""
-    problems: list[Problem] = []
-    try:
-        text = clean(text)
-    except UnreadableSource as problem:
-        raise Problem(path, problem.line, str(problem)) from problem
-    document = Document(text, 1, lambda line, reason: problems.append(Problem(path, line, reason)), null=True)
-    read = document.convert(ClusterFile)
-    if problems or read is None:
-        raise min(problems, key=lambda problem: problem.line)
+    read, document = converted(text, path, ClusterFile)
     if not read.nodes:
         raise Problem(path, document.line(("nodes",)), "nodes: there is no node")
     if len(read.nodes) + len(read.sentinels) > MACHINES_MAX:

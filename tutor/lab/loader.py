@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from engine.simulation.actions import ActionError
 from engine.simulation.cluster_application import FOLLOWS
@@ -21,6 +21,7 @@ from tutor.lesson.sources import Document, UnreadableSource, clean, read_text
 from tutor.prompt.words import shorten, split_args
 
 SUFFIX = ".yaml"
+_T = TypeVar("_T")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}:\d{1,5}")
 # The numbers that the fields of a scenario take, with their units; within these limits every history comes to an end.
@@ -41,7 +42,7 @@ def folder() -> Path:
 
 
 def files() -> dict[str, Path]:
-    """Return the installed scenarios by name, in the order of their files, and those of one's own course."""
+    """Return the installed scenarios by name, in the order of their files, and those of the teacher's own course."""
     found = {path.stem.partition("-")[2]: path for path in sorted(folder().glob("*" + SUFFIX))}
     if own := os.environ.get(COURSE):
         for path in sorted(Path(own, "scenarios").glob("*" + SUFFIX)):
@@ -67,25 +68,36 @@ def find(name: str) -> Path:
     raise LookupError(f"there is no scenario {shorten(name)!r}: {rather}")
 
 
-def read_scenario(path: Path) -> ScenarioSpec:
-    """Read one file. Raises Problem."""
+def read_source(path: Path) -> str:
+    """Return the text of a file. Raises Problem."""
     try:
-        return parse_scenario(read_text(path), str(path))
+        return read_text(path)
     except UnreadableSource as problem:
         raise Problem(str(path), problem.line, str(problem)) from problem
 
 
-def parse_scenario(text: str, path: str) -> ScenarioSpec:
-    """Return the scenario that a text describes. Raises Problem, the first one."""
+def converted(text: str, path: str, kind: type[_T]) -> tuple[_T, Document]:
+    """Return what a YAML text describes, as a struct of a kind, and where its fields stand. Raises Problem."""
     problems: list[Problem] = []
     try:
         text = clean(text)
     except UnreadableSource as problem:
         raise Problem(path, problem.line, str(problem)) from problem
     document = Document(text, 1, lambda line, reason: problems.append(Problem(path, line, reason)), null=True)
-    spec = document.convert(ScenarioSpec)
-    if problems or spec is None:
+    read = document.convert(kind)
+    if problems or read is None:
         raise min(problems, key=lambda problem: problem.line)
+    return read, document
+
+
+def read_scenario(path: Path) -> ScenarioSpec:
+    """Read one file. Raises Problem."""
+    return parse_scenario(read_source(path), str(path))
+
+
+def parse_scenario(text: str, path: str) -> ScenarioSpec:
+    """Return the scenario that a text describes. Raises Problem, the first one."""
+    spec, document = converted(text, path, ScenarioSpec)
     check_scenario(spec, path, document.lines)
     return spec
 
