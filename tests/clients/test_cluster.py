@@ -6,36 +6,19 @@ the master of `name` is killed, and the program goes on until it can write again
 clients, those are left out and the test says so.
 """
 
-import os
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from tests.clients.packages import node_modules
-from tests.clients.test_sentinel import NOBODY, has_redis_rb
+from tests.clients.sessions import NOBODY, command, play
 from tests.cluster.test_mixed import IN_FLIGHT, MixedNode, nodes, redis_cli
 from tests.share import EVERYTHING
-from tests.waiting import PATIENCE_S, wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
 HERE = Path(__file__).parent / "cluster"
 MOVED = 1000  # slots: `hello` is in slot 866, which the first node serves at first
-
-
-def command(client: str) -> list[str]:
-    """Return the command that runs a client's session, or skip."""
-    if client == "redis-py":
-        return [sys.executable, str(HERE / "redis_py.py")]
-    if client == "redis-rb":
-        if not has_redis_rb():
-            pytest.skip("Ruby with redis-rb is not installed")
-        return ["ruby", str(HERE / "redis_rb.rb")]
-    node_modules()
-    return ["node", str(HERE / "sessions.js"), client]
 
 
 def _knows_replica(node: MixedNode) -> bool:
@@ -57,41 +40,22 @@ def create(first: MixedNode, second: MixedNode, third: MixedNode, spare: MixedNo
 
 def session(client: str, kind: str) -> list[str]:
     """Play a client's session with four nodes of a kind; returns what it printed."""
-    argv = command(client)
-    env = os.environ | ({"NODE_PATH": str(node_modules())} if argv[0] == "node" else {})
+    argv = command(client, HERE)
     with nodes(kind * 4) as members:
         first, second, _, spare = members
         create(*members)
-        ports = [NOBODY, *(str(node.port) for node in members)]
-        with subprocess.Popen(
-            [*argv, *ports], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdin is not None and process.stdout is not None
-            watchdog = threading.Timer(PATIENCE_S, process.kill)
-            watchdog.start()
-            printed = []
-            for line in process.stdout:
-                if line == "MOVE\n":
-                    options = [
-                        "--cluster-from",
-                        first.name,
-                        "--cluster-to",
-                        second.name,
-                        "--cluster-slots",
-                        str(MOVED),
-                    ]
-                    redis_cli("reshard", first.address, *options, "--cluster-yes")
-                elif line == "KILL\n":
-                    wait_until(lambda: spare.client.dbsize() == second.client.dbsize(), "the replica is in step")
-                    second.stop.close()
-                else:
-                    printed.append(line.rstrip())
-                    continue
-                process.stdin.write("done\n")
-                process.stdin.flush()
-            watchdog.cancel()
-            assert process.wait(PATIENCE_S) == 0, printed
-    return printed
+
+        def move() -> str:
+            options = ["--cluster-from", first.name, "--cluster-to", second.name, "--cluster-slots", str(MOVED)]
+            redis_cli("reshard", first.address, *options, "--cluster-yes")
+            return "done"
+
+        def kill() -> str:
+            wait_until(lambda: spare.client.dbsize() == second.client.dbsize(), "the replica is in step")
+            second.stop.close()
+            return "done"
+
+        return play(argv, [NOBODY, *(node.port for node in members)], {"MOVE": move, "KILL": kill})
 
 
 @pytest.mark.skipif(not EVERYTHING, reason="takes long; EVERYTHING=1")
