@@ -1,4 +1,4 @@
-"""Laboratories of one's own: every shape works, files are read, and what is wrong is one line with its place."""
+"""Laboratories that learners build: every shape works, files are read, and an error is one line with its place."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""Beginning a lesson or a scenario of one's own, filling in its replies, and courses in zip files and Git."""
+"""A teacher's own lessons and scenarios: templates, replies that are filled in, courses in zip files and Git."""
 
 import os
 import re
@@ -210,7 +210,7 @@ def test_lessons_from_elsewhere_run_no_python(course: Path, monkeypatch: pytest.
     monkeypatch.setenv(OFF, "")  # noted, to be taken back at the end
     monkeypatch.delenv(OFF)
     course_folder(str(course))
-    assert OFF not in os.environ, "a folder of one's own is trusted"
+    assert OFF not in os.environ, "a folder on this machine is trusted"
     with zipfile.ZipFile(course.parent / "c.zip", "w") as file:
         file.writestr("x.md", "x")
     course_folder(str(course.parent / "c.zip"))

@@ -1,4 +1,4 @@
-"""A laboratory of one's own on the screen, and its nodes on real ports: real clients are shown and recorded."""
+"""A laboratory that the learner has built, on the screen and on real ports: real clients are shown and recorded."""
 
 import asyncio
 import socket

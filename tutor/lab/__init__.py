@@ -36,7 +36,7 @@ journal           a session on disk while it goes on, to be restored after a cra
 export            text, pictures, recordings, and pages that a browser replays
 diff              two branches side by side
 programs          client programs: writers, readers, queues, lockers
-building          a laboratory of one's own: so many nodes in a shape
+building          a laboratory that the learner builds: so many nodes in a shape
 clusterfile       one from a YAML file
 deployment        one from what the servers of a real deployment say
 play              the command line

@@ -1,4 +1,4 @@
-"""A laboratory of one's own: `redis-tutor lab new 6 chain`, or `:new 6 chain` in the laboratory.
+"""A laboratory that the learner builds: `redis-tutor lab new 6 chain`, or `:new 6 chain` in the laboratory.
 
     6                       six nodes: A, and five replicas of it (a star)
     6 chain                 each node is a replica of the one before it

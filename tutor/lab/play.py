@@ -181,7 +181,7 @@ def print_actions(name: str) -> int:
 
 
 def new(words: Sequence[str], options: Mapping[str, int]) -> tuple[ScenarioSpec, History] | None:
-    """Build a laboratory of one's own; None if it cannot be, which is told."""
+    """Build the laboratory that the words describe; None, with a message, if it cannot be built."""
     from tutor.lab.building import YAML, build, wanted_of
     from tutor.lab.clusterfile import read_cluster_file
 
@@ -199,7 +199,7 @@ def new(words: Sequence[str], options: Mapping[str, int]) -> tuple[ScenarioSpec,
 
 
 def expose_new(words: Sequence[str], options: Mapping[str, int], port: int) -> int:
-    """Build a laboratory of one's own on real ports, without a screen."""
+    """Build the laboratory that the words describe, on real ports, without a screen."""
     import msgspec
 
     from tutor.lab.building import begun, wanted_of

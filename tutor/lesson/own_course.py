@@ -1,4 +1,4 @@
-"""Where a course of one's own is: a folder, a zip file, or a Git repository.
+"""Where a teacher's own course is: a folder, a zip file, or a Git repository.
 
 The last two are copied into the data folder. A zip file is unpacked once for each content. A repository is cloned,
 and brought up to date whenever it is named; without a connection the copy is used. Lessons from there run no Python,

@@ -195,7 +195,7 @@ async def open_saved(app: Program, name: str) -> None:
 
 
 async def open_new(app: Program, text: str) -> None:
-    """Build a laboratory of one's own and open it: `text` is what follows `new`."""
+    """Build a laboratory and open it: `text` is what follows `new`."""
     from tutor.screens.laboratory.screen import LaboratoryScreen
 
     try:
