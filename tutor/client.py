@@ -11,6 +11,7 @@ returns them like replies, which is what a subscriber wants.
 https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
+import contextlib
 import errno
 import os
 import selectors
@@ -129,11 +130,20 @@ class Connection:
         self.send_raw(encode_command(argv))
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes as they are. Raises LinkError."""
+        """Send bytes as they are. Raises LinkError, unless the server said something before it hung up: read that."""
         try:
             self.socket.sendall(data)
         except OSError as error:
-            raise LinkError(_reason(error)) from error
+            if not (isinstance(error, BrokenPipeError | ConnectionResetError) and self._hears_the_end()):
+                raise LinkError(_reason(error)) from error
+
+    def _hears_the_end(self) -> bool:
+        """Take in what came before the other end closed, such as why a server refuses clients; False: nothing."""
+        size = 0
+        with contextlib.suppress(LinkError):
+            while True:
+                size += self.receive()
+        return size > 0
 
     def call(self, *args: bytes | str | int) -> Reply:
         """Send a command and return its reply; an error reply is returned, not raised."""

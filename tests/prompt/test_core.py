@@ -1,6 +1,8 @@
 """The prompt's core without a screen: replies, formats, words, completion, colors, history, state."""
 
+import contextlib
 import itertools
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +26,7 @@ from engine.protocol.resp import (
     encode3,
     encode_command,
 )
+from tutor.client import Connection, LinkError
 from tutor.prompt import (
     CommandDocs,
     CompletionContext,
@@ -398,3 +401,14 @@ def test_lost_connection_keeps_the_wanted_database() -> None:
 
 def test_commands_go_out_as_arrays() -> None:
     assert encode_command([b"GET", b"k"]) == b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+
+
+def test_what_a_server_said_before_it_hung_up_is_the_reply():
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"-ERR max number of clients reached\r\n")
+    theirs.close()
+    with contextlib.closing(Connection(ours)) as connection:
+        connection.send([b"PING"])
+        assert connection.read().text == b"ERR max number of clients reached"
+        with pytest.raises(LinkError, match="Broken pipe"):
+            connection.send([b"PING"])
