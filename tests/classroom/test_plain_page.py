@@ -31,7 +31,7 @@ def test_a_lesson_line_by_line_and_on_the_whole_screen(served: ServedClass) -> N
                 await plain.type("1\r")
                 await plain.show("127.0.0.1:6379>")
                 await plain.type("ECHO heard\r")
-                await plain.show('"heard"')
+                await plain.until(lambda: "6379>" in plain.text().partition('"heard"')[2], "the next prompt")
                 await plain.type("SET kept 1\r")
                 await plain.until(lambda: "OK" in plain.text().partition("> SET kept 1")[2], "it is set")
                 await teacher.do("say", text="Well heard")
